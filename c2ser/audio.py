@@ -1,0 +1,146 @@
+"""Audio: any readable file becomes mono float32 at 16 kHz, or an error that names the utterance."""
+
+import functools
+import struct
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import soundfile
+
+SAMPLE_RATE = 16000
+"""Samples per second of every waveform in the toolkit."""
+
+MAX_SECONDS = 3600
+"""Longer files are refused: no utterance is that long, and a lying header could ask for all memory."""
+
+Channel = int | Literal["mean"] | None
+
+
+def load(path: str | Path, utterance: str, channel: Channel = None) -> np.ndarray:
+    """Read an audio file (wav, flac, mp3, ogg/opus).
+
+    Args:
+        path: the file.
+        utterance: its id, for messages.
+        channel: which channel (from 0) or "mean"; None takes a mono file as it is and the mean of several channels.
+
+    Returns:
+        float32 waveform at 16 kHz, shape (samples,).
+
+    Raises:
+        ValueError: unreadable, empty, truncated, not finite, too long, or without that channel.
+    """
+    _check_riff(Path(path), utterance)
+    try:
+        with soundfile.SoundFile(path) as file:
+            declared, rate = file.frames, file.samplerate
+            if declared > MAX_SECONDS * rate:
+                raise ValueError(f"{utterance}: longer than {MAX_SECONDS} s; cut it into utterances")
+            wave = file.read(dtype="float32", always_2d=True)
+    except (soundfile.LibsndfileError, OSError) as error:
+        raise ValueError(f"{utterance}: cannot read {path} ({_reason(error)}); check or re-download it") from None
+    if len(wave) == 0:
+        raise ValueError(f"{utterance}: 0 samples in {path}; remove it or re-download")
+    if len(wave) < declared:
+        raise ValueError(f"{utterance}: truncated, {len(wave)} of {declared} samples; re-download {path}")
+    if not np.isfinite(wave).all():
+        raise ValueError(f"{utterance}: NaN or Inf in {path}; convert it again from its source")
+    return resample(_mono(wave, utterance, channel), rate)
+
+
+def _reason(error: Exception) -> str:
+    return str(error).rsplit(": ", 1)[-1].rstrip(".")
+
+
+def _mono(wave: np.ndarray, utterance: str, channel: Channel) -> np.ndarray:
+    channels = wave.shape[1]
+    if isinstance(channel, int):
+        if not 0 <= channel < channels:
+            raise ValueError(f"{utterance}: no channel {channel}, the file has {channels}; choose 0 to {channels - 1}")
+        return np.ascontiguousarray(wave[:, channel])
+    return wave[:, 0].copy() if channels == 1 else wave.mean(axis=1)
+
+
+def _check_riff(path: Path, utterance: str) -> None:
+    """Refuse a wav file that declares more data than it holds; libsndfile reads such files without a word."""
+    try:
+        size = path.stat().st_size
+        with open(path, "rb") as file:
+            declared = _data_chunk(file.read(65536))
+    except OSError as error:
+        raise ValueError(f"{utterance}: cannot read {path} ({error.strerror}); check the path in wav.scp") from None
+    if size == 0:
+        raise ValueError(f"{utterance}: {path} is empty; re-download it")
+    # 0 and 2^32-1 are what streaming writers leave in the header when they cannot know the length
+    if declared and declared[1] not in (0, 0xFFFFFFFF) and declared[0] + declared[1] > size:
+        raise ValueError(
+            f"{utterance}: truncated, {size - declared[0]} of {declared[1]} bytes of audio; re-download {path}"
+        )
+
+
+def _data_chunk(head: bytes) -> tuple[int, int] | None:
+    """Return (offset, declared bytes) of the data chunk, or None where there is none to find."""
+    if head[:4] != b"RIFF" or head[8:12] != b"WAVE":
+        return None
+    position = 12
+    while position + 8 <= len(head):
+        name, length = struct.unpack("<4sI", head[position : position + 8])
+        if name == b"data":
+            return position + 8, length
+        position += 8 + length + length % 2
+    return None
+
+
+def duration(path: str | Path, utterance: str) -> float:
+    """Return the length of an audio file in seconds, from its header.
+
+    Raises:
+        ValueError: unreadable, empty or truncated.
+    """
+    _check_riff(Path(path), utterance)
+    try:
+        information = soundfile.info(str(path))
+    except (soundfile.LibsndfileError, OSError) as error:
+        raise ValueError(f"{utterance}: cannot read {path} ({_reason(error)}); check or re-download it") from None
+    if information.frames == 0:
+        raise ValueError(f"{utterance}: 0 samples in {path}; remove it or re-download")
+    return information.frames / information.samplerate
+
+
+def resample(wave: np.ndarray, rate: int) -> np.ndarray:
+    """Bring a waveform (samples,) from `rate` Hz to 16 kHz with torchaudio's windowed sinc."""
+    if rate == SAMPLE_RATE:
+        return wave.astype(np.float32, copy=False)
+    import torch  # imported here: the text-only stages read tables of this package without torch
+
+    return _resampler(rate)(torch.from_numpy(wave)).numpy()
+
+
+@functools.lru_cache(maxsize=16)
+def _resampler(rate: int):  # noqa: ANN202 - torchaudio is imported late
+    import torchaudio
+
+    return torchaudio.transforms.Resample(rate, SAMPLE_RATE)
+
+
+def trim_silence(wave: np.ndarray, threshold_db: float = 40.0, frame: int = 400, hop: int = 160) -> np.ndarray:
+    """Cut leading and trailing silence.
+
+    Args:
+        wave: shape (samples,) at 16 kHz.
+        threshold_db: frames more than this far (dB) below the loudest one are silent.
+        frame: samples per frame.
+        hop: samples between frames.
+
+    Returns:
+        the part from the first to the last frame that sounds; the whole wave where nothing does.
+    """
+    if len(wave) < frame:
+        return wave
+    frames = np.lib.stride_tricks.sliding_window_view(wave, frame)[::hop]
+    power = np.mean(np.square(frames, dtype=np.float64), axis=1)
+    loud = np.flatnonzero(power > power.max() * 10 ** (-threshold_db / 10))
+    if len(loud) == 0:
+        return wave
+    return wave[loud[0] * hop : loud[-1] * hop + frame]

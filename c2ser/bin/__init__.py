@@ -1,0 +1,1 @@
+"""Entry points, one small file each: parse, call, write."""

@@ -1,0 +1,77 @@
+"""Batches whose order is a pure function of a seed, so that training resumes anywhere without replaying the data."""
+
+import bisect
+import functools
+from collections.abc import Mapping
+
+import numpy as np
+
+
+def rng(*numbers: int) -> np.random.Generator:
+    """Return a random generator that depends on the given non-negative numbers and on nothing else."""
+    return np.random.default_rng(np.random.SeedSequence(list(numbers)))
+
+
+class Batches:
+    """An endless stream of batches of utterances of like duration.
+
+    Each epoch goes through the same set of batches in another order. The batches themselves change from epoch to epoch
+    too: utterances are sorted by duration with a little noise, cut into batches, and the batches shuffled.
+
+    Args:
+        durations: seconds by utterance.
+        max_seconds: padded audio in one batch, at most: utterances times the longest of them.
+        max_utterances: utterances in one batch, at most.
+        seed: decides every order.
+        noise: relative spread of the durations when sorting; 0 makes the same batches in every epoch.
+    """
+
+    def __init__(
+        self,
+        durations: Mapping[str, float],
+        max_seconds: float,
+        max_utterances: int = 1_000_000,
+        seed: int = 777,
+        noise: float = 0.1,
+    ) -> None:
+        if not durations:
+            raise ValueError("no utterances to make batches of; check the data directory")
+        self.names = sorted(durations, key=str.encode)
+        self.seconds = np.array([durations[name] for name in self.names])
+        if self.seconds.max() > max_seconds:
+            longest = self.names[int(self.seconds.argmax())]
+            raise ValueError(f"{longest}: {self.seconds.max():.1f} s, over a batch's {max_seconds} s; raise max_seconds")
+        self.max_seconds, self.max_utterances = max_seconds, max_utterances
+        self.seed, self.noise = seed, noise
+        self._epoch = functools.lru_cache(maxsize=2)(self._make_epoch)
+        self._ends = [len(self._epoch(0))]
+
+    def at(self, index: int) -> list[str]:
+        """Return the utterances of the index-th batch of the stream."""
+        while index >= self._ends[-1]:
+            self._ends.append(self._ends[-1] + len(self._epoch(len(self._ends))))
+        epoch = bisect.bisect_right(self._ends, index)
+        return self._epoch(epoch)[index - (self._ends[epoch - 1] if epoch else 0)]
+
+    @property
+    def per_epoch(self) -> int:
+        """Batches in the first epoch; later ones differ by a few."""
+        return self._ends[0]
+
+    def _make_epoch(self, epoch: int) -> list[list[str]]:
+        batches = self._cut(epoch)
+        order = rng(self.seed, epoch, 1).permutation(len(batches))
+        return [[self.names[i] for i in batches[place]] for place in order]
+
+    def _cut(self, epoch: int) -> list[list[int]]:
+        spread = 1 + self.noise * rng(self.seed, epoch, 0).uniform(-1, 1, len(self.names))
+        batches: list[list[int]] = []
+        batch: list[int] = []
+        longest = 0.0
+        for i in np.argsort(self.seconds * spread, kind="stable"):
+            longest = max(longest, self.seconds[i])
+            if batch and (longest * (len(batch) + 1) > self.max_seconds or len(batch) == self.max_utterances):
+                batches.append(batch)
+                batch, longest = [], self.seconds[i]
+            batch.append(int(i))
+        return [*batches, batch]

@@ -1,0 +1,35 @@
+"""The words of the field as constants: emotions, attributes, levels."""
+
+EMOTIONS = ("anger", "happiness", "neutral", "sadness", "surprise", "disgust", "fear")
+"""The seven emotions, in the paper's order (section IV.A)."""
+
+UNPARSED = "unparsed"
+"""The label of an answer in which no single emotion can be read."""
+
+ATTRIBUTES = ("pitch", "loudness", "rate")
+"""The order of the numbers in `utt2attr` (Hz, LUFS, phonemes/s) and of the words in `utt2level`."""
+
+LEVELS = ("low", "medium", "high")
+"""The levels that an attribute takes (section III.C, step 2)."""
+
+WORDS = {
+    "anger": {"en": "anger", "zh": "愤怒"},
+    "happiness": {"en": "happiness", "zh": "高兴"},
+    "neutral": {"en": "neutral", "zh": "中性"},
+    "sadness": {"en": "sadness", "zh": "悲伤"},
+    "surprise": {"en": "surprise", "zh": "惊讶"},
+    "disgust": {"en": "disgust", "zh": "厌恶"},
+    "fear": {"en": "fear", "zh": "恐惧"},
+}
+"""How each emotion is named in a text, by language."""
+
+
+def check_emotion(emotion: str, utterance: str) -> str:
+    """Return `emotion` if it is one of the seven.
+
+    Raises:
+        ValueError: it is not; the message names the utterance.
+    """
+    if emotion not in EMOTIONS:
+        raise ValueError(f"{utterance}: unknown emotion '{emotion}'; map it to one of {', '.join(EMOTIONS)}")
+    return emotion

@@ -1,0 +1,60 @@
+"""Logging and progress that read well on a terminal and in a log file."""
+
+import logging
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
+
+from tqdm import tqdm
+
+T = TypeVar("T")
+
+LOG_INTERVAL = 10.0
+"""Seconds between two progress lines where there is no terminal."""
+
+
+def get_logger(name: str) -> logging.Logger:
+    """Return a logger that writes time, module and message to standard error."""
+    root = logging.getLogger("c2ser")
+    if not root.handlers:
+        handler = logging.StreamHandler(sys.stderr)
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s", "%Y-%m-%d %H:%M:%S"))
+        root.addHandler(handler)
+        root.setLevel(logging.INFO)
+        root.propagate = False
+    short = name.removeprefix("c2ser.")
+    return logging.getLogger("c2ser").getChild(short) if short != "c2ser" else root
+
+
+def progress(items: Iterable[T], what: str, total: int | None = None) -> Iterator[T]:
+    """Yield the items, showing how far the work is: a bar on a terminal, else one line per interval.
+
+    Args:
+        items: what to go through.
+        what: the plural noun shown, for example "utterances".
+        total: how many items there are; `len(items)` where it has a length.
+    """
+    if total is None and hasattr(items, "__len__"):
+        total = len(items)
+    if sys.stderr.isatty():
+        yield from tqdm(items, desc=what, total=total, dynamic_ncols=True)
+        return
+    logger, start, last = get_logger("progress"), time.monotonic(), time.monotonic()
+    done = 0
+    for item in items:
+        yield item
+        done += 1
+        if time.monotonic() - last >= LOG_INTERVAL:
+            last = time.monotonic()
+            logger.info(_line(what, done, total, last - start))
+    if done:
+        logger.info(_line(what, done, total, time.monotonic() - start))
+
+
+def _line(what: str, done: int, total: int | None, seconds: float) -> str:
+    speed = done / max(seconds, 1e-9)
+    if not total:
+        return f"{done} {what}, {speed:.1f} per second"
+    left = (total - done) / max(speed, 1e-9)
+    return f"{done} of {total} {what}, {speed:.1f} per second, {left:.0f} s left"

@@ -1,0 +1,211 @@
+"""Tables: one line `<utterance> <value>` per utterance, sorted bytewise as Kaldi wants it.
+
+Files appear under their final name only when they are whole: they are written beside it, flushed to the disk and renamed.
+"""
+
+import json
+import os
+import tempfile
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any
+
+from c2ser.log import get_logger, progress
+
+logger = get_logger(__name__)
+
+
+def read_table(path: str | Path) -> dict[str, str]:
+    """Read a table.
+
+    Returns:
+        value by utterance, in the order of the file; the value is "" where a line holds an utterance alone.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: a line is blank, repeats an utterance or is not UTF-8; the message names file and line.
+    """
+    rows: dict[str, str] = {}
+    for number, raw in enumerate(Path(path).read_bytes().split(b"\n"), start=1):
+        if not raw:
+            continue
+        try:
+            line = raw.decode("utf-8")
+        except UnicodeDecodeError:
+            raise ValueError(f"{path}:{number}: not UTF-8; convert the file") from None
+        utterance, _, value = line.strip(" \r").partition(" ")
+        if not utterance or utterance.startswith("\ufeff"):
+            raise ValueError(f"{path}:{number}: blank line or byte order mark; run utils/fix_data_dir.sh")
+        if utterance in rows:
+            raise ValueError(f"{utterance}: second line in {path}:{number}; run utils/fix_data_dir.sh")
+        rows[utterance] = value.strip(" ")
+    return rows
+
+
+def write_table(path: str | Path, rows: Mapping[str, str]) -> None:
+    """Write a table, sorted bytewise and only when whole.
+
+    Raises:
+        ValueError: an utterance holds white space, or a value a line break.
+    """
+    for utterance, value in rows.items():
+        check_id(utterance)
+        if "\n" in value or "\r" in value:
+            raise ValueError(f"{utterance}: line break in its value for {path}; replace it by a space")
+    ordered = sorted(rows.items(), key=lambda row: row[0].encode("utf-8"))
+    write_text(path, "".join(f"{utterance} {value}\n" for utterance, value in ordered))
+
+
+def check_id(utterance: str) -> str:
+    """Return `utterance` if it can stand in a table.
+
+    Raises:
+        ValueError: it is empty or holds white space or control characters.
+    """
+    if not utterance or any(c.isspace() or not c.isprintable() for c in utterance):
+        raise ValueError(f"{utterance!r}: bad utterance or speaker id; use printable characters without blanks")
+    return utterance
+
+
+def write_text(path: str | Path, text: str) -> None:
+    """Write a UTF-8 file atomically: either the old or the whole new content is seen."""
+    write_bytes(path, text.encode("utf-8"))
+
+
+def write_bytes(path: str | Path, content: bytes) -> None:
+    """Write a file atomically: either the old or the whole new content is seen."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:40]}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+
+
+def write_json(path: str | Path, value: Any) -> None:
+    """Write JSON atomically, indented, with the keys as given."""
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def read_json(path: str | Path) -> Any:
+    """Read JSON.
+
+    Raises:
+        ValueError: the file is not JSON; the message names it.
+    """
+    try:
+        return json.loads(Path(path).read_text("utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path}: not JSON ({error}); make it again") from None
+
+
+class TableMap:
+    """The output of a map job: one or more tables that fill up utterance by utterance and survive a kill.
+
+    Finished utterances are kept in `<first table>.partial`; after a kill the next run takes them from there and `todo`
+    returns the rest. On a clean exit the tables appear, sorted, and beside the first one `.rejected` with the
+    utterances that could not be done and why.
+
+    Args:
+        paths: the tables; `write` takes one value for each.
+    """
+
+    def __init__(self, *paths: str | Path) -> None:
+        self.paths = [Path(path) for path in paths]
+        self.partial = self.paths[0].with_name(self.paths[0].name + ".partial")
+        self.rejected_path = self.paths[0].with_name(self.paths[0].name + ".rejected")
+        self.rows: dict[str, list[str]] = {}
+        self.rejected: dict[str, str] = {}
+        self._file: IO[str] | None = None
+
+    def __enter__(self) -> "TableMap":
+        """Open the job, taking over what a killed run had finished."""
+        self.partial.parent.mkdir(parents=True, exist_ok=True)
+        kept = self._recover()
+        self._file = open(self.partial, "w", encoding="utf-8")
+        self._file.writelines(kept)
+        self._file.flush()
+        if kept:
+            logger.info("%s: %d utterances were finished before; going on", self.paths[0], len(kept))
+        return self
+
+    def _recover(self) -> list[str]:
+        if not self.partial.exists():
+            return []
+        kept = []
+        for line in self.partial.read_bytes().decode("utf-8", errors="replace").splitlines(keepends=True):
+            try:
+                entry = json.loads(line) if line.endswith("\n") else None
+            except json.JSONDecodeError:
+                entry = None
+            if entry is None:  # the kill came in the middle of this line
+                continue
+            self._keep(entry)
+            kept.append(line)
+        return kept
+
+    def _keep(self, entry: dict[str, Any]) -> None:
+        if "reason" in entry:
+            self.rejected[entry["utterance"]] = entry["reason"]
+        else:
+            self.rows[entry["utterance"]] = entry["values"]
+
+    def _append(self, entry: dict[str, Any]) -> None:
+        if self._file is None:
+            raise RuntimeError("TableMap is used outside its with block")
+        self._keep(entry)
+        self._file.write(json.dumps(entry, ensure_ascii=True) + "\n")
+        self._file.flush()
+
+    def todo(self, utterances: Iterable[str]) -> list[str]:
+        """Return the utterances that are neither finished nor rejected yet."""
+        return [u for u in utterances if u not in self.rows and u not in self.rejected]
+
+    def write(self, utterance: str, *values: str) -> None:
+        """Record the values of a finished utterance, one for each table."""
+        if len(values) != len(self.paths):
+            raise TypeError(f"{utterance}: {len(values)} values for {len(self.paths)} tables")
+        self._append({"utterance": check_id(utterance), "values": [_one_line(value) for value in values]})
+
+    def reject(self, utterance: str, reason: str) -> None:
+        """Record that an utterance cannot be done."""
+        self._append({"utterance": check_id(utterance), "reason": _one_line(reason)})
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        """Write the tables if the job went through; keep what is finished if it did not."""
+        if self._file is not None:
+            self._file.close()
+        if kind is not None:
+            return
+        for column, path in enumerate(self.paths):
+            write_table(path, {utterance: values[column] for utterance, values in self.rows.items()})
+        if self.rejected:
+            write_table(self.rejected_path, self.rejected)
+            logger.warning("%s: %d rejected, see %s", self.paths[0], len(self.rejected), self.rejected_path)
+        else:
+            self.rejected_path.unlink(missing_ok=True)
+        self.partial.unlink()
+
+
+def _one_line(value: str) -> str:
+    return " ".join(value.split())
+
+
+def map_table(
+    utterances: Iterable[str], function: Callable[[str], str], out: str | Path, what: str = "utterances"
+) -> None:
+    """Fill a table by calling `function` on each utterance; ValueError and OSError reject the utterance, not the job."""
+    with TableMap(out) as job:
+        for utterance in progress(job.todo(utterances), what):
+            try:
+                job.write(utterance, function(utterance))
+            except (ValueError, OSError) as error:
+                job.reject(utterance, str(error).removeprefix(f"{utterance}: "))

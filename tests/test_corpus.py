@@ -1,0 +1,104 @@
+"""The writer of data directories: ids, order, filters, counts."""
+
+import logging
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import soundfile
+
+from c2ser.corpus import Utterance, durations, read_data_dir, wave, write_corpus
+from c2ser.tables import read_table
+
+
+def sound(folder, name, seconds=0.5):
+    path = folder / f"{name}.wav"
+    soundfile.write(path, 0.1 * np.random.default_rng(0).normal(size=int(seconds * 8000)), 8000)
+    return path
+
+
+def utterances(tmp_path):
+    audio = sound(tmp_path, "a b $(touch x)")
+    long = sound(tmp_path, "long", 21)
+    yield Utterance("train", "s2", "1", audio, "anger", "en", "what  a\n 'day'")
+    yield Utterance("train", "s1", "1", audio, "fear", "de", "nein")
+    yield Utterance("train", "s1", "2", audio, None, "de", "ach")
+    yield Utterance("train", "s1", "3", long, "anger", "de", "lang")
+    yield Utterance("train", "s1", "4", tmp_path / "missing.wav", "anger", "de", "fehlt")
+    yield Utterance("test", "s3", "1", long, "neutral", "zh", "", channel=0)
+
+
+def test_write_and_read(tmp_path):
+    out = tmp_path / "data"
+    counts = write_corpus(utterances(tmp_path), out)
+    assert counts["train"] == {"anger": 1, "fear": 1} and counts["test"] == {"neutral": 1}
+    assert list(read_table(out / "train" / "wav.scp")) == ["s1-1", "s2-1"]
+    assert read_table(out / "train" / "text")["s2-1"] == "what a 'day'"
+    assert not (out / "test" / "text").exists()
+    assert read_table(out / "train" / "spk2utt") == {"s1": "s1-1", "s2": "s2-1"}
+    assert {u: r.split(";")[0] for u, r in read_table(out / "train" / "rejected").items()} == {
+        "s1-2": "its label is none of the seven emotions",
+        "s1-3": "21.0 s, over 20 s",
+        "s1-4": f"cannot read {tmp_path}/missing.wav (No such file or directory)",
+    }
+    read = read_data_dir(out / "train")
+    assert read["s2-1"].id == "s2-1" and read["s2-1"].emotion == "anger" and read["s2-1"].language == "en"
+    assert dict(durations(read)) == {"s1-1": 0.5, "s2-1": 0.5}
+    assert wave(read["s1-1"]).shape == (8000,)
+    assert read_data_dir(out / "test")["s3-1"].channel == 0
+
+
+@pytest.mark.parametrize(
+    ("made", "message"),
+    [
+        (lambda a: [Utterance("t", "s", "1", a, "anger", "en", "")] * 2, "s-1: given twice"),
+        (lambda a: [Utterance("t", "s p", "1", a, "anger", "en", "")], "bad utterance or speaker id"),
+        (lambda a: [Utterance("t", "s", "1", a, None, "en", "")], "every utterance was left out|no utterance found"),
+        (lambda a: [], "no utterance found"),
+    ],
+)
+def test_bad_corpora(tmp_path, made, message):
+    with pytest.raises(ValueError, match=message):
+        write_corpus(made(sound(tmp_path, "a")), tmp_path / "data")
+
+
+def test_pipes_are_never_run(tmp_path):
+    (tmp_path / "wav.scp").write_text(f"a touch {tmp_path}/pwned |\n")
+    (tmp_path / "utt2spk").write_text("a a\n")
+    with pytest.raises(ValueError, match="^a: .*pipe"):
+        read_data_dir(tmp_path)
+    assert not (tmp_path / "pwned").exists()
+
+
+PREP = """
+from c2ser.corpus import Utterance, prepare
+def generate(root):
+    yield Utterance("train", "s", "1", root / "a.wav", "anger", "en", "hi")
+prepare(generate, expected={"anger": 2})
+"""
+
+
+def test_prepare_warns_and_refuses(tmp_path, root):
+    sound(tmp_path, "a")
+    run = [sys.executable, "-c", PREP]
+    environment = {"PYTHONPATH": str(root), "PATH": "/usr/bin:/bin"}
+    done = subprocess.run(
+        [*run, "--db-root", str(tmp_path), "--out", str(tmp_path / "d")], capture_output=True, text=True, env=environment
+    )
+    assert done.returncode == 0, done.stderr
+    assert "anger: 1 of 2 utterances found" in done.stderr
+    missing = subprocess.run([*run, "--db-root", "/nowhere"], capture_output=True, text=True, env=environment)
+    assert missing.returncode == 1 and "no such folder" in missing.stderr
+    wrong = subprocess.run([*run, "--db-rot", "x"], capture_output=True, text=True, env=environment)
+    assert wrong.returncode == 2 and wrong.stderr.count("\n") == 1
+
+
+def test_progress_in_a_log(caplog, monkeypatch):
+    from c2ser import log
+
+    monkeypatch.setattr(log, "LOG_INTERVAL", 0.0)
+    monkeypatch.setattr(logging.getLogger("c2ser"), "propagate", True)
+    with caplog.at_level(logging.INFO):
+        assert list(log.progress(iter("abc"), "utterances", 3)) == ["a", "b", "c"]
+    assert "3 of 3 utterances" in caplog.text

@@ -1,0 +1,52 @@
+"""Batches: a pure function of the seed, the same utterances each epoch, within the budget."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from c2ser.data.sampler import Batches, rng
+
+DURATIONS = st.dictionaries(st.text("abcdef", min_size=1, max_size=5), st.floats(0.1, 20), min_size=1, max_size=60)
+
+
+@settings(max_examples=40, deadline=None)
+@given(DURATIONS, st.integers(0, 5), st.integers(1, 9))
+def test_epochs_hold_every_utterance_once_within_budget(durations, seed, most):
+    batches = Batches(durations, max_seconds=40, max_utterances=most, seed=seed)
+    index, epochs = 0, []
+    for _ in range(3):
+        seen = []
+        while len(seen) < len(durations):
+            batch = batches.at(index)
+            assert 0 < len(batch) <= most
+            assert len(batch) * max(durations[u] for u in batch) <= 40 or len(batch) == 1
+            seen += batch
+            index += 1
+        assert sorted(seen) == sorted(durations)
+        epochs.append(seen)
+    again = Batches(dict(reversed(durations.items())), max_seconds=40, max_utterances=most, seed=seed)
+    assert again.at(index - 1) == batches.at(index - 1)  # asked for alone, in the middle of the stream
+
+
+def test_orders_differ_between_epochs_and_seeds():
+    durations = {f"u{i}": 1 + i % 7 for i in range(200)}
+    one, two = Batches(durations, 30, seed=1), Batches(durations, 30, seed=2)
+    assert one.at(0) != two.at(0)
+    assert [one.at(i) for i in range(5)] != [one.at(one.per_epoch + i) for i in range(5)]
+
+
+def test_padding_is_small():
+    durations = {f"u{i}": float(s) for i, s in enumerate(np.random.default_rng(0).uniform(1, 15, 2000))}
+    batches = Batches(durations, 120)
+    padded = sum(len(b) * max(durations[u] for u in b) for b in map(batches.at, range(batches.per_epoch)))
+    assert padded < 1.15 * sum(durations.values())
+
+
+def test_too_long_is_named():
+    with pytest.raises(ValueError, match="^long: 50.0 s"):
+        Batches({"long": 50.0, "short": 1.0}, max_seconds=40)
+
+
+def test_rng_depends_on_its_numbers_only():
+    assert rng(1, 2).integers(1 << 30) == rng(1, 2).integers(1 << 30) != rng(2, 1).integers(1 << 30)
