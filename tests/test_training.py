@@ -14,7 +14,8 @@ from safetensors.torch import load_file
 
 from c2ser.data.sampler import rng
 from c2ser.training import checkpoint
-from c2ser.training.loop import REQUEUE_STATUS, Objective, OptimConfig, TrainConfig, train
+from c2ser.training.loop import REQUEUE_STATUS, OptimConfig, TrainConfig, train
+from c2ser.training.objective import Objective
 from c2ser.training.schedule import explicit_probability, learning_rate_factor
 
 

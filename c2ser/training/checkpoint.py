@@ -1,8 +1,8 @@
 """Checkpoints that are whole or absent.
 
-A checkpoint is a folder `step_<N>` with safetensors for tensors, a `.pt` for the optimiser (read with `weights_only`) and a
-manifest with the SHA-256 of each file. It is written under a temporary name, flushed and renamed; what a kill leaves is never
-mistaken for a checkpoint, and a damaged one is passed over for the one before.
+A checkpoint is a folder `step_<N>` with safetensors for tensors, a `.pt` for the optimiser (read with `weights_only`)
+and a manifest with the SHA-256 of each file. It is written under a temporary name, flushed and renamed; what a kill
+leaves is never mistaken for a checkpoint, and a damaged one is passed over for the one before.
 """
 
 import hashlib

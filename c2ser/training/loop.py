@@ -1,7 +1,8 @@
 """The training loop: accumulation, schedule, validation, checkpoints and exact resume, for anything that has a loss.
 
-Nothing in it remembers random state: batches are a pure function of their index, and torch's generator is seeded anew for each
-micro-batch from (seed, index). A run that was killed therefore continues as if nothing had happened, bit for bit on a CPU.
+Nothing in it remembers random state: batches are a pure function of their index, and torch's generator is seeded anew
+for each micro-batch from (seed, index). A run that was killed therefore continues as if nothing had happened, bit for
+bit on a CPU.
 """
 
 import dataclasses
@@ -12,13 +13,13 @@ from typing import Any, Literal
 
 import torch
 from accelerate import Accelerator
-from torch import nn
 from torch.utils.tensorboard import SummaryWriter
 
 from c2ser.data.sampler import rng
 from c2ser.log import get_logger, progress
 from c2ser.training import checkpoint
 from c2ser.training.curves import plot_curves
+from c2ser.training.objective import Objective
 from c2ser.training.schedule import Schedule, learning_rate_factor
 
 logger = get_logger(__name__)
@@ -73,40 +74,6 @@ class TrainConfig:
     keep: int = 2
     seed: int = 777
     precision: Literal["fp32", "bf16"] = "fp32"
-
-
-class Objective(nn.Module):
-    """What is trained: a module that makes its own batches, computes its losses and validates itself."""
-
-    def batch(self, index: int) -> Any:
-        """Return the index-th micro-batch; it must depend on the index alone."""
-        raise NotImplementedError
-
-    def forward(self, batch: Any, step: int) -> dict[str, torch.Tensor]:
-        """Return scalar losses; "loss" is minimised, all are logged. `step` counts optimiser steps from 0."""
-        raise NotImplementedError
-
-    def validate(self, step: int) -> dict[str, float]:
-        """Return validation figures; the checkpoint with the highest "score" wins."""
-        raise NotImplementedError
-
-    def after_step(self, step: int) -> None:
-        """Do what follows an optimiser step, for example update a teacher. `step` counts from 1."""
-
-    def samples(self, step: int) -> dict[str, str]:
-        """Return texts for TensorBoard."""
-        return {}
-
-    def settings(self) -> dict[str, Any]:
-        """Return what a resumed run must share with the first one (JSON values), besides the loop's own settings."""
-        return {}
-
-    def extra_state(self) -> dict[str, torch.Tensor]:
-        """Return tensors beyond the trained parameters that a resume needs."""
-        return {}
-
-    def load_extra_state(self, state: dict[str, torch.Tensor]) -> None:
-        """Take over what `extra_state` gave."""
 
 
 def train(objective: Objective, optim: OptimConfig, training: TrainConfig, out: Path) -> Path:
@@ -311,4 +278,5 @@ def _check_settings(old: dict[str, Any], new: dict[str, Any], out: Path) -> None
     if old["processes"] != new["processes"]:
         changed.append(f"processes: {old['processes']} then, {new['processes']} now")
     if changed:
-        raise ValueError(f"{out}: its checkpoints have other settings ({'; '.join(changed)}); remove them or change --out")
+        difference = "; ".join(changed)
+        raise ValueError(f"{out}: its checkpoints have other settings ({difference}); remove them or change --out")

@@ -12,7 +12,7 @@ def learning_rate_factor(step: int, steps: int, warmup: float, schedule: Schedul
     Args:
         step: the optimiser step, from 1.
         steps: steps of the whole training.
-        warmup: share of the steps in which the rate rises linearly from 0 to its peak (15 % in section V.A of the paper).
+        warmup: share of the steps in which the rate rises linearly from 0 to its peak (15 % in section V.A).
         schedule: what follows: decay with 1/sqrt(step) (WeNet's WarmupLR), no decay, or a half cosine to 0; "constant"
             has no warm-up either.
     """

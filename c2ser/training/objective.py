@@ -1,0 +1,40 @@
+"""What the training loop asks of a model."""
+
+from typing import Any
+
+import torch
+from torch import nn
+
+
+class Objective(nn.Module):
+    """What is trained: a module that makes its own batches, computes its losses and validates itself."""
+
+    def batch(self, index: int) -> Any:
+        """Return the index-th micro-batch; it must depend on the index alone."""
+        raise NotImplementedError
+
+    def forward(self, batch: Any, step: int) -> dict[str, torch.Tensor]:
+        """Return scalar losses; "loss" is minimised, all are logged. `step` counts optimiser steps from 0."""
+        raise NotImplementedError
+
+    def validate(self, step: int) -> dict[str, float]:
+        """Return validation figures; the checkpoint with the highest "score" wins."""
+        raise NotImplementedError
+
+    def after_step(self, step: int) -> None:
+        """Do what follows an optimiser step, for example update a teacher. `step` counts from 1."""
+
+    def samples(self, step: int) -> dict[str, str]:
+        """Return texts for TensorBoard."""
+        return {}
+
+    def settings(self) -> dict[str, Any]:
+        """Return what a resumed run must share with the first one (JSON values), besides the loop's own settings."""
+        return {}
+
+    def extra_state(self) -> dict[str, torch.Tensor]:
+        """Return tensors beyond the trained parameters that a resume needs."""
+        return {}
+
+    def load_extra_state(self, state: dict[str, torch.Tensor]) -> None:
+        """Take over what `extra_state` gave."""
