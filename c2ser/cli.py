@@ -34,8 +34,8 @@ def parser(main: Callable[..., Any]) -> Parser:
 def run(main: Callable[..., Any]) -> None:
     """Parse the command line and call `main`.
 
-    Bad options leave with status 2. A `ValueError` or `OSError` of `main`, that is bad input, leaves with status 1; both
-    print one line. Everything else is a defect and keeps its traceback.
+    Bad options leave with status 2. A `ValueError` or `OSError` of `main`, that is bad input, leaves with status 1;
+    both print one line. Everything else is a defect and keeps its traceback.
     """
     made = parser(main)
     values = made.instantiate_classes(made.parse_args([_underscored(word) for word in sys.argv[1:]]))

@@ -86,8 +86,8 @@ def prepare(
 def write_corpus(utterances: Iterable[Utterance], out: str | Path) -> dict[str, Counter]:
     """Write one data directory per set.
 
-    Utterances without one of the seven emotions, without readable audio, and training utterances over 20 s are left out;
-    `rejected` in each directory names them with the reason.
+    Utterances without one of the seven emotions, without readable audio, and training utterances over 20 s are left
+    out; `rejected` in each directory names them with the reason.
 
     Returns:
         utterances by emotion, by set.

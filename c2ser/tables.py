@@ -1,6 +1,7 @@
 """Tables: one line `<utterance> <value>` per utterance, sorted bytewise as Kaldi wants it.
 
-Files appear under their final name only when they are whole: they are written beside it, flushed to the disk and renamed.
+Files appear under their final name only when they are whole: they are written beside it, flushed to the disk and
+renamed.
 """
 
 import json
@@ -202,7 +203,7 @@ def _one_line(value: str) -> str:
 def map_table(
     utterances: Iterable[str], function: Callable[[str], str], out: str | Path, what: str = "utterances"
 ) -> None:
-    """Fill a table by calling `function` on each utterance; ValueError and OSError reject the utterance, not the job."""
+    """Fill a table by calling `function` on each utterance; its ValueError or OSError rejects that utterance alone."""
     with TableMap(out) as job:
         for utterance in progress(job.todo(utterances), what):
             try:

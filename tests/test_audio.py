@@ -16,7 +16,9 @@ def tone(seconds=1.0, rate=RATE, frequency=440.0, channels=1):
     return np.stack([wave * (c + 1) / channels for c in range(channels)], axis=1).astype(np.float32)
 
 
-@pytest.mark.parametrize(("suffix", "rate"), [("wav", 48000), ("flac", 44100), ("ogg", 16000), ("mp3", 22050), ("opus", 48000)])
+@pytest.mark.parametrize(
+    ("suffix", "rate"), [("wav", 48000), ("flac", 44100), ("ogg", 16000), ("mp3", 22050), ("opus", 48000)]
+)
 def test_formats(tmp_path, suffix, rate):
     path = tmp_path / f"a b $(x).{suffix}"
     options = {"format": "OGG", "subtype": "OPUS"} if suffix == "opus" else {}

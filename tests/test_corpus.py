@@ -83,9 +83,8 @@ def test_prepare_warns_and_refuses(tmp_path, root):
     sound(tmp_path, "a")
     run = [sys.executable, "-c", PREP]
     environment = {"PYTHONPATH": str(root), "PATH": "/usr/bin:/bin"}
-    done = subprocess.run(
-        [*run, "--db-root", str(tmp_path), "--out", str(tmp_path / "d")], capture_output=True, text=True, env=environment
-    )
+    command = [*run, "--db-root", str(tmp_path), "--out", str(tmp_path / "d")]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
     assert done.returncode == 0, done.stderr
     assert "anger: 1 of 2 utterances found" in done.stderr
     missing = subprocess.run([*run, "--db-root", "/nowhere"], capture_output=True, text=True, env=environment)

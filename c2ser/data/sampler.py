@@ -40,7 +40,8 @@ class Batches:
         self.seconds = np.array([durations[name] for name in self.names])
         if self.seconds.max() > max_seconds:
             longest = self.names[int(self.seconds.argmax())]
-            raise ValueError(f"{longest}: {self.seconds.max():.1f} s, over a batch's {max_seconds} s; raise max_seconds")
+            seconds = float(self.seconds.max())
+            raise ValueError(f"{longest}: {seconds:.1f} s, over a batch's {max_seconds} s; raise max_seconds")
         self.max_seconds, self.max_utterances = max_seconds, max_utterances
         self.seed, self.noise = seed, noise
         self._epoch = functools.lru_cache(maxsize=2)(self._make_epoch)
