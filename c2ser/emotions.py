@@ -23,6 +23,13 @@ WORDS = {
 }
 """How each emotion is named in a text, by language."""
 
+LEVEL_WORDS = {
+    "low": {"en": "low", "zh": "低"},
+    "medium": {"en": "medium", "zh": "中等"},
+    "high": {"en": "high", "zh": "高"},
+}
+"""How each level is named in a text, by language."""
+
 
 def check_emotion(emotion: str, utterance: str) -> str:
     """Return `emotion` if it is one of the seven.

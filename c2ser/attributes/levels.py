@@ -1,0 +1,125 @@
+"""Levels of attributes: low, medium, high by mean and deviation of the training set (section III.C, step 2)."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from c2ser.emotions import ATTRIBUTES, LEVELS
+
+UNITS = {"pitch": "Hz", "loudness": "LUFS", "rate": "phonemes/s"}
+
+
+@dataclass(frozen=True)
+class Stats:
+    """Sums of one attribute over a set; sums of two sets add up to those of both.
+
+    Attributes:
+        count: utterances.
+        total: sum of the values.
+        squares: sum of the squared values.
+    """
+
+    count: int
+    total: float
+    squares: float
+
+    @classmethod
+    def of(cls, values: Iterable[float]) -> "Stats":
+        """Return the sums of some values."""
+        numbers = list(values)
+        return cls(len(numbers), math.fsum(numbers), math.fsum(value * value for value in numbers))
+
+    def __add__(self, other: "Stats") -> "Stats":
+        """Return the sums of both sets."""
+        return Stats(self.count + other.count, self.total + other.total, self.squares + other.squares)
+
+    @property
+    def mean(self) -> float:
+        """The mean, in the attribute's unit."""
+        return self.total / self.count
+
+    @property
+    def deviation(self) -> float:
+        """The standard deviation over the set (not an estimate for more), in the attribute's unit."""
+        return math.sqrt(max(0.0, self.squares / self.count - self.mean**2))
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """The lowest and the highest value that are medium."""
+        return self.mean - self.deviation, self.mean + self.deviation
+
+    def level(self, value: float) -> str:
+        """Return low below mean - deviation, high above mean + deviation, else medium."""
+        low, high = self.bounds
+        return LEVELS[0] if value < low else LEVELS[2] if value > high else LEVELS[1]
+
+
+def read_attributes(rows: Mapping[str, str]) -> dict[str, tuple[float, ...]]:
+    """Return (pitch, loudness, rate) by utterance from the rows of `utt2attr`.
+
+    Raises:
+        ValueError: a row is not three finite numbers.
+    """
+    return {utterance: _numbers(utterance, row) for utterance, row in rows.items()}
+
+
+def _numbers(utterance: str, row: str) -> tuple[float, ...]:
+    try:
+        values = tuple(float(word) for word in row.split())
+    except ValueError:
+        values = ()
+    if len(values) != len(ATTRIBUTES) or not all(map(math.isfinite, values)):
+        raise ValueError(f"{utterance}: '{row}' is not {len(ATTRIBUTES)} numbers; run stage 1 again")
+    return values
+
+
+def compute_stats(attributes: Mapping[str, Sequence[float]]) -> dict[str, Stats]:
+    """Return the sums of each attribute.
+
+    Raises:
+        ValueError: there are no utterances.
+    """
+    if not attributes:
+        raise ValueError("the table of attributes is empty; run stage 1 first")
+    return {name: Stats.of(row[i] for row in attributes.values()) for i, name in enumerate(ATTRIBUTES)}
+
+
+def stats_to_json(stats: Mapping[str, Stats]) -> dict[str, dict[str, float]]:
+    """Return what `attr_stats.json` holds: the sums, and the mean and deviation for the reader."""
+    return {name: {**vars(one), "mean": one.mean, "deviation": one.deviation} for name, one in stats.items()}
+
+
+def stats_from_json(values: Mapping[str, Mapping[str, float]]) -> dict[str, Stats]:
+    """Return the sums that `attr_stats.json` holds.
+
+    Raises:
+        ValueError: an attribute is missing or empty.
+    """
+    try:
+        stats = {n: Stats(int(values[n]["count"]), values[n]["total"], values[n]["squares"]) for n in ATTRIBUTES}
+    except (KeyError, TypeError):
+        raise ValueError("the statistics lack an attribute; run stage 2 again") from None
+    if not all(one.count > 0 for one in stats.values()):
+        raise ValueError("the statistics are of no utterance; run stage 2 again")
+    return stats
+
+
+def plot_stats(attributes: Mapping[str, Sequence[float]], stats: Mapping[str, Stats], path: Path) -> None:
+    """Draw the distribution of each attribute with the bounds between its levels."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(12, 3.4), layout="constrained")
+    for column, (name, axes) in enumerate(zip(ATTRIBUTES, figure.subplots(1, len(ATTRIBUTES)), strict=True)):
+        values = np.array([row[column] for row in attributes.values()])
+        low, high = stats[name].bounds
+        axes.hist(values, bins=40, color="tab:blue")
+        axes.axvspan(low, high, color="tab:orange", alpha=0.2, label=LEVELS[1])
+        counts = [int((values < low).sum()), 0, int((values > high).sum())]
+        counts[1] = len(values) - sum(counts)
+        axes.set_title(", ".join(f"{level} {count}" for level, count in zip(LEVELS, counts, strict=True)))
+        axes.set_xlabel(f"{name} ({UNITS[name]})")
+        axes.set_ylabel("utterances")
+    figure.savefig(path, dpi=120)

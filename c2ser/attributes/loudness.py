@@ -1,0 +1,40 @@
+"""Integrated loudness after ITU-R BS.1770 with pyloudnorm, as section III.C has it."""
+
+import functools
+
+import numpy as np
+import pyloudnorm
+
+from c2ser.audio import SAMPLE_RATE
+
+BLOCK = 0.4
+"""Seconds of a gating block of BS.1770; nothing shorter has a loudness by the standard."""
+
+
+def loudness(wave: np.ndarray, utterance: str) -> float:
+    """Return the loudness in LUFS.
+
+    A wave shorter than a gating block is repeated until it fills one: its mean power, and so its loudness, stays.
+
+    Args:
+        wave: shape (samples,), float, at 16 kHz.
+        utterance: its id, for messages.
+
+    Raises:
+        ValueError: no sample, or every block is below the absolute gate of -70 LUFS.
+    """
+    if len(wave) == 0:
+        raise ValueError(f"{utterance}: 0 samples; leave it out")
+    block = int(BLOCK * SAMPLE_RATE)
+    if len(wave) <= block:
+        wave = np.tile(wave, block // len(wave) + 1)
+    with np.errstate(divide="ignore"):
+        value = float(_meter().integrated_loudness(wave.astype(np.float64)))
+    if not np.isfinite(value):
+        raise ValueError(f"{utterance}: silent (below -70 LUFS); leave it out")
+    return value
+
+
+@functools.cache
+def _meter() -> pyloudnorm.Meter:
+    return pyloudnorm.Meter(SAMPLE_RATE, block_size=BLOCK)

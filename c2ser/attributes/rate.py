@@ -1,0 +1,85 @@
+"""Speaking rate in phonemes per second, as section III.C has it."""
+
+import functools
+from typing import Any
+
+from c2ser.audio import SAMPLE_RATE
+
+VOICES = {"en": "en-us", "es": "es-419"}
+"""eSpeak's names of languages where they are not the ISO 639-1 code itself."""
+
+
+def speaking_rate(text: str, language: str, samples: int, utterance: str) -> float:
+    """Return the phonemes per second.
+
+    Args:
+        text: the transcript.
+        language: ISO 639-1 code.
+        samples: length of the wave at 16 kHz without the silence around it.
+        utterance: its id, for messages.
+
+    Raises:
+        ValueError: no transcript, no phoneme in it, an unknown language, or no samples.
+    """
+    if not text.strip():
+        raise ValueError(f"{utterance}: it has no transcript; add one to text")
+    try:
+        number = count_phonemes(text, language)
+    except ValueError as error:
+        raise ValueError(f"{utterance}: {error}") from None
+    if number == 0 or samples == 0:
+        raise ValueError(f"{utterance}: {number} phonemes in {samples} samples; correct its transcript or leave it out")
+    return number * SAMPLE_RATE / samples
+
+
+def count_phonemes(text: str, language: str) -> int:
+    """Return the number of phonemes in a text; Mandarin by pinyin initials and finals, the rest by eSpeak.
+
+    Raises:
+        ValueError: eSpeak does not know the language.
+    """
+    return _count_mandarin(text) if language == "zh" else _count_espeak(text, language)
+
+
+def _count_espeak(text: str, language: str) -> int:
+    from phonemizer.separator import Separator
+
+    separator = Separator(phone=" ", word="|")
+    words = _backend(language).phonemize([text], separator=separator, strip=True)[0]
+    return sum(len(word.split()) for word in words.split("|"))
+
+
+@functools.cache
+def _backend(language: str) -> Any:
+    """Return phonemizer's eSpeak for a language, once: making one costs more than a thousand utterances."""
+    import espeakng_loader
+    from phonemizer.backend import EspeakBackend
+    from phonemizer.backend.espeak.wrapper import EspeakWrapper
+
+    EspeakWrapper.set_library(espeakng_loader.get_library_path())
+    EspeakWrapper.set_data_path(espeakng_loader.get_data_path())
+    try:
+        return EspeakBackend(VOICES.get(language, language), language_switch="remove-flags")
+    except RuntimeError:
+        raise ValueError(f"eSpeak has no language '{language}'; use an ISO 639-1 code in utt2lang") from None
+
+
+def _count_mandarin(text: str) -> int:
+    """Count initials and finals of the Chinese characters; other words in the text are taken for English."""
+    from pypinyin import Style, pinyin
+
+    count = 0
+    others: list[str] = []
+    for (syllable,) in pinyin(text, style=Style.NORMAL, errors=lambda rest: [[f"\0{rest}"]]):
+        if syllable.startswith("\0"):
+            others.append(syllable[1:])
+        else:
+            count += _mandarin_phonemes(syllable)
+    foreign = " ".join(others)
+    return count + (_count_espeak(foreign, "en") if any(sign.isalnum() for sign in foreign) else 0)
+
+
+def _mandarin_phonemes(syllable: str) -> int:
+    from pypinyin.contrib.tone_convert import to_finals, to_initials
+
+    return bool(to_initials(syllable, strict=True)) + bool(to_finals(syllable, strict=True))

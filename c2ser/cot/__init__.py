@@ -1,0 +1,1 @@
+"""Chains of thought: prompts, writers and checks."""

@@ -1,0 +1,29 @@
+"""Checks of a chain of thought: it must say what is known of the utterance and nothing else."""
+
+from c2ser.cot.prompts import Request, Style, single_quotes
+from c2ser.emotions import ATTRIBUTES
+from c2ser.scoring.labels import read_answer
+
+
+def problem(request: Request, style: Style, text: str) -> str | None:
+    """Return what is wrong with a chain of thought, or None.
+
+    An explicit one must quote the transcript and name the three levels; either must conclude with the true emotion and
+    name no other. A text that fails would teach the model to say what is not so.
+    """
+    reading = read_answer(text)
+    if reading.emotion != request.emotion:
+        return f"the text says '{reading.emotion}', not '{request.emotion}'"
+    if style == "implicit":
+        return None
+    if _plain(reading.transcript or "") != _plain(request.text):
+        return "the text does not quote the transcript"
+    for attribute in ATTRIBUTES:
+        said, true = reading.levels.get(attribute), request.levels[attribute]
+        if said != true:
+            return f"the text says {said or 'nothing'} of the {attribute}, not {true}"
+    return None
+
+
+def _plain(text: str) -> str:
+    return " ".join(single_quotes(text).split())

@@ -1,0 +1,1 @@
+"""From answers to figures: reading labels, metrics, tables and pictures."""
