@@ -76,3 +76,38 @@ class Batches:
                 batch, longest = [], self.seconds[i]
             batch.append(int(i))
         return [*batches, batch]
+
+
+def by_length(durations: Mapping[str, float], seconds: float, utterances: int) -> list[list[str]]:
+    """Cut utterances into batches of like duration, always the same ones.
+
+    Args:
+        durations: seconds by utterance.
+        seconds: padded audio in one batch, at most; a longer utterance stands alone.
+        utterances: utterances in one batch, at most.
+    """
+    batches: list[list[str]] = []
+    for name in sorted(durations, key=lambda name: (durations[name], name)):
+        if not batches or len(batches[-1]) == utterances or durations[name] * (len(batches[-1]) + 1) > seconds:
+            batches.append([])
+        batches[-1].append(name)
+    return batches
+
+
+def spread(emotions: Mapping[str, str | None], number: int, seed: int) -> list[str]:
+    """Choose at most `number` utterances, as many of each emotion as there are, always the same ones for a seed.
+
+    Args:
+        emotions: emotion by utterance.
+        number: how many.
+        seed: decides which.
+    """
+    ordered = sorted(emotions, key=str.encode)
+    shuffled = [ordered[i] for i in rng(seed, 3).permutation(len(ordered))]
+    taken: dict[str | None, int] = {}
+    ranks = []
+    for name in shuffled:
+        ranks.append(taken.get(emotions[name], 0))
+        taken[emotions[name]] = ranks[-1] + 1
+    chosen = sorted(range(len(shuffled)), key=lambda place: ranks[place])[:number]
+    return [shuffled[place] for place in chosen]

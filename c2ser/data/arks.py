@@ -1,0 +1,79 @@
+"""Embeddings in Kaldi archives: written by kaldiio, read without ever running what a table says."""
+
+import os
+import struct
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from types import TracebackType
+
+import kaldiio
+import numpy as np
+
+MAGIC = b"\0BFM \x04"
+"""How an uncompressed float matrix begins in an archive; four bytes of rows, one, four of columns follow."""
+
+
+class ArkWriter:
+    """Appends matrices to `<stem>.ark` and says where each is, so that a table can be made of it.
+
+    Args:
+        path: the archive; what a killed run left in it stays, and new matrices follow.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+
+    def __enter__(self) -> "ArkWriter":
+        """Open the archive."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self.file = open(self.path, "ab")
+        return self
+
+    def write(self, utterance: str, matrix: np.ndarray) -> str:
+        """Append a float32 matrix (rows, columns) and return its place as `file.ark:offset`; it is on the disk then."""
+        start = self.file.seek(0, os.SEEK_END)
+        kaldiio.save_ark(self.file, {utterance: np.ascontiguousarray(matrix, dtype=np.float32)})
+        self.file.flush()
+        return f"{self.path}:{start + len(utterance.encode()) + 1}"
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        """Close the archive."""
+        self.file.close()
+
+
+def read_matrix(place: str, utterance: str) -> np.ndarray:
+    """Read one matrix.
+
+    Args:
+        place: `file.ark:offset` from an scp table; pipes and every other form are refused, not run.
+        utterance: its id, for messages.
+
+    Returns:
+        float32, shape (rows, columns).
+
+    Raises:
+        ValueError: the place is of another form, or holds no whole float matrix.
+    """
+    name, colon, offset = place.rpartition(":")
+    if not colon or not offset.isdigit() or name.strip().startswith("|"):
+        raise ValueError(f"{utterance}: '{place}' is not file.ark:offset; extract the embeddings again")
+    try:
+        with open(name, "rb") as file:
+            file.seek(int(offset))
+            head = file.read(len(MAGIC) + 9)
+            if head[: len(MAGIC)] != MAGIC or len(head) < len(MAGIC) + 9:
+                raise ValueError(f"{utterance}: no float matrix at {place}; extract the embeddings again")
+            rows, columns = struct.unpack("<i", head[6:10])[0], struct.unpack("<i", head[11:15])[0]
+            content = file.read(4 * rows * columns)
+    except OSError as error:
+        raise ValueError(f"{utterance}: cannot read {name} ({error.strerror}); extract the embeddings again") from None
+    if min(rows, columns) < 1 or len(content) != 4 * rows * columns:
+        raise ValueError(f"{utterance}: the matrix at {place} is cut short; extract the embeddings again")
+    return np.frombuffer(content, dtype="<f4").reshape(rows, columns).copy()
+
+
+def read_matrices(scp: Mapping[str, str], utterances: Iterable[str]) -> Iterator[tuple[str, np.ndarray]]:
+    """Yield (utterance, matrix) for the utterances that the scp table has."""
+    for utterance in utterances:
+        if utterance in scp:
+            yield utterance, read_matrix(scp[utterance], utterance)

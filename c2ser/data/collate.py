@@ -1,0 +1,58 @@
+"""What turns utterances into padded batches, and the masks that augment spectrograms."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+
+
+@dataclass
+class SpecAugment:
+    """Masks on the log-mel spectrogram while training; the defaults are those of the published configuration.
+
+    Attributes:
+        time_masks: masks along time for each utterance.
+        time_width: frames (10 ms) that one of them covers at most; never more than a fifth of the utterance.
+        bin_masks: masks along frequency.
+        bin_width: mel bins that one of them covers at most.
+    """
+
+    time_masks: int = 2
+    time_width: int = 50
+    bin_masks: int = 2
+    bin_width: int = 10
+
+
+def pad_waves(waves: Sequence[np.ndarray]) -> tuple[Tensor, Tensor]:
+    """Return waveforms (samples,) as one tensor (batch, samples), zeros at the ends, and their lengths (batch,)."""
+    padded = pad_sequence([torch.from_numpy(wave) for wave in waves], batch_first=True)
+    return padded, torch.tensor([len(wave) for wave in waves])
+
+
+def augment(mel: Tensor, lengths: Tensor, config: SpecAugment) -> Tensor:
+    """Set random stretches of time and bands of frequency to zero, with torch's generator.
+
+    Args:
+        mel: log-mel spectrogram (batch, bins, frames).
+        lengths: frames of each, (batch,).
+        config: how many masks and how wide.
+    """
+    batch, bins, frames = mel.shape
+    ends, kept = lengths.cpu(), torch.ones(batch, bins, frames, dtype=torch.bool)
+    for _ in range(config.time_masks):
+        kept &= ~_stretch(ends, (ends // 5).clamp(max=config.time_width), frames)[:, None, :]
+    for _ in range(config.bin_masks):
+        size = torch.full((batch,), bins)
+        kept &= ~_stretch(size, torch.full((batch,), min(config.bin_width, bins)), bins)[:, :, None]
+    return mel * kept.to(mel.device)
+
+
+def _stretch(ends: Tensor, widest: Tensor, size: int) -> Tensor:
+    """Return masks (batch, size), True on one random stretch of at most `widest` places before `ends`."""
+    widths = (torch.rand(len(ends)) * (widest + 1)).long()
+    starts = (torch.rand(len(ends)) * (ends - widths + 1)).long()
+    places = torch.arange(size)[None, :]
+    return (places >= starts[:, None]) & (places < (starts + widths)[:, None])

@@ -1,0 +1,42 @@
+"""Model folders of Emotion2Vec-S: config.json and model.safetensors."""
+
+import dataclasses
+from pathlib import Path
+
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+
+from c2ser.emotion2vec.model import Emotion2Vec, Emotion2VecConfig
+from c2ser.tables import read_json, write_bytes, write_json
+
+KIND = "emotion2vec"
+
+
+def save_model(model: Emotion2Vec, folder: str | Path) -> None:
+    """Write a model's folder; each file appears when it is whole, the configuration last."""
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    write_bytes(folder / "model.safetensors", save(tensors))
+    write_json(folder / "config.json", {"kind": KIND, **dataclasses.asdict(model.config)})
+
+
+def load_model(folder: str | Path) -> Emotion2Vec:
+    """Read a model's folder.
+
+    Raises:
+        ValueError: it is no such folder, or its weights do not fit its configuration.
+    """
+    folder = Path(folder)
+    if not (folder / "config.json").is_file():
+        raise ValueError(f"{folder}: no config.json in it; give the folder that train_emotion2vec wrote")
+    values = read_json(folder / "config.json")
+    if not isinstance(values, dict) or values.pop("kind", None) != KIND:
+        raise ValueError(f"{folder}: not an Emotion2Vec-S model; give the folder that train_emotion2vec wrote")
+    try:
+        model = Emotion2Vec(Emotion2VecConfig(**values))
+        model.load_state_dict(load((folder / "model.safetensors").read_bytes()))
+    except (TypeError, RuntimeError, SafetensorError) as error:
+        reason = " ".join(str(error).split())[:300]
+        raise ValueError(f"{folder}: its weights or configuration are damaged ({reason}); train again") from None
+    return model.eval()

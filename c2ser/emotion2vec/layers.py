@@ -1,0 +1,192 @@
+"""The parts of emotion2vec: convolutions, ALiBi, post-norm Transformer blocks, the decoder of the pre-training.
+
+Parameter names are those of the published fairseq checkpoints, hence the numbered members of some containers.
+"""
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import dropout, gelu, layer_norm, scaled_dot_product_attention
+
+
+class ChannelNorm(nn.Sequential):
+    """Layer norm over the channels of (batch, channels, time); its parameters are member 1, as in the checkpoints."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(nn.Identity(), nn.LayerNorm(channels, eps=1e-5))
+
+    def forward(self, states: Tensor) -> Tensor:
+        """Normalise (batch, channels, time)."""
+        return self[1](states.transpose(1, 2)).transpose(1, 2)
+
+
+class ConvExtractor(nn.Module):
+    """Convolutions from the waveform to local features, without padding.
+
+    Args:
+        spec: (channels, kernel, stride) of each layer.
+    """
+
+    def __init__(self, spec: list[list[int]]) -> None:
+        super().__init__()
+        self.spec = spec
+        self.conv_layers = nn.ModuleList()
+        channels = 1
+        for out, kernel, stride in spec:
+            conv = nn.Conv1d(channels, out, kernel, stride, bias=False)
+            nn.init.kaiming_normal_(conv.weight)
+            self.conv_layers.append(nn.Sequential(conv, nn.Identity(), ChannelNorm(out), nn.GELU()))
+            channels = out
+
+    def forward(self, waves: Tensor) -> Tensor:
+        """Turn waveforms (batch, samples) into features (batch, frames, channels)."""
+        states = waves[:, None]
+        for layer in self.conv_layers:
+            states = layer(states)
+        return states.transpose(1, 2)
+
+    def frames(self, samples: Tensor) -> Tensor:
+        """Return how many frames so many samples give."""
+        for _, kernel, stride in self.spec:
+            samples = torch.div(samples - kernel, stride, rounding_mode="floor") + 1
+        return samples
+
+    @property
+    def receptive_field(self) -> int:
+        """The fewest samples that give a frame."""
+        field, step = 1, 1
+        for _, kernel, stride in self.spec:
+            field, step = field + (kernel - 1) * step, step * stride
+        return field
+
+
+class PositionalConvs(nn.ModuleList):
+    """Relative positions by stacked grouped convolutions; member 0 stands for a transpose of the checkpoints."""
+
+    def __init__(self, dim: int, depth: int, kernel: int, groups: int) -> None:
+        convs = (nn.Conv1d(dim, dim, kernel, padding=kernel // 2, groups=groups) for _ in range(depth))
+        super().__init__([nn.Identity(), *(nn.ModuleList([conv]) for conv in convs)])
+
+    def forward(self, states: Tensor, mask: Tensor | None, zero_once: bool = False) -> Tensor:
+        """Return the positions (batch, time, dim) to be added to `states`.
+
+        Args:
+            states: shape (batch, time, dim).
+            mask: shape (batch, time), True for real frames; the others are zeroed before each convolution, so that an
+                utterance gives the same in any batch.
+            zero_once: leave padded frames alone, as the published code does.
+        """
+        states = states.transpose(1, 2)
+        for (conv,) in list(self)[1:]:
+            if mask is not None and not zero_once:
+                states = states * mask[:, None].to(states.dtype)
+            states = conv(states)
+            states = gelu(layer_norm(states.transpose(1, 2), states.shape[1:2], eps=1e-5)).transpose(1, 2)
+        return states.transpose(1, 2)
+
+
+def alibi_slopes(heads: int) -> Tensor:
+    """Return ALiBi's slope of each head (Press et al. 2022; for other numbers than powers of two as in its code)."""
+    power = 2 ** math.floor(math.log2(heads))
+    slopes = [2 ** (-8 * (i + 1) / power) for i in range(power)]
+    between = [2 ** (-8 * (i + 1) / (2 * power)) for i in range(0, 2 * power, 2)]
+    return torch.tensor([*slopes, *between[: heads - power]])
+
+
+def alibi_bias(positions: Tensor, slopes: Tensor, tokens: int) -> Tensor:
+    """Return -slope * distance between positions, zero for the tokens in front.
+
+    Args:
+        positions: frame number of each kept frame, (batch, time).
+        slopes: shape (heads,).
+        tokens: how many tokens stand before the frames.
+
+    Returns:
+        shape (batch, heads, tokens + time, tokens + time), float32.
+    """
+    distance = (positions[:, :, None] - positions[:, None, :]).abs().float()
+    bias = -slopes[None, :, None, None] * distance[:, None]
+    return nn.functional.pad(bias, (tokens, 0, tokens, 0))
+
+
+class Attention(nn.Module):
+    """Multi-head self-attention with an additive bias and fused projections."""
+
+    def __init__(self, dim: int, heads: int, dropout: float, attention_dropout: float) -> None:
+        super().__init__()
+        self.heads, self.dropout, self.attention_dropout = heads, dropout, attention_dropout
+        self.qkv = nn.Linear(dim, 3 * dim)
+        self.proj = nn.Linear(dim, dim)
+
+    def forward(self, states: Tensor, bias: Tensor) -> Tensor:
+        """Attend over (batch, time, dim) with `bias` (batch or 1, heads, time, time) added to the scores."""
+        batch, time, dim = states.shape
+        parts = self.qkv(states).view(batch, time, 3, self.heads, dim // self.heads)
+        query, key, value = parts.permute(2, 0, 3, 1, 4)  # each (batch, heads, time, dim per head)
+        chance = self.attention_dropout if self.training else 0.0
+        mixed = scaled_dot_product_attention(query, key, value, attn_mask=bias.to(query.dtype), dropout_p=chance)
+        mixed = self.proj(mixed.transpose(1, 2).reshape(batch, time, dim))
+        return dropout(mixed, self.dropout, self.training)
+
+
+class FeedForward(nn.Module):
+    """Two linear layers with a GELU between them."""
+
+    def __init__(self, dim: int, inner: int) -> None:
+        super().__init__()
+        self.fc1, self.fc2 = nn.Linear(dim, inner), nn.Linear(inner, dim)
+
+    def forward(self, states: Tensor) -> Tensor:
+        """Map (..., dim) to (..., dim)."""
+        return self.fc2(gelu(self.fc1(states)))
+
+
+class Block(nn.Module):
+    """A post-norm Transformer block, which also returns what a teacher is asked for: the feed-forward's output."""
+
+    def __init__(
+        self, dim: int, heads: int, inner: int, eps: float, dropout: float, attention_dropout: float
+    ) -> None:
+        super().__init__()
+        self.dropout = dropout
+        self.norm1, self.norm2 = nn.LayerNorm(dim, eps=eps), nn.LayerNorm(dim, eps=eps)
+        self.attn = Attention(dim, heads, dropout, attention_dropout)
+        self.mlp = FeedForward(dim, inner)
+
+    def forward(self, states: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the block's output and its feed-forward's, both (batch, time, dim)."""
+        states = self.norm1(states + self.attn(states, bias))
+        inner = self.mlp(states)
+        return self.norm2(states + dropout(inner, self.dropout, self.training)), inner
+
+
+class Decoder(nn.Module):
+    """Convolutions that fill in masked frames while pre-training.
+
+    Args:
+        dim: size of the encoder's vectors.
+        inner: channels of the convolutions.
+        kernel: their width, odd.
+        groups: their groups.
+        layers: how many.
+    """
+
+    def __init__(self, dim: int, inner: int, kernel: int, groups: int, layers: int) -> None:
+        super().__init__()
+        sizes = [dim, *[inner] * layers]
+        convs = (
+            nn.Conv1d(before, after, kernel, padding=kernel // 2, groups=groups)
+            for before, after in zip(sizes, sizes[1:], strict=False)
+        )
+        self.blocks = nn.ModuleList(nn.ModuleList([conv]) for conv in convs)
+        self.proj = nn.Linear(inner, dim)
+
+    def forward(self, states: Tensor) -> Tensor:
+        """Map (batch, time, dim) to (batch, time, dim)."""
+        states = states.transpose(1, 2)
+        for (conv,) in self.blocks:
+            new = conv(states).transpose(1, 2)
+            new = gelu(layer_norm(new, new.shape[-1:], eps=1e-5)).transpose(1, 2)
+            states = new + states if new.shape == states.shape else new
+        return self.proj(states.transpose(1, 2))

@@ -1,0 +1,97 @@
+"""The three losses of Emotion2Vec-S (section III.B): frame, utterance and category level.
+
+The first two follow fairseq's data2vec 2.0, whose sums and scales the weights 0.1 and 100 of the paper suppose; the
+third is ours, since the paper gives no more than its idea.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.nn.functional import instance_norm, layer_norm, normalize
+
+UtteranceTarget = Literal["layer_norm", "raw", "fairseq"]
+Prediction = Literal["chunk", "last"]
+
+
+@dataclass
+class LossConfig:
+    """Weights and variants of the losses.
+
+    Attributes:
+        utterance: weight of the utterance loss (0.1 in the paper).
+        category: weight of the category loss (100 in the paper).
+        temperature: divides the cosines of the category loss.
+        utterance_target: the teacher's layers averaged over layers and time: as they are ("raw"), with a layer norm
+            over the dimensions, or the mean of the frame targets as the fairseq settings have it, which is zero by
+            construction and teaches nothing.
+        prediction: what the utterance loss compares: the mean of the utterance tokens, or the last one.
+    """
+
+    utterance: float = 0.1
+    category: float = 100.0
+    temperature: float = 0.1
+    utterance_target: UtteranceTarget = "layer_norm"
+    prediction: Prediction = "chunk"
+
+
+def frame_targets(layers: Sequence[Tensor]) -> Tensor:
+    """Return the mean of the layers (batch, frames, dim), each normalised over time for itself."""
+    return torch.stack([instance_norm(layer.float().transpose(1, 2)) for layer in layers]).mean(0).transpose(1, 2)
+
+
+def utterance_targets(layers: Sequence[Tensor], kind: UtteranceTarget) -> Tensor:
+    """Return one vector for each utterance, (batch, dim); see `LossConfig.utterance_target`."""
+    if kind == "fairseq":
+        return frame_targets(layers).mean(dim=1)
+    pooled = torch.stack([layer.float() for layer in layers]).mean(0).mean(dim=1)
+    return pooled if kind == "raw" else layer_norm(pooled, pooled.shape[-1:])
+
+
+def distance(guess: Tensor, target: Tensor) -> Tensor:
+    """Return data2vec's distance of each vector (..., dim): the summed squares of the difference over sqrt(dim)."""
+    return (guess.float() - target.float()).square().sum(dim=-1) / guess.shape[-1] ** 0.5
+
+
+def frame_loss(guess: Tensor, targets: Tensor, masked: Tensor) -> Tensor:
+    """Return the mean distance over the hidden frames.
+
+    Args:
+        guess: the student's decoder output, (rows, frames, dim).
+        targets: the teacher's, of the same shape.
+        masked: shape (rows, frames), True where a frame was hidden.
+    """
+    return distance(guess[masked], targets[masked]).mean()
+
+
+def utterance_loss(tokens: Tensor, targets: Tensor, prediction: Prediction) -> Tensor:
+    """Return the summed distance of the utterance tokens (rows, tokens, dim) from the targets (rows, dim).
+
+    A sum, not a mean: fairseq multiplies by the number of masked frames and later divides by it.
+    """
+    return distance(tokens.mean(dim=1) if prediction == "chunk" else tokens[:, -1], targets).sum()
+
+
+def category_loss(embeddings: Tensor, labels: Tensor, temperature: float) -> Tensor:
+    """Draw utterances of one emotion together and the others apart (supervised contrastive loss on cosines).
+
+    Args:
+        embeddings: one vector for each utterance, (batch, dim).
+        labels: emotion numbers (batch,); -1 where it is not known, which takes the utterance out.
+        temperature: divides the cosines.
+
+    Returns:
+        the mean over utterances that have another one of their emotion in the batch; 0 where none has.
+    """
+    known = labels >= 0
+    unit, labels = normalize(embeddings[known].float(), dim=-1), labels[known]
+    itself = torch.eye(len(labels), dtype=torch.bool, device=labels.device)
+    logits = (unit @ unit.T / temperature).masked_fill(itself, -torch.inf)
+    alike = (labels[:, None] == labels[None, :]) & ~itself
+    anchors = alike.any(dim=1)
+    if not anchors.any():
+        return embeddings.sum() * 0.0
+    chances = logits.log_softmax(dim=1).masked_fill(~alike, 0.0)
+    return -(chances.sum(dim=1)[anchors] / alike.sum(dim=1)[anchors]).mean()

@@ -1,0 +1,256 @@
+"""Emotion2Vec-S: the encoder, as it hears whole utterances and as it learns from masked ones."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import dropout
+
+from c2ser.emotion2vec.layers import Block, ConvExtractor, Decoder, PositionalConvs, alibi_bias, alibi_slopes
+
+Level = Literal["frame", "tokens", "first_frames", "utterance"]
+"""What embeddings are of: every frame, utterance tokens, as many first frames as there are tokens, the mean frame."""
+
+
+@dataclass
+class Emotion2VecConfig:
+    """Sizes and rates; the defaults are those of the published base model.
+
+    Attributes:
+        dim: size of the vectors.
+        heads: attention heads.
+        inner: size inside the feed-forward.
+        prenet_depth: blocks before the layers that teach.
+        depth: blocks whose feed-forwards are the teacher's targets.
+        tokens: utterance tokens.
+        convs: (channels, kernel, stride) of each layer on the waveform.
+        position_depth: positional convolutions.
+        position_kernel: their width in frames.
+        position_groups: their groups.
+        alibi_per_layer: whether each layer has its own ALiBi scale.
+        norm_eps: of the blocks' norms.
+        dropout: of residual branches.
+        attention_dropout: of attention weights.
+        layer_drop: chance that a block is left out while training.
+        decoder_dim: channels of the decoder.
+        decoder_kernel: its width in frames.
+        decoder_groups: its groups.
+        decoder_layers: its convolutions; 0 for a model that is not trained further.
+        normalize: whether waveforms get zero mean and unit variance.
+    """
+
+    dim: int = 768
+    heads: int = 12
+    inner: int = 3072
+    prenet_depth: int = 4
+    depth: int = 8
+    tokens: int = 10
+    convs: list[list[int]] = field(
+        default_factory=lambda: [[512, 10, 5], *([512, 3, 2] for _ in range(4)), [512, 2, 2], [512, 2, 2]]
+    )
+    position_depth: int = 5
+    position_kernel: int = 19
+    position_groups: int = 16
+    alibi_per_layer: bool = False
+    norm_eps: float = 1e-5
+    dropout: float = 0.1
+    attention_dropout: float = 0.1
+    layer_drop: float = 0.05
+    decoder_dim: int = 384
+    decoder_kernel: int = 7
+    decoder_groups: int = 16
+    decoder_layers: int = 4
+    normalize: bool = True
+
+
+@dataclass
+class Emotion2VecOutput:
+    """What the encoder makes of a batch.
+
+    Attributes:
+        frames: shape (batch, frames, dim), 50 per second.
+        tokens: utterance tokens, (batch, tokens, dim).
+        mask: shape (batch, frames), True for real frames.
+        layers: the feed-forward's output of each main block for the frames, each (batch, frames, dim).
+    """
+
+    frames: Tensor
+    tokens: Tensor
+    mask: Tensor
+    layers: list[Tensor]
+
+
+class _ContextEncoder(nn.Module):
+    def __init__(self, config: Emotion2VecConfig, blocks: nn.ModuleList) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(config.dim, eps=1e-5)
+        self.blocks = blocks
+
+
+class _Audio(nn.Module):
+    """What the checkpoints call the audio modality: everything before the main blocks."""
+
+    def __init__(self, config: Emotion2VecConfig, prenet: nn.ModuleList) -> None:
+        super().__init__()
+        layers = config.prenet_depth + config.depth if config.alibi_per_layer else 1
+        self.extra_tokens = nn.Parameter(torch.randn(1, config.tokens, config.dim))
+        self.alibi_scale = nn.Parameter(torch.ones(layers, 1, config.heads, 1, 1))
+        self.local_encoder = ConvExtractor(config.convs)
+        channels = config.convs[-1][0]
+        self.project_features = nn.Sequential(
+            nn.Identity(), nn.LayerNorm(channels, eps=1e-5), nn.Linear(channels, config.dim)
+        )
+        self.relative_positional_encoder = PositionalConvs(
+            config.dim, config.position_depth, config.position_kernel, config.position_groups
+        )
+        self.context_encoder = _ContextEncoder(config, prenet)
+        self.decoder = None
+        if config.decoder_layers:
+            self.decoder = Decoder(
+                config.dim, config.decoder_dim, config.decoder_kernel, config.decoder_groups, config.decoder_layers
+            )
+
+
+class Emotion2Vec(nn.Module):
+    """The encoder.
+
+    Args:
+        config: its sizes.
+    """
+
+    def __init__(self, config: Emotion2VecConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.modality_encoders = nn.ModuleDict({"AUDIO": _Audio(config, self._make_blocks(config.prenet_depth))})
+        self.blocks = self._make_blocks(config.depth)
+        self.register_buffer("slopes", alibi_slopes(config.heads), persistent=False)
+        with torch.no_grad():
+            self.audio.extra_tokens[:, :1].zero_()
+
+    def _make_blocks(self, number: int) -> nn.ModuleList:
+        c = self.config
+        made = (Block(c.dim, c.heads, c.inner, c.norm_eps, c.dropout, c.attention_dropout) for _ in range(number))
+        blocks = nn.ModuleList(made)
+        for module in blocks.modules():
+            if isinstance(module, nn.Linear):  # as BERT
+                nn.init.normal_(module.weight, 0.0, 0.02)
+                nn.init.zeros_(module.bias)
+        return blocks
+
+    @property
+    def audio(self) -> _Audio:
+        """Everything before the main blocks."""
+        return self.modality_encoders["AUDIO"]
+
+    def forward(self, waveform: Tensor, lengths: Tensor, peer_padding: bool = False) -> Emotion2VecOutput:
+        """Hear whole utterances.
+
+        Args:
+            waveform: shape (batch, samples), 16 kHz, zero after each utterance's end.
+            lengths: samples of each, shape (batch,).
+            peer_padding: let padding leak into short utterances of a batch, as the published code does.
+
+        Returns:
+            what an utterance alone would give, for each.
+
+        Raises:
+            ValueError: an utterance is too short for a frame.
+        """
+        local, mask = self.local(waveform, lengths)
+        positions = torch.arange(local.shape[1], device=local.device)[None]
+        states = local + self.audio.relative_positional_encoder(local, mask, peer_padding)
+        return self.contextualise(states, positions, mask)
+
+    def local(self, waveform: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Return local features (batch, frames, dim) and the mask of real frames (batch, frames); see `forward`."""
+        extractor = self.audio.local_encoder
+        if int(lengths.min()) < extractor.receptive_field:
+            raise ValueError(f"audio of {int(lengths.min())} samples; the encoder needs {extractor.receptive_field}")
+        if self.config.normalize:
+            waveform = normalised(waveform, lengths)
+        local = self.audio.project_features(extractor(waveform))
+        frames = extractor.frames(lengths)
+        return local, torch.arange(local.shape[1], device=local.device)[None] < frames[:, None]
+
+    def contextualise(self, states: Tensor, positions: Tensor, mask: Tensor | None = None) -> Emotion2VecOutput:
+        """Run the Transformer over frames with the tokens in front.
+
+        Args:
+            states: frames with their positions added, (batch, time, dim).
+            positions: frame numbers, (batch or 1, time).
+            mask: shape (batch, time), True for real frames; None if all are.
+        """
+        count, batch = self.config.tokens, len(states)
+        bias = alibi_bias(positions, self.slopes, count)
+        padding = states.new_zeros(1, 1, 1, 1)
+        if mask is not None:
+            padding = nn.functional.pad(~mask, (count, 0))[:, None, None] * -1e9
+        else:
+            mask = states.new_ones(states.shape[:2], dtype=torch.bool)
+        states = torch.cat([self.audio.extra_tokens.expand(batch, -1, -1), states], dim=1)
+        context = self.audio.context_encoder
+        states = dropout(context.norm(states), self.config.dropout, self.training)
+        layers = []
+        for number, block in enumerate([*context.blocks, *self.blocks]):
+            if self.training and float(torch.rand(())) < self.config.layer_drop:
+                continue
+            states, inner = block(states, bias * self._scale(number) + padding)
+            if number >= len(context.blocks):
+                layers.append(inner[:, count:])
+        return Emotion2VecOutput(states[:, count:], states[:, :count], mask, layers)
+
+    def _scale(self, number: int) -> Tensor:
+        scale = self.audio.alibi_scale.clamp(min=0)
+        return scale[number if self.config.alibi_per_layer else 0]
+
+    def student(self, local: Tensor, masked: Tensor, noise: float = 0.01) -> tuple[Tensor, Emotion2VecOutput]:
+        """Hear utterances of equal length through masks, and guess what is masked.
+
+        Args:
+            local: local features, (batch, frames, dim), one row per mask.
+            masked: shape (batch, frames), True where a frame is hidden; equally many in each row.
+            noise: deviation of what the decoder sees in place of hidden frames.
+
+        Returns:
+            the guess (batch, frames, dim), and the output for the frames that were seen.
+        """
+        audio = self.audio
+        seen = (~masked).nonzero()[:, 1].view(len(local), -1)  # (batch, kept)
+        with_positions = local + audio.relative_positional_encoder(local * ~masked[:, :, None], None)
+        output = self.contextualise(_take(with_positions, seen), seen)
+        rate = 0.1 if self.training else 0.0
+        output.frames, output.tokens = dropout(output.frames, rate), dropout(output.tokens, rate)
+        hidden = torch.randn_like(local) * noise
+        filled = hidden.scatter(1, seen[:, :, None].expand(-1, -1, local.shape[2]), output.frames.to(hidden.dtype))
+        return audio.decoder(filled), output
+
+    @torch.no_grad()
+    def teach(self, local: Tensor) -> list[Tensor]:
+        """Return the feed-forward outputs of the main blocks for local features (batch, frames, dim) of full length."""
+        states = local + self.audio.relative_positional_encoder(local, None)
+        return self.contextualise(states, torch.arange(local.shape[1], device=local.device)[None]).layers
+
+
+def _take(states: Tensor, places: Tensor) -> Tensor:
+    return states.gather(1, places[:, :, None].expand(-1, -1, states.shape[2]))
+
+
+def normalised(waveform: Tensor, lengths: Tensor) -> Tensor:
+    """Give each waveform of a padded batch (batch, samples) zero mean and unit variance; padding stays zero."""
+    mask = torch.arange(waveform.shape[1], device=waveform.device)[None] < lengths[:, None]
+    rows = [
+        nn.functional.layer_norm(row[:length], (length,), eps=1e-5)
+        for row, length in zip(waveform, lengths.tolist(), strict=True)
+    ]
+    return nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=0.0) if not mask.all() else torch.stack(rows)
+
+
+def pool(output: Emotion2VecOutput, level: Level) -> list[Tensor]:
+    """Return each utterance's embeddings at a level: (frames, dim), (tokens, dim) or, for "utterance", (1, dim)."""
+    rows = [frames[mask] for frames, mask in zip(output.frames, output.mask, strict=True)]
+    if level == "tokens":
+        return list(output.tokens)
+    if level == "first_frames":
+        return [row[: output.tokens.shape[1]] for row in rows]
+    return rows if level == "frame" else [row.mean(dim=0, keepdim=True) for row in rows]
