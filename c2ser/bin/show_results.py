@@ -1,0 +1,25 @@
+"""Show the results of all models as one page."""
+
+from pathlib import Path
+
+from c2ser.cli import run
+from c2ser.scoring.report import find_results, markdown
+from c2ser.tables import write_text
+
+
+def main(exp: Path, out: Path | None = None, title: str = "Results") -> None:
+    """Print the results below EXP as Markdown.
+
+    Args:
+        exp: folder with `<model>/decode_<set>/scores.json`.
+        out: where to write the page too.
+        title: its heading.
+    """
+    page = markdown(find_results(exp), title)
+    if out:
+        write_text(out, page + "\n")
+    print(page)
+
+
+if __name__ == "__main__":
+    run(main)

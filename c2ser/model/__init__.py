@@ -1,0 +1,1 @@
+"""C²SER: perception encoders, connector and language model."""

@@ -1,0 +1,157 @@
+"""The connector: brings what the encoders hear into the language model's embedding space (sections III.B and V.A).
+
+The paper gives four Transformer layers with a feed-forward size of 2,560 and a linear layer; all else follows the
+authors' published inference code.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import gelu, pad, relu, scaled_dot_product_attention
+
+from c2ser.model.perception import Vectors, real
+
+
+@dataclass
+class ConnectorConfig:
+    """Sizes of the connector.
+
+    Attributes:
+        dim: size of its vectors.
+        layers: Transformer layers.
+        heads: attention heads.
+        feed_forward: inner size of the feed-forward modules.
+        dropout: share of values dropped while training.
+        strides: of the convolutions on Whisper's states; 50 vectors per second become 12.5.
+        acoustic: how acoustic vectors reach `dim`: "pad" with zeros as published, "linear" learned; "auto" pads where
+            they are smaller and learns where they are larger.
+    """
+
+    dim: int = 1024
+    layers: int = 4
+    heads: int = 4
+    feed_forward: int = 2560
+    dropout: float = 0.1
+    strides: tuple[int, ...] = (1, 2, 2)
+    acoustic: Literal["auto", "pad", "linear"] = "auto"
+
+
+class Downsampler(nn.Module):
+    """Causal convolutions (kernel 3) that shorten Whisper's states."""
+
+    def __init__(self, size: int, dim: int, strides: tuple[int, ...]) -> None:
+        super().__init__()
+        sizes = [size, *[dim] * len(strides)]
+        self.convs = nn.ModuleList(
+            nn.Conv1d(before, after, 3, stride) for before, after, stride in zip(sizes, sizes[1:], strides, strict=True)
+        )
+
+    def forward(self, states: Vectors) -> Vectors:
+        """Turn (batch, time, size) into (batch, time / product of strides, dim)."""
+        values, lengths = states.values.transpose(1, 2), states.lengths
+        for conv in self.convs:
+            # padding holds biases after a convolution; the next one must not see them
+            values = values * real(lengths, values.shape[2])[:, None, :].to(values.dtype)
+            values = gelu(conv(pad(values, (2, 0))))
+            lengths = (lengths - 1) // conv.stride[0] + 1
+        return Vectors(values.transpose(1, 2), lengths)
+
+
+class Layer(nn.Module):
+    """A pre-norm Transformer layer with ReLU."""
+
+    def __init__(self, config: ConnectorConfig) -> None:
+        super().__init__()
+        dim = config.dim
+        self.heads, self.rate = config.heads, config.dropout
+        self.attention_norm, self.feed_norm = nn.LayerNorm(dim), nn.LayerNorm(dim)
+        self.query, self.key, self.value, self.out = (nn.Linear(dim, dim) for _ in range(4))
+        self.rise, self.fall = nn.Linear(dim, config.feed_forward), nn.Linear(config.feed_forward, dim)
+        self.dropout = nn.Dropout(config.dropout)
+
+    def forward(self, values: Tensor, mask: Tensor) -> Tensor:
+        """Return values of the same shape (batch, time, dim); `mask` (batch, 1, 1, time) is True on real positions."""
+        x = self.attention_norm(values)
+        query, key, value = (
+            part(x).unflatten(-1, (self.heads, -1)).transpose(1, 2) for part in (self.query, self.key, self.value)
+        )
+        mixed = scaled_dot_product_attention(query, key, value, attn_mask=mask)
+        values = values + self.dropout(self.out(mixed.transpose(1, 2).flatten(2)))
+        return values + self.dropout(self.fall(self.dropout(relu(self.rise(self.feed_norm(values))))))
+
+
+class Connector(nn.Module):
+    """Joins semantic states and acoustic vectors on the time axis and maps them to the language model's size.
+
+    Args:
+        config: its sizes.
+        semantic: size of Whisper's states, or None without Whisper.
+        acoustic: size of the acoustic vectors, or None without Emotion2Vec-S.
+        out: hidden size of the language model.
+
+    Raises:
+        ValueError: both encoders are missing, or acoustic vectors are to be padded to less than their size.
+    """
+
+    def __init__(self, config: ConnectorConfig, semantic: int | None, acoustic: int | None, out: int) -> None:
+        super().__init__()
+        if semantic is None and acoustic is None:
+            raise ValueError("the model has neither Whisper nor Emotion2Vec-S; configure at least one encoder")
+        dim = config.dim
+        self.config = config
+        self.downsampler = None if semantic is None else Downsampler(semantic, dim, tuple(config.strides))
+        self.acoustic = _acoustic_projection(config, acoustic)
+        self.enter, self.enter_norm = nn.Linear(dim, dim), nn.LayerNorm(dim)
+        self.dropout = nn.Dropout(config.dropout)
+        self.layers = nn.ModuleList(Layer(config) for _ in range(config.layers))
+        self.norm = nn.LayerNorm(dim)
+        self.project = nn.Linear(dim, out)
+        self.boundaries = nn.Parameter(0.02 * torch.randn(2, out))  # what stands before and after the speech
+
+    def forward(self, semantic: Vectors | None, acoustic: Vectors | None) -> Vectors:
+        """Connect a batch.
+
+        Args:
+            semantic: Whisper's states (batch, time, size).
+            acoustic: acoustic vectors (batch, count, size); they come first.
+
+        Returns:
+            speech embeddings (batch, count + time / 4, out).
+        """
+        parts = [self._bring(acoustic)] if acoustic is not None else []
+        if self.downsampler is not None:
+            parts.append(self.downsampler(semantic))
+        values = torch.cat([part.values.to(parts[-1].values.dtype) for part in parts], dim=1)
+        # all rows have the same number of acoustic vectors, so padding stays at the end
+        lengths = torch.stack([part.lengths for part in parts]).sum(dim=0)
+        mask = real(lengths, values.shape[1])
+        x = self.dropout(self.enter_norm(self.enter(values)))
+        x = self.dropout(x * math.sqrt(self.config.dim) + positions(x.shape[1], self.config.dim).to(x))
+        for layer in self.layers:
+            x = layer(x, mask[:, None, None, :])
+        x = self.project(self.norm(x))
+        return Vectors(x * mask[:, :, None].to(x.dtype), lengths)
+
+    def _bring(self, acoustic: Vectors) -> Vectors:
+        values = acoustic.values
+        if self.acoustic is not None:
+            return Vectors(self.acoustic(values), acoustic.lengths)
+        return Vectors(pad(values, (0, self.config.dim - values.shape[-1])), acoustic.lengths)
+
+
+def _acoustic_projection(config: ConnectorConfig, size: int | None) -> nn.Linear | None:
+    if size is None or config.acoustic == "pad" or (config.acoustic == "auto" and size <= config.dim):
+        if size is not None and size > config.dim:
+            raise ValueError(f"acoustic vectors of {size} do not fit into {config.dim}; set connector.acoustic: linear")
+        return None
+    return nn.Linear(size, config.dim)
+
+
+def positions(time: int, dim: int) -> Tensor:
+    """Return sinusoidal positions (time, dim): sine in the even places, cosine in the odd ones."""
+    rates = torch.exp(torch.arange(0, dim, 2) * (-math.log(10000.0) / dim))
+    angles = torch.arange(time)[:, None] * rates[None, :]
+    return torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(1)

@@ -1,0 +1,191 @@
+"""The language model: a causal LM with LoRA that reads [prompt][begin][speech][end] and writes the answer."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import torch
+from peft import LoraConfig, inject_adapter_in_model
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy, pad
+from torch.nn.utils.rnn import pad_sequence
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    GenerationConfig,
+    PretrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+
+from c2ser.model.perception import Vectors, real
+
+SPEECH = "<|c2ser-speech|>"
+"""Marks the place of the speech while a chat template is filled in; it is never shown to the model."""
+
+SCALED_LOGITS = ("final_logit_softcapping", "logit_scale", "logits_scaling", "lm_head_multiplier")
+"""Settings of language models that change what their head gives; we use the head alone and refuse them."""
+
+Dtype = Literal["float32", "bfloat16"]
+
+
+@dataclass
+class LoraSettings:
+    """Low-rank adapters (section V.A; the targets are those of the published checkpoint).
+
+    Attributes:
+        r: rank; 0 leaves the adapters out.
+        alpha: scale.
+        dropout: on the adapters' input.
+        targets: names of the linear layers that get one.
+    """
+
+    r: int = 8
+    alpha: int = 32
+    dropout: float = 0.1
+    targets: list[str] = field(
+        default_factory=lambda: ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "down_proj"]
+    )
+
+
+def load_llm(name: str, dtype: Dtype) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """Load a causal language model and its tokeniser from a folder or a hub id."""
+    tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False)
+    return AutoModelForCausalLM.from_pretrained(name, dtype=getattr(torch, dtype), trust_remote_code=False), tokenizer
+
+
+def empty_llm(config: PretrainedConfig, dtype: Dtype) -> PreTrainedModel:
+    """Build a causal language model whose weights are yet to come."""
+    return AutoModelForCausalLM.from_config(config, dtype=getattr(torch, dtype), trust_remote_code=False)
+
+
+class LanguageModel(nn.Module):
+    """A causal LM, its adapters and its tokeniser.
+
+    Args:
+        llm: the model.
+        tokenizer: its tokeniser.
+        lora: adapters to add.
+        chat_template: whether the prompt is put into the tokeniser's chat template, the speech following it in the
+            user's turn; plain text otherwise, as in the published system.
+
+    Raises:
+        ValueError: the tokeniser lacks an end token or a chat template, or the model scales its logits.
+    """
+
+    def __init__(
+        self, llm: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, lora: LoraSettings, chat_template: bool
+    ) -> None:
+        super().__init__()
+        name = llm.config.name_or_path or llm.config.model_type
+        if tokenizer.eos_token_id is None:
+            raise ValueError(f"{name}: its tokenizer has no end token; choose another language model")
+        if chat_template and not tokenizer.chat_template:
+            raise ValueError(f"{name}: its tokenizer has no chat template; set chat_template: false")
+        if scaled := [key for key in SCALED_LOGITS if getattr(llm.config, key, None) is not None]:
+            raise ValueError(f"{name}: scales its logits ({', '.join(scaled)}); choose a model of another family")
+        self.tokenizer, self.chat_template = tokenizer, chat_template
+        self.llm = inject_adapter_in_model(_peft_config(lora), llm) if lora.r else llm
+        self.end = int(tokenizer.eos_token_id)
+        # what a hub's generation settings add (sampling, repetition penalty) would make answers differ from run to run
+        self.llm.generation_config = GenerationConfig(eos_token_id=self.end, pad_token_id=self.end)
+
+    @property
+    def dim(self) -> int:
+        """Size of the token embeddings."""
+        return self.llm.get_input_embeddings().embedding_dim
+
+    def frame(self, prompt: str) -> tuple[list[int], list[int]]:
+        """Return the token ids before and after the speech."""
+        if not self.chat_template:
+            return self.tokenizer(prompt)["input_ids"], []
+        turn = [{"role": "user", "content": prompt + SPEECH}]
+        text = self.tokenizer.apply_chat_template(turn, tokenize=False, add_generation_prompt=True)
+        before, after = text.split(SPEECH)
+        return self._tokens(before), self._tokens(after)
+
+    def _tokens(self, text: str) -> list[int]:
+        return self.tokenizer(text, add_special_tokens=False)["input_ids"]
+
+    def _embed(self, ids: Sequence[int]) -> Tensor:
+        table = self.llm.get_input_embeddings()
+        return table(torch.tensor(ids, dtype=torch.long, device=table.weight.device))
+
+    def _contexts(self, speech: Vectors, boundaries: Tensor, prompts: Sequence[str]) -> list[Tensor]:
+        """Return what precedes each answer, as embeddings (time, dim)."""
+        frames = {prompt: [self._embed(ids) for ids in self.frame(prompt)] for prompt in set(prompts)}
+        rows = []
+        for values, length, prompt in zip(speech.values, speech.lengths.tolist(), prompts, strict=True):
+            before, after = frames[prompt]
+            middle = torch.cat([boundaries[:1], values[:length], boundaries[1:]]).to(before.dtype)
+            rows.append(torch.cat([before, middle, after]))
+        return rows
+
+    def answer_loss(
+        self, speech: Vectors, boundaries: Tensor, prompts: Sequence[str], answers: Sequence[str]
+    ) -> tuple[Tensor, Tensor]:
+        """Return the mean cross-entropy of the answers' tokens and end tokens, and the share predicted rightly.
+
+        The head, which is wide, is computed where a label stands and nowhere else.
+
+        Args:
+            speech: embeddings (batch, time, dim).
+            boundaries: embeddings of the begin and the end of speech, (2, dim).
+            prompts: one for each utterance.
+            answers: one for each utterance.
+        """
+        labels = [[*self._tokens(answer), self.end] for answer in answers]
+        contexts = self._contexts(speech, boundaries, prompts)
+        rows = [torch.cat([c, self._embed(ids[:-1])]) for c, ids in zip(contexts, labels, strict=True)]
+        lengths = torch.tensor([len(row) for row in rows], device=rows[0].device)
+        starts = torch.tensor([len(context) - 1 for context in contexts], device=rows[0].device)
+        embedded = pad_sequence(rows, batch_first=True)
+        mask = real(lengths, embedded.shape[1])
+        hidden = self.hidden(embedded, mask)
+        labelled = mask & ~real(starts, embedded.shape[1])
+        logits = self.llm.get_output_embeddings()(hidden[labelled]).float()  # (labels, vocabulary)
+        target = torch.tensor([i for ids in labels for i in ids], device=logits.device)
+        return cross_entropy(logits, target), (logits.argmax(-1) == target).float().mean()
+
+    def hidden(self, embedded: Tensor, mask: Tensor) -> Tensor:
+        """Return the last hidden states of padded embeddings (batch, time, dim)."""
+        decoder = self.llm.get_decoder()
+        return decoder(inputs_embeds=embedded, attention_mask=mask.long(), use_cache=False).last_hidden_state
+
+    @torch.no_grad()
+    def generate(
+        self, speech: Vectors, boundaries: Tensor, prompts: Sequence[str], max_new_tokens: int, beams: int
+    ) -> tuple[list[str], list[int]]:
+        """Answer a batch, without sampling.
+
+        Args:
+            speech: embeddings (batch, time, dim).
+            boundaries: embeddings of the begin and the end of speech, (2, dim).
+            prompts: one for each utterance.
+            max_new_tokens: where an answer is cut off.
+            beams: width of the search; 1 is greedy.
+
+        Returns:
+            answers, and how many tokens each took, its end token included.
+        """
+        rows = self._contexts(speech, boundaries, prompts)
+        longest = max(map(len, rows))
+        # answers grow at the right end, so the padding goes to the left
+        embedded = torch.stack([pad(row, (0, 0, longest - len(row), 0)) for row in rows])
+        lengths = torch.tensor([len(row) for row in rows], device=embedded.device)
+        mask = real(lengths, longest).flip(1).long()
+        ids = self.llm.generate(
+            inputs_embeds=embedded, attention_mask=mask, max_new_tokens=max_new_tokens, num_beams=beams, do_sample=False
+        )
+        cut = [self._until_end(row) for row in ids.tolist()]
+        answers = [self.tokenizer.decode(row, skip_special_tokens=True) for row in cut]
+        return answers, [len(row) for row in cut]
+
+    def _until_end(self, ids: list[int]) -> list[int]:
+        return ids[: ids.index(self.end) + 1] if self.end in ids else ids
+
+
+def _peft_config(lora: LoraSettings) -> LoraConfig:
+    return LoraConfig(
+        r=lora.r, lora_alpha=lora.alpha, lora_dropout=lora.dropout, target_modules=list(lora.targets), bias="none"
+    )

@@ -1,0 +1,219 @@
+"""Contextual perception (section III.B): Whisper's encoder for what is said, Emotion2Vec-S for how it is said.
+
+Whisper is run at the utterance's own length, not padded to 30 s: the encoder is fine-tuned, and most speech is short.
+All padding that a batch brings is masked, so an utterance gives the same vectors alone and in any batch.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import gelu, pad
+from torch.nn.utils.rnn import pad_sequence
+from transformers import WhisperConfig, WhisperModel
+from transformers.audio_utils import mel_filter_bank
+from transformers.masking_utils import create_bidirectional_mask
+from transformers.models.whisper.modeling_whisper import WhisperEncoder as WhisperLayers
+
+from c2ser.audio import SAMPLE_RATE
+from c2ser.emotion2vec.model import Emotion2Vec
+
+WINDOW, HOP = 400, 160
+"""Samples per analysis window (25 ms) and between two of them (10 ms), as Whisper was trained."""
+
+FIRST_FRAMES = 10
+"""How many frames the published features hold: as many as Emotion2Vec has utterance tokens."""
+
+Acoustic = Literal["tokens", "first_frames", "utterance"]
+
+
+@dataclass
+class Vectors:
+    """Padded vectors of a batch.
+
+    Attributes:
+        values: shape (batch, time, dim), or (batch, mel bins, time) for a log-mel spectrogram; zero where padded.
+        lengths: how many of them are real, shape (batch,).
+    """
+
+    values: Tensor
+    lengths: Tensor
+
+    def to(self, device: torch.device) -> "Vectors":
+        """Return the same vectors on another device."""
+        return Vectors(self.values.to(device), self.lengths.to(device))
+
+
+@dataclass
+class Features:
+    """What is computed from waveforms without trained weights; either part may be absent.
+
+    Attributes:
+        mel: log-mel spectrogram for Whisper, (batch, bins, frames).
+        acoustic: vectors of Emotion2Vec-S, (batch, count, dim).
+    """
+
+    mel: Vectors | None
+    acoustic: Vectors | None
+
+    def to(self, device: torch.device) -> "Features":
+        """Return the same features on another device."""
+        return Features(self.mel and self.mel.to(device), self.acoustic and self.acoustic.to(device))
+
+    @staticmethod
+    def join(parts: Sequence["Features"]) -> "Features":
+        """Make one batch of the features of single utterances."""
+        mel, acoustic = None, None
+        if parts[0].mel is not None:
+            rows = [part.mel.values[0].T for part in parts]
+            lengths = torch.cat([part.mel.lengths for part in parts])
+            mel = Vectors(pad_sequence(rows, batch_first=True).transpose(1, 2), lengths)
+        if parts[0].acoustic is not None:
+            rows = [part.acoustic.values for part in parts]
+            acoustic = Vectors(torch.cat(rows), torch.cat([part.acoustic.lengths for part in parts]))
+        return Features(mel, acoustic)
+
+
+def real(lengths: Tensor, size: int) -> Tensor:
+    """Return a mask of shape (batch, size), True where a position is not padding."""
+    return torch.arange(size, device=lengths.device)[None, :] < lengths[:, None]
+
+
+class LogMel(nn.Module):
+    """Whisper's log-mel spectrogram at the waveform's exact length.
+
+    Args:
+        bins: mel bins; 80 for all Whisper models but large-v3.
+    """
+
+    def __init__(self, bins: int) -> None:
+        super().__init__()
+        filters = mel_filter_bank(
+            num_frequency_bins=WINDOW // 2 + 1, num_mel_filters=bins, min_frequency=0.0, max_frequency=8000.0,
+            sampling_rate=SAMPLE_RATE, norm="slaney", mel_scale="slaney",
+        )  # fmt: skip
+        self.register_buffer("filters", torch.from_numpy(filters).float(), persistent=False)
+        self.register_buffer("window", torch.hann_window(WINDOW), persistent=False)
+
+    @torch.no_grad()
+    def forward(self, waves: Tensor, lengths: Tensor) -> Vectors:
+        """Analyse a padded batch.
+
+        Args:
+            waves: shape (batch, samples).
+            lengths: samples of each, shape (batch,), more than 200.
+
+        Returns:
+            log-mel spectrogram (batch, bins, frames), one frame per 160 samples.
+        """
+        edge = WINDOW // 2
+        # every row is mirrored at its own end, as if it were alone
+        rows = [pad(w[None, :n], (edge, edge), mode="reflect")[0] for w, n in zip(waves, lengths.tolist(), strict=True)]
+        padded = pad_sequence(rows, batch_first=True)
+        spectrum = torch.stft(padded, WINDOW, HOP, window=self.window, center=False, return_complex=True)
+        frames = lengths // HOP
+        power = spectrum[..., : int(frames.max())].abs().square()  # (batch, frequencies, frames)
+        mel = (self.filters.T @ power.contiguous()).clamp(min=1e-10).log10()
+        mask = real(frames, mel.shape[2])[:, None, :]
+        loudest = mel.masked_fill(~mask, -10.0).amax(dim=(1, 2), keepdim=True)
+        mel = (torch.maximum(mel, loudest - 8.0) + 4.0) / 4.0
+        return Vectors(mel.masked_fill(~mask, 0.0), frames)
+
+
+class WhisperEncoder(nn.Module):
+    """The encoder of a Hugging Face Whisper model, run at any length up to 30 s.
+
+    Args:
+        config: the model's configuration; weights are random, `from_pretrained` brings trained ones.
+    """
+
+    def __init__(self, config: WhisperConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.log_mel = LogMel(config.num_mel_bins)
+        self.layers = WhisperLayers(config)
+
+    @classmethod
+    def from_pretrained(cls, name: str, dropout: float) -> "WhisperEncoder":
+        """Take the encoder out of a Whisper model, given as folder or hub id, and set its dropout."""
+        model = WhisperModel.from_pretrained(name, dtype=torch.float32, dropout=dropout)
+        encoder = cls(model.config)
+        encoder.layers = model.encoder
+        return encoder
+
+    @property
+    def dim(self) -> int:
+        """Size of the state vectors."""
+        return self.config.d_model
+
+    @property
+    def max_seconds(self) -> float:
+        """The longest audio for which there are positions."""
+        return self.config.max_source_positions * 2 * HOP / SAMPLE_RATE
+
+    def forward(self, mel: Vectors) -> Vectors:
+        """Encode a padded batch.
+
+        Args:
+            mel: log-mel spectrogram, (batch, bins, frames).
+
+        Returns:
+            states (batch, ceil(frames / 2), dim), 50 per second.
+
+        Raises:
+            ValueError: longer than there are positions.
+        """
+        net = self.layers
+        lengths = (mel.lengths + 1) // 2
+        if int(lengths.max()) > net.max_source_positions:
+            raise ValueError(f"audio over the {self.max_seconds:.0f} s that Whisper takes; cut it into utterances")
+        states = gelu(net.conv1(mel.values))
+        # the second convolution must see zeros past the end, as it does when the utterance is alone
+        states = states * real(mel.lengths, states.shape[2])[:, None, :].to(states.dtype)
+        states = gelu(net.conv2(states)).transpose(1, 2)  # (batch, time, dim)
+        states = states + net.embed_positions.weight[: states.shape[1]]
+        states = nn.functional.dropout(states, p=net.dropout, training=self.training)
+        mask = real(lengths, states.shape[1])
+        attention = create_bidirectional_mask(net.config, states, mask)
+        for layer in net.layers:
+            states = layer(states, attention)
+        states = net.layer_norm(states)
+        return Vectors(states * mask[:, :, None].to(states.dtype), lengths)
+
+
+class AcousticEncoder(nn.Module):
+    """Frozen Emotion2Vec-S: no gradients, no dropout, not even while the rest is trained.
+
+    Args:
+        model: the encoder.
+        kind: "tokens" are its utterance tokens (the paper's intent), "first_frames" its first ten frames (what the
+            published features hold), "utterance" the mean over its frames.
+    """
+
+    def __init__(self, model: Emotion2Vec, kind: Acoustic = "tokens") -> None:
+        super().__init__()
+        self.model, self.kind = model.requires_grad_(False).eval(), kind
+
+    @property
+    def dim(self) -> int:
+        """Size of the acoustic vectors."""
+        return self.model.config.dim
+
+    def train(self, mode: bool = True) -> "AcousticEncoder":
+        """Stay in evaluation mode."""
+        return super().train(False)
+
+    @torch.no_grad()
+    def forward(self, waves: Tensor, lengths: Tensor) -> Vectors:
+        """Return the acoustic vectors (batch, 10 or 1, dim) of a padded batch of waveforms (batch, samples)."""
+        output = self.model(waves, lengths)
+        frames = output.frames * output.mask[:, :, None]
+        if self.kind == "tokens":
+            values = output.tokens
+        elif self.kind == "first_frames":
+            values = pad(frames, (0, 0, 0, FIRST_FRAMES))[:, :FIRST_FRAMES]
+        else:
+            values = frames.sum(dim=1, keepdim=True) / output.mask.sum(dim=1)[:, None, None]
+        return Vectors(values, lengths.new_full((len(waves),), values.shape[1]))

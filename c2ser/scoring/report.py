@@ -1,0 +1,114 @@
+"""Results for people: a Markdown table of all models, and confusion matrices as pictures."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from c2ser.emotions import EMOTIONS, UNPARSED
+from c2ser.tables import read_json
+
+COLUMNS = {
+    "UA %": ("ua", 100, 1),
+    "WA %": ("wa", 100, 1),
+    "macro F1 %": ("f1_reference", 100, 1),
+    "F1 union %": ("f1_union", 100, 1),
+    "unreadable": ("unreadable", 1, 0),
+    "utterances": ("utterances", 1, 0),
+    "tokens": ("tokens_mean", 1, 1),
+    "ms": ("ms_mean", 1, 1),
+    "names all %": ("names_all", 100, 1),
+    "levels %": ("level_accuracy", 100, 1),
+    "WER %": ("wer", 100, 1),
+}
+"""Heading, and which figure stands under it: its name in scores.json, factor, decimals."""
+
+LEGEND = """UA: mean recall of the emotions. WA: accuracy. Macro F1: over the emotions of the reference; union: also over
+those that were only answered. Unreadable: answers without a single emotion, or missing; they count as wrong. Tokens,
+ms: mean length of an answer and the time it takes. Names all: explicit answers that name a transcript and three levels;
+levels: how many of all levels are right; WER: of the transcript."""
+
+
+def find_results(exp: Path) -> dict[tuple[str, str], dict[str, Any]]:
+    """Return the content of every `<model>/decode_<set>/scores.json` below a folder, by (set, model)."""
+    found = {}
+    for path in sorted(exp.glob("*/decode_*/scores.json")):
+        found[path.parent.name.removeprefix("decode_"), path.parent.parent.name] = read_json(path)
+    return found
+
+
+def markdown(results: Mapping[tuple[str, str], Mapping[str, Any]], title: str) -> str:
+    """Return results as Markdown: one table for each set, a row for each model, columns without figures left out.
+
+    Args:
+        results: figures by (set, model).
+        title: the heading.
+
+    Raises:
+        ValueError: there are no results.
+    """
+    if not results:
+        raise ValueError("no scores.json found; run stages 8 and 9 for a model first")
+    lines = [f"# {title}", ""]
+    for name in sorted({set_name for set_name, _ in results}):
+        rows = {model: figures for (set_name, model), figures in results.items() if set_name == name}
+        classes = len(next(iter(rows.values()))["per_emotion"])
+        chance = f"Chance with {classes} emotions: {100 / classes:.1f} % UA."
+        lines += [f"## {name}", "", *_table(rows), "", chance, "", *_recalls(rows)]
+    return "\n".join([*lines, LEGEND])
+
+
+def _table(rows: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    used = {heading: rule for heading, rule in COLUMNS.items() if any(rule[0] in row for row in rows.values())}
+    body = [[model, *(_cell(row, *rule) for rule in used.values())] for model, row in rows.items()]
+    return _pipes(["model", *used], body)
+
+
+def _recalls(rows: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    emotions = [emotion for emotion in EMOTIONS if any(emotion in row["per_emotion"] for row in rows.values())]
+    body = [[model, *(_cell(row["per_emotion"], e, 100, 1) for e in emotions)] for model, row in rows.items()]
+    return ["Recall of each emotion, %:", "", *_pipes(["model", *emotions], body), ""]
+
+
+def _pipes(head: Sequence[str], body: Sequence[Sequence[str]]) -> list[str]:
+    rule = ["---", *["---:"] * (len(head) - 1)]
+    return ["| " + " | ".join(cells) + " |" for cells in [head, rule, *body]]
+
+
+def _cell(row: Mapping[str, Any], name: str, factor: float, decimals: int) -> str:
+    return f"{row[name] * factor:.{decimals}f}" if name in row else "–"
+
+
+def plot_confusion(figures: Mapping[str, Any], title: str, path: Path) -> None:
+    """Draw a confusion matrix as PNG: counts, coloured by the share of the true emotion.
+
+    Args:
+        figures: what `c2ser.scoring.metrics.scores` returned.
+        title: stands above the picture.
+        path: the PNG.
+    """
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import numpy as np
+    from matplotlib import pyplot
+
+    confusion = figures["confusion"]
+    rows = [emotion for emotion in EMOTIONS if emotion in confusion]
+    said = {label for row in confusion.values() for label in row}
+    columns = [label for label in [*EMOTIONS, UNPARSED] if label in said or label in rows]
+    counts = np.array([[confusion[row].get(column, 0) for column in columns] for row in rows])
+    shares = counts / counts.sum(axis=1, keepdims=True)
+    drawing, axis = pyplot.subplots(figsize=(1.6 + 0.75 * len(columns), 1.6 + 0.6 * len(rows)))
+    image = axis.imshow(shares, cmap="Blues", vmin=0, vmax=1, aspect="auto")
+    for i, j in np.ndindex(counts.shape):
+        axis.text(j, i, str(counts[i, j]), ha="center", va="center", color="white" if shares[i, j] > 0.5 else "black")
+    axis.set_xticks(range(len(columns)), columns, rotation=35, ha="right")
+    axis.set_yticks(range(len(rows)), rows)
+    axis.set_xlabel("answered")
+    axis.set_ylabel("true")
+    axis.set_title(f"{title}: UA {100 * figures['ua']:.1f} %, WA {100 * figures['wa']:.1f} %", fontsize=11)
+    drawing.colorbar(image, label="share of the true emotion")
+    drawing.tight_layout()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    drawing.savefig(path, dpi=120)
+    pyplot.close(drawing)
