@@ -56,13 +56,16 @@ class Utterance:
 
 
 def prepare(
-    generator: Callable[[Path], Iterable[Utterance]], expected: Mapping[str, int] | None = None
+    generator: Callable[[Path], Iterable[Utterance]],
+    expected: Mapping[str, int] | None = None,
+    makes_audio: bool = False,
 ) -> None:
     """Command line of a recipe's `local/data_prep.py`: `--db-root DIR [--out data]`.
 
     Args:
         generator: takes the corpus folder, yields its utterances.
         expected: utterances by emotion over all sets, as the corpus is documented; a difference is a warning.
+        makes_audio: whether the generator writes the corpus itself, so that the folder need not exist.
     """
 
     def main(db_root: Path, out: Path = Path("data")) -> None:
@@ -72,6 +75,8 @@ def prepare(
             db_root: the folder that holds the corpus.
             out: where the data directories go.
         """
+        if makes_audio:
+            db_root.mkdir(parents=True, exist_ok=True)
         if not db_root.is_dir():
             raise ValueError(f"{db_root}: no such folder; give the corpus with --db-root")
         counts = write_corpus(generator(db_root.resolve()), out)

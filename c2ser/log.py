@@ -4,6 +4,7 @@ import logging
 import sys
 import time
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import TypeVar
 
 from tqdm import tqdm
@@ -23,7 +24,7 @@ def get_logger(name: str) -> logging.Logger:
         root.addHandler(handler)
         root.setLevel(logging.INFO)
         root.propagate = False
-    short = name.removeprefix("c2ser.")
+    short = Path(sys.argv[0]).stem if name == "__main__" else name.removeprefix("c2ser.")
     return logging.getLogger("c2ser").getChild(short) if short != "c2ser" else root
 
 

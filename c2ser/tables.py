@@ -4,6 +4,7 @@ Files appear under their final name only when they are whole: they are written b
 renamed.
 """
 
+import fcntl
 import json
 import os
 import tempfile
@@ -130,17 +131,26 @@ class TableMap:
     def __enter__(self) -> "TableMap":
         """Open the job, taking over what a killed run had finished."""
         self.partial.parent.mkdir(parents=True, exist_ok=True)
+        self._file = open(self.partial, "a", encoding="utf-8")
+        self._lock()
         kept = self._recover()
-        self._file = open(self.partial, "w", encoding="utf-8")
+        self._file.truncate(0)
         self._file.writelines(kept)
         self._file.flush()
         if kept:
             logger.info("%s: %d utterances were finished before; going on", self.paths[0], len(kept))
         return self
 
+    def _lock(self) -> None:
+        """Keep a second job, such as one that outlived its killed launcher, from writing the same table."""
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise OSError(f"{self.paths[0]}: another job is writing it; wait for it, or stop it") from None
+        except OSError:  # a file system without locks
+            pass
+
     def _recover(self) -> list[str]:
-        if not self.partial.exists():
-            return []
         kept = []
         for line in self.partial.read_bytes().decode("utf-8", errors="replace").splitlines(keepends=True):
             try:

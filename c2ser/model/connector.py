@@ -46,7 +46,8 @@ class Downsampler(nn.Module):
         super().__init__()
         sizes = [size, *[dim] * len(strides)]
         self.convs = nn.ModuleList(
-            nn.Conv1d(before, after, 3, stride) for before, after, stride in zip(sizes, sizes[1:], strides, strict=True)
+            nn.Conv1d(before, after, 3, stride)
+            for before, after, stride in zip(sizes[:-1], sizes[1:], strides, strict=True)
         )
 
     def forward(self, states: Vectors) -> Vectors:

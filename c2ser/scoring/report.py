@@ -22,8 +22,8 @@ COLUMNS = {
 }
 """Heading, and which figure stands under it: its name in scores.json, factor, decimals."""
 
-LEGEND = """UA: mean recall of the emotions. WA: accuracy. Macro F1: over the emotions of the reference; union: also over
-those that were only answered. Unreadable: answers without a single emotion, or missing; they count as wrong. Tokens,
+LEGEND = """UA: mean recall of the emotions. WA: accuracy. Macro F1: over the reference's emotions; union: over those
+that were only answered too. Unreadable: answers without a single emotion, or missing; they count as wrong. Tokens and
 ms: mean length of an answer and the time it takes. Names all: explicit answers that name a transcript and three levels;
 levels: how many of all levels are right; WER: of the transcript."""
 

@@ -1,0 +1,51 @@
+"""What the speakers of the mini corpus say: sentences that fit any emotion, and some that show one."""
+
+SENTENCES = {
+    "en": {
+        "any": [
+            "The train leaves at nine.",
+            "She put the box on the table.",
+            "They will come back on Monday.",
+            "He is standing at the door.",
+            "The letter came this morning.",
+            "We are going to the river.",
+            "My brother called me today.",
+            "It will be ready by seven.",
+            "The window is open again.",
+            "You said that yesterday.",
+            "There are people in the garden.",
+            "I saw him near the school.",
+        ],
+        "anger": ["Stop doing that right now!", "How dare you say this!", "I am sick of your lies."],
+        "happiness": ["We won the first prize!", "What a lovely day it is.", "I love this song so much."],
+        "neutral": ["The meeting is in room two.", "The road has three lanes.", "Water boils at a hundred degrees."],
+        "sadness": ["I miss her every day.", "He will never come home.", "All my friends are gone."],
+        "surprise": ["Oh, is that really you?", "I did not expect that!", "What, you are here already?"],
+        "disgust": ["This milk smells rotten.", "Take that dirty thing away.", "The food here is revolting."],
+        "fear": ["Someone is behind the door!", "Please do not leave me here.", "I think it is following us."],
+    },
+    "zh": {
+        "any": [
+            "火车九点出发。",
+            "她把盒子放在桌子上。",
+            "他们星期一回来。",
+            "他站在门口。",
+            "信是今天早上到的。",
+            "我们要去河边。",
+            "我哥哥今天打电话了。",
+            "七点以前会准备好。",
+            "窗户又打开了。",
+            "这是你昨天说的。",
+            "花园里有很多人。",
+            "我在学校附近看见他。",
+        ],
+        "anger": ["你马上给我停下！", "你怎么敢这样说！", "我受够了你的谎话。"],
+        "happiness": ["我们得了第一名！", "今天天气真好啊。", "我太喜欢这首歌了。"],
+        "neutral": ["会议在二号房间。", "这条路有三个车道。", "水在一百度沸腾。"],
+        "sadness": ["我每天都想念她。", "他再也不会回家了。", "我的朋友都走了。"],
+        "surprise": ["哎呀，真的是你吗？", "我完全没有想到！", "什么，你已经到了？"],
+        "disgust": ["这牛奶有一股臭味。", "把那个脏东西拿走。", "这里的饭真恶心。"],
+        "fear": ["门后面有人！", "请不要把我留在这里。", "我觉得它跟着我们。"],
+    },
+}
+"""Sentences by language and, "any" apart, by the emotion that their words show."""

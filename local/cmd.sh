@@ -1,0 +1,6 @@
+# shellcheck shell=bash disable=SC2034,SC2154
+# How jobs are run; source it. The default is this machine. local/site.sh, which git ignores, may set other values.
+cpu_cmd=$root/utils/run.py
+gpu_cmd=$root/utils/run.py
+# shellcheck disable=SC1091 # not there by default
+if [ -f "$root/local/site.sh" ]; then . "$root/local/site.sh"; fi

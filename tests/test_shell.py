@@ -1,0 +1,241 @@
+"""The shell tools: options, stages, data directories."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+UTILS = Path(__file__).parent.parent / "utils"
+
+SCRIPT = """#!/usr/bin/env bash
+# Say what the options are.
+#     it.sh [options]
+set -euo pipefail
+number=3          # how many
+set_name="a b"    # which set
+kind=full         # full|tiny: what size
+empty=            # may be empty
+stage=0           # first stage
+stop_stage=2      # last stage
+hidden=secret
+. {utils}/parse_options.sh
+. {utils}/stage.sh
+printf '<%s>' "$number" "$set_name" "$kind" "$empty" "$hidden" "$@"
+if stage 0 "data: describe"; then echo zero; fi
+if stage 1 "attributes: measure things"; then need file 0; echo one; fi
+if stage 2 "levels: cut"; then echo two; fi
+finish
+"""
+
+
+def run(*words, cwd=None):
+    words = [str(word) for word in words]
+    return subprocess.run(words, capture_output=True, text=True, cwd=cwd, env=os.environ | {"LC_ALL": "C.UTF-8"})
+
+
+@pytest.fixture
+def script(tmp_path):
+    path = tmp_path / "it s.sh"
+    path.write_text(SCRIPT.format(utils=UTILS))
+    path.chmod(0o755)
+    return lambda *words: run(path, *words, cwd=tmp_path)
+
+
+def test_defaults_and_values(script):
+    assert script("--stop-stage", "-1").stdout == "<3><a b><full><><secret>"
+    words = ["--number", "12", "--set-name=$(touch x) 'q' \"d\"", "--empty", "`id`", "--kind", "tiny", "--stage=9"]
+    done = script(*words, "rest", "--x")
+    assert done.stdout == "<12><$(touch x) 'q' \"d\"><tiny><`id`><secret><rest><--x>"
+    assert script("--number", "1", "--number", "2", "--stage", "9", "--", "--number").stdout.startswith("<2>")
+    assert script("--set_name", "", "--stage", "9").stdout.startswith("<3><>")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--nunber", "3"], "--nunber: no such option"),
+        (["--hidden", "3"], "--hidden: no such option"),
+        (["--number"], "--number: a value is missing"),
+        (["--number", "--kind", "tiny"], "--number: a value is missing"),
+        (["--number", "three"], "--number: 'three' is not a whole number"),
+        (["--number", "1;ls"], "--number: '1;ls' is not a whole number"),
+        (["--number="], "--number: '' is not a whole number"),
+        (["--kind", "huge"], "--kind: 'huge' is none of full|tiny"),
+        (["-n", "3"], "-n: no such option"),
+        (["--a[$(touch x)]", "3"], "no such option"),
+        (["--=3"], "no such option"),
+    ],
+)
+def test_bad_options_are_one_line_and_status_2(script, tmp_path, words, said):
+    done = script(*words)
+    assert done.returncode == 2 and done.stdout == ""
+    assert len(done.stderr.splitlines()) == 1 and said in done.stderr and done.stderr.endswith("see --help\n")
+    assert not (tmp_path / "x").exists()
+
+
+def test_help_comes_from_the_script(script):
+    shown = script("--number", "7", "--help").stdout
+    assert shown.startswith("Say what the options are.\n    it.sh [options]\n")
+    assert "   1  attributes   measure things\n" in shown
+    assert "  --number           how many (7)\n" in shown
+    assert "  --kind             full|tiny: what size (full)\n" in shown
+    assert "--set-name" in shown and "hidden" not in shown
+
+
+def test_stages_run_exactly_as_asked(script, tmp_path):
+    assert script("--stop-stage", "0").stdout.endswith("zero\n")
+    done = script("--stage", "1")
+    assert done.returncode == 1 and done.stderr.endswith("it s.sh: file is missing or empty; run stage 0 first\n")
+    (tmp_path / "file").write_text("x")
+    assert script("--stage", "1", "--stop-stage", "1").stdout.endswith(">one\n")
+    done = script("--stage", "5", "--stop-stage", "7")
+    assert done.returncode == 2 and "no stage from 5 to 7" in done.stderr
+
+
+@pytest.fixture
+def data(tmp_path):
+    folder = tmp_path / "da ta"
+    folder.mkdir()
+    rows = []
+    for speaker in ("s1", "s2"):
+        for name in "abc":
+            path = folder / f"{speaker} {name}.wav"
+            soundfile.write(path, np.zeros(800), 16000)
+            rows.append((f"{speaker}-{name}", path, speaker))
+    write(folder / "wav.scp", [f"{i} {path}" for i, path, _ in rows])
+    write(folder / "utt2spk", [f"{i} {speaker}" for i, _, speaker in rows])
+    write(folder / "utt2emo", [f"{i} anger" for i, _, _ in rows])
+    write(folder / "text", [f"{i} Müller sagt 'nein'." for i, _, _ in rows])
+    write(folder / "utt2dur", [f"{i} 0.{50 - n}" for n, (i, _, _) in enumerate(rows)])
+    write(folder / "spk2utt", ["s1 s1-a s1-b s1-c", "s2 s2-a s2-b s2-c"])
+    return folder
+
+
+def write(path, lines):
+    path.write_text("".join(f"{line}\n" for line in lines), "utf-8")
+
+
+def lines(path):
+    return path.read_text("utf-8").splitlines()
+
+
+def validate(folder, *options):
+    return run(UTILS / "validate_data_dir.sh", *options, folder)
+
+
+def test_a_good_directory_passes(data):
+    done = validate(data)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == f"{data}: 6 utterances of 2 speakers, no defect\n"
+
+
+def change(name, function):
+    def apply(data):
+        content = (data / name).read_bytes()
+        (data / name).write_bytes(function(content))
+
+    return apply
+
+
+DEFECTS = {
+    "unsorted": (change("text", lambda b: b.replace(b"s1-a", b"s9-a")), "text is not sorted"),
+    "doubled": (change("utt2emo", lambda b: b"s1-a fear\n" + b), "second line for one id in line 2 (s1-a)"),
+    "stranger": (change("utt2emo", lambda b: b + b"s3-a fear\n"), "utt2emo: 1 utterances, such as s3-a, are not"),
+    "missing": (change("utt2emo", lambda b: b.replace(b"s1-b anger\n", b"")), "utt2emo lacks 1 utterances"),
+    "carriage return": (change("text", lambda b: b.replace(b"\n", b"\r\n")), "text has carriage returns"),
+    "mark": (change("text", lambda b: b"\xef\xbb\xbf" + b), "byte order mark"),
+    "blank": (change("text", lambda b: b + b"\n"), "blank line, tab or blank at an edge in line 7"),
+    "latin": (change("text", lambda b: b.replace("ü".encode(), b"\xfc")), "text is not UTF-8"),
+    "pipe": (change("wav.scp", lambda b: b.replace(b"a.wav", b"a.wav |", 1)), "wav.scp: a pipe in line 1 (s1-a)"),
+    "no audio": (change("wav.scp", lambda b: b.replace(b"b.wav", b"x.wav")), "2 audio files are not there"),
+    "speaker": (change("utt2spk", lambda b: b.replace(b"s2-c s2", b"s2-c s1")), "the speaker is not the beginning"),
+    "spk2utt": (change("spk2utt", lambda b: b.replace(b" s1-c", b"")), "spk2utt does not say what utt2spk says"),
+    "duration": (change("utt2dur", lambda b: b.replace(b" 0.49", b" -1")), "not a positive number of seconds"),
+    "no end": (change("text", lambda b: b[:-1]), "text ends without a line break"),
+}
+
+
+@pytest.mark.parametrize("name", DEFECTS)
+def test_each_defect_has_reason_and_remedy(data, name):
+    harm, said = DEFECTS[name]
+    harm(data)
+    done = validate(data)
+    assert done.returncode == 1
+    assert any(said in line and "; " in line.split(said)[1] + ";" for line in done.stderr.splitlines()), done.stderr
+
+
+FIXABLE = ["unsorted", "doubled", "stranger", "carriage return", "mark", "blank", "no audio", "spk2utt"]
+
+
+@pytest.mark.parametrize("name", FIXABLE)
+def test_what_can_be_fixed_is_fixed(data, name):
+    DEFECTS[name][0](data)
+    done = run(UTILS / "fix_data_dir.sh", data)
+    assert done.returncode == 0, done.stderr
+    left = [line for line in validate(data).stderr.splitlines() if " lacks " not in line and "defects" not in line]
+    assert left == []
+    assert len(lines(data / "wav.scp")) == (4 if name == "no audio" else 6)
+    assert (data / ".backup" / "text").exists()
+
+
+def test_missing_directory_and_audio_check_off(data, tmp_path):
+    assert "no such folder; run stage 0" in validate(tmp_path / "none").stderr
+    (data / "s1 a.wav").unlink()
+    assert validate(data).returncode == 1
+    assert validate(data, "--no-wav", "true").returncode == 0
+
+
+def test_subsets(data, tmp_path):
+    subset = UTILS / "subset_data_dir.sh"
+    cases = {
+        ("--how", "first", data, "2"): ["s1-a", "s1-b"],
+        ("--how", "last", data, "2"): ["s2-b", "s2-c"],
+        ("--how", "shortest", data, "2"): ["s2-b", "s2-c"],
+        ("--how", "per_speaker", data, "1"): ["s1-a", "s2-a"],
+        (data, "3"): ["s1-b", "s2-a", "s2-c"],
+    }
+    for number, (words, expected) in enumerate(cases.items()):
+        out = tmp_path / f"sub {number}"
+        assert run(subset, *words, out).returncode == 0
+        assert [line.split()[0] for line in lines(out / "wav.scp")] == expected
+        assert validate(out).returncode == 0
+    write(tmp_path / "list", ["s2"])
+    assert run(subset, "--spk-list", tmp_path / "list", data, tmp_path / "s2").returncode == 0
+    assert lines(tmp_path / "s2" / "spk2utt") == ["s2 s2-a s2-b s2-c"]
+    write(tmp_path / "list", ["s1-c"])
+    assert run(subset, "--utt-list", tmp_path / "list", data, tmp_path / "c").returncode == 0
+    assert lines(tmp_path / "c" / "text") == ["s1-c Müller sagt 'nein'."]
+    assert "not 7; ask for fewer" in run(subset, data, "7", tmp_path / "x").stderr
+    assert run(subset, data, "many", tmp_path / "x").returncode == 2
+
+
+def test_combining_gives_the_whole_back(data, tmp_path):
+    subset, combine = UTILS / "subset_data_dir.sh", UTILS / "combine_data.sh"
+    run(subset, "--how", "first", data, "4", tmp_path / "one")
+    run(subset, "--how", "last", data, "2", tmp_path / "two")
+    assert run(combine, tmp_path / "all", tmp_path / "two", tmp_path / "one").returncode == 0
+    for name in ("wav.scp", "text", "spk2utt", "utt2spk", "utt2dur"):
+        assert lines(tmp_path / "all" / name) == lines(data / name)
+    done = run(combine, tmp_path / "x", data, tmp_path / "one")
+    assert done.returncode == 1 and "s1-a: in more than one of the sources" in done.stderr
+    (tmp_path / "two" / "text").unlink()
+    done = run(combine, tmp_path / "some", tmp_path / "two", tmp_path / "one")
+    assert "text is left out" in done.stderr and not (tmp_path / "some" / "text").exists()
+
+
+def test_speakers_lists(data):
+    done = run(UTILS / "utt2spk_to_spk2utt.sh", data / "utt2spk")
+    assert done.stdout.splitlines() == lines(data / "spk2utt")
+
+
+@pytest.mark.parametrize("script_path", sorted(UTILS.glob("*_*.sh")), ids=lambda path: path.name)
+def test_every_tool_has_help_and_refuses_unknown_options(script_path):
+    if not os.access(script_path, os.X_OK):
+        pytest.skip("is sourced, not run")
+    done = run(script_path, "--help")
+    assert done.returncode == 0 and script_path.name in done.stdout
+    done = run(script_path, "--bogus", "1")
+    assert done.returncode == 2 and len(done.stderr.splitlines()) == 1

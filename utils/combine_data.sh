@@ -1,0 +1,34 @@
+#!/usr/bin/env bash
+# Join data directories. Tables that only some of them have are left out, with a warning.
+#     utils/combine_data.sh <dest> <data> <data>...
+set -euo pipefail
+utils=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+. "$utils/parse_options.sh"
+. "$utils/stage.sh"
+. "$utils/tables.sh"
+
+[ $# -ge 2 ] || { printf '%s: a destination and data directories are needed; see --help\n' "${0##*/}" >&2; exit 2; }
+dest=$1 && shift
+for data in "$@"; do
+    [ -s "$data/wav.scp" ] || die "$data/wav.scp is missing or empty; prepare that data first"
+    [ ! "$data" -ef "$dest" ] || die "$dest is one of the sources; choose another destination"
+done
+twice=$(for data in "$@"; do keys "$data/wav.scp"; done | sort | uniq -d | head -n 1)
+[ -z "$twice" ] || die "$twice: in more than one of the sources; rename its speaker in one of them"
+
+mkdir -p "$dest"
+while IFS= read -r name; do
+    sources=() lacking=()
+    for data in "$@"; do
+        if [ -f "$data/$name" ]; then sources+=("$data/$name"); else lacking+=("$data"); fi
+    done
+    if [ ${#lacking[@]} -gt 0 ]; then
+        log "$name is left out: ${lacking[*]} has none"
+        rm -f "$dest/$name"
+        continue
+    fi
+    sort -k1,1 "${sources[@]}" > "$dest/.$name.new"
+    mv "$dest/.$name.new" "$dest/$name"
+done < <(for data in "$@"; do tables_of "$data"; done | sort -u)
+make_spk2utt "$dest"
+log "$dest: $(wc -l < "$dest/wav.scp") utterances from $# data directories"

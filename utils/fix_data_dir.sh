@@ -1,0 +1,41 @@
+#!/usr/bin/env bash
+# Mend what can be mended without knowing more: sort the tables, remove blank lines, carriage returns, byte order marks
+# and doubled lines, leave out utterances without audio or speaker, write spk2utt anew.
+#     utils/fix_data_dir.sh <data>
+# The tables as they were are kept in <data>/.backup.
+set -euo pipefail
+utils=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+. "$utils/parse_options.sh"
+. "$utils/stage.sh"
+. "$utils/tables.sh"
+
+[ $# = 1 ] || { printf '%s: one data directory is needed; see --help\n' "${0##*/}" >&2; exit 2; }
+data=$1
+for name in wav.scp utt2spk; do
+    [ -s "$data/$name" ] || die "$data/$name is missing or empty; nothing can be made of that"
+done
+
+mkdir -p "$data/.backup"
+while IFS= read -r name; do
+    cp "$data/$name" "$data/.backup/$name"
+    sed -e $'1s/^\xef\xbb\xbf//' -e 's/\r$//' -e 's/\t/ /g' -e 's/^ *//' -e 's/ *$//' -e '/^$/d' "$data/.backup/$name" |
+        sort -k1,1 -s > "$data/.$name.new"
+    awk '!seen[$1]++' "$data/.$name.new" > "$data/$name"
+    doubled=$(($(wc -l < "$data/.$name.new") - $(wc -l < "$data/$name")))
+    [ "$doubled" = 0 ] || log "$data/$name: $doubled further lines for an id it had were left out"
+    rm "$data/.$name.new"
+done < <(tables_of "$data")
+
+while IFS=' ' read -r id path; do
+    if [ -f "$path" ]; then printf '%s\n' "$id"; fi
+done < "$data/wav.scp" > "$data/.with_audio"
+filter "$data/.with_audio" "$data/utt2spk" | awk 'NF == 2' | keys /dev/stdin > "$data/.kept"
+before=$(wc -l < "$data/wav.scp") after=$(wc -l < "$data/.kept")
+[ "$after" -gt 0 ] || { rm "$data/.with_audio" "$data/.kept"; die "$data: no utterance has audio and a speaker; see .backup"; }
+while IFS= read -r name; do
+    filter "$data/.kept" "$data/$name" > "$data/.$name.new"
+    mv "$data/.$name.new" "$data/$name"
+done < <(tables_of "$data")
+rm "$data/.with_audio" "$data/.kept"
+make_spk2utt "$data"
+log "$data: kept $after of $before utterances; the old tables are in $data/.backup"

@@ -1,0 +1,291 @@
+"""What the job launchers run.py and slurm.py share: their command line, the log of a job and the report of failures.
+
+Both are called as
+
+    LAUNCHER [--gpu N] [--mem 4G] [--time 1:00:00] [--max-jobs N] [JOB=1:n] LOG COMMAND [ARGUMENT...]
+
+and run COMMAND once, or n times with the number in place of the word JOB in LOG and in the arguments. The words of the
+command stay one list from beginning to end: no shell reads them, so blanks, quotes and dollars in them mean nothing.
+"""
+
+import argparse
+import ctypes
+import os
+import re
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, NoReturn
+
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""The signals that end a launcher and everything it started."""
+
+NOT_FOUND = 127
+"""The status of a command that could not be started, as a shell has it."""
+
+POLL = 0.05
+"""Seconds between two looks at the running jobs."""
+
+LIBC, PR_SET_PDEATHSIG = ctypes.CDLL(None), 1
+
+TAIL = 4096
+"""Bytes at the end of a log that are searched for its last line."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One element of a job array: its number, its log and what it runs."""
+
+    number: int
+    log: Path
+    command: list[str]
+
+
+@dataclass(frozen=True)
+class Request:
+    """What was asked of a launcher.
+
+    Attributes:
+        gpu: graphics cards for each job.
+        mem: memory of each job as Slurm writes it ("4G"), or "".
+        time: longest time of each job as Slurm writes it ("1:00:00"), or "".
+        max_jobs: how many may run at once, or 0 for the launcher's own limit.
+        numbers: the numbers of the jobs.
+        array: whether JOB stands for the number.
+        log: the log, with JOB in it for an array.
+        command: the command and its arguments, with JOB in them for an array.
+    """
+
+    gpu: int
+    mem: str
+    time: str
+    max_jobs: int
+    numbers: range
+    array: bool
+    log: str
+    command: list[str]
+
+    def job(self, number: int) -> Job:
+        """Return one element, the number in place of JOB."""
+        if not self.array:
+            return Job(number, Path(self.log), self.command)
+        replaced = [word.replace("JOB", str(number)) for word in [self.log, *self.command]]
+        return Job(number, Path(replaced[0]), replaced[1:])
+
+    def jobs(self) -> list[Job]:
+        """Return all elements in order."""
+        return [self.job(number) for number in self.numbers]
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose errors are one line and status 2."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print the error in one line and leave with status 2."""
+        print(f"{self.prog}: {message}; see --help", file=sys.stderr)
+        raise SystemExit(2)
+
+
+def parser(description: str) -> Parser:
+    """Return the command line of a launcher; `request` turns what it reads into a `Request`."""
+    made = Parser(
+        description=description,
+        usage="%(prog)s [--gpu N] [--mem 4G] [--time 1:00:00] [--max-jobs N] [JOB=1:n] LOG COMMAND [ARGUMENT...]",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    made.add_argument("--gpu", type=_count, default=0, metavar="N", help="graphics cards for each job (default 0)")
+    made.add_argument("--mem", type=_memory, help="memory for each job, such as 500M or 4G")
+    made.add_argument("--time", type=_duration, help="longest time of a job, such as 1:00:00 or 2-12:00:00")
+    made.add_argument("--max-jobs", type=_count, default=0, metavar="N", help="most jobs at once (default: all it can)")
+    made.add_argument("words", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
+    return made
+
+
+def request(made: Parser, arguments: Sequence[str]) -> tuple[Request, argparse.Namespace]:
+    """Read a command line; mistakes leave with status 2 and one line.
+
+    Returns:
+        the request, and the values of all options for those that a launcher added itself.
+    """
+    values = made.parse_args(arguments)
+    words, numbers, array = list(values.words), range(1, 2), False
+    if words and words[0].startswith("JOB="):
+        numbers, array = _numbers(made, words.pop(0)), True
+    if len(words) < 2 or not all(words[:2]):
+        made.error("a log and a command are needed")
+    log = words[0]
+    if array and len(numbers) > 1 and "JOB" not in log:
+        made.error(f"{log}: {len(numbers)} jobs would write one log; put JOB into its name")
+    if log.endswith("/") or Path(log).is_dir():
+        made.error(f"{log}: the log is a folder; name a file")
+    return Request(
+        values.gpu, values.mem or "", values.time or "", values.max_jobs, numbers, array, log, words[1:]
+    ), values
+
+
+def _numbers(made: Parser, word: str) -> range:
+    found = re.fullmatch(r"JOB=([0-9]{1,7}):([0-9]{1,7})", word)
+    if not found or not 1 <= int(found[1]) <= int(found[2]):
+        made.error(f"{word}: not a range of jobs; write JOB=1:n")
+    return range(int(found[1]), int(found[2]) + 1)
+
+
+def _count(text: str) -> int:
+    if not re.fullmatch(r"[0-9]{1,7}", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number")
+    return int(text)
+
+
+def _memory(text: str) -> str:
+    if not re.fullmatch(r"[0-9]+[KMGT]?", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a memory size such as 4G")
+    return text
+
+
+def _duration(text: str) -> str:
+    if not re.fullmatch(r"[0-9]+(:[0-9]+){0,2}|[0-9]+-[0-9]+(:[0-9]+){0,2}", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a time such as 1:00:00")
+    return text
+
+
+class Signals:
+    """Notes the signals that ask a launcher to stop, so that it can look for them where that is safe."""
+
+    def __init__(self) -> None:
+        self.seen: list[int] = []
+        for number in STOP_SIGNALS:
+            if signal.getsignal(number) is not signal.SIG_IGN:  # nohup set SIGHUP to be ignored: leave that
+                signal.signal(number, lambda number, frame: self.seen.append(number))
+
+
+class Running:
+    """A started job: its process and its log.
+
+    Args:
+        job: what to start.
+        environment: its environment.
+        session: make it the head of a process group of its own, which can be ended as a whole.
+        append: go on with the log of an earlier try.
+    """
+
+    def __init__(self, job: Job, environment: dict[str, str], session: bool = True, append: bool = False) -> None:
+        self.job, self.environment, self.session, self.started = job, environment, session, time.monotonic()
+        self.log = open_log(job, append)
+        self.process: subprocess.Popen[bytes] | None = None
+        try:
+            self.process = subprocess.Popen(
+                job.command,
+                stdin=subprocess.DEVNULL,
+                stdout=self.log,
+                stderr=subprocess.STDOUT,
+                env=environment,
+                start_new_session=session,
+                preexec_fn=_die_with_launcher if session else None,
+            )
+        except (OSError, ValueError) as error:  # no such command, or a word that no command line can hold
+            _note(self.log, f"{job.command[0]}: {error}\n")
+
+    def status(self) -> int | None:
+        """Return the job's status, or None while it runs; the first answer closes the log."""
+        returncode = NOT_FOUND if self.process is None else self.process.poll()
+        if returncode is None:
+            return None
+        status = 128 - returncode if returncode < 0 else returncode
+        if not self.log.closed:
+            close_log(self.log, status, time.monotonic() - self.started)
+        return status
+
+    def kill(self, number: int) -> None:
+        """Send a signal to the job, and to all its children if it has a session of its own."""
+        if self.process is None:
+            return
+        try:
+            if self.session:
+                os.killpg(self.process.pid, number)
+            else:
+                self.process.send_signal(number)
+        except ProcessLookupError:
+            pass
+
+
+def _die_with_launcher() -> None:
+    """Let Linux kill a job whose launcher was killed, so that no two runs ever write the same files."""
+    LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def open_log(job: Job, append: bool = False) -> IO[bytes]:
+    """Create the log of a job and write its head: command, host, start."""
+    job.log.parent.mkdir(parents=True, exist_ok=True)
+    file = open(job.log, "ab" if append else "wb")
+    _note(file, f"# {shlex.join(job.command)}\n# host {socket.gethostname()}\n# start {_now()}\n")
+    return file
+
+
+def close_log(file: IO[bytes], status: int, seconds: float) -> None:
+    """Write the foot of a log, end, time and status, and close it."""
+    with open(file.name, "rb") as written:
+        tail = _tail(written)
+    _note(file, ("" if tail.endswith(b"\n") else "\n") + f"# end {_now()}, {seconds:.0f} s\n# status {status}\n")
+    file.close()
+
+
+def last_line(log: Path) -> str:
+    """Return the last line that the command itself wrote to its log."""
+    try:
+        with open(log, "rb") as file:
+            lines = _tail(file).decode("utf-8", errors="replace").splitlines()
+    except OSError:
+        return "there is no log"
+    own = [line.strip() for line in lines if line.strip() and not re.match("# (end|status|start|host) ", line)]
+    return own[-1] if own else "the log is empty"
+
+
+def report(program: str, total: int, failed: Sequence[tuple[Job, str, str]]) -> int:
+    """Name the failed jobs, why they failed and what their logs say last on standard error.
+
+    Args:
+        program: the name of the launcher.
+        total: how many jobs there were.
+        failed: job, what became of it, and its last words.
+
+    Returns:
+        the status of the launcher: 1 if any job failed, else 0.
+    """
+    if not failed:
+        return 0
+    print(f"{program}: {len(failed)} of {total} jobs failed", file=sys.stderr)
+    for job, fate, words in failed:
+        print(f"  job {job.number}: {fate}, {job.log}: {words}", file=sys.stderr)
+    return 1
+
+
+def fate(status: int) -> str:
+    """Say in words what a status means."""
+    if status == NOT_FOUND:
+        return "the command could not be started"
+    if status > 128 and status - 128 in set(signal.Signals):
+        cause = " (out of memory?)" if status - 128 == signal.SIGKILL else ""
+        return f"killed by {signal.Signals(status - 128).name}{cause}"
+    return f"status {status}"
+
+
+def _tail(file: IO[bytes]) -> bytes:
+    file.seek(0, os.SEEK_END)
+    file.seek(max(0, file.tell() - TAIL))
+    return file.read()
+
+
+def _note(file: IO[bytes], text: str) -> None:
+    file.write(text.encode("utf-8", errors="surrogateescape"))
+    file.flush()
+
+
+def _now() -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S %z")

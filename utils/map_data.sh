@@ -1,0 +1,101 @@
+#!/usr/bin/env bash
+# Make a table of a data directory by running a command on parts of it, side by side.
+#
+#     utils/map_data.sh [--nj N] [--cmd LAUNCHER] [--max-rejected PERCENT] <data> <table> <command...>
+#     utils/map_data.sh --nj 8 data/train data/train/utt2attr python -m c2ser.bin.extract_attributes --pitch.hop 0.01
+#
+# The command is called once for each part, with `--data <part> --out <part's table>` behind its own words, and writes
+# the table, other tables beside it if it likes, and `<table>.rejected` with a reason for each utterance that cannot be
+# done. The parts are joined in order when every utterance of the data directory is either done or rejected; a short
+# table is refused, and its parts stay. A run that was killed goes on where it stopped when the same command is given
+# again; if the command, the data or --nj have changed in between, it starts anew. Logs: log/ beside the table.
+set -euo pipefail
+nj=4              # parts that run side by side; fewer where there are fewer utterances
+cmd=              # launcher and its options, run.py or slurm.py of this folder; run.py if empty
+max_rejected=10   # refuse the table if more than so many percent of the utterances are rejected
+utils=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+. "$utils/parse_options.sh"
+. "$utils/stage.sh"
+. "$utils/tables.sh"
+
+if [ $# -lt 3 ]; then
+    printf '%s: a data directory, a table and a command are needed; see --help\n' "${0##*/}" >&2
+    exit 2
+fi
+data=$1 table=$2 && shift 2
+for word in "$@" "$table"; do
+    [[ $word != *JOB* ]] || die "'$word': JOB stands for the number of a part in job arrays; rename it"
+done
+[ "$nj" -ge 1 ] || die "--nj: $nj parts are too few"
+[ -s "$data/wav.scp" ] || die "$data/wav.scp is missing or empty; prepare the data first"
+
+name=${table##*/} parts=$table.parts folder=$(dirname "$table")
+total=$(awk 'END { print NR }' "$data/wav.scp")
+[ "$nj" -le "$total" ] || nj=$total
+if [ -n "$cmd" ]; then read -ra launcher <<< "$cmd"; else launcher=("$utils/run.py"); fi
+mkdir -p "$parts" "$folder/log"
+exec 9> "$folder/log/$name.lock" # whatever is started from here holds it too
+flock -n 9 || die "$table: another run is making it; wait for it, or stop it"
+
+# What the result depends on. Files and folders among the words of the command are looked into.
+fingerprint() {
+    local file
+    printf '%s\0' "$nj" "$total" "$@" | sha256sum
+    while IFS= read -r file; do
+        if [ "$file" != "$name" ]; then sha256sum < "$data/$file"; fi
+    done < <(tables_of "$data")
+    for file in "$@"; do
+        if [ -f "$file" ]; then
+            sha256sum < "$file"
+        elif [ -d "$file" ]; then
+            find "$file" -maxdepth 1 -type f -printf '%f %s %T@\n' | sort
+        fi
+    done
+}
+
+if [ -e "$parts/fingerprint" ] && fingerprint "$@" | cmp -s - "$parts/fingerprint"; then
+    log "$table: going on where an earlier run stopped"
+else
+    rm -rf "$parts" && mkdir -p "$parts"
+    "$utils/split_data.sh" "$data" "$nj" "$parts"
+    fingerprint "$@" > "$parts/fingerprint.new"
+    mv "$parts/fingerprint.new" "$parts/fingerprint"
+fi
+
+log "$table: $total utterances in $nj parts; logs: $folder/log/$name.*.log"
+# A part whose table is there, whole, is not made again.
+# shellcheck disable=SC2016 # the quotes are for the inner shell
+once='[ -e "$1" ] && [ ! -e "$1.partial" ] && exit 0; shift; exec "$@"'
+"${launcher[@]}" "JOB=1:$nj" "$folder/log/$name.JOB.log" bash -c "$once" part "$parts/JOB/$name" \
+    "$@" --data "$parts/JOB/data" --out "$parts/JOB/$name" || die "$table: some parts failed; mend that and run it again"
+
+# Join whatever tables the parts hold.
+rm -rf "$parts/joined" && mkdir "$parts/joined"
+for ((part = 1; part <= nj; part++)); do
+    [ -e "$parts/$part/$name" ] || die "$table: part $part is missing; see $folder/log/$name.$part.log"
+    for file in "$parts/$part"/*; do
+        if [ -f "$file" ]; then cat "$file" >> "$parts/joined/${file##*/}"; fi
+    done
+done
+for file in "$parts/joined"/*; do sort -k1,1 -o "$file" "$file"; done
+touch "$parts/joined/$name.rejected"
+rejected=$(awk 'END { print NR }' "$parts/joined/$name.rejected")
+if ! keys "$parts/joined/$name" "$parts/joined/$name.rejected" | sort | cmp -s - <(keys "$data/wav.scp" | sort); then
+    done_count=$(awk 'END { print NR }' "$parts/joined/$name")
+    die "$table: $done_count done and $rejected rejected do not make $total utterances; the parts are kept in $parts"
+fi
+if [ $((100 * rejected)) -gt $((max_rejected * total)) ]; then
+    die "$table: $rejected of $total utterances were rejected, the first because: $(head -n 1 \
+        "$parts/joined/$name.rejected"); mend that, or raise --max-rejected; all reasons: $parts/joined/$name.rejected"
+fi
+
+if [ "$rejected" = 0 ]; then
+    rm -f "$parts/joined/$name.rejected" "$table.rejected"
+else
+    log "$table: $rejected of $total utterances rejected, see $table.rejected"
+fi
+for file in "$parts/joined"/*; do
+    if [ "${file##*/}" != "$name" ]; then mv "$file" "$folder/"; fi
+done
+mv "$parts/joined/$name" "$table"
+rm -rf "$parts"

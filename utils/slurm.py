@@ -1,0 +1,276 @@
+#!/usr/bin/env python3
+"""Run a command on a Slurm cluster, or many numbered copies of it as one job array, each with its own log.
+
+    slurm.py [--gpu N] [--mem 4G] [--time 1:00:00] [--max-jobs N] [JOB=1:n] LOG COMMAND [ARGUMENT...]
+    slurm.py --mem 2G JOB=1:8 exp/log/attributes.JOB.log python -m c2ser.bin.extract_attributes --data split8/JOB ...
+
+The contract of run.py, kept by "sbatch --wait": JOB in LOG and in the arguments becomes the number of the copy,
+--max-jobs limits how many run at once, and the call returns when all have ended. The folder q/ beside the logs holds
+the batch script and what Slurm itself says. Nodes must see Python and the logs' folder under the names they have here.
+
+What a site needs beyond that goes into two environment variables, best exported in local/site.sh:
+    C2SER_SLURM_OPTIONS      options of sbatch for every job, such as "--partition=main --cpus-per-task=2"
+    C2SER_SLURM_GPU_OPTIONS  further ones for jobs with --gpu, such as "--partition=gpu"; they win over the first
+With --requeue among them, a job that Slurm starts again elsewhere goes on with its log, and is waited for.
+
+Status: 0 if all went well, 1 if a copy failed (all are named with their logs) or Slurm refused, 2 for bad options,
+128 + the signal if it was stopped; the array is then cancelled.
+"""
+
+import os
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+from pathlib import Path
+
+import launcher
+
+CHECK = 5.0
+"""Seconds between two questions to Slurm why jobs wait."""
+
+LATENCY = float(os.environ.get("C2SER_SLURM_LATENCY", "15"))
+"""Seconds that a shared file system may take to show what a node wrote."""
+
+HOPELESS = re.compile(
+    "PartitionTimeLimit|PartitionNodeLimit|BadConstraints|InvalidAccount|InvalidQOS|DependencyNeverSatisfied"
+    "|JobHeldAdmin|launch failed requeued held|(QOS|Assoc)Max.*PerJob.*"
+)
+"""Reasons for waiting that time does not mend, as squeue names them."""
+
+SETTINGS = "C2SER_SLURM_OPTIONS and C2SER_SLURM_GPU_OPTIONS"
+
+REMEDIES = {
+    "TIMEOUT": "; give it more --time",
+    "OUT_OF_MEMORY": "; give it more --mem",
+    "NODE_FAIL": "; run it again",
+    "PREEMPTED": "; run it again, or add --requeue to C2SER_SLURM_OPTIONS",
+}
+
+
+class Refused(Exception):
+    """Slurm will not run the jobs; the message holds its reason and what to do."""
+
+
+class Array:
+    """A job array: its files, its submission and what became of its elements."""
+
+    def __init__(self, request: launcher.Request) -> None:
+        self.request = request
+        self.folder, self.base = queue_place(request.log)
+        self.name = f"{self.base.replace('JOB', '').replace('.log', '').strip('.-')[:40]}-{uuid.uuid4().hex[:8]}"
+        self.name = re.sub(r"[^A-Za-z0-9_.-]", "_", self.name)
+        self.script = self.folder / f"{self.base}.sbatch"
+        self.said = tempfile.TemporaryFile("w+")
+        self.process: subprocess.Popen[str] | None = None
+
+    def place(self, number: int, kind: str) -> Path:
+        """Return the file of one element that says something: its "status", or what "slurm" said."""
+        return self.folder / f"{self.base}.{number}.{kind}"
+
+    def submit(self) -> None:
+        """Write the batch script, clear what an earlier run left, and hand the array to sbatch."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        for job in self.request.jobs():
+            job.log.parent.mkdir(parents=True, exist_ok=True)
+            for left in (job.log, self.place(job.number, "status"), self.place(job.number, "slurm")):
+                left.unlink(missing_ok=True)
+        self.script.write_text(batch_script(self.request, self.name), "utf-8", errors="surrogateescape")
+        output = str(self.folder.absolute() / self.base).replace("%", "%%") + ".%a.slurm"
+        outer = [name for name in os.environ if name.startswith("SLURM_") and name != "SLURM_CONF"]
+        self.process = subprocess.Popen(  # without what an outer job would hand down
+            ["sbatch", "--wait", "--parsable", f"--output={output}", f"--chdir={os.getcwd()}", str(self.script)],
+            stdin=subprocess.DEVNULL,
+            stdout=self.said,
+            stderr=subprocess.STDOUT,
+            env={name: value for name, value in os.environ.items() if name not in outer},
+            start_new_session=True,
+            text=True,
+        )
+
+    def missing(self) -> list[launcher.Job]:
+        """Return the elements that have not written their status; listing the folder makes NFS look again."""
+        there = set(os.listdir(self.folder))
+        return [job for job in self.request.jobs() if self.place(job.number, "status").name not in there]
+
+    def wait(self, signals: launcher.Signals) -> None:
+        """Wait until all elements have a status, Slurm has no more of them, or a signal came.
+
+        Raises:
+            Refused: sbatch did not take the array, or it can never start.
+        """
+        asked = time.monotonic()
+        while self.process.poll() is None and self.missing() and not signals.seen:
+            time.sleep(min(1.0, launcher.POLL * 5))
+            if time.monotonic() - asked > CHECK:
+                asked = time.monotonic()
+                self.check_hope()
+        if self.process.poll() is not None and not self.identity():
+            raise Refused(f"sbatch refused: {self.words()}; ask for less (--gpu, --mem, --time) or mend {SETTINGS}")
+        seen = time.monotonic()
+        while self.missing() and not signals.seen and time.monotonic() - seen < LATENCY:
+            time.sleep(0.5)
+            if self.reasons():  # sbatch gave up waiting, for instance while the controller was restarted
+                self.check_hope()
+                time.sleep(CHECK)
+                seen = time.monotonic()
+
+    def check_hope(self) -> None:
+        """Look why elements wait.
+
+        Raises:
+            Refused: for a reason that waiting will not change; the array is cancelled.
+        """
+        for reason in self.reasons():
+            if HOPELESS.fullmatch(reason):
+                self.cancel()
+                raise Refused(f"the jobs can never start ({reason}); ask for less (--time, --gpu) or mend {SETTINGS}")
+
+    def reasons(self) -> list[str]:
+        """Return, for each element that Slurm still has, why it waits ("None" if it runs)."""
+        found = ask("squeue", "--noheader", f"--name={self.name}", "--format=%r")
+        return ["unknown"] if found is None else found.splitlines()
+
+    def cancel(self) -> None:
+        """Take the array out of the queue and wait until it has left."""
+        deadline = time.monotonic() + LATENCY
+        while time.monotonic() < deadline and self.process.poll() is None and not self.identity():
+            time.sleep(0.1)  # it is being handed in at this moment
+        ask("scancel", f"--name={self.name}")
+        while time.monotonic() < deadline and self.reasons():
+            time.sleep(0.2)
+
+    def close(self) -> None:
+        """End the waiting sbatch."""
+        if self.process is not None and self.process.poll() is None:
+            self.process.terminate()
+            self.process.wait()
+
+    def words(self) -> str:
+        """Return what sbatch said, in one line."""
+        self.said.seek(0)
+        return " ".join(self.said.read().replace("sbatch: ", "").replace("error: ", "").split())
+
+    def identity(self) -> str:
+        """Return the number that Slurm gave the array, or "" if it did not take it."""
+        self.said.seek(0)
+        found = re.search(r"^([0-9]+)(;.*)?$", self.said.read(), re.MULTILINE)
+        return found[1] if found else ""
+
+    def failures(self) -> list[tuple[launcher.Job, str, str]]:
+        """Return the elements that failed, why, and their last words."""
+        failed, lost = [], self.missing()
+        states = self.states() if lost else {}
+        for job in self.request.jobs():
+            if job in lost:
+                state = states.get(job.number, "state unknown")
+                heard = self.place(job.number, "slurm")
+                words = launcher.last_line(heard if heard.exists() and heard.stat().st_size else job.log)
+                failed.append((job, f"stopped by Slurm ({state}){REMEDIES.get(state, '')}", words))
+            elif status := int(self.place(job.number, "status").read_text()):
+                failed.append((job, launcher.fate(status), launcher.last_line(job.log)))
+        return failed
+
+    def states(self) -> dict[int, str]:
+        """Return what Slurm knows of each element, such as TIMEOUT; it forgets after some minutes."""
+        shown = ask("scontrol", "--oneliner", "show", "job", self.identity()) or ""
+        found = re.findall(r"ArrayTaskId=([0-9]+) .*?JobState=([A-Z_]+)", shown)
+        return {int(number): state for number, state in found}
+
+
+def ask(*command: str) -> str | None:
+    """Return what a Slurm command prints, or None if the controller gave no answer."""
+    try:
+        done = subprocess.run(
+            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False
+        )
+    except subprocess.TimeoutExpired:
+        return None
+    return done.stdout if done.returncode == 0 else None
+
+
+def queue_place(log: str) -> tuple[Path, str]:
+    """Return the folder for scripts and states, q/ in the last folder without JOB in its name, and their first name."""
+    folder = Path(log).parent
+    while "JOB" in str(folder):
+        folder = folder.parent
+    return folder / "q", str(Path(log).relative_to(folder)).replace("/", "-")
+
+
+def batch_script(request: launcher.Request, name: str) -> str:
+    """Return the script for sbatch: what is asked for, and one command whose words are all quoted."""
+    numbers = request.numbers
+    asked = [
+        f"--job-name={name}",
+        f"--array={numbers[0]}-{numbers[-1]}" + f"%{request.max_jobs}" * (request.max_jobs > 0),
+    ]
+    asked += [f"--mem={request.mem}"] * bool(request.mem) + [f"--time={request.time}"] * bool(request.time)
+    asked += [f"--gres=gpu:{request.gpu}"] * (request.gpu > 0) + ["--open-mode=append"]
+    names = ["C2SER_SLURM_OPTIONS"] + ["C2SER_SLURM_GPU_OPTIONS"] * (request.gpu > 0)
+    asked += [" ".join(os.environ[name].split()) for name in names if os.environ.get(name, "").strip()]
+    call = [sys.executable, str(Path(__file__).resolve()), "--gpu", str(request.gpu)]
+    rest = [f"JOB={numbers[0]}:{numbers[-1]}"] * request.array + [request.log, *request.command]
+    return "\n".join(
+        [
+            "#!/usr/bin/env bash",
+            *(f"#SBATCH {option}" for option in asked),
+            f'exec {shlex.join(call)} --element "$SLURM_ARRAY_TASK_ID" {shlex.join(rest)}',
+            "",
+        ]
+    )
+
+
+def run_element(request: launcher.Request, number: int) -> int:
+    """Run one element on its node and write its status, unless Slurm stops it: then Slurm's word counts."""
+    status_file = Array(request).place(number, "status")
+    status_file.unlink(missing_ok=True)
+    environment = os.environ | ({} if request.gpu else {"CUDA_VISIBLE_DEVICES": ""})
+    signals, passed_on = launcher.Signals(), 0
+    again = os.environ.get("SLURM_RESTART_COUNT", "0") != "0"
+    running = launcher.Running(request.job(number), environment, session=False, append=again)
+    while (status := running.status()) is None:
+        for received in signals.seen[passed_on:]:
+            running.kill(received)
+            passed_on += 1
+        time.sleep(launcher.POLL)
+    if not signals.seen:
+        temporary = status_file.with_suffix(".new")
+        temporary.write_text(f"{status}\n")
+        temporary.rename(status_file)
+    return status
+
+
+def main() -> int:
+    """Run what the command line asks for and return the status."""
+    made = launcher.parser(__doc__)
+    made.add_argument("--element", type=int, help="used inside the batch script: the element to run here")
+    request, values = launcher.request(made, sys.argv[1:])
+    if values.element is not None:
+        return run_element(request, values.element)
+    if not shutil.which("sbatch"):
+        print("slurm.py: sbatch not found; call it on a node of the cluster, or use utils/run.py", file=sys.stderr)
+        return 1
+    signals, array = launcher.Signals(), Array(request)
+    try:
+        array.submit()
+        array.wait(signals)
+        if signals.seen:
+            array.cancel()
+            name = signal.Signals(signals.seen[0]).name
+            print(f"slurm.py: stopped by {name}; job array {array.identity()} was cancelled", file=sys.stderr)
+            return 128 + signals.seen[0]
+        return launcher.report("slurm.py", len(request.numbers), array.failures())
+    except (Refused, OSError) as error:
+        print(f"slurm.py: {error}", file=sys.stderr)
+        return 1
+    finally:
+        array.close()
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,36 @@
+# shellcheck shell=bash
+# The words that recipes are written in; source it. `stage` and `stop_stage` are settings of the script.
+
+# Say something, with the time, on standard error.
+log() {
+    printf '%s %s\n' "$(date '+%F %T')" "$*" >&2
+}
+
+# End the script with a message.
+die() {
+    printf '%s: %s\n' "${0##*/}" "$*" >&2
+    exit 1
+}
+
+# need FILE STAGE: end the script unless an earlier stage has made the file.
+need() {
+    [ -s "$1" ] || die "$1 is missing or empty; run stage $2 first"
+}
+
+# `if stage 3 "name: what it does"; then …; fi` does the work if --stage and --stop-stage ask for it.
+_stages_run=0
+stage() {
+    # shellcheck disable=SC2154 # both are settings of the script that sources this
+    [ "$stage" -le "$1" ] && [ "$1" -le "$stop_stage" ] || return 1
+    _stages_run=$((_stages_run + 1))
+    log "stage $1: $2"
+}
+
+# Say at the end that all went well; a range without a stage in it is a mistake.
+finish() {
+    if [ "$_stages_run" = 0 ]; then
+        printf '%s: no stage from %s to %s; see --help\n' "${0##*/}" "$stage" "$stop_stage" >&2
+        exit 2
+    fi
+    log "done in $((SECONDS / 60)) min $((SECONDS % 60)) s"
+}

@@ -1,0 +1,43 @@
+# shellcheck shell=bash
+# Functions on the tables of data directories; source it. Ids are compared as bytes, values are never looked at.
+
+export LC_ALL=C
+
+# tables_of DIR: the names of the tables in a data directory that have a line for each utterance.
+tables_of() {
+    local path name
+    for path in "$1"/*; do
+        name=${path##*/}
+        case $name in
+            *.rejected | *.partial | *.parts | *.new) ;;
+            wav.scp | text | utt2* | cot_*) if [ -f "$path" ]; then printf '%s\n' "$name"; fi ;;
+        esac
+    done
+}
+
+# keys FILE...: the first word of every line.
+keys() {
+    awk '{ print $1 }' "$@"
+}
+
+# filter IDS TABLE: the lines of a table whose utterance stands in the file IDS.
+filter() {
+    awk 'FILENAME == ARGV[1] { wanted[$1]; next } $1 in wanted' "$1" "$2"
+}
+
+# make_spk2utt DIR: write spk2utt from utt2spk.
+make_spk2utt() {
+    "${BASH_SOURCE[0]%/*}/utt2spk_to_spk2utt.sh" "$1/utt2spk" > "$1/.spk2utt.new"
+    mv "$1/.spk2utt.new" "$1/spk2utt"
+}
+
+# copy_subset IDS SOURCE DEST: write a data directory with the utterances of the file IDS.
+copy_subset() {
+    local name
+    mkdir -p "$3"
+    while IFS= read -r name; do
+        filter "$1" "$2/$name" > "$3/.$name.new"
+        if [ -s "$3/.$name.new" ]; then mv "$3/.$name.new" "$3/$name"; else rm -f "$3/.$name.new" "$3/$name"; fi
+    done < <(tables_of "$2")
+    if [ -f "$3/utt2spk" ]; then make_spk2utt "$3"; fi
+}
