@@ -1,13 +1,13 @@
 # shellcheck shell=bash
 # The environment of all recipes; source it. `root` is the project's root.
-# An active conda or virtual environment that has the packages is used as it is, else tools/venv.
+# An active conda or virtual environment that has the packages is used as it is, else tools/venv. C2SER_NEEDS may name
+# further Python packages that it must have.
 
 # shellcheck disable=SC2154 # root is set by the script that sources this
 _has_packages() {
-    "$1" -c '
-import importlib.util, sys
-sys.exit(any(importlib.util.find_spec(name) is None for name in ("torch", "transformers", "penn", "jsonargparse")))
-' 2> /dev/null
+    # shellcheck disable=SC2086 # C2SER_NEEDS is a list
+    "$1" -c 'import importlib.util, sys; sys.exit(any(importlib.util.find_spec(name) is None for name in sys.argv[1:]))' \
+        torch torchaudio transformers peft penn jsonargparse phonemizer ${C2SER_NEEDS-} 2> /dev/null
 }
 
 if [ -n "${VIRTUAL_ENV:-}${CONDA_PREFIX:-}" ] && _has_packages python; then

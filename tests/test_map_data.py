@@ -11,7 +11,7 @@ import pytest
 
 MAP = Path(__file__).parent.parent / "utils" / "map_data.sh"
 
-TOOL = '''
+TOOL = """
 import argparse, os, sys, time
 from pathlib import Path
 from c2ser.tables import TableMap, read_table
@@ -33,7 +33,7 @@ with TableMap(out, out.with_name("second")) as job:
             job.reject(name, "too odd")
         else:
             job.write(name, f"{values.word} {text}", str(len(text)))
-'''
+"""
 
 
 @pytest.fixture

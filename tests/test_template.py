@@ -10,7 +10,7 @@ import soundfile
 
 from c2ser.tables import read_table
 
-GENERATOR = '''
+GENERATOR = """
 from c2ser.corpus import Utterance, prepare
 
 LETTERS = {"A": "anger", "S": "sadness", "N": "neutral"}
@@ -23,7 +23,7 @@ def utterances(db_root):
 
 if __name__ == "__main__":
     prepare(utterances)
-'''
+"""
 
 
 def test_ten_wavs_and_fifteen_lines(tmp_path, root):

@@ -77,7 +77,7 @@ class Request:
 
 def single_quotes(text: str) -> str:
     """Return a transcript whose own quotations do not end the quotation that it stands in."""
-    return text.translate(str.maketrans("“”「」\"", "‘’‘’'"))
+    return text.translate(str.maketrans('“”「」"', "‘’‘’'"))
 
 
 def instruction(style: Style) -> str:

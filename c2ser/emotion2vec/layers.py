@@ -145,9 +145,7 @@ class FeedForward(nn.Module):
 class Block(nn.Module):
     """A post-norm Transformer block, which also returns what a teacher is asked for: the feed-forward's output."""
 
-    def __init__(
-        self, dim: int, heads: int, inner: int, eps: float, dropout: float, attention_dropout: float
-    ) -> None:
+    def __init__(self, dim: int, heads: int, inner: int, eps: float, dropout: float, attention_dropout: float) -> None:
         super().__init__()
         self.dropout = dropout
         self.norm1, self.norm2 = nn.LayerNorm(dim, eps=eps), nn.LayerNorm(dim, eps=eps)
