@@ -24,6 +24,8 @@ class LossConfig:
         utterance: weight of the utterance loss (0.1 in the paper).
         category: weight of the category loss (100 in the paper).
         temperature: divides the cosines of the category loss.
+        centre: take the mean embedding of the batch away before the cosines. From random weights the embeddings of all
+            utterances begin nearly parallel, and the plain cosines' loss draws them together instead of apart.
         utterance_target: the teacher's layers averaged over layers and time: as they are ("raw"), with a layer norm
             over the dimensions, or the mean of the frame targets as the fairseq settings have it, which is zero by
             construction and teaches nothing.
@@ -33,6 +35,7 @@ class LossConfig:
     utterance: float = 0.1
     category: float = 100.0
     temperature: float = 0.1
+    centre: bool = True
     utterance_target: UtteranceTarget = "layer_norm"
     prediction: Prediction = "chunk"
 
@@ -74,19 +77,21 @@ def utterance_loss(tokens: Tensor, targets: Tensor, prediction: Prediction) -> T
     return distance(tokens.mean(dim=1) if prediction == "chunk" else tokens[:, -1], targets).sum()
 
 
-def category_loss(embeddings: Tensor, labels: Tensor, temperature: float) -> Tensor:
+def category_loss(embeddings: Tensor, labels: Tensor, temperature: float, centre: bool = False) -> Tensor:
     """Draw utterances of one emotion together and the others apart (supervised contrastive loss on cosines).
 
     Args:
         embeddings: one vector for each utterance, (batch, dim).
         labels: emotion numbers (batch,); -1 where it is not known, which takes the utterance out.
         temperature: divides the cosines.
+        centre: whether the mean embedding of the batch is taken away first.
 
     Returns:
         the mean over utterances that have another one of their emotion in the batch; 0 where none has.
     """
     known = labels >= 0
-    unit, labels = normalize(embeddings[known].float(), dim=-1), labels[known]
+    chosen, labels = embeddings[known].float(), labels[known]
+    unit = normalize(chosen - chosen.mean(dim=0) if centre else chosen, dim=-1)
     itself = torch.eye(len(labels), dtype=torch.bool, device=labels.device)
     logits = (unit @ unit.T / temperature).masked_fill(itself, -torch.inf)
     alike = (labels[:, None] == labels[None, :]) & ~itself

@@ -205,7 +205,7 @@ class Emotion2VecObjective(Objective):
         frame = frame_loss(guess, targets.repeat_interleave(clones, dim=0), masked)
         utterance = utterance_loss(seen.tokens, pooled.repeat_interleave(clones, dim=0), self.losses.prediction)
         embeddings = seen.frames.mean(dim=1).view(len(local), clones, -1).mean(dim=1)
-        category = category_loss(embeddings, batch.labels, self.losses.temperature)
+        category = category_loss(embeddings, batch.labels, self.losses.temperature, self.losses.centre)
         total = frame + self.losses.utterance * utterance + self.losses.category * category
         spread_of_targets = targets.flatten(0, 1).std(dim=0).mean()
         return {

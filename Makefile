@@ -1,0 +1,33 @@
+# The commands of the project; `make` alone lists them. A set-up that is missing is made first.
+SHELL         := /bin/bash
+.SHELLFLAGS   := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help tools ready mini check clean
+
+environment = root='$(CURDIR)' && . local/path.sh
+checkpoint  = tools/penn/fcnf0++.pt
+scripts     = $$(git ls-files --cached --others --exclude-standard '*.sh' .ci/run)
+
+help: ## show this list
+	@sed -n 's/^\([a-z]*\):[^#]*## /\1\t/p' Makefile | awk -F'\t' '{ printf "  make %-8s %s\n", $$1, $$2 }'
+
+tools: ## make the environment in tools/venv and fetch PENN's checkpoint (about 5 GB, some minutes)
+	$(MAKE) -C tools
+
+# An active environment that has the packages is used as it is.
+ready:
+	@export C2SER_NEEDS="ruff pytest xdist hypothesis"; ($(environment)) 2> /dev/null || $(MAKE) tools
+	@[ -f $(checkpoint) ] || { $(environment) && python tools/get_penn_checkpoint.py $(checkpoint); }
+
+mini: ready ## the main job: ten stages on a corpus made on the spot, from raw audio to a scored model
+	egs/mini/run.sh
+	@echo; cat egs/mini/exp/RESULTS.md
+
+check: ready ## the tests: ruff, shellcheck, pytest
+	@export C2SER_NEEDS="ruff pytest xdist hypothesis"; $(environment); set -x; \
+	python -m ruff check .; python -m ruff format --check .; \
+	shellcheck -x -P SCRIPTDIR $(scripts) local/site.sh.example; \
+	python -m pytest -n auto --dist loadgroup
+
+clean: ## remove what recipes have made, not the environment
+	rm -rf egs/*/data egs/*/exp egs/*/db
