@@ -1,0 +1,123 @@
+"""Metrics against sklearn and by hand; reports; the entry points that score, which do without torch."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score
+
+from c2ser.emotions import EMOTIONS, UNPARSED
+from c2ser.scoring.metrics import explicit_figures, scores, timing
+from c2ser.scoring.report import find_results, markdown
+from c2ser.tables import read_json, read_table, write_json
+
+LABELS = st.sampled_from([*EMOTIONS[:4], UNPARSED])
+
+
+@given(st.lists(st.tuples(st.sampled_from(EMOTIONS[:3]), LABELS), min_size=1, max_size=60))
+def test_figures_are_sklearns(pairs):
+    reference = {str(i): true for i, (true, _) in enumerate(pairs)}
+    labels = {str(i): said for i, (_, said) in enumerate(pairs)}
+    true, said = list(reference.values()), list(labels.values())
+    figures = scores(reference, labels)
+    assert figures["wa"] == pytest.approx(accuracy_score(true, said))
+    assert figures["ua"] == pytest.approx(balanced_accuracy_score(true, said))
+    assert figures["f1_reference"] == pytest.approx(
+        f1_score(true, said, labels=sorted(set(true)), average="macro", zero_division=0)
+    )
+    union = sorted({*true, *said} - {UNPARSED})
+    assert figures["f1_union"] == pytest.approx(f1_score(true, said, labels=union, average="macro", zero_division=0))
+    assert figures["utterances"] == len(pairs) == sum(sum(row.values()) for row in figures["confusion"].values())
+
+
+def test_silence_never_helps():
+    reference = {"a": "anger", "b": "anger", "c": "fear", "d": "fear"}
+    figures = scores(reference, {"a": "anger", "b": UNPARSED, "c": "fear"})
+    assert (figures["ua"], figures["wa"], figures["unreadable"]) == (0.5, 0.5, 2)
+    assert (figures["unparsed"], figures["missing"]) == (1, 1)
+    assert figures["confusion"] == {"anger": {"anger": 1, "unparsed": 1}, "fear": {"fear": 1, "unparsed": 1}}
+    wrong = scores(reference, {"a": "anger", "b": "fear", "c": "fear", "d": "sadness"})
+    assert wrong["f1_union"] < wrong["f1_reference"]
+
+
+def test_strangers_and_unknown_emotions_are_refused():
+    with pytest.raises(ValueError, match="^b: labelled, but not in the reference"):
+        scores({"a": "fear"}, {"b": "fear"})
+    with pytest.raises(ValueError, match="^a: unknown emotion 'rage'"):
+        scores({"a": "rage"}, {})
+    with pytest.raises(ValueError, match="no utterance"):
+        scores({}, {})
+
+
+ANSWER = (
+    "The speaker spoke at a low pace, with a high tone and medium level: “{}”. … the emotion was inferred to be anger."
+)
+
+
+def test_what_explicit_answers_name():
+    answers = {"a": ANSWER.format("Hello there, you"), "b": "It is anger.", "c": ANSWER.format("你好吗")}
+    levels = {"a": "high medium low", "b": "low low low", "c": "high high high"}
+    figures = explicit_figures(answers, levels, {"a": "hello there you", "b": "one two", "c": "你们好"})
+    assert figures["names_all"] == pytest.approx(2 / 3)
+    assert figures["level_accuracy"] == pytest.approx(4 / 9)
+    assert figures["wer"] == pytest.approx((0 + 2 + 2) / (3 + 2 + 3))
+
+
+def test_timing():
+    assert timing({"a": "10.0 5", "b": "30.0 7"}) == {"ms_mean": 20, "ms_median": 20, "tokens_mean": 6}
+    with pytest.raises(ValueError, match="^a: "):
+        timing({"a": "10.0"})
+
+
+def test_report_shows_every_model_and_nothing_that_is_not_there(tmp_path):
+    figures = scores({"a": "anger", "b": "fear"}, {"a": "anger", "b": "anger"})
+    write_json(tmp_path / "implicit/decode_test/scores.json", {**figures, "ms_mean": 12.34})
+    write_json(tmp_path / "probe/decode_test/scores.json", figures)
+    page = markdown(find_results(tmp_path), "title")
+    assert "| implicit | 50.0 | 50.0 |" in page and "| probe |" in page and "| – |" in page and "WER %" not in page
+    assert "Chance with 2 emotions: 50.0 % UA" in page
+    with pytest.raises(ValueError, match="no scores.json"):
+        markdown({}, "title")
+
+
+NO_TORCH = """
+import sys, runpy
+class Refuse:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in ("torch", "torchaudio", "transformers"):
+            raise ImportError(f"{name} must not be needed here")
+sys.meta_path.insert(0, Refuse())
+name = sys.argv.pop(1)
+runpy.run_module(f"c2ser.bin.{name}", run_name="__main__", alter_sys=True)
+"""
+
+
+def test_entry_points_work_without_torch(tmp_path, root):
+    def entry(name, *words):
+        command = [sys.executable, "-c", NO_TORCH, name, *map(str, words)]
+        done = subprocess.run(command, env=os.environ | {"PYTHONPATH": str(root)}, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    folder = tmp_path / "exp/explicit/decode_a set"
+    folder.mkdir(parents=True)
+    (tmp_path / "utt2emo").write_text("u-1 anger\nu-2 fear\n")
+    (tmp_path / "utt2level").write_text("u-1 high medium low\nu-2 low low low\n")
+    (tmp_path / "text").write_text("u-1 hello\nu-2 you\n")
+    (folder / "answer").write_text(f"u-1 {ANSWER.format('hello')}\nu-2 who knows\n")
+    (folder / "utt2ms").write_text("u-1 12.0 30\nu-2 14.0 3\n")
+    entry("extract_labels", "--answers", folder / "answer", "--out", folder / "utt2emo")
+    assert read_table(folder / "utt2emo") == {"u-1": "anger", "u-2": "unparsed"}
+    named = ["--answers", folder / "answer", "--levels", tmp_path / "utt2level", "--text", tmp_path / "text"]
+    words = ["--reference", tmp_path / "utt2emo", "--labels", folder / "utt2emo", "--times", folder / "utt2ms"]
+    entry("score", *words, "--out", folder, *named)
+    figures = read_json(folder / "scores.json")
+    assert figures["ua"] == 0.5 and figures["ms_mean"] == 13 and figures["names_all"] == 0.5
+    assert (folder / "confusion.png").stat().st_size > 5000
+    shown = entry("show_results", "--exp", tmp_path / "exp", "--out", tmp_path / "exp/RESULTS.md")
+    assert shown.strip() == (tmp_path / "exp/RESULTS.md").read_text().strip() and "## a set" in shown
+    for name in ("compute_stats", "assign_levels", "generate_cot"):
+        assert "--config" in entry(name, "--help")
