@@ -16,7 +16,7 @@ REQUIRES = [
     "pyloudnorm>=0.2",
     "tensorboard",
     "safetensors",
-    "jsonargparse[signatures]>=4.40",  # with what it needs to show docstrings in --help
+    "jsonargparse[signatures]>=4.49",  # with what it needs to show docstrings in --help
     "pyyaml",
     "scikit-learn",
     "matplotlib",

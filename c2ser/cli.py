@@ -38,7 +38,7 @@ def run(main: Callable[..., Any]) -> None:
     both print one line. Everything else is a defect and keeps its traceback.
     """
     made = parser(main)
-    values = made.instantiate_classes(made.parse_args([_underscored(word) for word in sys.argv[1:]]))
+    values = made.instantiate(made.parse_args([_underscored(word) for word in sys.argv[1:]]))
     arguments = {name: value for name, value in vars(values).items() if name != "config"}
     try:
         main(**arguments)

@@ -27,9 +27,13 @@ read -ra tests <<< "$test_sets"
 sets=("$train_set" "$valid_set" "${tests[@]}")
 read -ra gpu_launcher <<< "$gpu_cmd"
 
-# conf NAME: the recipe's own configuration, or the shared one of this size.
+# conf NAME: the recipe's own configuration, or the shared one of this size, or of all sizes.
 conf() {
-    if [ -f "conf/$1.yaml" ]; then echo "conf/$1.yaml"; else echo "$root/local/conf/$size/$1.yaml"; fi
+    local path
+    for path in "conf/$1.yaml" "$root/local/conf/$size/$1.yaml" "$root/local/conf/$1.yaml"; do
+        if [ -f "$path" ]; then echo "$path" && return; fi
+    done
+    die "$1.yaml is missing; put it into $root/local/conf/$size"
 }
 
 # map SET TABLE COMMAND...: fill a table on CPUs.

@@ -1,0 +1,342 @@
+"""C²SER: parity with transformers, padding that does not matter, folders, both stages, resume after kills."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from transformers import WhisperConfig, WhisperFeatureExtractor, WhisperModel
+
+from c2ser.corpus import Utterance, write_corpus
+from c2ser.cot.prompts import Request, sentence
+from c2ser.data.collate import SpecAugment, augment, pad_waves
+from c2ser.emotion2vec.convert import save_model
+from c2ser.emotion2vec.model import Emotion2Vec, Emotion2VecConfig
+from c2ser.model.c2ser import C2SER, C2SERConfig
+from c2ser.model.connector import Connector, ConnectorConfig
+from c2ser.model.lm import LoraSettings
+from c2ser.model.perception import LogMel, Vectors, WhisperEncoder
+from c2ser.model.tiny import TinyLlm, TinyWhisper, make, train_tokenizer
+from c2ser.tables import read_table, write_table
+from c2ser.training import checkpoint
+
+EMOTIONS = ("anger", "sadness")
+
+
+def waves(*seconds):
+    generator = np.random.default_rng(0)
+    return [generator.normal(size=int(16000 * s)).astype(np.float32) * 0.1 for s in seconds]
+
+
+def describe(folder):
+    """A corpus of two emotions, loud and quiet."""
+    import soundfile
+
+    for number in range(24):
+        emotion, set_name = EMOTIONS[number % 2], "valid" if number >= 16 else "train"
+        path = folder / f"{number}.wav"
+        noise = np.random.default_rng(number).normal(size=8000 + 800 * (number % 5))
+        soundfile.write(path, (0.2 if emotion == "anger" else 0.005) * noise, 16000)
+        yield Utterance(set_name, f"s{number // 16}", f"{number:02d}", path, emotion, "en", f"Number {number}, please.")
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """Data with chains of thought, and all parts of a small model."""
+    folder = tmp_path_factory.mktemp("c2ser pla ce")
+    write_corpus(describe(folder), folder / "data")
+    for name in ("train", "valid"):
+        data = folder / "data" / name
+        emotions, texts = read_table(data / "utt2emo"), read_table(data / "text")
+        levels = dict.fromkeys(("pitch", "loudness", "rate"), "medium")
+        for style in ("explicit", "implicit"):
+            made = {i: Request(i, "en", texts[i], emotion, levels) for i, emotion in emotions.items()}
+            write_table(data / f"cot_{style}", {i: sentence(request, style) for i, request in made.items()})
+    sizes = TinyWhisper(dim=32, layers=1, heads=2), TinyLlm(dim=32, layers=2, heads=2, vocabulary=400)
+    make(folder / "data/train", folder / "tiny", *sizes, seed=1)
+    torch.manual_seed(0)
+    convs = [[8, 10, 5], *([8, 3, 2] for _ in range(4)), [8, 2, 2], [8, 2, 2]]
+    small = {"dim": 16, "heads": 2, "inner": 32, "prenet_depth": 1, "depth": 1, "position_depth": 1}
+    config = Emotion2VecConfig(
+        **small, position_kernel=3, position_groups=2, convs=convs, decoder_groups=2, decoder_dim=16
+    )
+    save_model(Emotion2Vec(config), folder / "e2v")
+    return folder
+
+
+def build(place, **changes):
+    torch.manual_seed(0)
+    connector = ConnectorConfig(dim=32, layers=1, heads=2, feed_forward=64)
+    parts = {"whisper": str(place / "tiny/whisper"), "emotion2vec": str(place / "e2v"), "llm": str(place / "tiny/llm")}
+    return C2SER.build(C2SERConfig(connector=connector, **{**parts, **changes})).eval()
+
+
+def whisper():
+    torch.manual_seed(0)
+    config = WhisperConfig(
+        d_model=64, encoder_layers=2, encoder_attention_heads=4, encoder_ffn_dim=128, decoder_layers=1,
+        decoder_attention_heads=4, decoder_ffn_dim=64, vocab_size=10, pad_token_id=0, bos_token_id=1, eos_token_id=2,
+        decoder_start_token_id=1,
+    )  # fmt: skip
+    model = WhisperModel(config).eval()
+    encoder = WhisperEncoder(config).eval()
+    encoder.layers = model.encoder
+    return model, encoder
+
+
+def test_whisper_is_transformers_on_thirty_seconds():
+    model, encoder = whisper()
+    wave = waves(30)[0]
+    theirs = WhisperFeatureExtractor(return_attention_mask=False)([wave], sampling_rate=16000, return_tensors="pt")
+    padded, lengths = pad_waves([wave])
+    with torch.no_grad():
+        mel = encoder.log_mel(padded, lengths)
+        states = encoder(mel)
+        reference = model.encoder(theirs["input_features"]).last_hidden_state
+    assert (mel.values - theirs["input_features"]).abs().max() < 1e-4
+    assert states.values.shape == reference.shape == (1, 1500, 64)
+    assert (states.values - reference).abs().max() < 1e-4 and (states.values - reference).abs().mean() < 1e-5
+
+
+def test_padding_does_not_matter_to_whisper():
+    _, encoder = whisper()
+    parts = waves(0.71, 2.3, 1.234)
+    with torch.no_grad():
+        together = encoder(encoder.log_mel(*pad_waves(parts)))
+        for row, wave in enumerate(parts):
+            alone = encoder(encoder.log_mel(*pad_waves([wave])))
+            assert int(alone.lengths) == int(together.lengths[row])
+            assert (together.values[row, : int(alone.lengths)] - alone.values[0]).abs().max() < 1e-5
+            assert together.values[row, int(alone.lengths) :].abs().sum() == 0
+
+
+def test_log_mel_of_silence_and_of_128_bins():
+    mel = LogMel(128)(torch.zeros(1, 1600), torch.tensor([1600]))
+    assert mel.values.shape == (1, 128, 10) and torch.isfinite(mel.values).all()
+
+
+def test_connector_has_the_papers_size_and_ignores_padding():
+    with torch.device("meta"):
+        connector = Connector(ConnectorConfig(), semantic=1024, acoustic=768, out=3584)
+    assert sum(p.numel() for p in connector.parameters()) == pytest.approx(51.96e6, rel=1e-3)
+    torch.manual_seed(0)
+    small = Connector(ConnectorConfig(dim=16, layers=2, heads=2, feed_forward=32), 8, 6, 12).eval()
+    lengths = [9, 30, 17]
+    rows = [torch.randn(n, 8) for n in lengths]
+    padded = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True)
+    acoustic = torch.randn(3, 10, 6)
+    tens = torch.tensor([10, 10, 10])
+    with torch.no_grad():
+        together = small(Vectors(padded, torch.tensor(lengths)), Vectors(acoustic, tens))
+        for row, states in enumerate(rows):
+            alone = small(
+                Vectors(states[None], torch.tensor([len(states)])), Vectors(acoustic[row : row + 1], tens[:1])
+            )
+            size = int(alone.lengths)
+            assert size == int(together.lengths[row]) == 10 + -(-lengths[row] // 4)
+            assert (together.values[row, :size] - alone.values[0]).abs().max() < 1e-5
+
+
+def test_connector_refuses_what_cannot_be():
+    with pytest.raises(ValueError, match="neither Whisper nor Emotion2Vec-S"):
+        Connector(ConnectorConfig(), None, None, 8)
+    with pytest.raises(ValueError, match="set connector.acoustic: linear"):
+        Connector(ConnectorConfig(dim=8, heads=2, acoustic="pad"), None, 16, 8)
+
+
+@settings(max_examples=60, deadline=None)
+@given(text=st.text(st.characters(exclude_categories=["Cs"]), max_size=60))
+def test_tokeniser_gives_any_text_back(text):
+    tokenizer = test_tokeniser_gives_any_text_back.tokenizer
+    assert tokenizer.decode(tokenizer(text)["input_ids"]) == text
+
+
+test_tokeniser_gives_any_text_back.tokenizer = train_tokenizer(
+    ["The emotion of this speech is anger.", "这条语音的情感为愤怒。"] * 20, 400
+)
+
+
+def test_loss_is_transformers_and_the_head_sees_labels_only(place):
+    model = build(place, trainable=["llm"])
+    features = model.features(waves(0.5, 0.9))
+    answers = ["The emotion of this speech is anger.", "sadness"]
+    seen = []
+    head = model.language.llm.get_output_embeddings()
+    handle = head.register_forward_hook(lambda module, inputs, output: seen.append(inputs[0].shape))
+    with torch.no_grad():
+        loss = model(features, ["Say it."] * 2, answers)["loss"]
+        handle.remove()
+        tokens = [[*model.language._tokens(answer), model.language.end] for answer in answers]
+        assert seen == [torch.Size([sum(map(len, tokens)), 32])]
+        speech = model.listen(features)
+        contexts = model.language._contexts(speech, model.connector.boundaries, ["Say it."] * 2)
+        total = 0.0
+        for context, ids in zip(contexts, tokens, strict=True):  # each alone, by transformers' own loss
+            embedded = torch.cat([context, model.language._embed(ids)])[None]
+            labels = torch.tensor([[-100] * len(context) + ids])
+            total += float(model.language.llm(inputs_embeds=embedded, labels=labels).loss) * len(ids)
+    assert float(loss) == pytest.approx(total / sum(map(len, tokens)), rel=1e-5)
+
+
+@pytest.mark.parametrize("beams", [1, 3])
+def test_batched_answers_are_the_single_ones(place, beams):
+    model = build(place)
+    parts = waves(0.5, 1.7, 0.9)
+    together = model.generate(parts, max_new_tokens=12, beams=beams)
+    for row, wave in enumerate(parts):
+        answers, tokens = model.generate([wave], max_new_tokens=12, beams=beams)
+        assert answers[0] == together[0][row] and tokens[0] == together[1][row]
+
+
+@pytest.mark.parametrize("changes", [{"whisper": None}, {"emotion2vec": None}, {"acoustic": "first_frames"}])
+def test_parts_can_be_left_out(place, changes):
+    model = build(place, **changes)
+    answers, _ = model.generate(waves(0.5), max_new_tokens=5)
+    assert len(answers) == 1
+
+
+def test_trainable_parts_are_those_asked_for(place):
+    model = build(place, trainable=["connector", "lora"])
+    names = [name for name, p in model.named_parameters() if p.requires_grad]
+    assert names and all(name.startswith("connector.") or ".lora_" in name for name in names)
+    model.set_trainable(["whisper"])
+    trained = [name for name, p in model.named_parameters() if p.requires_grad]
+    assert trained and all(name.startswith("whisper.") and "embed_positions" not in name for name in trained)
+    assert model.train().acoustic.training is False
+
+
+@pytest.mark.parametrize("trainable", [["connector", "lora"], ["whisper", "connector", "lora", "llm"]])
+def test_folder_gives_the_same_model_back(place, tmp_path, trainable):
+    model = build(place, trainable=trainable, lora=LoraSettings(r=2))
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter += 0.01 * torch.randn_like(parameter) * parameter.requires_grad
+    model.save_pretrained(tmp_path / "mo del")
+    size = (tmp_path / "mo del/model.safetensors").stat().st_size
+    again = C2SER.from_pretrained(tmp_path / "mo del")
+    stored = again.state_dict()
+    assert all(torch.equal(value, stored[name]) for name, value in model.state_dict().items())
+    assert model.generate(waves(0.6), max_new_tokens=8) == again.generate(waves(0.6), max_new_tokens=8)
+    inside = sum(p.numel() for n, p in model.named_parameters() if n.startswith("language.") and ".lora_" not in n)
+    total = sum(p.numel() for p in model.parameters())
+    assert size >= 4 * (total if "llm" in trainable else total - inside)
+    with pytest.raises(ValueError, match="no config.json"):
+        C2SER.from_pretrained(tmp_path)
+
+
+def test_spec_augment_stays_in_the_utterance():
+    torch.manual_seed(0)
+    mel = augment(torch.ones(4, 80, 100), torch.tensor([100, 50, 20, 3]), SpecAugment(time_width=30))
+    hidden = (mel == 0).float()
+    assert 0 < hidden.mean() < 0.7
+    times = (hidden.mean(dim=1) == 1).sum(dim=1)
+    assert (times <= 2 * torch.tensor([20, 10, 4, 0])).all()
+
+
+YAML = """
+model:
+  connector: {dim: 32, layers: 1, heads: 2, feed_forward: 64}
+  lora: {r: 2}
+  trainable: [whisper, connector, lora, llm]
+batches: {seconds: 8, utterances: 8, keep_features: true}
+optim: {lr: 3.0e-3, warmup: 0.1, schedule: cosine}
+training: {steps: 30, valid_every: 15, save_every: 3, log_every: 1}
+validation: {utterances: 8, max_new_tokens: 80}
+"""
+
+
+def command(name, *words):
+    return [sys.executable, "-m", f"c2ser.bin.{name}", *map(str, words)]
+
+
+def environment(root):
+    return os.environ | {"PYTHONPATH": str(root), "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+
+
+def run(root, *words):
+    return subprocess.run(command(*words), env=environment(root), capture_output=True, text=True)
+
+
+def explicit_command(place, out):
+    (place / "conf.yaml").write_text(YAML)
+    parts = ["--model.whisper", place / "tiny/whisper", "--model.llm", place / "tiny/llm"]
+    sets = ["--train", place / "data/train", "--valid", place / "data/valid"]
+    options = ["--config", place / "conf.yaml", "--stage", "explicit", *sets, "--model.emotion2vec", place / "e2v"]
+    return ["train_c2ser", *options, *parts, "--out", out]
+
+
+@pytest.fixture(scope="module")
+def explicit(place, root):
+    done = run(root, *explicit_command(place, place / "explicit"))
+    assert done.returncode == 0, done.stderr
+    return place / "explicit"
+
+
+def history(folder):
+    return checkpoint.load(checkpoint.newest(folder / "checkpoints"))[2]["history"]
+
+
+def kill_when(root, words, reached):
+    job = subprocess.Popen(command(*words), env=environment(root), stderr=subprocess.DEVNULL)
+    while job.poll() is None and not reached():
+        time.sleep(0.01)
+    job.send_signal(signal.SIGKILL)
+    assert job.wait() == -9
+
+
+@pytest.mark.xdist_group("c2ser")
+def test_killed_training_gives_the_model_of_an_undisturbed_one(place, root, explicit, tmp_path):
+    words = explicit_command(place, tmp_path / "m")
+    kill_when(root, words, lambda: len(list((tmp_path / "m/checkpoints").glob("step_*"))) >= 2)
+    assert not (tmp_path / "m/config.json").exists()
+    done = run(root, *words)
+    assert done.returncode == 0 and "going on from" in done.stderr
+    assert (tmp_path / "m/model.safetensors").read_bytes() == (explicit / "model.safetensors").read_bytes()
+    assert history(tmp_path / "m") == history(explicit)
+    losses = [row["train/loss"] for row in history(explicit) if "train/loss" in row]
+    assert losses[-1] < 0.8 * losses[0]
+
+
+@pytest.mark.xdist_group("c2ser")
+def test_the_implicit_stage_goes_from_all_explicit_to_none(place, root, explicit, tmp_path):
+    sets = ["--train", place / "data/train", "--valid", place / "data/valid", "--out", tmp_path / "m"]
+    words = ["train_c2ser", "--config", place / "conf.yaml", "--stage", "implicit", *sets]
+    done = run(root, *words)
+    assert done.returncode == 1 and "give the explicit stage's folder with --init" in done.stderr
+    done = run(root, *words, "--init", explicit)
+    assert done.returncode == 0, done.stderr
+    shares = [row["train/explicit"] for row in history(tmp_path / "m") if "train/explicit" in row]
+    assert len(shares) == 30 and set(shares) == {0.0, 1.0}
+    assert sum(shares[:10]) >= 7 and sum(shares[-10:]) <= 3
+    assert C2SER.from_pretrained(tmp_path / "m").config.style == "implicit"
+
+
+@pytest.mark.xdist_group("c2ser")
+def test_killed_decoding_gives_the_answers_of_an_undisturbed_one(place, root, explicit, tmp_path):
+    data = tmp_path / "data"
+    data.mkdir()
+    for name in ("wav.scp", "utt2spk"):
+        write_table(data / name, read_table(place / "data/train" / name))
+    with open(data / "wav.scp", "a") as file:
+        file.write("s9-missing /no/such.wav\n")
+    with open(data / "utt2spk", "a") as file:
+        file.write("s9-missing s9\n")
+    options = ["--model", explicit, "--data", data, "--search.batch_utterances", "2", "--search.max_new_tokens", "90"]
+    done = run(root, "decode", *options, "--out", tmp_path / "one/answer")
+    assert done.returncode == 0, done.stderr
+    partial = tmp_path / "two/answer.partial"
+    words = ["decode", *options, "--out", tmp_path / "two/answer"]
+    kill_when(root, words, lambda: partial.exists() and partial.read_text().count("\n") >= 5)
+    assert not (tmp_path / "two/answer").exists()
+    done = run(root, *words)
+    assert done.returncode == 0 and "were finished before; going on" in done.stderr
+    for name in ("answer", "answer.rejected"):
+        assert read_table(tmp_path / "two" / name) == read_table(tmp_path / "one" / name)
+    assert len(read_table(tmp_path / "one/answer")) == 16 == len(read_table(tmp_path / "two/utt2ms"))
+    assert "cannot read" in read_table(tmp_path / "one/answer.rejected")["s9-missing"]

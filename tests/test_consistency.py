@@ -1,0 +1,244 @@
+"""The rules of the project, checked over every file: layers, lengths, docstrings, safety, recipes, configurations."""
+
+import ast
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[1]
+LISTED = subprocess.run(
+    ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"], cwd=ROOT, capture_output=True, text=True
+).stdout
+FILES = sorted(ROOT / name for name in LISTED.split("\0") if name and (ROOT / name).exists())
+if not FILES:  # not a git checkout, for example an unpacked archive
+    FILES = sorted(p for p in ROOT.rglob("*") if p.is_file() and not {".git", "venv", "exp", "data", "db"} & {*p.parts})
+PYTHON = [path for path in FILES if path.suffix == ".py"]
+PACKAGE = [path for path in PYTHON if path.is_relative_to(ROOT / "c2ser")]
+CODE = [path for path in PYTHON if not path.is_relative_to(ROOT / "tests")]
+SCRIPTS = [path for path in FILES if path.suffix == ".sh"]
+RECIPES = sorted(path.parent for path in FILES if path.name == "run.sh" and path.parent.parent == ROOT / "egs")
+
+LAYERS = [
+    {"log"},
+    {"tables", "emotions"},
+    {"audio", "cli"},
+    {"corpus"},
+    {"scoring"},
+    {"attributes", "cot", "data"},
+    {"emotion2vec"},
+    {"model"},
+    {"training"},
+    {"bin"},
+]
+"""From the bottom; a module imports from lower layers and from its own package."""
+
+TEXT_ONLY = ("compute_stats", "assign_levels", "generate_cot", "extract_labels", "score", "show_results")
+
+
+def name(path):
+    return str(path.relative_to(ROOT))
+
+
+def tree(path):
+    return ast.parse(path.read_text("utf-8"))
+
+
+def layer(module):
+    part = module.split(".")[1] if "." in module else module
+    return next((number for number, names in enumerate(LAYERS) if part in names), None)
+
+
+def imports(path):
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+            if node.module == "c2ser":
+                yield from (f"c2ser.{alias.name}" for alias in node.names)
+
+
+@pytest.mark.parametrize("path", PACKAGE, ids=name)
+def test_layers_hold(path):
+    own = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+    if own == "c2ser.__init__":
+        return
+    for module in imports(path):
+        if module.startswith("c2ser."):
+            same = module.split(".")[1] == own.split(".")[1] and own.split(".")[1] != "bin"
+            assert layer(module) is not None, f"{module} stands in no layer"
+            assert same or layer(module) < layer(own), f"{own} imports {module}, which lies above or beside it"
+
+
+@pytest.mark.parametrize("path", CODE, ids=name)
+def test_files_and_functions_are_short(path):
+    assert len(path.read_text("utf-8").splitlines()) <= 300
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            assert node.end_lineno - node.lineno + 1 <= 60, f"{node.name} has over 60 lines"
+
+
+@pytest.mark.parametrize("path", [path for path in PACKAGE if path.name != "__init__.py"], ids=name)
+def test_public_functions_have_hints_and_docstrings(path):
+    body = tree(path)
+    assert ast.get_docstring(body)
+    classes = [node for node in body.body if isinstance(node, ast.ClassDef) and not node.name.startswith("_")]
+    functions = [node for owner in [body, *classes] for node in owner.body if isinstance(node, ast.FunctionDef)]
+    for node in functions:
+        arguments = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
+        lacking = [a.arg for a in arguments if a.annotation is None and a.arg not in ("self", "cls")]
+        assert not lacking, f"{node.name}: no type for {lacking}"
+        if not node.name.startswith("_"):
+            assert ast.get_docstring(node), f"{node.name} has no docstring"
+            assert node.returns is not None, f"{node.name} does not say what it returns"
+    for node in classes:
+        assert ast.get_docstring(node), f"{node.name} has no docstring"
+
+
+FORBIDDEN_CALLS = {"eval", "exec", "compile", "__import__"}
+FORBIDDEN_MODULES = {"pickle", "cPickle", "dill", "shelve", "marshal", "joblib"}
+
+
+@pytest.mark.parametrize("path", CODE, ids=name)
+def test_data_is_never_code(path):
+    assert not FORBIDDEN_MODULES & {module.partition(".")[0] for module in imports(path)}
+    for node in ast.walk(tree(path)):
+        if not isinstance(node, ast.Call):
+            continue
+        called = ast.unparse(node.func)
+        keywords = {keyword.arg: ast.unparse(keyword.value) for keyword in node.keywords}
+        assert called not in FORBIDDEN_CALLS and called not in ("os.system", "os.popen"), ast.unparse(node)
+        assert keywords.get("shell", "False") == "False", ast.unparse(node)
+        assert keywords.get("allow_pickle", "False") == "False", ast.unparse(node)
+        assert keywords.get("trust_remote_code", "False") == "False", ast.unparse(node)
+        assert called != "torch.load" or keywords.get("weights_only") == "True", ast.unparse(node)
+        assert called != "yaml.load", ast.unparse(node)
+        assert called not in ("kaldiio.load_mat", "kaldiio.load_scp", "kaldiio.ReadHelper"), ast.unparse(node)
+
+
+@pytest.mark.parametrize("path", SCRIPTS, ids=name)
+def test_shell_is_strict_and_evaluates_nothing(path):
+    text = path.read_text("utf-8")
+    lines = [line.strip() for line in text.splitlines() if not line.strip().startswith("#")]
+    assert not any(re.search(r"(^|[;&|] *)eval ", line) for line in lines)
+    assert not any(re.search(r"[^&]&$", line) for line in lines), "a background job"
+    if os.access(path, os.X_OK):
+        assert text.startswith("#!/usr/bin/env bash\n# ") and "\nset -euo pipefail\n" in text
+
+
+def test_no_links_no_copies_no_places_of_this_machine():
+    seen = {}
+    for path in FILES:
+        assert not path.is_symlink(), name(path)
+        content = path.read_bytes()
+        if len(content) > 60 and path.parent.parent.parent != ROOT / "egs" and path.name != "run.sh":
+            assert content not in seen, f"{name(path)} is a copy of {name(seen[content])}"
+            seen[content] = path
+        places = "/" + "work/", "/" + "root/", "/" + "home/"
+        assert not any(place.encode() in content for place in places), name(path)
+
+
+def test_recipes_were_found():
+    assert {"mini", "emodb", "TEMPLATE"} <= {recipe.name for recipe in RECIPES}
+
+
+@pytest.mark.parametrize("recipe", RECIPES, ids=lambda path: path.name)
+def test_every_recipe_is_whole(recipe):
+    assert os.access(recipe / "run.sh", os.X_OK) and len((recipe / "run.sh").read_text().splitlines()) <= 20
+    assert (recipe / "README.md").stat().st_size > 300
+    generator = recipe / "local/data_prep.py"
+    assert "prepare(" in generator.read_text("utf-8") and len(generator.read_text("utf-8").splitlines()) <= 120
+    done = subprocess.run([recipe / "run.sh", "--help"], capture_output=True, text=True)
+    assert done.returncode == 0 and all(f"\n  {stage:2}  " in done.stdout for stage in range(10)), done.stderr
+    assert "--stop-stage" in done.stdout
+    done = subprocess.run([recipe / "run.sh", "--stages", "3"], capture_output=True, text=True)
+    assert done.returncode == 2 and len(done.stderr.splitlines()) == 1
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, generator, "--help"], capture_output=True, text=True, env=environment, cwd=recipe
+    )
+    assert done.returncode == 0 and "--db_root" in done.stdout, done.stderr
+
+
+def test_a_stage_that_comes_too_early_names_the_one_before(tmp_path):
+    environment = os.environ | {"VIRTUAL_ENV": sys.prefix, "PATH": f"{sys.prefix}/bin:{os.environ['PATH']}"}
+    wanted = {1: 0, 2: 1, 3: 2, 5: 4, 6: 4, 7: 6, 8: 6, 9: 8}
+    for stage, before in wanted.items():
+        words = ["--stage", str(stage), "--stop-stage", str(stage), "--exp", str(tmp_path), "--train-set", "none"]
+        done = subprocess.run(
+            [ROOT / "egs/TEMPLATE/run.sh", *words], capture_output=True, text=True, env=environment, check=False
+        )
+        assert done.returncode == 1 and done.stderr.endswith(f"is missing or empty; run stage {before} first\n")
+
+
+ENTRY_POINTS = sorted(path.stem for path in (ROOT / "c2ser/bin").glob("[a-z]*.py"))
+
+CONFIGS = {
+    "attributes": "extract_attributes",
+    "cot": "generate_cot",
+    "emotion2vec": "train_emotion2vec",
+    "probe": "train_probe",
+    "explicit": "train_c2ser",
+    "implicit": "train_c2ser",
+    "decode": "decode",
+    "tiny_models": "make_tiny_models",
+}
+"""Which entry point reads the configurations of a name."""
+
+YAMLS = [path for path in FILES if path.suffix == ".yaml"]
+
+
+@pytest.fixture(scope="session")
+def parsers():
+    """The parsers of all entry points, made once."""
+    import importlib
+
+    from c2ser.cli import parser
+
+    return {entry: parser(importlib.import_module(f"c2ser.bin.{entry}").main) for entry in ENTRY_POINTS}
+
+
+@pytest.mark.parametrize("path", YAMLS, ids=name)
+def test_every_configuration_is_accepted_by_its_entry_point(path, parsers):
+    made = parsers[CONFIGS[path.stem]]
+    values = yaml.safe_load(path.read_text("utf-8"))
+    required = {"style": "explicit", "stage": "explicit", "tests": "[]"}
+    words = [f"--config={path}"]
+    for action in made._actions:
+        if getattr(action, "required", False) and action.dest not in values:
+            words.append(f"--{action.dest}={required.get(action.dest, 'x')}")
+    result = made.parse_args(words)
+    flat = result.as_dict() if hasattr(result, "as_dict") else vars(result)
+    for key, value in values.items():
+        if not isinstance(value, dict):
+            assert flat[key] == value
+    made.instantiate(result)
+
+
+@pytest.mark.parametrize("entry", ENTRY_POINTS)
+def test_every_entry_point_is_described(entry, parsers):
+    text = parsers[entry].format_help()
+    assert len(parsers[entry].description) > 20
+    undocumented = [
+        action.dest for action in parsers[entry]._actions if action.dest != "help" and not (action.help or "").strip()
+    ]
+    assert not undocumented, undocumented
+    assert "--config" in text
+
+
+def test_sizes_have_the_same_configurations():
+    for path in YAMLS:
+        if path.parent.name == "full":
+            assert (path.parents[1] / "tiny" / path.name).exists(), name(path)
+
+
+@pytest.mark.parametrize("entry", TEXT_ONLY)
+def test_text_only_entry_points_do_not_reach_torch(entry):
+    code = f"import sys, c2ser.bin.{entry}; sys.exit('torch' in sys.modules)"
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    assert subprocess.run([sys.executable, "-c", code], env=environment).returncode == 0
