@@ -135,7 +135,8 @@ def _write_set(folder: Path, utterances: Mapping[str, Utterance], rejected: Mapp
         raise ValueError(f"{folder}: every utterance was left out; see the reasons: {dict(list(rejected.items())[:3])}")
     columns = {
         "wav.scp": {i: str(u.wav) for i, u in utterances.items()},
-        "text": {i: u.text for i, u in utterances.items() if u.text},
+        # Kaldi wants a line for every utterance, or no file
+        "text": {i: u.text for i, u in utterances.items()} if any(u.text for u in utterances.values()) else {},
         "utt2spk": {i: u.speaker for i, u in utterances.items()},
         "utt2emo": {i: str(u.emotion) for i, u in utterances.items()},
         "utt2lang": {i: u.language for i, u in utterances.items()},
@@ -207,7 +208,20 @@ def wave(utterance: Utterance) -> np.ndarray:
     return audio.load(utterance.wav, utterance.id, utterance.channel)
 
 
-def durations(utterances: Mapping[str, Utterance]) -> Iterator[tuple[str, float]]:
-    """Yield (id, seconds), from utt2dur or, where it is missing, from the audio file's header."""
+def durations(utterances: Mapping[str, Utterance], unreadable: float | None = None) -> Iterator[tuple[str, float]]:
+    """Yield (id, seconds), from utt2dur or, where it is missing, from the audio file's header.
+
+    Args:
+        utterances: by id.
+        unreadable: seconds to give for a file whose header cannot be read; None raises.
+
+    Raises:
+        ValueError: a header cannot be read; the message names the utterance.
+    """
     for i, utterance in utterances.items():
-        yield i, utterance.duration or audio.duration(utterance.wav, i)
+        try:
+            yield i, utterance.duration or audio.duration(utterance.wav, i)
+        except ValueError:
+            if unreadable is None:
+                raise
+            yield i, unreadable

@@ -56,7 +56,7 @@ def write_table(path: str | Path, rows: Mapping[str, str]) -> None:
         if "\n" in value or "\r" in value:
             raise ValueError(f"{utterance}: line break in its value for {path}; replace it by a space")
     ordered = sorted(rows.items(), key=lambda row: row[0].encode("utf-8"))
-    write_text(path, "".join(f"{utterance} {value}\n" for utterance, value in ordered))
+    write_text(path, "".join(f"{utterance} {value}".rstrip(" ") + "\n" for utterance, value in ordered))
 
 
 def check_id(utterance: str) -> str:

@@ -194,7 +194,7 @@ def test_batched_answers_are_the_single_ones(place, beams):
         assert answers[0] == together[0][row] and tokens[0] == together[1][row]
 
 
-@pytest.mark.parametrize("changes", [{"whisper": None}, {"emotion2vec": None}, {"acoustic": "first_frames"}])
+@pytest.mark.parametrize("changes", [{"whisper": None}, {"emotion2vec": None}, {"acoustic": "first-frames"}])
 def test_parts_can_be_left_out(place, changes):
     model = build(place, **changes)
     answers, _ = model.generate(waves(0.5), max_new_tokens=5)
@@ -340,3 +340,12 @@ def test_killed_decoding_gives_the_answers_of_an_undisturbed_one(place, root, ex
         assert read_table(tmp_path / "two" / name) == read_table(tmp_path / "one" / name)
     assert len(read_table(tmp_path / "one/answer")) == 16 == len(read_table(tmp_path / "two/utt2ms"))
     assert "cannot read" in read_table(tmp_path / "one/answer.rejected")["s9-missing"]
+
+
+def test_a_generic_tokeniser_beside_qwen2_stays_what_it_is(place):
+    from c2ser.model.lm import load_llm
+
+    llm, tokenizer = load_llm(str(place / "tiny/llm"), "float32")
+    assert llm.config.model_type == "qwen2"
+    text = "The emotion of 这条语音 is anger."
+    assert tokenizer.decode(tokenizer(text)["input_ids"]) == text

@@ -75,7 +75,7 @@ def test_an_utterance_gives_the_same_alone_and_in_a_batch(funasr, kind):
     means = pool(output, "utterance")
     assert means[1].shape == (1, SIZES[kind]["dim"])
     assert pool(output, "tokens")[0].shape[0] == SIZES[kind]["tokens"]
-    assert torch.equal(pool(output, "first_frames")[1], pool(output, "frame")[1][: SIZES[kind]["tokens"]])
+    assert torch.equal(pool(output, "first-frames")[1], pool(output, "frame")[1][: SIZES[kind]["tokens"]])
 
 
 def test_base_model_has_the_published_number_of_parameters():

@@ -1,48 +1,104 @@
 """Extract embeddings of the utterances of a data directory."""
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
 
 from c2ser.cli import run
-from c2ser.corpus import read_data_dir, wave
+from c2ser.corpus import Utterance, durations, read_data_dir, wave
 from c2ser.data.arks import ArkWriter
+from c2ser.data.collate import pad_waves
+from c2ser.data.sampler import by_length
 from c2ser.emotion2vec.convert import load_model
 from c2ser.emotion2vec.model import Emotion2Vec, Level, pool
 from c2ser.log import progress
 from c2ser.tables import TableMap
 
 
-def main(model: Path, data: Path, out: Path, level: Level = "frame", device: str = "auto") -> None:
+@dataclass
+class BatchConfig:
+    """How utterances are grouped; it does not change what they give.
+
+    Attributes:
+        seconds: padded audio in one batch, at most.
+        utterances: utterances in one batch, at most.
+        max_seconds: longer utterances are rejected.
+    """
+
+    seconds: float = 60.0
+    utterances: int = 32
+    max_seconds: float = 120.0
+
+
+def main(
+    model: Path,
+    data: Path,
+    out: Path,
+    batches: BatchConfig,
+    level: Level = "frame",
+    normalise: Literal["auto", "yes", "no"] = "auto",
+    peer_padding: bool = False,
+    device: str = "auto",
+) -> None:
     """Write the table OUT (`<utterance> <file>.ark:<offset>`) and the Kaldi archive beside it.
 
     Args:
-        model: folder of an Emotion2Vec-S model.
+        model: folder of an Emotion2Vec-S model, or a published checkpoint of the emotion2vec family.
         data: data directory.
         out: the table, for example exp/probe/test.scp.
-        level: frame (50 per second), tokens, first_frames or utterance (the mean frame).
+        batches: how utterances are grouped.
+        level: frame (50 per second), tokens, first-frames or utterance (the mean frame).
+        normalise: give waveforms zero mean and unit variance: as the model was trained ("auto"), always or never.
+        peer_padding: let the padding of a batch leak into its shorter utterances, as other implementations do.
         device: "cpu", "cuda", …; "auto" takes a graphics card where there is one.
     """
     chosen = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
-    encoder, utterances, archive = load_model(model).to(chosen), read_data_dir(data), out.with_suffix(".ark")
+    encoder = load_model(model).to(chosen)
+    if normalise != "auto":
+        encoder.config.normalize = normalise == "yes"
+    utterances, archive = read_data_dir(data), out.with_suffix(".ark")
     with TableMap(out) as job:
         if not job.rows:
             archive.unlink(missing_ok=True)
         with ArkWriter(archive) as ark:
-            for name in progress(job.todo(utterances), "utterances"):
-                try:
-                    job.write(name, ark.write(name, embedding(encoder, wave(utterances[name]), level)))
-                except ValueError as error:
-                    job.reject(name, str(error).removeprefix(f"{name}: "))
+            lengths = dict(durations(utterances, unreadable=0.0))
+            for names in progress(by_length(lengths, batches.seconds, batches.utterances), "batches"):
+                waves = read_batch(job, {name: utterances[name] for name in job.todo(names)}, encoder, batches)
+                for name, matrix in zip(waves, embed(encoder, [*waves.values()], level, peer_padding), strict=True):
+                    job.write(name, ark.write(name, matrix))
+
+
+def read_batch(
+    job: TableMap, utterances: Mapping[str, Utterance], encoder: Emotion2Vec, batches: BatchConfig
+) -> dict[str, np.ndarray]:
+    """Return the waveforms that the model can hear; the other utterances are rejected."""
+    shortest, waves = encoder.audio.local_encoder.receptive_field, {}
+    for name, utterance in utterances.items():
+        try:
+            samples = wave(utterance)
+            if len(samples) < shortest:
+                raise ValueError(f"{len(samples)} samples, under the encoder's {shortest}; remove it")
+            if len(samples) > batches.max_seconds * 16000:
+                raise ValueError(f"{len(samples) / 16000:.0f} s; cut it, or raise batches.max_seconds")
+            if not samples.any():
+                raise ValueError("silence throughout; remove it")
+            waves[name] = samples
+        except ValueError as error:
+            job.reject(name, str(error).removeprefix(f"{name}: "))
+    return waves
 
 
 @torch.no_grad()
-def embedding(encoder: Emotion2Vec, samples: np.ndarray, level: Level) -> np.ndarray:
-    """Return the embeddings (rows, dim) of one waveform (samples,)."""
-    waves = torch.from_numpy(samples)[None].to(encoder.slopes.device)
-    output = encoder(waves, torch.tensor([waves.shape[1]], device=waves.device))
-    return pool(output, level)[0].float().cpu().numpy()
+def embed(encoder: Emotion2Vec, waves: Sequence[np.ndarray], level: Level, peer_padding: bool) -> list[np.ndarray]:
+    """Return the embeddings of waveforms (samples,), each (rows, dim)."""
+    if not waves:
+        return []
+    padded, lengths = (tensor.to(encoder.slopes.device) for tensor in pad_waves(waves))
+    return [matrix.float().cpu().numpy() for matrix in pool(encoder(padded, lengths, peer_padding), level)]
 
 
 if __name__ == "__main__":

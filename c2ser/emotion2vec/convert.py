@@ -1,4 +1,4 @@
-"""Model folders of Emotion2Vec-S: config.json and model.safetensors."""
+"""Model folders of Emotion2Vec-S, config.json and model.safetensors; published checkpoints are read too."""
 
 import dataclasses
 from pathlib import Path
@@ -6,6 +6,7 @@ from pathlib import Path
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 
+from c2ser.emotion2vec.checkpoints import read_published
 from c2ser.emotion2vec.model import Emotion2Vec, Emotion2VecConfig
 from c2ser.tables import read_json, write_bytes, write_json
 
@@ -21,13 +22,15 @@ def save_model(model: Emotion2Vec, folder: str | Path) -> None:
     write_json(folder / "config.json", {"kind": KIND, **dataclasses.asdict(model.config)})
 
 
-def load_model(folder: str | Path) -> Emotion2Vec:
-    """Read a model's folder.
+def load_model(source: str | Path) -> Emotion2Vec:
+    """Read a model's folder, or a published checkpoint.
 
     Raises:
-        ValueError: it is no such folder, or its weights do not fit its configuration.
+        ValueError: it is neither, or its weights do not fit its configuration.
     """
-    folder = Path(folder)
+    folder = Path(source)
+    if folder.is_file():
+        return read_published(folder).model
     if not (folder / "config.json").is_file():
         raise ValueError(f"{folder}: no config.json in it; give the folder that train_emotion2vec wrote")
     values = read_json(folder / "config.json")

@@ -9,7 +9,7 @@ from torch.nn.functional import dropout
 
 from c2ser.emotion2vec.layers import Block, ConvExtractor, Decoder, PositionalConvs, alibi_bias, alibi_slopes
 
-Level = Literal["frame", "tokens", "first_frames", "utterance"]
+Level = Literal["frame", "tokens", "first-frames", "utterance"]
 """What embeddings are of: every frame, utterance tokens, as many first frames as there are tokens, the mean frame."""
 
 
@@ -251,6 +251,6 @@ def pool(output: Emotion2VecOutput, level: Level) -> list[Tensor]:
     rows = [frames[mask] for frames, mask in zip(output.frames, output.mask, strict=True)]
     if level == "tokens":
         return list(output.tokens)
-    if level == "first_frames":
+    if level == "first-frames":
         return [row[: output.tokens.shape[1]] for row in rows]
     return rows if level == "frame" else [row.mean(dim=0, keepdim=True) for row in rows]

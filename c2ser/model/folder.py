@@ -10,12 +10,12 @@ from typing import Any
 
 from safetensors.torch import load_file, save_file
 from torch import Tensor
-from transformers import AutoConfig, AutoTokenizer, PretrainedConfig, WhisperConfig
+from transformers import AutoConfig, PretrainedConfig, WhisperConfig
 
 from c2ser.emotion2vec.model import Emotion2Vec, Emotion2VecConfig
 from c2ser.model.c2ser import C2SER, C2SERConfig
 from c2ser.model.connector import ConnectorConfig
-from c2ser.model.lm import LanguageModel, LoraSettings, empty_llm, load_llm
+from c2ser.model.lm import LanguageModel, LoraSettings, empty_llm, load_llm, load_tokenizer
 from c2ser.model.perception import AcousticEncoder, WhisperEncoder
 from c2ser.tables import read_json, write_json, write_text
 
@@ -143,7 +143,7 @@ def _empty(folder: Path, description: dict[str, Any]) -> C2SER:
         raise ValueError(f"{folder}/config.json: not a C²SER model of format {FORMAT}; use the version that wrote it")
     config = read_config(description["c2ser"])
     whisper, emotion2vec = description["whisper"], description["emotion2vec"]
-    tokenizer = AutoTokenizer.from_pretrained(folder / "tokenizer", trust_remote_code=False)
+    tokenizer = load_tokenizer(folder / "tokenizer")
     if description["llm_inside"]:
         llm = empty_llm(_llm_config(description["llm"]), config.llm_dtype)
     else:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
 import torch
@@ -17,6 +18,7 @@ from transformers import (
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
+from transformers.models.auto.tokenization_auto import get_tokenizer_config
 
 from c2ser.model.perception import Vectors, real
 
@@ -50,8 +52,19 @@ class LoraSettings:
 
 def load_llm(name: str, dtype: Dtype) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """Load a causal language model and its tokeniser from a folder or a hub id."""
-    tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False)
-    return AutoModelForCausalLM.from_pretrained(name, dtype=getattr(torch, dtype), trust_remote_code=False), tokenizer
+    llm = AutoModelForCausalLM.from_pretrained(name, dtype=getattr(torch, dtype), trust_remote_code=False)
+    return llm, load_tokenizer(name)
+
+
+def load_tokenizer(name: str | Path) -> PreTrainedTokenizerBase:
+    """Load a tokeniser from a folder or a hub id.
+
+    A generic one beside a model of a known family stays what it is; `AutoTokenizer` alone would take it for the
+    family's own and split texts otherwise.
+    """
+    generic = get_tokenizer_config(str(name)).get("tokenizer_class") in ("TokenizersBackend", "PreTrainedTokenizerFast")
+    options = {"config": PretrainedConfig()} if generic else {}
+    return AutoTokenizer.from_pretrained(name, trust_remote_code=False, **options)
 
 
 def empty_llm(config: PretrainedConfig, dtype: Dtype) -> PreTrainedModel:

@@ -26,7 +26,7 @@ WINDOW, HOP = 400, 160
 FIRST_FRAMES = 10
 """How many frames the published features hold: as many as Emotion2Vec has utterance tokens."""
 
-Acoustic = Literal["tokens", "first_frames", "utterance"]
+Acoustic = Literal["tokens", "first-frames", "utterance"]
 
 
 @dataclass
@@ -188,7 +188,7 @@ class AcousticEncoder(nn.Module):
 
     Args:
         model: the encoder.
-        kind: "tokens" are its utterance tokens (the paper's intent), "first_frames" its first ten frames (what the
+        kind: "tokens" are its utterance tokens (the paper's intent), "first-frames" its first ten frames (what the
             published features hold), "utterance" the mean over its frames.
     """
 
@@ -212,7 +212,7 @@ class AcousticEncoder(nn.Module):
         frames = output.frames * output.mask[:, :, None]
         if self.kind == "tokens":
             values = output.tokens
-        elif self.kind == "first_frames":
+        elif self.kind == "first-frames":
             values = pad(frames, (0, 0, 0, FIRST_FRAMES))[:, :FIRST_FRAMES]
         else:
             values = frames.sum(dim=1, keepdim=True) / output.mask.sum(dim=1)[:, None, None]

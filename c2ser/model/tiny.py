@@ -9,7 +9,7 @@ import sentencepiece
 import torch
 from tokenizers import AddedToken, Tokenizer, decoders, normalizers
 from tokenizers.models import Unigram
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast, WhisperConfig, WhisperModel
+from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM, WhisperConfig, WhisperModel
 
 from c2ser.cot.prompts import INSTRUCTIONS
 from c2ser.log import get_logger
@@ -42,10 +42,7 @@ class TinyWhisper:
 
 @dataclass
 class TinyLlm:
-    """Sizes of a small language model.
-
-    Its architecture is Llama's, which is Qwen2's but for biases: `AutoTokenizer` would read our tokeniser as Qwen2's
-    own byte-level one if it lay beside a Qwen2 model.
+    """Sizes of a small language model with Qwen2's architecture.
 
     Attributes:
         dim: hidden size.
@@ -90,7 +87,7 @@ def make(data: str | Path, out: str | Path, whisper: TinyWhisper, llm: TinyLlm, 
         WhisperModel(_whisper_config(whisper)).save_pretrained(folder)
     with whole_folder(Path(out) / "llm") as folder:
         tokenizer.save_pretrained(folder)
-        LlamaForCausalLM(_llm_config(llm, tokenizer)).save_pretrained(folder)
+        Qwen2ForCausalLM(_llm_config(llm, tokenizer)).save_pretrained(folder)
     logger.info("%s: whisper and llm with %d tokens", out, len(tokenizer))
 
 
@@ -103,8 +100,8 @@ def _whisper_config(sizes: TinyWhisper) -> WhisperConfig:
     )  # fmt: skip
 
 
-def _llm_config(sizes: TinyLlm, tokenizer: PreTrainedTokenizerFast) -> LlamaConfig:
-    return LlamaConfig(
+def _llm_config(sizes: TinyLlm, tokenizer: PreTrainedTokenizerFast) -> Qwen2Config:
+    return Qwen2Config(
         vocab_size=len(tokenizer), hidden_size=sizes.dim, intermediate_size=4 * sizes.dim,
         num_hidden_layers=sizes.layers, num_attention_heads=sizes.heads, num_key_value_heads=max(1, sizes.heads // 2),
         max_position_embeddings=2048, initializer_range=sizes.spread, tie_word_embeddings=True,

@@ -18,7 +18,7 @@ from c2ser.emotions import EMOTIONS
 LANGUAGES = {"en": "en-us", "zh": "cmn"}
 
 SPEAKERS = {
-    "train": ["m1", "m2", "m3", "robert", "f1", "f4", "belinda", "grandma"],
+    "train": ["m1", "m2", "m3", "robert", "f1", "f4", "belinda", "grandma", "aunty", "Alex"],
     "valid": ["Mario", "steph"],
     "test": ["m6", "linda", "shelby"],
 }

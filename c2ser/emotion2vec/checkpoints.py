@@ -1,0 +1,176 @@
+"""Published checkpoints of the emotion2vec family, read without fairseq and without running what they contain.
+
+Sizes follow from the shapes of the weights; what shapes do not tell (norm epsilon, input normalisation) from the stored
+configuration, whose foreign objects become inert stand-ins.
+"""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from c2ser.emotion2vec.model import Emotion2Vec, Emotion2VecConfig
+from c2ser.log import get_logger
+
+logger = get_logger(__name__)
+
+AUDIO = "modality_encoders.AUDIO."
+
+INERT = re.compile(r"(omegaconf|fairseq|examples|typing|enum|collections|numpy|_codecs|pathlib)\..*|argparse.Namespace")
+"""Names of foreign objects that training states hold; they are read as stand-ins, never imported."""
+
+STRIDES = {10: 5, 3: 2, 2: 2}
+"""Stride of a convolution on the waveform by its kernel, in every published model."""
+
+
+class StandIn:
+    """What a foreign object becomes: its state and nothing else."""
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        self.arguments = arguments
+
+
+@dataclass
+class Published:
+    """What a published file holds.
+
+    Attributes:
+        model: the encoder.
+        head: classifier of the mean frame, in the fine-tuned models; None elsewhere.
+    """
+
+    model: Emotion2Vec
+    head: nn.Linear | None
+
+
+def read_published(path: str | Path) -> Published:
+    """Read `emotion2vec_base.pt`, `emotion2vec_plus_*` or Emotion2Vec-S `checkpoint.pt`, or a fairseq training state.
+
+    Raises:
+        ValueError: no such file, not a checkpoint, code in it, keys missing or left over, or sizes that do not fit.
+    """
+    path = Path(path)
+    content = _unpickle(path)
+    weights = _weights(path, content)
+    head = {name: weights.pop(f"proj.{name}") for name in ("weight", "bias") if f"proj.{name}" in weights}
+    try:
+        config = _config(weights, _plain(content.get("cfg")))
+    except (KeyError, IndexError, AttributeError) as error:
+        raise ValueError(f"{path}: not an emotion2vec checkpoint ({error} is missing); choose another file") from None
+    model = Emotion2Vec(config)
+    expected = {name: tensor.shape for name, tensor in model.state_dict().items()}
+    odd = sorted(set(expected) ^ set(weights))
+    if odd:
+        what = "missing" if odd[0] in expected else "unknown"
+        raise ValueError(f"{path}: {len(odd)} weights do not fit, {odd[0]} is {what}; download the file again")
+    wrong = next((name for name, shape in expected.items() if weights[name].shape != shape), None)
+    if wrong:
+        found = tuple(weights[wrong].shape)
+        raise ValueError(f"{path}: {wrong} has shape {found} instead of {tuple(expected[wrong])}; download it again")
+    model.load_state_dict({name: tensor.float() for name, tensor in weights.items()})
+    logger.info("%s: %d parameters, %d tokens", path, sum(p.numel() for p in model.parameters()), config.tokens)
+    return Published(model.eval(), _head(path, head, config.dim))
+
+
+def _unpickle(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise ValueError(f"{path}: no such file; give a checkpoint or a model folder")
+    try:
+        foreign = torch.serialization.get_unsafe_globals_in_checkpoint(path)
+        refused = [name for name in foreign if not INERT.fullmatch(name)]
+        if not refused:
+            stand_ins = [(type(name.rpartition(".")[2], (StandIn,), {}), name) for name in foreign]
+            with torch.serialization.safe_globals(stand_ins):
+                content = torch.load(path, map_location="cpu", weights_only=True)
+    except (UnpicklingError, RuntimeError, EOFError, OSError, KeyError, TypeError, ValueError) as error:
+        reason = " ".join(str(error).split())[:160]
+        raise ValueError(f"{path}: not a readable checkpoint ({reason}); download it again") from None
+    if refused:
+        raise ValueError(f"{path}: holds {refused[0]}, which is no data; do not use this file")
+    if not isinstance(content, dict):
+        raise ValueError(f"{path}: holds a {type(content).__name__} and no weights; choose another file")
+    return content
+
+
+def _weights(path: Path, content: dict[str, Any]) -> dict[str, Tensor]:
+    """Return the weights under the names of our model."""
+    for name in ("model", "state_dict", "model_state_dict"):
+        if isinstance(content.get(name), dict):
+            content = content[name]
+    weights = {}
+    for name, value in content.items():
+        name = re.sub(r"^(module\.)?(d2v_model\.)?", "", str(name))
+        if isinstance(value, Tensor) and not name.startswith("_ema"):
+            weights[name] = value.unsqueeze(0) if name.endswith("alibi_scale") and value.dim() == 4 else value
+    if f"{AUDIO}extra_tokens" not in weights:
+        raise ValueError(f"{path}: no weights of emotion2vec in it; choose another file")
+    return weights
+
+
+def _config(weights: dict[str, Tensor], settings: Any) -> Emotion2VecConfig:
+    """Return the configuration that the shapes of the weights and the stored settings tell."""
+    shape = {name.removeprefix(AUDIO): tuple(tensor.shape) for name, tensor in weights.items()}
+    settings = settings if isinstance(settings, dict) else {}
+    model, task = (settings.get(part) if isinstance(settings.get(part), dict) else {} for part in ("model", "task"))
+    if model.get("layer_norm_first"):
+        raise ValueError("pre-norm checkpoints (layer_norm_first) are not supported; use a published emotion2vec")
+    dim = shape["project_features.2.weight"][0]
+    layers = range(_count(shape, "local_encoder.conv_layers"))
+    convs = [shape[f"local_encoder.conv_layers.{i}.0.weight"] for i in layers]
+    position = shape["relative_positional_encoder.1.0.weight"]
+    decoder = [shape[f"decoder.blocks.{i}.0.weight"] for i in range(_count(shape, "decoder.blocks"))]
+    return Emotion2VecConfig(
+        dim=dim,
+        heads=shape["alibi_scale"][2],
+        inner=shape["blocks.0.mlp.fc1.weight"][0],
+        prenet_depth=_count(shape, "context_encoder.blocks"),
+        depth=_count(shape, "blocks"),
+        tokens=shape["extra_tokens"][1],
+        convs=[[channels, kernel, STRIDES[kernel]] for channels, _, kernel in convs],
+        position_depth=_count(shape, "relative_positional_encoder"),
+        position_kernel=position[2],
+        position_groups=dim // position[1],
+        alibi_per_layer=shape["alibi_scale"][0] > 1,
+        norm_eps=float(model.get("norm_eps", 1e-5)),
+        decoder_layers=len(decoder),
+        **_decoder_sizes(decoder, dim),
+        normalize=bool(task.get("normalize", True)),
+    )
+
+
+def _decoder_sizes(shapes: list[tuple[int, ...]], dim: int) -> dict[str, int]:
+    if not shapes:
+        return {}
+    channels, inputs, kernel = shapes[0]
+    return {"decoder_dim": channels, "decoder_kernel": kernel, "decoder_groups": dim // inputs}
+
+
+def _count(shapes: dict[str, Any], prefix: str) -> int:
+    """Return how many numbered members of a container there are."""
+    return len({name[len(prefix) + 1 :].split(".")[0] for name in shapes if name.startswith(f"{prefix}.")})
+
+
+def _head(path: Path, weights: dict[str, Tensor], dim: int) -> nn.Linear | None:
+    if not weights:
+        return None
+    if set(weights) != {"weight", "bias"} or weights["weight"].shape != (len(weights["bias"]), dim):
+        raise ValueError(f"{path}: its classifier does not fit the encoder; download the file again")
+    head = nn.Linear(dim, len(weights["bias"]))
+    head.load_state_dict({name: tensor.float() for name, tensor in weights.items()})
+    return head.eval()
+
+
+def _plain(value: Any) -> Any:
+    """Turn stand-ins of omegaconf's containers and of namespaces into dictionaries and values."""
+    if isinstance(value, StandIn):
+        state = vars(value)
+        if "_content" in state:
+            return _plain(state["_content"])
+        return _plain(state["_val"]) if "_val" in state else {k: _plain(v) for k, v in state.items()}
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value

@@ -1,0 +1,206 @@
+"""Published checkpoints: their layouts, guarded reading, damage; embeddings of any kind of encoder."""
+
+import argparse
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from c2ser.data.arks import read_matrices
+from c2ser.emotion2vec.checkpoints import read_published
+from c2ser.emotion2vec.convert import load_model, save_model
+from c2ser.emotion2vec.model import Emotion2Vec, Emotion2VecConfig
+from c2ser.tables import read_table
+
+CONVS = [[8, 10, 5], *([8, 3, 2] for _ in range(4)), [8, 2, 2], [8, 2, 2]]
+
+
+def model(**changes):
+    torch.manual_seed(0)
+    sizes = {"dim": 32, "heads": 2, "inner": 48, "prenet_depth": 2, "depth": 3, "tokens": 5, "convs": CONVS}
+    small = {"position_depth": 2, "position_kernel": 5, "position_groups": 4, "decoder_dim": 16, "decoder_layers": 2}
+    return Emotion2Vec(Emotion2VecConfig(**{**sizes, **small, "decoder_groups": 4, **changes})).eval()
+
+
+def wrapped(weights, prefix="", **more):
+    return {"model": {prefix + name: tensor for name, tensor in weights.items()}, **more}
+
+
+def namespace(**values):
+    return argparse.Namespace(**values)
+
+
+@pytest.mark.parametrize("per_layer", [False, True])
+@pytest.mark.parametrize("decoder", [0, 2])
+def test_sizes_come_from_the_shapes(tmp_path, per_layer, decoder):
+    original = model(alibi_per_layer=per_layer, decoder_layers=decoder)
+    torch.save(wrapped(original.state_dict()), tmp_path / "checkpoint.pt")
+    found = read_published(tmp_path / "checkpoint.pt")
+    expected = original.config if decoder else model(alibi_per_layer=per_layer, decoder_layers=0).config
+    same = ("dim", "heads", "inner", "prenet_depth", "depth", "tokens", "convs", "position_kernel", "alibi_per_layer")
+    assert all(getattr(found.model.config, name) == getattr(expected, name) for name in same)
+    assert found.model.config.decoder_layers == decoder and found.head is None
+    state = original.state_dict()
+    assert all(torch.equal(value, state[name]) for name, value in found.model.state_dict().items())
+
+
+def test_the_layout_of_emotion2vec_plus(tmp_path):
+    weights = model(decoder_layers=0).state_dict()
+    weights["modality_encoders.AUDIO.alibi_scale"] = weights["modality_encoders.AUDIO.alibi_scale"][0]  # 4-D
+    head = {"proj.weight": torch.randn(9, 32), "proj.bias": torch.randn(9)}
+    content = wrapped(weights, "d2v_model.") | {"args": None, "last_optimizer_state": {"state": {0: torch.ones(3)}}}
+    content["model"] |= head
+    torch.save(content, tmp_path / "model.pt")
+    found = read_published(tmp_path / "model.pt")
+    assert found.head.out_features == 9 and torch.equal(found.head.bias, head["proj.bias"])
+
+
+def test_a_training_state_of_fairseq(tmp_path):
+    settings = namespace(model=namespace(norm_eps=1e-6, layer_norm_first=False), task=namespace(normalize=False))
+    content = wrapped(model().state_dict(), cfg=settings)
+    content["model"]["_ema"] = {"blocks.0.norm1.weight": torch.zeros(32)}
+    torch.save(content, tmp_path / "checkpoint_last.pt")
+    found = read_published(tmp_path / "checkpoint_last.pt").model
+    assert found.config.norm_eps == 1e-6 and found.config.normalize is False
+    assert found.blocks[0].norm1.weight.sum() == 32
+
+
+OMEGACONF = """
+import sys, types, torch
+module = types.ModuleType("omegaconf.dictconfig")
+class DictConfig:
+    def __init__(self, **content): self.__dict__["_content"] = content
+    def __setstate__(self, state): open(sys.argv[2], "w")
+class AnyNode:
+    def __init__(self, value): self._val = value
+for kind in (DictConfig, AnyNode):
+    kind.__module__, kind.__qualname__ = "omegaconf.dictconfig", kind.__name__
+    setattr(module, kind.__name__, kind)
+sys.modules["omegaconf"], sys.modules["omegaconf.dictconfig"] = types.ModuleType("omegaconf"), module
+content = torch.load(sys.argv[1], weights_only=True)
+content["cfg"] = DictConfig(model=DictConfig(norm_eps=AnyNode(1e-6)), task=DictConfig(normalize=AnyNode(False)))
+torch.save(content, sys.argv[1])
+"""
+
+
+def test_settings_of_omegaconf_are_read_without_omegaconf(tmp_path):
+    path = tmp_path / "checkpoint.pt"
+    torch.save(wrapped(model().state_dict()), path)
+    subprocess.run([sys.executable, "-c", OMEGACONF, path, tmp_path / "run"], check=True)
+    found = read_published(path).model.config
+    assert found.norm_eps == 1e-6 and found.normalize is False and not (tmp_path / "run").exists()
+
+
+class Payload:
+    """What an attacker would put into a file."""
+
+    def __init__(self, function, *arguments):
+        self.call = function, arguments
+
+    def __reduce__(self):
+        return self.call
+
+
+@pytest.mark.parametrize("function", [os.system, subprocess.getoutput, eval])
+def test_code_in_a_checkpoint_is_refused_and_not_run(tmp_path, function):
+    text = f"touch {tmp_path}/bad" if function is not eval else f"open('{tmp_path}/bad', 'w')"
+    torch.save(wrapped(model().state_dict(), cfg=Payload(function, text)), tmp_path / "x.pt")
+    with pytest.raises(ValueError, match=r"x.pt: .*(which is no data|not a readable checkpoint)"):
+        read_published(tmp_path / "x.pt")
+    assert not (tmp_path / "bad").exists()
+
+
+def spoil(path, kind):
+    weights = model().state_dict()
+    if kind == "missing":
+        del weights["blocks.1.norm1.bias"]
+    elif kind == "left over":
+        weights["blocks.1.norm3.bias"] = torch.ones(32)
+    elif kind == "sizes":
+        weights["blocks.1.norm1.bias"] = torch.ones(31)
+    elif kind == "pre-norm":
+        torch.save(wrapped(weights, cfg=namespace(model=namespace(layer_norm_first=True))), path)
+        return
+    elif kind == "other model":
+        weights = {"encoder.weight": torch.ones(3)}
+    torch.save(wrapped(weights) if kind != "a list" else [1, 2], path)
+    if kind == "truncated":
+        path.write_bytes(path.read_bytes()[:-5000])
+    elif kind == "text":
+        path.write_text("<html>not found</html>")
+    elif kind == "empty":
+        path.write_bytes(b"")
+
+
+DAMAGE = {
+    "missing": "blocks.1.norm1.bias is missing",
+    "left over": "blocks.1.norm3.bias is unknown",
+    "sizes": r"blocks.1.norm1.bias has shape \(31,\) instead of \(32,\)",
+    "pre-norm": "pre-norm checkpoints",
+    "other model": "no weights of emotion2vec",
+    "a list": "holds a list and no weights",
+    "truncated": "not a readable checkpoint",
+    "text": "not a readable checkpoint",
+    "empty": "not a readable checkpoint",
+}
+
+
+@pytest.mark.parametrize("kind", DAMAGE)
+def test_damage_is_one_clear_line(tmp_path, kind):
+    spoil(tmp_path / "x.pt", kind)
+    with pytest.raises(ValueError, match=DAMAGE[kind]) as caught:
+        load_model(tmp_path / "x.pt")
+    assert "\n" not in str(caught.value) and len(str(caught.value)) < 400
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("da ta")
+    generator = np.random.default_rng(0)
+    sounds = {f"s-{k}": 0.1 * generator.normal(size=4000 + 3000 * k) for k in range(5)}
+    sounds |= {"s-short": np.full(399, 0.1), "s-silent": np.zeros(9000), "s-long": np.full(16000 * 7, 0.1)}
+    for name, samples in sounds.items():
+        soundfile.write(folder / f"{name}.wav", samples, 16000)
+    names = sorted([*sounds, "s-missing", "s-nan"])
+    (folder / "wav.scp").write_text("".join(f"{name} {folder}/{name}.wav\n" for name in names))
+    (folder / "utt2spk").write_text("".join(f"{name} s\n" for name in names))
+    soundfile.write(folder / "s-nan.wav", np.full(9000, np.nan), 16000, subtype="FLOAT")
+    return folder
+
+
+def extract(root, data, out, *words):
+    command = [sys.executable, "-m", "c2ser.bin.extract_embeddings", "--data", data, "--out", out, *words]
+    environment = os.environ | {"PYTHONPATH": str(root)}
+    done = subprocess.run([str(word) for word in command], env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return dict(read_matrices(read_table(out), read_table(out)))
+
+
+def test_embeddings_from_a_checkpoint_are_those_of_the_folder_and_bad_audio_is_named(root, data, tmp_path):
+    original = model()
+    torch.save(wrapped(original.state_dict()), tmp_path / "checkpoint.pt")
+    save_model(original, tmp_path / "folder")
+    limit = ["--batches.max_seconds", "5"]
+    one = extract(root, data, tmp_path / "one.scp", "--model", tmp_path / "checkpoint.pt", *limit)
+    two = extract(root, data, tmp_path / "two.scp", "--model", tmp_path / "folder", *limit, "--batches.utterances", "1")
+    assert set(one) == {f"s-{k}" for k in range(5)}
+    assert all(np.abs(one[name] - two[name]).max() < 1e-4 for name in one)
+    rejected = read_table(tmp_path / "one.scp.rejected")
+    assert set(rejected) == {"s-short", "s-silent", "s-long", "s-missing", "s-nan"}
+    assert "under the encoder's 400" in rejected["s-short"] and "silence" in rejected["s-silent"]
+    assert "raise batches.max_seconds" in rejected["s-long"] and "cannot read" in rejected["s-missing"]
+
+
+@pytest.mark.parametrize("level", ["tokens", "utterance", "first-frames"])
+def test_levels_and_normalisation(root, data, tmp_path, level):
+    save_model(model(), tmp_path / "m")
+    words = ["--model", tmp_path / "m", "--level", level]
+    plain = extract(root, data, tmp_path / "a.scp", *words)
+    assert {matrix.shape for matrix in plain.values()} == {(1 if level == "utterance" else 5, 32)}
+    raw = extract(root, data, tmp_path / "b.scp", *words, "--normalise", "no")
+    forced = extract(root, data, tmp_path / "c.scp", *words, "--normalise", "yes")
+    assert np.array_equal(plain["s-1"], forced["s-1"]) and not np.allclose(plain["s-1"], raw["s-1"], atol=1e-3)
