@@ -50,3 +50,18 @@ def test_too_long_is_named():
 
 def test_rng_depends_on_its_numbers_only():
     assert rng(1, 2).integers(1 << 30) == rng(1, 2).integers(1 << 30) != rng(2, 1).integers(1 << 30)
+
+
+def test_utterances_find_another_of_their_class():
+    generator = rng(5)
+    seconds = {f"u{i:03d}": float(generator.uniform(1, 6)) for i in range(203)}
+    classes = {name: [None, "a", "b", "c"][int(generator.integers(4))] for name in seconds}
+    batches = Batches(seconds, 30.0, 8, classes=classes)
+    for index in range(3 * batches.per_epoch):
+        names = batches.at(index)
+        assert len(names) <= 8 and len(names) * max(seconds[n] for n in names) <= 30.0
+        kinds = [classes[name] for name in names if classes[name]]
+        assert all(kinds.count(kind) >= 2 for kind in kinds)
+    epoch = [name for index in range(batches.per_epoch) for name in batches.at(index)]
+    assert sorted(epoch) == sorted(seconds)
+    assert Batches(seconds, 30.0, 8, classes=dict.fromkeys(seconds)).at(3) == Batches(seconds, 30.0, 8).at(3)

@@ -1,5 +1,6 @@
 """Train Emotion2Vec-S."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -7,11 +8,12 @@ from accelerate import PartialState
 
 from c2ser.cli import run, save_config
 from c2ser.corpus import durations, read_data_dir
-from c2ser.emotion2vec.convert import save_model
+from c2ser.data.crops import CropConfig
+from c2ser.emotion2vec.convert import grown, load_model, save_model
 from c2ser.emotion2vec.losses import LossConfig
 from c2ser.emotion2vec.masking import MaskConfig
 from c2ser.emotion2vec.model import Emotion2Vec, Emotion2VecConfig
-from c2ser.training.emotion2vec import BatchConfig, Emotion2VecObjective, Material, TeacherConfig, ValidConfig
+from c2ser.training.emotion2vec import Emotion2VecObjective, GuardConfig, Material, TeacherConfig, ValidConfig
 from c2ser.training.loop import OptimConfig, TrainConfig
 from c2ser.training.loop import train as fit
 
@@ -24,36 +26,46 @@ def main(
     masks: MaskConfig,
     losses: LossConfig,
     teacher: TeacherConfig,
-    batches: BatchConfig,
+    guard: GuardConfig,
+    batches: CropConfig,
     optim: OptimConfig,
     training: TrainConfig,
     validation: ValidConfig,
+    init: Path | None = None,
+    unlabelled: list[Path] = [],  # noqa: B006 - never changed
 ) -> None:
-    """Train an encoder from random weights with the frame, utterance and category losses; OUT becomes its folder.
+    """Train an encoder with the frame, utterance and category losses; OUT becomes its folder.
 
     Args:
         train: data directory to learn from; utterances without an emotion count for the first two losses.
         valid: data directory to choose the best weights on.
         out: where checkpoints, curves and the model go.
-        model: sizes of the encoder.
+        model: sizes of the encoder; with `init`, only dropout and the decoder's sizes count.
         masks: how utterances are masked.
-        losses: weights and variants of the losses.
+        losses: weights and variants of the losses; category 0 is emotion2vec's own objective.
         teacher: how the teacher follows the student.
+        guard: when a collapsed training is stopped.
         batches: how utterances become batches.
         optim: optimiser and schedule.
         training: how long to train and how often to look.
-        validation: how embeddings are judged.
+        validation: how the encoder is judged.
+        init: model folder or published checkpoint to start from; random weights without it.
+        unlabelled: further data directories to learn from, whose emotions are not looked at.
     """
     torch.manual_seed(training.seed)
-    encoder = Emotion2Vec(model)
-    sets = [read_data_dir(folder) for folder in (train, valid)]
-    seconds = {name: length for utterances in sets for name, length in durations(utterances)}
+    encoder = grown(load_model(init), model) if init else Emotion2Vec(model)
+    utterances = read_data_dir(train)
+    for folder in unlabelled:
+        utterances |= {i: replace(u, emotion=None) for i, u in read_data_dir(folder).items() if i not in utterances}
+    sets = [utterances, read_data_dir(valid)]
+    seconds = {name: length for part in sets for name, length in durations(part)}
     material = Material(*sets, seconds, batches, validation)
-    fit(Emotion2VecObjective(encoder, material, masks, losses, teacher, training.seed), optim, training, out)
+    fit(Emotion2VecObjective(encoder, material, masks, losses, teacher, guard, training.seed), optim, training, out)
     if PartialState().is_main_process:
         save_config(
-            out, train=train, valid=valid, model=model, masks=masks, losses=losses, teacher=teacher, batches=batches,
-            optim=optim, training=training, validation=validation,
+            out, train=train, valid=valid, unlabelled=unlabelled, init=init, model=encoder.config, masks=masks,
+            losses=losses, teacher=teacher, guard=guard, batches=batches, optim=optim, training=training,
+            validation=validation,
         )  # fmt: skip
         save_model(encoder, out)
 

@@ -24,6 +24,8 @@ class Batches:
         max_utterances: utterances in one batch, at most.
         seed: decides every order.
         noise: relative spread of the durations when sorting; 0 makes the same batches in every epoch.
+        classes: class by utterance, None or absent where it is unknown. Utterances of a class that are neighbours in
+            duration stay together, so that each finds another of its class in its batch.
     """
 
     def __init__(
@@ -33,6 +35,7 @@ class Batches:
         max_utterances: int = 1_000_000,
         seed: int = 777,
         noise: float = 0.1,
+        classes: Mapping[str, str | None] | None = None,
     ) -> None:
         if not durations:
             raise ValueError("no utterances to make batches of; check the data directory")
@@ -44,6 +47,7 @@ class Batches:
             raise ValueError(f"{longest}: {seconds:.1f} s, over a batch's {max_seconds} s; raise max_seconds")
         self.max_seconds, self.max_utterances = max_seconds, max_utterances
         self.seed, self.noise = seed, noise
+        self.classes = [(classes or {}).get(name) for name in self.names]
         self._epoch = functools.lru_cache(maxsize=2)(self._make_epoch)
         self._ends = [len(self._epoch(0))]
 
@@ -69,13 +73,39 @@ class Batches:
         batches: list[list[int]] = []
         batch: list[int] = []
         longest = 0.0
-        for i in np.argsort(self.seconds * spread, kind="stable"):
-            longest = max(longest, self.seconds[i])
-            if batch and (longest * (len(batch) + 1) > self.max_seconds or len(batch) == self.max_utterances):
+        for unit in self._units(np.argsort(self.seconds * spread, kind="stable")):
+            longest = max(longest, *self.seconds[unit])
+            if batch and not self._fits(longest, len(batch) + len(unit)):
                 batches.append(batch)
-                batch, longest = [], self.seconds[i]
-            batch.append(int(i))
+                batch, longest = [], max(self.seconds[unit])
+            batch = batch + unit
         return [*batches, batch]
+
+    def _fits(self, longest: float, utterances: int) -> bool:
+        return longest * utterances <= self.max_seconds and utterances <= self.max_utterances
+
+    def _units(self, order: np.ndarray) -> list[list[int]]:
+        """Return what must not be parted: pairs of a class, a last odd one with the pair before, others alone."""
+        units: list[list[int]] = []
+        waiting: dict[str, int] = {}
+        pairs: dict[str, list[int]] = {}
+        for i in map(int, order):
+            kind = self.classes[i]
+            if kind is None:
+                units.append([i])
+            elif kind in waiting and self._fits(max(self.seconds[[waiting[kind], i]]), 2):
+                pairs[kind] = [waiting.pop(kind), i]
+                units.append(pairs[kind])
+            else:
+                if kind in waiting:
+                    units.append([waiting[kind]])
+                waiting[kind] = i
+        for kind, i in waiting.items():
+            if kind in pairs and self._fits(max(self.seconds[[*pairs[kind], i]]), 3):
+                pairs[kind].append(i)
+            else:
+                units.append([i])
+        return units
 
 
 def by_length(durations: Mapping[str, float], seconds: float, utterances: int) -> list[list[str]]:

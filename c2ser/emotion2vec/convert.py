@@ -43,3 +43,18 @@ def load_model(source: str | Path) -> Emotion2Vec:
         reason = " ".join(str(error).split())[:300]
         raise ValueError(f"{folder}: its weights or configuration are damaged ({reason}); train again") from None
     return model.eval()
+
+
+def grown(model: Emotion2Vec, settings: Emotion2VecConfig) -> Emotion2Vec:
+    """Return a trained encoder ready to be trained further: dropout as asked for, a new decoder where it has none.
+
+    Args:
+        model: the encoder.
+        settings: whose dropout counts, and whose decoder's sizes where the encoder brings no decoder.
+    """
+    names = ["dropout", "attention_dropout", "layer_drop"]
+    if model.audio.decoder is None:
+        names += ["decoder_dim", "decoder_kernel", "decoder_groups", "decoder_layers"]
+    made = Emotion2Vec(dataclasses.replace(model.config, **{name: getattr(settings, name) for name in names}))
+    made.load_state_dict({**made.state_dict(), **model.state_dict()})
+    return made

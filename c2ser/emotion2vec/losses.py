@@ -9,11 +9,16 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, distributed, nn
+from torch.distributed.nn.functional import all_gather
 from torch.nn.functional import instance_norm, layer_norm, normalize
 
+FrameTarget = Literal["instance", "instance_layer", "layer"]
 UtteranceTarget = Literal["layer_norm", "raw", "fairseq"]
 Prediction = Literal["chunk", "last"]
+
+MAX_SCALE = 100.0
+"""Where a learned scale of the cosines stops (CLIP's limit)."""
 
 
 @dataclass
@@ -23,9 +28,14 @@ class LossConfig:
     Attributes:
         utterance: weight of the utterance loss (0.1 in the paper).
         category: weight of the category loss (100 in the paper).
+        classifier: weight of the cross-entropy of a classifier of three linear layers on the same embeddings. The paper
+            mentions one whose loss its equation does not hold; 0 leaves it out.
         temperature: divides the cosines of the category loss.
+        learn_temperature: let the scale of the cosines train from there, as in CLIP.
         centre: take the mean embedding of the batch away before the cosines. From random weights the embeddings of all
             utterances begin nearly parallel, and the plain cosines' loss draws them together instead of apart.
+        frame_target: how the teacher's layers are normalised: each over time ("instance", as published), then their
+            mean over the dimensions too ("instance_layer"), or each over the dimensions ("layer").
         utterance_target: the teacher's layers averaged over layers and time: as they are ("raw"), with a layer norm
             over the dimensions, or the mean of the frame targets as the fairseq settings have it, which is zero by
             construction and teaches nothing.
@@ -34,21 +44,48 @@ class LossConfig:
 
     utterance: float = 0.1
     category: float = 100.0
+    classifier: float = 0.0
     temperature: float = 0.1
+    learn_temperature: bool = False
     centre: bool = True
+    frame_target: FrameTarget = "instance"
     utterance_target: UtteranceTarget = "layer_norm"
     prediction: Prediction = "chunk"
 
 
-def frame_targets(layers: Sequence[Tensor]) -> Tensor:
-    """Return the mean of the layers (batch, frames, dim), each normalised over time for itself."""
-    return torch.stack([instance_norm(layer.float().transpose(1, 2)) for layer in layers]).mean(0).transpose(1, 2)
+class CategoryHead(nn.Module):
+    """What the category loss trains besides the encoder: a scale of the cosines, a classifier of three layers.
+
+    Args:
+        dim: size of the embeddings.
+        classes: emotions.
+        config: which of the two there are.
+    """
+
+    def __init__(self, dim: int, classes: int, config: LossConfig) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.tensor(1.0 / config.temperature).log(), requires_grad=config.learn_temperature)
+        layers = [nn.Linear(dim, dim), nn.ReLU(), nn.Linear(dim, dim), nn.ReLU(), nn.Linear(dim, classes)]
+        self.classifier = nn.Sequential(*layers) if config.classifier else None
+
+    @property
+    def temperature(self) -> Tensor:
+        """What divides the cosines."""
+        return self.scale.exp().clamp(max=MAX_SCALE).reciprocal()
 
 
-def utterance_targets(layers: Sequence[Tensor], kind: UtteranceTarget) -> Tensor:
+def frame_targets(layers: Sequence[Tensor], kind: FrameTarget = "instance") -> Tensor:
+    """Return the normalised mean of the layers (batch, frames, dim); see `LossConfig.frame_target`."""
+    if kind == "layer":
+        return torch.stack([layer_norm(layer.float(), layer.shape[-1:]) for layer in layers]).mean(0)
+    mean = torch.stack([instance_norm(layer.float().transpose(1, 2)) for layer in layers]).mean(0).transpose(1, 2)
+    return layer_norm(mean, mean.shape[-1:]) if kind == "instance_layer" else mean
+
+
+def utterance_targets(layers: Sequence[Tensor], kind: UtteranceTarget, frames: FrameTarget = "instance") -> Tensor:
     """Return one vector for each utterance, (batch, dim); see `LossConfig.utterance_target`."""
     if kind == "fairseq":
-        return frame_targets(layers).mean(dim=1)
+        return frame_targets(layers, frames).mean(dim=1)
     pooled = torch.stack([layer.float() for layer in layers]).mean(0).mean(dim=1)
     return pooled if kind == "raw" else layer_norm(pooled, pooled.shape[-1:])
 
@@ -77,7 +114,7 @@ def utterance_loss(tokens: Tensor, targets: Tensor, prediction: Prediction) -> T
     return distance(tokens.mean(dim=1) if prediction == "chunk" else tokens[:, -1], targets).sum()
 
 
-def category_loss(embeddings: Tensor, labels: Tensor, temperature: float, centre: bool = False) -> Tensor:
+def category_loss(embeddings: Tensor, labels: Tensor, temperature: float | Tensor, centre: bool = False) -> Tensor:
     """Draw utterances of one emotion together and the others apart (supervised contrastive loss on cosines).
 
     Args:
@@ -91,12 +128,36 @@ def category_loss(embeddings: Tensor, labels: Tensor, temperature: float, centre
     """
     known = labels >= 0
     chosen, labels = embeddings[known].float(), labels[known]
-    unit = normalize(chosen - chosen.mean(dim=0) if centre else chosen, dim=-1)
     itself = torch.eye(len(labels), dtype=torch.bool, device=labels.device)
-    logits = (unit @ unit.T / temperature).masked_fill(itself, -torch.inf)
     alike = (labels[:, None] == labels[None, :]) & ~itself
     anchors = alike.any(dim=1)
     if not anchors.any():
         return embeddings.sum() * 0.0
+    unit = normalize(chosen - chosen.mean(dim=0) if centre else chosen, dim=-1)
+    logits = (unit @ unit.T / temperature).masked_fill(itself, -torch.inf)
     chances = logits.log_softmax(dim=1).masked_fill(~alike, 0.0)
     return -(chances.sum(dim=1)[anchors] / alike.sum(dim=1)[anchors]).mean()
+
+
+def gathered(rows: Tensor) -> Tensor:
+    """Return the rows of all processes, (world * batch, …), through which gradients flow back to each.
+
+    Every process must have equally many rows. With the mean of the processes' gradients, as DistributedDataParallel
+    takes it, a loss of the gathered rows gets the gradient that one process with all rows would give.
+    """
+    if not (distributed.is_available() and distributed.is_initialized() and distributed.get_world_size() > 1):
+        return rows
+    return torch.cat(all_gather(rows))
+
+
+def padded_rows(rows: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """Bring a batch to the size of the largest of all processes; what is added has the label -1."""
+    if not (distributed.is_available() and distributed.is_initialized() and distributed.get_world_size() > 1):
+        return rows, labels
+    size = torch.tensor(len(rows), device=rows.device)
+    distributed.all_reduce(size, distributed.ReduceOp.MAX)
+    extra = int(size) - len(rows)
+    return (
+        torch.cat([rows, rows.new_zeros(extra, rows.shape[1])]),
+        torch.cat([labels, labels.new_full((extra,), -1)]),
+    )

@@ -11,26 +11,18 @@ import torch
 from sklearn.metrics import balanced_accuracy_score
 from sklearn.neighbors import KNeighborsClassifier
 from torch import Tensor
+from torch.nn.functional import cross_entropy
 
-from c2ser.audio import SAMPLE_RATE
-from c2ser.corpus import Utterance, wave
+from c2ser.corpus import Utterance
 from c2ser.data.collate import pad_waves
-from c2ser.data.sampler import Batches, by_length, rng, spread
-from c2ser.emotion2vec.losses import (
-    LossConfig,
-    category_loss,
-    frame_loss,
-    frame_targets,
-    utterance_loss,
-    utterance_targets,
-)
+from c2ser.data.crops import CropBatches, CropConfig, Crops
+from c2ser.data.sampler import by_length, spread
+from c2ser.emotion2vec import losses as parts
+from c2ser.emotion2vec.losses import LossConfig
 from c2ser.emotion2vec.masking import MaskConfig, block_masks
 from c2ser.emotion2vec.model import Emotion2Vec, pool
 from c2ser.emotions import EMOTIONS
-from c2ser.log import get_logger
 from c2ser.training.objective import Objective
-
-logger = get_logger(__name__)
 
 STUDENT_ONLY = ("local_encoder", "project_features", "decoder")
 """Parts that the teacher does without: it hears the student's local features and guesses nothing."""
@@ -56,33 +48,35 @@ class TeacherConfig:
 
 
 @dataclass
-class BatchConfig:
-    """How utterances become batches.
+class GuardConfig:
+    """When a training has collapsed and is stopped (fairseq's limits).
 
     Attributes:
-        seconds: audio in one batch, at most (10^6 samples as in emotion2vec's settings).
-        utterances: utterances in one batch, at most.
-        crop_seconds: utterances are cut to this length at most.
+        after: steps that are not looked at.
+        target: smallest standard deviation of the targets.
+        prediction: smallest standard deviation of the guesses.
     """
 
-    seconds: float = 62.5
-    utterances: int = 64
-    crop_seconds: float = 20.0
+    after: int = 5000
+    target: float = 0.1
+    prediction: float = 0.01
 
 
 @dataclass
 class ValidConfig:
-    """How embeddings are judged while training: by the nearest neighbours of validation utterances.
+    """How the encoder is judged while training.
 
     Attributes:
-        neighbours: how many.
+        neighbours: validation utterances get the emotion of so many nearest training utterances.
         train: training utterances looked at, at most, emotions evenly.
         valid: validation utterances, at most, emotions evenly.
+        batches: validation batches on which the frame loss is computed.
     """
 
     neighbours: int = 5
     train: int = 2000
     valid: int = 1000
+    batches: int = 8
 
 
 @dataclass
@@ -93,14 +87,14 @@ class Material:
         train: utterances to learn from; those without an emotion count for the first two losses only.
         valid: utterances to validate on.
         seconds: duration of each.
-        batches: how they become batches.
-        validation: how embeddings are judged.
+        crops: how they become batches.
+        validation: how the encoder is judged.
     """
 
     train: dict[str, Utterance]
     valid: dict[str, Utterance]
     seconds: dict[str, float]
-    batches: BatchConfig = field(default_factory=BatchConfig)
+    crops: CropConfig = field(default_factory=CropConfig)
     validation: ValidConfig = field(default_factory=ValidConfig)
 
 
@@ -112,7 +106,7 @@ class Batch:
         utterances: their ids.
         waves: shape (batch, samples).
         labels: number of the emotion, -1 without one, (batch,).
-        masked: shape (batch, clones, frames), True where a frame is hidden.
+        masked: shape (batch * clones, frames), True where a frame is hidden; an utterance's clones follow each other.
     """
 
     utterances: list[str]
@@ -130,6 +124,7 @@ class Emotion2VecObjective(Objective):
         masks: how it is masked.
         losses: weights and variants of the losses.
         teacher: how the average moves.
+        guard: when training is stopped.
         seed: decides batches, crops and masks.
     """
 
@@ -140,81 +135,74 @@ class Emotion2VecObjective(Objective):
         masks: MaskConfig,
         losses: LossConfig,
         teacher: TeacherConfig,
+        guard: GuardConfig,
         seed: int,
     ) -> None:
         super().__init__()
         self.model, self.material, self.seed = model, material, seed
-        self.masks, self.losses, self.teaching = masks, losses, teacher
+        self.masks, self.losses, self.teaching, self.guard = masks, losses, teacher, guard
+        self.head = parts.CategoryHead(model.config.dim, len(EMOTIONS), losses)
         self.teacher = make_teacher(model)
-        limit = material.batches.crop_seconds
-        lengths = {name: min(limit, material.seconds[name]) for name in material.train}
-        self.batches = Batches(lengths, material.batches.seconds, material.batches.utterances, seed)
-        self.bad: set[str] = set()
+        shortest = 2 * model.audio.local_encoder.receptive_field
+        self.stream = CropBatches(material.train, material.seconds, material.crops, seed, shortest)
+        self.valid_stream = CropBatches(material.valid, material.seconds, material.crops, seed, shortest)
 
     def batch(self, index: int) -> Batch:
-        """Return the index-th micro-batch; where all its audio is bad, the next one that is not."""
-        for place in range(index, index + self.batches.per_epoch):
-            waves = self._waves(self.batches.at(place))
-            if waves:
-                return self._make(waves, rng(self.seed, index, 4))
-        raise ValueError("no training utterance has readable audio; check the paths in wav.scp")
+        """Return the index-th micro-batch."""
+        return self._masked(self.stream.at(index))
 
-    def _waves(self, names: Sequence[str]) -> dict[str, np.ndarray]:
-        known = {**self.material.train, **self.material.valid}
-        waves = {}
-        for name in names:
-            try:
-                if name not in self.bad:
-                    waves[name] = self._audible(wave(known[name]), name)
-            except ValueError as error:
-                self.bad.add(name)
-                logger.warning("left out: %s", error)
-        return waves
-
-    def _audible(self, samples: np.ndarray, name: str) -> np.ndarray:
-        shortest = 2 * self.model.audio.local_encoder.receptive_field
-        if len(samples) < shortest:
-            raise ValueError(f"{name}: {len(samples)} samples, under the {shortest} that training takes; remove it")
-        return samples
-
-    def _make(self, waves: Mapping[str, np.ndarray], generator: np.random.Generator) -> Batch:
-        """Crop waveforms to the shortest of them and draw masks for what is left."""
-        length = min(int(self.material.batches.crop_seconds * SAMPLE_RATE), *map(len, waves.values()))
-        starts = [int(generator.integers(0, len(row) - length + 1)) for row in waves.values()]
-        cut = [row[start : start + length] for row, start in zip(waves.values(), starts, strict=True)]
-        frames = int(self.model.audio.local_encoder.frames(torch.tensor(length)))
-        masked = block_masks(len(cut) * self.masks.clones, frames, self.masks, generator)
-        emotions = [self.material.train[name].emotion for name in waves]
-        device = self.model.slopes.device
-        return Batch(
-            list(waves),
-            torch.from_numpy(np.stack(cut)).to(device),
-            torch.tensor([EMOTIONS.index(e) if e in EMOTIONS else -1 for e in emotions], device=device),
-            torch.from_numpy(masked).view(len(cut), self.masks.clones, frames).to(device),
-        )
+    def _masked(self, crops: Crops) -> Batch:
+        frames = int(self.model.audio.local_encoder.frames(torch.tensor(crops.waves.shape[1])))
+        masked = block_masks(len(crops.waves) * self.masks.clones, frames, self.masks, crops.generator)
+        labels = torch.tensor([EMOTIONS.index(e) if e in EMOTIONS else -1 for e in crops.emotions])
+        tensors = (torch.from_numpy(crops.waves), labels, torch.from_numpy(masked))
+        return Batch(crops.utterances, *(tensor.to(self.model.slopes.device) for tensor in tensors))
 
     def forward(self, batch: Batch, step: int) -> dict[str, Tensor]:
-        """Return the three losses and their weighted sum."""
+        """Return the losses, their weighted sum, and what the guard looks at.
+
+        Raises:
+            ValueError: targets or guesses have lost their variation.
+        """
         samples = torch.full((len(batch.waves),), batch.waves.shape[1], device=batch.waves.device)
         local, _ = self.model.local(batch.waves, samples)
         layers = self.teacher.teach(local.detach())
-        targets, pooled = frame_targets(layers), utterance_targets(layers, self.losses.utterance_target)
-        clones = batch.masked.shape[1]
-        masked = batch.masked.flatten(0, 1)  # utterance-major: (batch * clones, frames)
-        guess, seen = self.model.student(local.repeat_interleave(clones, dim=0), masked, self.masks.noise)
-        frame = frame_loss(guess, targets.repeat_interleave(clones, dim=0), masked)
-        utterance = utterance_loss(seen.tokens, pooled.repeat_interleave(clones, dim=0), self.losses.prediction)
+        kinds = self.losses
+        targets = parts.frame_targets(layers, kinds.frame_target)
+        pooled = parts.utterance_targets(layers, kinds.utterance_target, kinds.frame_target)
+        clones = len(batch.masked) // len(local)
+        guess, seen = self.model.student(local.repeat_interleave(clones, dim=0), batch.masked, self.masks.noise)
+        frame = parts.frame_loss(guess, targets.repeat_interleave(clones, dim=0), batch.masked)
+        utterance = parts.utterance_loss(seen.tokens, pooled.repeat_interleave(clones, dim=0), kinds.prediction)
         embeddings = seen.frames.mean(dim=1).view(len(local), clones, -1).mean(dim=1)
-        category = category_loss(embeddings, batch.labels, self.losses.temperature, self.losses.centre)
-        total = frame + self.losses.utterance * utterance + self.losses.category * category
-        spread_of_targets = targets.flatten(0, 1).std(dim=0).mean()
-        return {
-            "loss": total,
-            "frame": frame,
-            "utterance": utterance,
-            "category": category,
-            "target_deviation": spread_of_targets,
-        }
+        figures = {"frame": frame, "utterance": utterance, **self._category(embeddings, batch.labels)}
+        weights = {"frame": 1.0, "utterance": kinds.utterance, "category": kinds.category, "class": kinds.classifier}
+        figures["loss"] = sum(weights[name] * figure for name, figure in figures.items())
+        deviations = {"target_deviation": _deviation(targets), "guess_deviation": _deviation(guess)}
+        self._check(deviations, batch, step)
+        return {**figures, **deviations}
+
+    def _category(self, embeddings: Tensor, labels: Tensor) -> dict[str, Tensor]:
+        """Return the category loss over the batches of all processes and, if asked for, the classifier's loss."""
+        figures = {}
+        if self.losses.category:
+            rows, known = parts.padded_rows(embeddings, labels)
+            rows, known = parts.gathered(rows), parts.gathered(known[:, None])[:, 0]
+            figures["category"] = parts.category_loss(rows, known, self.head.temperature, self.losses.centre)
+        if self.head.classifier is not None:
+            some = labels >= 0
+            logits = self.head.classifier(embeddings[some])
+            figures["class"] = cross_entropy(logits, labels[some]) if some.any() else logits.sum()
+        return figures
+
+    def _check(self, deviations: Mapping[str, Tensor], batch: Batch, step: int) -> None:
+        least = {"target_deviation": self.guard.target, "guess_deviation": self.guard.prediction}
+        for name, deviation in deviations.items():
+            if self.training and step >= self.guard.after and float(deviation) < least[name]:
+                raise ValueError(
+                    f"step {step + 1}: the encoder has collapsed, {name.replace('_', ' ')} {float(deviation):.4f} is "
+                    f"under {least[name]} (batch: {', '.join(batch.utterances[:8])}); lower optim.lr"
+                )
 
     @torch.no_grad()
     def after_step(self, step: int) -> None:
@@ -225,24 +213,26 @@ class Emotion2VecObjective(Objective):
             parameter.lerp_(student[name].to(parameter.dtype), 1.0 - decay)
 
     def validate(self, step: int) -> dict[str, float]:
-        """Return the UA that the nearest training utterances give to validation utterances."""
+        """Return the frame loss on validation batches, and the UA that nearest training utterances give."""
         sizes = self.material.validation
+        number = min(sizes.batches, self.valid_stream.order.per_epoch)
+        frame = [float(self(self._masked(self.valid_stream.at(i)), step)["frame"]) for i in range(number)]
         train, known = self._embed(self.material.train, sizes.train)
         valid, reference = self._embed(self.material.valid, sizes.valid)
-        if not len(known) or not len(reference):
-            raise ValueError("no training or validation utterance has readable audio; check the paths in wav.scp")
-        judge = KNeighborsClassifier(min(sizes.neighbours, len(known)), metric="cosine").fit(train, known)
-        ua = float(balanced_accuracy_score(reference, judge.predict(valid)))
-        return {"ua": ua, "score": ua}
+        figures = {"frame": float(np.mean(frame)), "score": -float(np.mean(frame))}
+        if len(known) and len(reference):
+            judge = KNeighborsClassifier(min(sizes.neighbours, len(known)), metric="cosine").fit(train, known)
+            ua = float(balanced_accuracy_score(reference, judge.predict(valid)))
+            figures |= {"ua": ua, "score": ua}
+        return figures
 
     def _embed(self, utterances: Mapping[str, Utterance], number: int) -> tuple[np.ndarray, list[str]]:
         """Return mean frames (utterances, dim) and emotions of at most `number` utterances."""
         labelled = {name: u.emotion for name, u in utterances.items() if u.emotion in EMOTIONS}
-        chosen = spread(labelled, number, self.seed)
+        seconds = {name: self.material.seconds[name] for name in spread(labelled, number, self.seed)}
         vectors, emotions = [], []
-        limits = self.material.batches
-        for names in by_length({name: self.material.seconds[name] for name in chosen}, 2 * limits.seconds, 256):
-            waves = self._waves(names)
+        for names in by_length(seconds, 2 * self.material.crops.seconds, 256):
+            waves = self.stream.waves(names, utterances)
             if waves:
                 vectors.append(embed(self.model, [*waves.values()]))
                 emotions += [labelled[name] for name in waves]
@@ -250,10 +240,10 @@ class Emotion2VecObjective(Objective):
 
     def settings(self) -> dict[str, Any]:
         """Return what a resumed run must share with the first one."""
-        parts = {"masks": self.masks, "losses": self.losses, "teacher": self.teaching, "model": self.model.config}
-        parts |= {"batches": self.material.batches, "validation": self.material.validation}
+        shared = {"masks": self.masks, "losses": self.losses, "teacher": self.teaching, "model": self.model.config}
+        shared |= {"crops": self.material.crops, "validation": self.material.validation, "guard": self.guard}
         sizes = {"train": len(self.material.train), "valid": len(self.material.valid)}
-        return {name: dataclasses.asdict(part) for name, part in parts.items()} | sizes
+        return {name: dataclasses.asdict(part) for name, part in shared.items()} | sizes
 
     def extra_state(self) -> dict[str, Tensor]:
         """Return the teacher's weights."""
@@ -278,6 +268,11 @@ def make_teacher(model: Emotion2Vec) -> Emotion2Vec:
     for name in STUDENT_ONLY:
         setattr(teacher.audio, name, None)
     return teacher
+
+
+def _deviation(values: Tensor) -> Tensor:
+    """Return the mean over dimensions of the deviation over all frames of (batch, frames, dim)."""
+    return values.detach().flatten(0, 1).float().std(dim=0).mean()
 
 
 @torch.no_grad()

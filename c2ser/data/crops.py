@@ -1,0 +1,110 @@
+"""Batches of waveforms of equal length: every utterance is cut to the shortest of its batch, nothing is padded."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from c2ser.audio import SAMPLE_RATE
+from c2ser.corpus import Utterance, wave
+from c2ser.data.sampler import Batches, rng
+from c2ser.log import get_logger
+
+logger = get_logger(__name__)
+
+
+@dataclass
+class CropConfig:
+    """How utterances become batches.
+
+    Attributes:
+        seconds: audio in one batch, at most (10^6 samples as in emotion2vec's settings).
+        utterances: utterances in one batch, at most.
+        crop_seconds: utterances are cut to this length at most.
+        pair: keep neighbours of one emotion together, so that the category loss finds pairs.
+    """
+
+    seconds: float = 62.5
+    utterances: int = 64
+    crop_seconds: float = 20.0
+    pair: bool = True
+
+
+@dataclass
+class Crops:
+    """A batch.
+
+    Attributes:
+        utterances: ids.
+        waves: float32, (batch, samples).
+        emotions: emotion of each, or None.
+        generator: random numbers that belong to this batch.
+    """
+
+    utterances: list[str]
+    waves: np.ndarray
+    emotions: list[str | None]
+    generator: np.random.Generator
+
+
+class CropBatches:
+    """An endless stream of batches; the index-th depends on the seed and the index alone.
+
+    Args:
+        utterances: what to learn from.
+        seconds: duration of each.
+        config: sizes.
+        seed: decides order and cuts.
+        shortest: fewest samples that can be used; shorter utterances are left out and named.
+    """
+
+    def __init__(
+        self,
+        utterances: Mapping[str, Utterance],
+        seconds: Mapping[str, float],
+        config: CropConfig,
+        seed: int,
+        shortest: int,
+    ) -> None:
+        self.utterances, self.config, self.seed, self.shortest = utterances, config, seed, shortest
+        lengths = {name: min(config.crop_seconds, seconds[name]) for name in utterances}
+        classes = {name: u.emotion for name, u in utterances.items()} if config.pair else None
+        self.order = Batches(lengths, config.seconds, config.utterances, seed, classes=classes)
+        self.bad: set[str] = set()
+
+    def at(self, index: int) -> Crops:
+        """Return the index-th batch; where all its audio is bad, the next one that is not.
+
+        Raises:
+            ValueError: no utterance has readable audio.
+        """
+        for place in range(index, index + self.order.per_epoch):
+            waves = self.waves(self.order.at(place), self.utterances)
+            if waves:
+                return self._crop(waves, rng(self.seed, index, 4))
+        raise ValueError("no training utterance has readable audio; check the paths in wav.scp")
+
+    def waves(self, names: Sequence[str], utterances: Mapping[str, Utterance]) -> dict[str, np.ndarray]:
+        """Return the waveforms (samples,) that can be read; others are named in the log once."""
+        found = {}
+        for name in names:
+            try:
+                if name not in self.bad:
+                    found[name] = self._long_enough(wave(utterances[name]), name)
+            except ValueError as error:
+                self.bad.add(name)
+                logger.warning("left out: %s", error)
+        return found
+
+    def _long_enough(self, samples: np.ndarray, name: str) -> np.ndarray:
+        if len(samples) < self.shortest:
+            raise ValueError(
+                f"{name}: {len(samples)} samples, under the {self.shortest} that training takes; remove it"
+            )
+        return samples
+
+    def _crop(self, waves: Mapping[str, np.ndarray], generator: np.random.Generator) -> Crops:
+        length = min(int(self.config.crop_seconds * SAMPLE_RATE), *map(len, waves.values()))
+        starts = [int(generator.integers(0, len(row) - length + 1)) for row in waves.values()]
+        cut = [row[start : start + length] for row, start in zip(waves.values(), starts, strict=True)]
+        return Crops(list(waves), np.stack(cut), [self.utterances[name].emotion for name in waves], generator)
