@@ -20,7 +20,7 @@ logger = get_logger(__name__)
 MAX_TRAINING_SECONDS = 20.0
 """Longer utterances leave the sets whose name begins with `train` (section IV.A of the paper)."""
 
-TABLES = ("wav.scp", "text", "utt2spk", "utt2emo", "utt2lang", "utt2dur", "utt2channel")
+TABLES = ("wav.scp", "text", "utt2spk", "utt2emo", "utt2lang", "utt2dur", "utt2channel", "utt2fold")
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,7 @@ class Utterance:
         language: ISO 639-1 code.
         text: transcript; "" where there is none.
         channel: which channel of the file, from 0; None for mono files or the mean.
+        fold: the fold of a published cross-validation that tests it; None where there is none.
         duration: seconds; filled in when a data directory is written.
     """
 
@@ -47,6 +48,7 @@ class Utterance:
     language: str
     text: str
     channel: int | None = None
+    fold: str | None = None
     duration: float | None = None
 
     @property
@@ -142,6 +144,7 @@ def _write_set(folder: Path, utterances: Mapping[str, Utterance], rejected: Mapp
         "utt2lang": {i: u.language for i, u in utterances.items()},
         "utt2dur": {i: f"{u.duration:.3f}" for i, u in utterances.items()},
         "utt2channel": {i: str(u.channel) for i, u in utterances.items() if u.channel is not None},
+        "utt2fold": {i: u.fold for i, u in utterances.items() if u.fold is not None},
         "rejected": dict(rejected),
     }
     speakers = defaultdict(list)
@@ -195,6 +198,7 @@ def _read_utterance(i: str, wav: str, folder: Path, columns: Mapping[str, Mappin
         language=columns["utt2lang"].get(i, ""),
         text=columns["text"].get(i, ""),
         channel=int(channel) if channel else None,
+        fold=columns["utt2fold"].get(i),
         duration=float(seconds) if seconds else None,
     )
 
