@@ -1,4 +1,4 @@
-"""nEMO (Christop 2024): `data.tsv` and `samples/<speaker>_<emotion>_<number>.wav`; other formats than wav are found too."""
+"""nEMO (Christop 2024): `data.tsv` and `samples/<speaker>_<emotion>_<number>.wav`, or the same in another format."""
 
 import csv
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ COUNTS = {"anger": 749, "fear": 736, "happiness": 749, "neutral": 809, "sadness"
 """Utterances in the whole corpus, 4,481."""
 
 HELD_OUT = {"MP0": "valid", "EB0": "test", "WR0": "test"}
-"""A man to validate on, a woman and a man to test on; the corpus has no official split. The other six are for training."""
+"""A man to validate on, a woman and a man to test on, the other six to learn from; the corpus has no official split."""
 
 
 def utterances(db_root: Path) -> Iterator[Utterance]:
