@@ -12,7 +12,7 @@ the same speakers from all of them. What another seed would change is not in the
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 
@@ -157,3 +157,11 @@ def _figures(counts: np.ndarray, metric: Metric) -> np.ndarray:
 def _interval(value: float, drawn: np.ndarray, confidence: float) -> Interval:
     low, high = np.quantile(drawn, [(1 - confidence) / 2, (1 + confidence) / 2])
     return Interval(value, float(low), float(high))
+
+
+def intervals(reference: Mapping[str, str], labels: Labels, speakers: Mapping[str, str]) -> dict[str, list[float]]:
+    """Return the lower and upper end of every figure's interval; nothing where all utterances are of one speaker."""
+    if len({speakers.get(utterance) for utterance in reference}) < 2:
+        return {}
+    found = {metric: interval(reference, labels, speakers, metric) for metric in get_args(Metric)}
+    return {metric: [ends.low, ends.high] for metric, ends in found.items()}
