@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from c2ser.cli import run
-from c2ser.corpus import read_data_dir
+from c2ser.corpus import read_data_dirs
 from c2ser.scoring.compare import compare, comparison_table
 from c2ser.scoring.pictures import plot_accuracies
 from c2ser.tables import read_table, write_json, write_text
@@ -15,6 +15,7 @@ def main(
     out: Path,
     baseline: str | None = None,
     title: str = "Accuracy of each emotion",
+    max_seconds: float = 30.0,
 ) -> None:
     """Print a Markdown table and write it to OUT/comparison.md, with comparison.json and per_emotion.png.
 
@@ -24,8 +25,9 @@ def main(
         out: folder of the results.
         baseline: the system that the others are compared with.
         title: stands above the picture.
+        max_seconds: longer utterances are left out, as train_probe leaves them out.
     """
-    utterances = {name: utterance for folder in data for name, utterance in read_data_dir(folder).items()}
+    utterances = read_data_dirs(data, max_seconds)
     reference = {name: str(utterance.emotion) for name, utterance in utterances.items()}
     speakers = {name: utterance.speaker for name, utterance in utterances.items()}
     runs = {name: [read_table(path) for path in tables_of(name, paths)] for name, paths in systems.items()}

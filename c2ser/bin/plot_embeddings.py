@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from c2ser.cli import run
-from c2ser.corpus import read_data_dir
+from c2ser.corpus import read_data_dirs
 from c2ser.data.arks import read_matrices
 from c2ser.scoring.pictures import Projection, plot_points
 from c2ser.tables import read_table
@@ -21,11 +21,9 @@ def main(
         projection: tsne keeps neighbours together, pca keeps the largest spread.
         title: stands above the picture.
     """
-    emotions, vectors = {}, {}
+    emotions, vectors = {name: str(one.emotion) for name, one in read_data_dirs(data).items()}, {}
     for folder in data:
-        own = {name: str(utterance.emotion) for name, utterance in read_data_dir(folder).items()}
-        matrices = read_matrices(read_table(embeddings / f"{folder.name}.scp"), own)
-        emotions |= own
+        matrices = read_matrices(read_table(embeddings / f"{folder.name}.scp"), emotions)
         vectors |= {name: matrix.mean(axis=0) for name, matrix in matrices}
     plot_points(vectors, emotions, projection, title, out)
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, layer_norm
 
-from c2ser.corpus import Utterance, durations, read_data_dir
+from c2ser.corpus import Utterance, read_data_dirs
 from c2ser.data.arks import read_matrices
 from c2ser.data.sampler import rng
 from c2ser.emotions import EMOTIONS
@@ -97,20 +97,9 @@ def read_probe_data(
     Raises:
         ValueError: an utterance stands in two of the directories, or an archive is damaged.
     """
-    data = ProbeData({}, {})
+    data = ProbeData(read_data_dirs(folders, config.max_seconds), {})
     for folder in folders:
-        utterances = read_data_dir(folder)
-        twice = next((name for name in utterances if name in data.utterances), None)
-        if twice is not None:
-            raise ValueError(f"{twice}: in {folder} and in another of the data directories; give each set once")
-        seconds = dict(durations(utterances, unreadable=0.0))
-        short = {name: utterance for name, utterance in utterances.items() if seconds[name] <= config.max_seconds}
-        if len(short) < len(utterances):
-            logger.info(
-                "%s: %d utterances over %g s left out", folder, len(utterances) - len(short), config.max_seconds
-            )
-        data.utterances |= short
-        for name, matrix in read_matrices(read_table(embeddings / f"{folder.name}.scp"), short):
+        for name, matrix in read_matrices(read_table(embeddings / f"{folder.name}.scp"), data.utterances):
             states = torch.from_numpy(matrix)
             states = layer_norm(states, states.shape) if config.normalise else states
             data.embeddings[name] = states.to(device)

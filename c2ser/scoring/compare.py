@@ -29,8 +29,7 @@ def compare(
     """Compare systems.
 
     Args:
-        reference: true emotion by utterance; utterances that no system labels are left out, other missing labels are
-            wrong.
+        reference: true emotion by utterance; a missing label is wrong.
         speakers: speaker by utterance.
         systems: by name, the labels of its runs (seeds of the encoder or of the probe).
         baseline: the system that the others are compared with.
@@ -44,14 +43,12 @@ def compare(
     """
     if baseline is not None and baseline not in systems:
         raise ValueError(f"{baseline}: no such system; give one of {', '.join(systems)}")
-    labelled = {name for runs in systems.values() for labels in runs for name in labels}
-    chosen = {name: emotion for name, emotion in reference.items() if name in labelled}
     compared = {}
     for system, runs in systems.items():
-        compared[system] = {"utterances": len(chosen), "runs": len(runs), **_figures(chosen, runs, speakers)}
+        compared[system] = {"utterances": len(reference), "runs": len(runs), **_figures(reference, runs, speakers)}
         if baseline is not None and system != baseline:
             compared[system]["difference"] = {
-                metric: asdict(difference(chosen, runs, systems[baseline], speakers, metric)) for metric in METRICS
+                metric: asdict(difference(reference, runs, systems[baseline], speakers, metric)) for metric in METRICS
             }
     return compared
 
