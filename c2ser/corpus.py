@@ -182,6 +182,33 @@ def read_data_dir(folder: str | Path) -> dict[str, Utterance]:
     return {i: _read_utterance(i, wav, folder, columns) for i, wav in columns["wav.scp"].items()}
 
 
+def read_data_dirs(folders: Iterable[str | Path], max_seconds: float = float("inf")) -> dict[str, Utterance]:
+    """Read data directories as one set.
+
+    Args:
+        folders: data directories.
+        max_seconds: longer utterances are left out and counted.
+
+    Returns:
+        utterance by id; `set` says which directory it is from.
+
+    Raises:
+        ValueError: an utterance stands in two of them, or as `read_data_dir`.
+    """
+    pooled: dict[str, Utterance] = {}
+    for folder in folders:
+        utterances = read_data_dir(folder)
+        twice = next((i for i in utterances if i in pooled), None)
+        if twice is not None:
+            raise ValueError(f"{twice}: in {folder} and in another of the data directories; give each set once")
+        seconds = dict(durations(utterances, unreadable=0.0))
+        kept = {i: utterance for i, utterance in utterances.items() if seconds[i] <= max_seconds}
+        if len(kept) < len(utterances):
+            logger.info("%s: %d utterances over %g s left out", folder, len(utterances) - len(kept), max_seconds)
+        pooled |= kept
+    return pooled
+
+
 def _read_utterance(i: str, wav: str, folder: Path, columns: Mapping[str, Mapping[str, str]]) -> Utterance:
     if wav.endswith("|") or wav.startswith("|"):
         raise ValueError(f"{i}: {folder}/wav.scp holds a pipe; pipes are never run, write the audio to a file")

@@ -12,6 +12,7 @@ test_sets="test"    # data directories to score on, separated by blanks
 size=full           # full|tiny: the paper's sizes, or small random models for a laptop
 exp=exp             # folder of everything that is trained or scored
 emotion2vec=        # a ready Emotion2Vec-S folder; stage 4 is then skipped
+probe_models=       # further encoders for stage 5 to compare, folders or hub ids, separated by blanks
 nj=8                # parallel jobs on CPUs
 decode_nj=1         # parallel jobs that decode
 ngpu=1              # graphics cards for training; 0 for none
@@ -53,6 +54,42 @@ fit() {
 train_c2ser() {
     fit "$exp/$1" train_c2ser --config "$(conf "$1")" --stage "$1" \
         --train "data/$train_set" --valid "data/$valid_set" "${@:2}"
+}
+
+# listed WORD...: a list of strings as JSON.
+listed() {
+    local words
+    words=$(printf '"%s",' "$@")
+    echo "[${words%,}]"
+}
+
+# place ENCODER: the folder of what its probe gives.
+place() {
+    if [ "$1" = "$acoustic" ]; then echo "$exp/probe"; else echo "$exp/probe_$(basename "$1")"; fi
+}
+
+# probe ENCODER OPTION...: embeddings of all sets, and a small classifier on them.
+probe() {
+    local folder
+    folder=$(place "$1")
+    for name in "${sets[@]}"; do
+        py extract_embeddings --model "$1" --data "data/$name" --out "$folder/$name.scp"
+    done
+    py train_probe --config "$(conf probe)" --embeddings "$folder" --out "$folder" "${@:2}"
+}
+
+# show_probes NAME SET...: tables and pictures of the labels of all probes; together the sets are scored as NAME.
+show_probes() {
+    local folder data systems=""
+    data=$(listed "${@:2}")
+    for encoder in "${encoders[@]}"; do
+        folder=$(place "$encoder")
+        systems+="\"$(basename "$encoder")\": [\"$folder/decode_$1/utt2emo\"], "
+        py plot_embeddings --data "$data" --embeddings "$folder" --out "$folder/decode_$1/embeddings.png" \
+            --title "$(basename "$encoder") on $(basename "$PWD"), $1"
+    done
+    py compare_systems --data "$data" --systems "{${systems%, }}" --out "$exp/probe/decode_$1" \
+        --title "Probes on $(basename "$PWD"), $1"
 }
 
 if stage 0 "data: describe the corpus"; then
@@ -100,12 +137,20 @@ acoustic=${emotion2vec:-$exp/emotion2vec_s}
 
 if stage 5 "probe: score its embeddings with a small classifier"; then
     need "$acoustic/config.json" 4
-    for name in "${sets[@]}"; do
-        py extract_embeddings --model "$acoustic" --data "data/$name" --out "$exp/probe/$name.scp"
-    done
-    listed=$(printf '"data/%s",' "${tests[@]}")
-    py train_probe --config "$(conf probe)" --embeddings "$exp/probe" --out "$exp/probe" \
-        --train "data/$train_set" --valid "data/$valid_set" --tests "[${listed%,}]"
+    read -ra encoders <<< "$probe_models"
+    encoders=("$acoustic" "${encoders[@]}")
+    # an encoder from stage 4 knows the training set's emotions, so that no fold of it can be tested on
+    if [ -n "$emotion2vec" ] && [ -s "data/$train_set/utt2fold" ]; then
+        ways=(--folds "$(listed "${sets[@]/#/data/}")")
+    else
+        ways=(--train "data/$train_set" --valid "data/$valid_set" --tests "$(listed "${tests[@]/#/data/}")")
+    fi
+    for encoder in "${encoders[@]}"; do probe "$encoder" "${ways[@]}"; done
+    if [ "${ways[0]}" = --folds ]; then
+        show_probes cross-validation "${sets[@]/#/data/}"
+    else
+        for name in "${tests[@]}"; do show_probes "$name" "data/$name"; done
+    fi
 fi
 
 if stage 6 "explicit: train C²SER on explicit chains of thought"; then

@@ -1,20 +1,19 @@
 """Extract embeddings of the utterances of a data directory."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import torch
 
+from c2ser.audio import SAMPLE_RATE
 from c2ser.cli import run
 from c2ser.corpus import Utterance, durations, read_data_dir, wave
 from c2ser.data.arks import ArkWriter
-from c2ser.data.collate import pad_waves
 from c2ser.data.sampler import by_length
-from c2ser.emotion2vec.convert import load_model
-from c2ser.emotion2vec.model import Emotion2Vec, Level, pool
+from c2ser.emotion2vec.encoders import Encoder, Normalise, load_encoder
+from c2ser.emotion2vec.model import Level
 from c2ser.log import progress
 from c2ser.tables import TableMap
 
@@ -35,19 +34,20 @@ class BatchConfig:
 
 
 def main(
-    model: Path,
+    model: str,
     data: Path,
     out: Path,
     batches: BatchConfig,
     level: Level = "frame",
-    normalise: Literal["auto", "yes", "no"] = "auto",
+    normalise: Normalise = "auto",
     peer_padding: bool = False,
     device: str = "auto",
 ) -> None:
     """Write the table OUT (`<utterance> <file>.ark:<offset>`) and the Kaldi archive beside it.
 
     Args:
-        model: folder of an Emotion2Vec-S model, or a published checkpoint of the emotion2vec family.
+        model: folder of an Emotion2Vec-S model, a published checkpoint of the emotion2vec family, or a folder or hub
+            id of transformers (WavLM, data2vec, HuBERT, wav2vec 2.0, Whisper), whose last hidden states are taken.
         data: data directory.
         out: the table, for example exp/probe/test.scp.
         batches: how utterances are grouped.
@@ -57,9 +57,7 @@ def main(
         device: "cpu", "cuda", …; "auto" takes a graphics card where there is one.
     """
     chosen = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
-    encoder = load_model(model).to(chosen)
-    if normalise != "auto":
-        encoder.config.normalize = normalise == "yes"
+    encoder = load_encoder(model, normalise, peer_padding, chosen)
     utterances, archive = read_data_dir(data), out.with_suffix(".ark")
     with TableMap(out) as job:
         if not job.rows:
@@ -68,37 +66,31 @@ def main(
             lengths = dict(durations(utterances, unreadable=0.0))
             for names in progress(by_length(lengths, batches.seconds, batches.utterances), "batches"):
                 waves = read_batch(job, {name: utterances[name] for name in job.todo(names)}, encoder, batches)
-                for name, matrix in zip(waves, embed(encoder, [*waves.values()], level, peer_padding), strict=True):
+                for name, matrix in zip(waves, encoder.embed([*waves.values()], level), strict=True):
                     job.write(name, ark.write(name, matrix))
 
 
 def read_batch(
-    job: TableMap, utterances: Mapping[str, Utterance], encoder: Emotion2Vec, batches: BatchConfig
+    job: TableMap, utterances: Mapping[str, Utterance], encoder: Encoder, batches: BatchConfig
 ) -> dict[str, np.ndarray]:
     """Return the waveforms that the model can hear; the other utterances are rejected."""
-    shortest, waves = encoder.audio.local_encoder.receptive_field, {}
+    waves = {}
     for name, utterance in utterances.items():
         try:
             samples = wave(utterance)
-            if len(samples) < shortest:
-                raise ValueError(f"{len(samples)} samples, under the encoder's {shortest}; remove it")
-            if len(samples) > batches.max_seconds * 16000:
-                raise ValueError(f"{len(samples) / 16000:.0f} s; cut it, or raise batches.max_seconds")
+            if len(samples) < encoder.shortest:
+                raise ValueError(f"{len(samples)} samples, under the encoder's {encoder.shortest}; remove it")
+            seconds = len(samples) / SAMPLE_RATE
+            if seconds > encoder.longest:
+                raise ValueError(f"{seconds:.1f} s, over the encoder's {encoder.longest:g}; cut it")
+            if seconds > batches.max_seconds:
+                raise ValueError(f"{seconds:.0f} s; cut it, or raise batches.max_seconds")
             if not samples.any():
                 raise ValueError("silence throughout; remove it")
             waves[name] = samples
         except ValueError as error:
             job.reject(name, str(error).removeprefix(f"{name}: "))
     return waves
-
-
-@torch.no_grad()
-def embed(encoder: Emotion2Vec, waves: Sequence[np.ndarray], level: Level, peer_padding: bool) -> list[np.ndarray]:
-    """Return the embeddings of waveforms (samples,), each (rows, dim)."""
-    if not waves:
-        return []
-    padded, lengths = (tensor.to(encoder.slopes.device) for tensor in pad_waves(waves))
-    return [matrix.float().cpu().numpy() for matrix in pool(encoder(padded, lengths, peer_padding), level)]
 
 
 if __name__ == "__main__":

@@ -1,48 +1,83 @@
-"""Train a probe on embeddings and let it label test sets."""
+"""Train probes on embeddings and let them label what they did not learn from."""
 
+import dataclasses
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from c2ser.cli import run, save_config
-from c2ser.corpus import read_data_dir
-from c2ser.data.arks import read_matrices
-from c2ser.emotion2vec.probe import ProbeConfig, train_probe
+from c2ser.emotion2vec.probe import ProbeConfig, ProbeData, TrainedProbe, cross_validate, read_probe_data, train_probe
 from c2ser.log import get_logger
-from c2ser.scoring.metrics import scores
-from c2ser.tables import read_table, write_json, write_table
+from c2ser.scoring.folds import figures_of_folds, figures_with_intervals
+from c2ser.tables import write_json, write_table
 
 logger = get_logger(__name__)
 
 
-def main(train: Path, valid: Path, tests: list[Path], embeddings: Path, out: Path, probe: ProbeConfig) -> None:
-    """Write OUT/decode_<set>/utt2emo and scores.json for each test set.
+def main(
+    embeddings: Path,
+    out: Path,
+    probe: ProbeConfig,
+    train: Path | None = None,
+    valid: Path | None = None,
+    tests: list[Path] | None = None,
+    folds: list[Path] | None = None,
+    seeds: list[int] | None = None,
+    device: str = "auto",
+) -> None:
+    """Write OUT/decode_<set>/utt2emo and scores.json; of a cross-validation the set is called cross-validation.
 
     Args:
-        train: data directory to learn from.
-        valid: data directory to choose the best epoch on.
-        tests: data directories to label.
         embeddings: folder that holds <set>.scp of every set.
         out: where the results go.
         probe: the classifier and its training.
+        train: data directory to learn from.
+        valid: data directory to choose the best epoch on; without it, a part of the training set.
+        tests: data directories to label.
+        folds: data directories whose utterances together are cross-validated by their utt2fold, instead of the above.
+        seeds: train once for each of these seeds, into OUT/seed<number>.
+        device: "cpu", "cuda", …; "auto" takes a graphics card where there is one.
     """
-    references = {folder: {i: str(u.emotion) for i, u in read_data_dir(folder).items()} for folder in [train, valid]}
-    vectors = [read_set(embeddings, folder, references[folder]) for folder in (train, valid)]
-    trained = train_probe(*vectors, {**references[train], **references[valid]}, probe)
-    save_config(out, train=train, valid=valid, tests=tests, probe=probe, valid_accuracy=trained.accuracy)
-    for folder in tests:
-        reference = {i: str(u.emotion) for i, u in read_data_dir(folder).items()}
-        labels = trained.label(read_set(embeddings, folder, reference))
-        figures = scores(reference, labels)
-        write_table(out / f"decode_{folder.name}" / "utt2emo", labels)
-        write_json(out / f"decode_{folder.name}" / "scores.json", figures)
-        logger.info("%s: UA %.4f, WA %.4f, F1 %.4f", folder, figures["ua"], figures["wa"], figures["f1_reference"])
+    if bool(folds) == bool(train and tests):
+        raise ValueError("two ways to test a probe: give either --train and --tests, or --folds")
+    chosen = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
+    sets = {"folds": folds, "train": train and [train], "valid": valid and [valid]}
+    sets |= {f"decode_{folder.name}": [folder] for folder in tests or []}
+    data = {name: read_probe_data(paths, embeddings, probe, chosen) for name, paths in sets.items() if paths}
+    for seed in seeds or [probe.seed]:
+        config, folder = dataclasses.replace(probe, seed=seed), out / f"seed{seed}" if seeds else out
+        label = label_folds if folds else label_tests
+        trained = label(data, config, folder)
+        best = {name: {"valid_accuracy": one.accuracy, "epoch": one.epoch} for name, one in trained.items()}
+        save_config(folder, sets=sets, embeddings=embeddings, probe=config, chosen=best)
 
 
-def read_set(embeddings: Path, folder: Path, reference: dict[str, str]) -> dict[str, torch.Tensor]:
-    """Return the embeddings (frames, dim) of a data directory's utterances."""
-    table = read_table(embeddings / f"{folder.name}.scp")
-    return {name: torch.from_numpy(matrix) for name, matrix in read_matrices(table, reference)}
+def label_folds(data: dict[str, ProbeData], config: ProbeConfig, out: Path) -> dict[str, TrainedProbe]:
+    """Cross-validate and return the probe of each fold."""
+    labels, probes = cross_validate(data["folds"], config)
+    write_results(out / "decode_cross-validation", labels, figures_of_folds(data["folds"].utterances, labels))
+    return probes
+
+
+def label_tests(data: dict[str, ProbeData], config: ProbeConfig, out: Path) -> dict[str, TrainedProbe]:
+    """Train once, label every test set and return the probe."""
+    learnt, checked = data["train"], data.get("valid")
+    if checked is None:
+        learnt, checked = learnt.drawn(config.valid_share, config.seed)
+    trained = train_probe(learnt, checked, config)
+    for name, tested in data.items():
+        if name.startswith("decode_"):
+            labels = trained.label(tested.embeddings)
+            write_results(out / name, labels, figures_with_intervals(tested.utterances, labels))
+    return {"train": trained}
+
+
+def write_results(folder: Path, labels: dict[str, str], figures: dict[str, Any]) -> None:
+    """Write labels and figures, and say them."""
+    write_table(folder / "utt2emo", labels)
+    write_json(folder / "scores.json", figures)
+    logger.info("%s: UA %.4f, WA %.4f, F1 %.4f", folder, figures["ua"], figures["wa"], figures["f1_reference"])
 
 
 if __name__ == "__main__":

@@ -105,8 +105,10 @@ def _weights(path: Path, content: dict[str, Any]) -> dict[str, Tensor]:
         name = re.sub(r"^(module\.)?(d2v_model\.)?", "", str(name))
         if isinstance(value, Tensor) and not name.startswith("_ema"):
             weights[name] = value.unsqueeze(0) if name.endswith("alibi_scale") and value.dim() == 4 else value
-    if f"{AUDIO}extra_tokens" not in weights:
+    projection = weights.get(f"{AUDIO}project_features.2.weight")
+    if projection is None:
         raise ValueError(f"{path}: no weights of emotion2vec in it; choose another file")
+    weights.setdefault(f"{AUDIO}extra_tokens", projection.new_zeros(1, 0, len(projection)))  # data2vec 2.0 has none
     return weights
 
 

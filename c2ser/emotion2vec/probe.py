@@ -3,19 +3,26 @@
 Its settings are EmoBox's; where that code selects no checkpoint, the best accuracy on the validation set does.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, layer_norm
-from torch.nn.utils.rnn import pad_sequence
 
+from c2ser.corpus import Utterance, read_data_dirs
+from c2ser.data.arks import read_matrices
 from c2ser.data.sampler import rng
 from c2ser.emotions import EMOTIONS
 from c2ser.log import get_logger, progress
+from c2ser.tables import read_table
 
 logger = get_logger(__name__)
+
+WARM_UP = 10
+"""Epochs of warm-up in EmoBox's schedule."""
 
 
 @dataclass
@@ -27,16 +34,76 @@ class ProbeConfig:
         lr: Adam's learning rate.
         batch: utterances in a batch.
         epochs: passes over the training set.
+        schedule: "constant", or "emobox" for the learning rates that EmoBox's code gives, see `rate`.
         normalise: layer norm over the whole matrix of an utterance, without parameters.
-        seed: decides initial weights and order.
+        valid_share: how much of the training set chooses the best epoch where there is no validation set; drawn
+            utterance by utterance, whatever their speakers and emotions.
+        max_seconds: longer utterances are left out of every set.
+        seed: decides initial weights, order and what is drawn.
     """
 
     hidden: int = 128
     lr: float = 1e-4
     batch: int = 32
     epochs: int = 100
+    schedule: Literal["constant", "emobox"] = "constant"
     normalise: bool = True
+    valid_share: float = 0.2
+    max_seconds: float = 30.0
     seed: int = 1234
+
+
+@dataclass
+class ProbeData:
+    """What a probe learns from or labels.
+
+    Attributes:
+        utterances: by id; some may lack embeddings.
+        embeddings: (frames, dim) by utterance, normalised if the configuration says so.
+    """
+
+    utterances: dict[str, Utterance]
+    embeddings: dict[str, Tensor]
+
+    @property
+    def reference(self) -> dict[str, str]:
+        """Emotion by utterance."""
+        return {name: str(utterance.emotion) for name, utterance in self.utterances.items()}
+
+    def part(self, names: Iterable[str]) -> "ProbeData":
+        """Return these utterances alone."""
+        chosen = {name: self.utterances[name] for name in names}
+        return ProbeData(chosen, {name: self.embeddings[name] for name in chosen if name in self.embeddings})
+
+    def drawn(self, share: float, seed: int) -> tuple["ProbeData", "ProbeData"]:
+        """Return what is left and the share that a seed draws from the utterances with embeddings."""
+        names = sorted(self.embeddings, key=str.encode)
+        order = [names[i] for i in rng(seed, 0, 1).permutation(len(names))]
+        number = round(share * len(order))
+        return self.part(order[number:]), self.part(order[:number])
+
+
+def read_probe_data(
+    folders: Sequence[Path], embeddings: Path, config: ProbeConfig, device: str | torch.device = "cpu"
+) -> ProbeData:
+    """Read data directories and the embeddings of their utterances as one set.
+
+    Args:
+        folders: data directories.
+        embeddings: folder with `<data directory's name>.scp` for each.
+        config: what is normalised and what is too long.
+        device: where the embeddings are kept.
+
+    Raises:
+        ValueError: an utterance stands in two of the directories, or an archive is damaged.
+    """
+    data = ProbeData(read_data_dirs(folders, config.max_seconds), {})
+    for folder in folders:
+        for name, matrix in read_matrices(read_table(embeddings / f"{folder.name}.scp"), data.utterances):
+            states = torch.from_numpy(matrix)
+            states = layer_norm(states, states.shape) if config.normalise else states
+            data.embeddings[name] = states.to(device)
+    return data
 
 
 class Probe(nn.Module):
@@ -46,11 +113,11 @@ class Probe(nn.Module):
         super().__init__()
         self.enter, self.leave = nn.Linear(dim, hidden), nn.Linear(hidden, classes)
 
-    def forward(self, states: Tensor, lengths: Tensor) -> Tensor:
-        """Return logits (batch, classes) of padded embeddings (batch, frames, dim) with so many real frames each."""
-        mask = torch.arange(states.shape[1], device=states.device)[None] < lengths[:, None]
-        hidden = torch.relu(self.enter(states)) * mask[:, :, None]
-        return self.leave(hidden.sum(dim=1) / lengths[:, None])
+    def forward(self, rows: Sequence[Tensor]) -> Tensor:
+        """Return logits (batch, classes) of embeddings, each (frames, dim); they stand end to end, without padding."""
+        lengths = torch.tensor([len(row) for row in rows], device=rows[0].device)
+        hidden = torch.relu(self.enter(torch.cat(list(rows))))  # (all frames, hidden)
+        return self.leave(torch.segment_reduce(hidden, "mean", lengths=lengths, axis=0))
 
 
 @dataclass
@@ -62,65 +129,105 @@ class TrainedProbe:
         emotions: what its outputs mean.
         config: its settings.
         accuracy: the best on the validation set.
+        epoch: when that was, from 1.
     """
 
     network: Probe
     emotions: list[str]
     config: ProbeConfig
-    accuracy: float
+    accuracy: float = -1.0
+    epoch: int = 0
 
+    @torch.no_grad()
     def label(self, embeddings: Mapping[str, Tensor]) -> dict[str, str]:
         """Return the emotion of each utterance from its embeddings (frames, dim)."""
         names, labels = list(embeddings), {}
         for start in range(0, len(names), self.config.batch):
             chosen = names[start : start + self.config.batch]
-            with torch.no_grad():
-                logits = self.network(*_batch([embeddings[name] for name in chosen], self.config.normalise))
-            labels |= {n: self.emotions[i] for n, i in zip(chosen, logits.argmax(dim=1).tolist(), strict=True)}
+            best = self.network([embeddings[name] for name in chosen]).argmax(dim=1)
+            labels |= {name: self.emotions[i] for name, i in zip(chosen, best.tolist(), strict=True)}
         return labels
 
 
-def train_probe(
-    train: Mapping[str, Tensor], valid: Mapping[str, Tensor], reference: Mapping[str, str], config: ProbeConfig
-) -> TrainedProbe:
+def rate(epoch: int, config: ProbeConfig) -> float:
+    """Return the learning rate of an epoch, from 1.
+
+    EmoBox's schedule counts from 0 and sets the rate after each epoch. The first epoch therefore has the full rate and
+    the second none; the third has a tenth of it, the twelfth all of it, and then it falls evenly towards 0.
+    """
+    if config.schedule == "constant" or epoch == 1:
+        return config.lr
+    step = epoch - 2
+    if step < WARM_UP:
+        return config.lr * step / WARM_UP
+    return config.lr * (config.epochs - step) / max(config.epochs - WARM_UP, 1)
+
+
+def train_probe(train: ProbeData, valid: ProbeData, config: ProbeConfig) -> TrainedProbe:
     """Train a probe and keep the epoch with the best accuracy on the validation set.
 
-    Args:
-        train: embeddings (frames, dim) by utterance.
-        valid: embeddings of the validation set.
-        reference: emotion by utterance of both.
-        config: settings.
-
     Raises:
-        ValueError: a set is empty.
+        ValueError: a set has no embeddings.
     """
-    if not train or not valid:
+    if not train.embeddings or not valid.embeddings:
         raise ValueError("no embeddings to train or validate the probe on; run extract_embeddings on both sets")
-    emotions = [emotion for emotion in EMOTIONS if emotion in {reference[name] for name in train}]
+    reference = {**train.reference, **valid.reference}
+    emotions = [emotion for emotion in EMOTIONS if emotion in {reference[name] for name in train.embeddings}]
+    first = next(iter(train.embeddings.values()))
     torch.manual_seed(config.seed)
-    network = Probe(next(iter(train.values())).shape[1], config.hidden, len(emotions))
+    network = Probe(first.shape[1], config.hidden, len(emotions)).to(first.device)
     optimiser = torch.optim.Adam(network.parameters(), lr=config.lr)
-    probe, best = TrainedProbe(network, emotions, config, -1.0), network.state_dict()
-    names = sorted(train)
-    for epoch in progress(range(config.epochs), "epochs"):
-        order = [names[i] for i in rng(config.seed, epoch).permutation(len(names))]
-        for start in range(0, len(order), config.batch):
-            chosen = order[start : start + config.batch]
-            logits = network(*_batch([train[name] for name in chosen], config.normalise))
-            loss = cross_entropy(logits, torch.tensor([emotions.index(reference[name]) for name in chosen]))
+    probe, best = TrainedProbe(network, emotions, config), network.state_dict()
+    truth = {name: torch.tensor(emotions.index(reference[name]), device=first.device) for name in train.embeddings}
+    for epoch in progress(range(1, config.epochs + 1), "epochs"):
+        optimiser.param_groups[0]["lr"] = rate(epoch, config)
+        for chosen in _batches(truth, config, epoch):
+            loss = cross_entropy(
+                network([train.embeddings[name] for name in chosen]), torch.stack([truth[name] for name in chosen])
+            )
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
-        accuracy = sum(reference[n] == label for n, label in probe.label(valid).items()) / len(valid)
+        labels = probe.label(valid.embeddings)
+        accuracy = sum(reference[name] == label for name, label in labels.items()) / len(labels)
         if accuracy > probe.accuracy:
-            probe.accuracy = accuracy
+            probe.accuracy, probe.epoch = accuracy, epoch
             best = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     network.load_state_dict(best)
-    logger.info("probe: validation accuracy %.4f with %s", probe.accuracy, ", ".join(emotions))
+    logger.info("validation accuracy %.4f in epoch %d, %d emotions", probe.accuracy, probe.epoch, len(emotions))
     return probe
 
 
-def _batch(rows: Sequence[Tensor], normalise: bool) -> tuple[Tensor, Tensor]:
-    if normalise:
-        rows = [layer_norm(row, row.shape) for row in rows]
-    return pad_sequence(list(rows), batch_first=True), torch.tensor([len(row) for row in rows])
+def _batches(names: Iterable[str], config: ProbeConfig, epoch: int) -> list[list[str]]:
+    ordered = sorted(names, key=str.encode)
+    order = [ordered[i] for i in rng(config.seed, epoch).permutation(len(ordered))]
+    return [order[start : start + config.batch] for start in range(0, len(order), config.batch)]
+
+
+def cross_validate(data: ProbeData, config: ProbeConfig) -> tuple[dict[str, str], dict[str, TrainedProbe]]:
+    """Let each fold be labelled by a probe that learnt from the other folds.
+
+    Args:
+        data: utterances with folds.
+        config: settings; every fold begins with the same seed.
+
+    Returns:
+        label by utterance, of all folds; probe by fold.
+
+    Raises:
+        ValueError: an utterance has no fold, or there is one fold alone.
+    """
+    homeless = next((name for name, utterance in data.utterances.items() if not utterance.fold), None)
+    if homeless is not None:
+        raise ValueError(f"{homeless}: no fold in utt2fold; complete it, or give --train and --tests")
+    folds = sorted({str(utterance.fold) for utterance in data.utterances.values()}, key=lambda fold: (len(fold), fold))
+    if len(folds) < 2:
+        raise ValueError(f"all utterances are of fold {folds[0]}; give every data directory of the corpus")
+    labels, probes = {}, {}
+    for fold in folds:
+        others = [name for name, utterance in data.utterances.items() if utterance.fold != fold]
+        logger.info("fold %s of %d: %d utterances to learn from", fold, len(folds), len(others))
+        probes[fold] = train_probe(*data.part(others).drawn(config.valid_share, config.seed), config)
+        tested = data.part(name for name, utterance in data.utterances.items() if utterance.fold == fold)
+        labels |= probes[fold].label(tested.embeddings)
+    return labels, probes

@@ -1,0 +1,32 @@
+"""Draw embeddings as points, coloured by emotion."""
+
+from pathlib import Path
+
+from c2ser.cli import run
+from c2ser.corpus import read_data_dirs
+from c2ser.data.arks import read_matrices
+from c2ser.scoring.pictures import Projection, plot_points
+from c2ser.tables import read_table
+
+
+def main(
+    data: list[Path], embeddings: Path, out: Path, projection: Projection = "tsne", title: str = "Embeddings"
+) -> None:
+    """Write the PNG OUT: each utterance is its mean embedding.
+
+    Args:
+        data: data directories.
+        embeddings: folder that holds <set>.scp of each.
+        out: the picture.
+        projection: tsne keeps neighbours together, pca keeps the largest spread.
+        title: stands above the picture.
+    """
+    emotions, vectors = {name: str(one.emotion) for name, one in read_data_dirs(data).items()}, {}
+    for folder in data:
+        matrices = read_matrices(read_table(embeddings / f"{folder.name}.scp"), emotions)
+        vectors |= {name: matrix.mean(axis=0) for name, matrix in matrices}
+    plot_points(vectors, emotions, projection, title, out)
+
+
+if __name__ == "__main__":
+    run(main)

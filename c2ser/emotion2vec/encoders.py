@@ -1,0 +1,172 @@
+"""Encoders behind one face: ours, and those of transformers (WavLM, data2vec, HuBERT, wav2vec 2.0, Whisper)."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+import numpy as np
+import torch
+
+from c2ser.audio import SAMPLE_RATE
+from c2ser.data.collate import pad_waves
+from c2ser.emotion2vec.convert import KIND, load_model
+from c2ser.emotion2vec.model import Emotion2Vec, Level, pool
+from c2ser.tables import read_json
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, SequenceFeatureExtractor
+
+Normalise = Literal["auto", "yes", "no"]
+"""Whether waveforms get zero mean and unit variance: as the model was trained, always or never."""
+
+
+class Encoder(Protocol):
+    """What makes embeddings of waveforms.
+
+    Attributes:
+        shortest: samples that give a frame.
+        longest: seconds that it takes.
+    """
+
+    shortest: int
+    longest: float
+
+    def embed(self, waves: Sequence[np.ndarray], level: Level) -> list[np.ndarray]:
+        """Return the embeddings of waveforms (samples,), each (rows, dim); an utterance gives the same in any batch."""
+        ...
+
+
+class Emotion2VecEncoder:
+    """Our encoder.
+
+    Args:
+        model: the encoder, in evaluation mode and on its device.
+        peer_padding: let the padding of a batch leak into its shorter utterances, as other implementations do.
+    """
+
+    def __init__(self, model: Emotion2Vec, peer_padding: bool = False) -> None:
+        self.model, self.peer_padding = model, peer_padding
+        self.shortest, self.longest = model.audio.local_encoder.receptive_field, float("inf")
+
+    @torch.no_grad()
+    def embed(self, waves: Sequence[np.ndarray], level: Level) -> list[np.ndarray]:
+        """Return the embeddings of waveforms (samples,), each (rows, dim).
+
+        Raises:
+            ValueError: the level needs utterance tokens and the model has none.
+        """
+        if level in ("tokens", "first-frames") and not self.model.config.tokens:
+            raise ValueError(f"level {level}: this model has no utterance tokens; use frame or utterance")
+        if not waves:
+            return []
+        padded, lengths = (tensor.to(self.model.slopes.device) for tensor in pad_waves(waves))
+        return [matrix.float().cpu().numpy() for matrix in pool(self.model(padded, lengths, self.peer_padding), level)]
+
+
+class ForeignEncoder:
+    """The last hidden states of an encoder of transformers, one utterance at a time, so that no padding is heard.
+
+    Args:
+        model: the encoder, in evaluation mode and on its device.
+        extractor: what turns waveforms into its input, as the model was trained.
+    """
+
+    def __init__(self, model: "PreTrainedModel", extractor: "SequenceFeatureExtractor") -> None:
+        self.model, self.extractor = model, extractor
+        self.shortest, self.longest = _receptive_field(model.config), float("inf")
+
+    @torch.no_grad()
+    def embed(self, waves: Sequence[np.ndarray], level: Level) -> list[np.ndarray]:
+        """Return the embeddings of waveforms (samples,), each (rows, dim).
+
+        Raises:
+            ValueError: the level needs utterance tokens.
+        """
+        if level in ("tokens", "first-frames"):
+            raise ValueError(f"level {level}: this model has no utterance tokens; use frame or utterance")
+        rows = [self._states(wave).float().cpu() for wave in waves]
+        return [(row if level == "frame" else row.mean(dim=0, keepdim=True)).numpy() for row in rows]
+
+    def _states(self, wave: np.ndarray) -> torch.Tensor:
+        """Return the last hidden states (frames, dim) of one waveform."""
+        values = self.extractor(wave, sampling_rate=SAMPLE_RATE, return_tensors="pt").input_values
+        return self.model(values.to(self.model.device)).last_hidden_state[0]
+
+
+class ForeignWhisper(ForeignEncoder):
+    """Whisper's encoder on 30 s, cut to the frames that are not padding, as EmoBox has it."""
+
+    def __init__(self, model: "PreTrainedModel", extractor: "SequenceFeatureExtractor") -> None:
+        self.model, self.extractor = model, extractor
+        self.hop = 2 * extractor.hop_length
+        self.shortest, self.longest = self.hop, extractor.n_samples / SAMPLE_RATE
+
+    def _states(self, wave: np.ndarray) -> torch.Tensor:
+        features = self.extractor(wave, sampling_rate=SAMPLE_RATE, return_tensors="pt").input_features
+        return self.model(features.to(self.model.device)).last_hidden_state[0, : len(wave) // self.hop]
+
+
+def load_encoder(
+    source: str, normalise: Normalise = "auto", peer_padding: bool = False, device: str | torch.device = "cpu"
+) -> Encoder:
+    """Load an encoder.
+
+    Args:
+        source: folder of an Emotion2Vec-S model, a published checkpoint of its family, or a folder or hub id of
+            transformers.
+        normalise: whether waveforms get zero mean and unit variance.
+        peer_padding: see `Emotion2VecEncoder`.
+        device: where it runs.
+
+    Raises:
+        ValueError: it is none of these, or an option does not fit it.
+    """
+    folder = Path(source)
+    if folder.is_file() or _is_ours(folder):
+        model = load_model(folder).to(device)
+        if normalise != "auto":
+            model.config.normalize = normalise == "yes"
+        return Emotion2VecEncoder(model, peer_padding)
+    if peer_padding:
+        raise ValueError(f"{source}: it hears one utterance at a time; leave peer_padding out")
+    return _load_foreign(source, normalise, device)
+
+
+def _is_ours(folder: Path) -> bool:
+    if not folder.is_dir():
+        return False
+    values = read_json(folder / "config.json") if (folder / "config.json").is_file() else {"kind": KIND}
+    return not isinstance(values, dict) or "model_type" not in values
+
+
+def _load_foreign(source: str, normalise: Normalise, device: str | torch.device) -> ForeignEncoder:
+    from transformers import AutoFeatureExtractor, AutoModel, Wav2Vec2FeatureExtractor, WhisperFeatureExtractor
+
+    try:
+        extractor = AutoFeatureExtractor.from_pretrained(source)
+        model, loading = AutoModel.from_pretrained(source, dtype=torch.float32, output_loading_info=True)
+    except (OSError, ValueError, KeyError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise ValueError(f"{source}: not a model folder, checkpoint or hub id that loads ({reason})") from None
+    whisper = isinstance(extractor, WhisperFeatureExtractor)
+    if not whisper and type(extractor) is not Wav2Vec2FeatureExtractor:
+        raise ValueError(f"{source}: {type(model).__name__} takes no waveforms; give a speech encoder or Whisper")
+    if extractor.sampling_rate != SAMPLE_RATE:
+        raise ValueError(f"{source}: hears {extractor.sampling_rate} Hz; give a model for {SAMPLE_RATE} Hz")
+    lacking = [name for name in loading["missing_keys"] if not whisper or name.startswith("encoder.")]
+    if set(lacking) - {"masked_spec_embed"}:  # this one is used in training alone
+        raise ValueError(f"{source}: its file lacks {len(lacking)} weights, as {sorted(lacking)[0]}; download it again")
+    if whisper and normalise != "auto":
+        raise ValueError(f"{source}: Whisper hears spectrograms; leave normalise at auto")
+    if normalise != "auto":
+        extractor.do_normalize = normalise == "yes"
+    heard = model.get_encoder() if whisper else model
+    return (ForeignWhisper if whisper else ForeignEncoder)(heard.eval().to(device), extractor)
+
+
+def _receptive_field(config: Any) -> int:
+    """Return the fewest samples that give a frame."""
+    field, step = 1, 1
+    for kernel, stride in zip(config.conv_kernel, config.conv_stride, strict=True):
+        field, step = field + (kernel - 1) * step, step * stride
+    return field

@@ -1,0 +1,213 @@
+"""Encoders of transformers: the entry point gives what transformers gives for one utterance; data2vec 2.0; refusals."""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from transformers import (
+    BertConfig,
+    BertModel,
+    Data2VecAudioConfig,
+    Data2VecAudioModel,
+    HubertConfig,
+    HubertModel,
+    Wav2Vec2Config,
+    Wav2Vec2FeatureExtractor,
+    Wav2Vec2ForCTC,
+    WavLMConfig,
+    WavLMModel,
+    WhisperConfig,
+    WhisperFeatureExtractor,
+    WhisperForConditionalGeneration,
+)
+
+from c2ser.data.arks import read_matrices
+from c2ser.emotion2vec.convert import load_model
+from c2ser.emotion2vec.encoders import load_encoder
+from c2ser.emotion2vec.model import Emotion2Vec, Emotion2VecConfig
+from c2ser.tables import read_table
+
+SIZES = {
+    "hidden_size": 24, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32,
+    "conv_dim": (16,) * 7, "num_conv_pos_embeddings": 16, "num_conv_pos_embedding_groups": 4,
+}  # fmt: skip
+
+
+def wavlm():
+    return WavLMModel(WavLMConfig(**SIZES))
+
+
+def hubert():
+    return HubertModel(HubertConfig(**SIZES, feat_extract_norm="group"))
+
+
+def data2vec():
+    return Data2VecAudioModel(Data2VecAudioConfig(**SIZES, conv_pos_kernel_size=5))
+
+
+def wav2vec2():
+    return Wav2Vec2ForCTC(Wav2Vec2Config(**SIZES, vocab_size=8, feat_extract_norm="layer", do_stable_layer_norm=True))
+
+
+def whisper():
+    sizes = {f"{side}_{name}": 2 for side in ("encoder", "decoder") for name in ("layers", "attention_heads")}
+    tokens = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2, "decoder_start_token_id": 1}
+    config = WhisperConfig(d_model=16, vocab_size=50, max_source_positions=150, **sizes, **tokens)
+    return WhisperForConditionalGeneration(config)
+
+
+MODELS = {"wavlm": wavlm, "hubert": hubert, "data2vec": data2vec, "wav2vec2": wav2vec2, "whisper": whisper}
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory):
+    """Folders as the hub has them: tiny, with random weights."""
+    root = tmp_path_factory.mktemp("mo dels")
+    for name, make in MODELS.items():
+        torch.manual_seed(0)
+        make().save_pretrained(root / name)
+        if name == "whisper":
+            WhisperFeatureExtractor(chunk_length=3).save_pretrained(root / name)
+        else:
+            Wav2Vec2FeatureExtractor(do_normalize=name != "hubert").save_pretrained(root / name)
+    return root
+
+
+@pytest.fixture(scope="module")
+def waves():
+    generator = np.random.default_rng(0)
+    sizes = {"s-a": 8000, "s-b": 20000, "s-c": 13123}
+    return {n: (0.02 + 0.1 * generator.normal(size=size)).astype(np.float32) for n, size in sizes.items()}
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory, waves):
+    folder = tmp_path_factory.mktemp("data")
+    sounds = {**waves, "s-long": np.full(16000 * 4, 0.1)}
+    for name, samples in sounds.items():
+        soundfile.write(folder / f"{name}.wav", samples, 16000, subtype="FLOAT")
+    (folder / "wav.scp").write_text("".join(f"{name} {folder}/{name}.wav\n" for name in sorted(sounds)))
+    (folder / "utt2spk").write_text("".join(f"{name} s\n" for name in sorted(sounds)))
+    return folder
+
+
+def extract(root, data, model, out, *words, check=True):
+    command = [sys.executable, "-m", "c2ser.bin.extract_embeddings", "--model", model, "--data", data, "--out", out]
+    environment = os.environ | {"PYTHONPATH": str(root), "CUDA_VISIBLE_DEVICES": "", "HF_HUB_OFFLINE": "1"}
+    words = [str(word) for word in [*command, *words]]
+    done = subprocess.run(words, env=environment, capture_output=True, text=True, check=False)
+    assert not check or done.returncode == 0, done.stderr
+    return done
+
+
+def direct(name, wave, normalise):
+    """What transformers gives when it is called by hand."""
+    torch.manual_seed(0)
+    model = MODELS[name]().eval()
+    if name == "whisper":
+        features = WhisperFeatureExtractor(chunk_length=3)(wave, sampling_rate=16000, return_tensors="pt")
+        states = model.model.encoder(features.input_features).last_hidden_state[0]
+        return states[: len(wave) // 320]
+    if normalise:
+        wave = (wave - wave.mean()) / np.sqrt(wave.var() + 1e-7)
+    inner = model.wav2vec2 if name == "wav2vec2" else model
+    return inner(torch.from_numpy(wave)[None]).last_hidden_state[0]
+
+
+@pytest.mark.parametrize("name", ["wavlm", "whisper"])
+def test_the_entry_point_gives_what_transformers_gives(root, data, models, waves, tmp_path, name):
+    extract(root, data, models / name, tmp_path / "x.scp")
+    table = read_table(tmp_path / "x.scp")
+    found = dict(read_matrices(table, table))
+    assert set(found) == set(waves) | ({"s-long"} if name == "wavlm" else set())
+    if name == "whisper":
+        assert read_table(tmp_path / "x.scp.rejected") == {"s-long": "4.0 s, over the encoder's 3; cut it"}
+    for utterance, wave in waves.items():
+        with torch.no_grad():
+            expected = direct(name, wave, normalise=True).numpy()
+        assert found[utterance].shape == expected.shape
+        assert np.abs(found[utterance] - expected).max() < 1e-5
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_normalisation_is_the_models_own_and_batches_change_nothing(models, waves, name):
+    encoder = load_encoder(str(models / name))
+    together = encoder.embed(list(waves.values()), "frame")
+    means = encoder.embed(list(waves.values()), "utterance")
+    for wave, frames, mean in zip(waves.values(), together, means, strict=True):
+        with torch.no_grad():
+            expected = direct(name, wave, normalise=name != "hubert").numpy()
+        assert np.abs(frames - expected).max() < 1e-5
+        assert np.allclose(frames, encoder.embed([wave], "frame")[0], atol=1e-6)
+        assert mean.shape == (1, frames.shape[1]) and np.allclose(mean[0], frames.mean(axis=0), atol=1e-5)
+    if name == "whisper":
+        return
+    forced = load_encoder(str(models / name), normalise="yes" if name == "hubert" else "no")
+    with torch.no_grad():
+        expected = direct(name, waves["s-a"], normalise=name == "hubert").numpy()
+    assert np.abs(forced.embed([waves["s-a"]], "frame")[0] - expected).max() < 1e-5
+    assert np.abs(together[0] - expected).max() > 1e-4
+
+
+def test_the_shortest_audio_gives_one_frame(models):
+    for name in ("wavlm", "whisper"):
+        encoder = load_encoder(str(models / name))
+        wave = np.random.default_rng(1).normal(size=encoder.shortest).astype(np.float32)
+        assert encoder.embed([wave], "frame")[0].shape[0] == 1
+
+
+CONVS = [[8, 10, 5], *([8, 3, 2] for _ in range(4)), [8, 2, 2], [8, 2, 2]]
+
+
+def test_data2vec_2_is_our_encoder_without_tokens(tmp_path, waves):
+    torch.manual_seed(0)
+    sizes = {"dim": 32, "heads": 2, "inner": 48, "prenet_depth": 0, "depth": 4, "tokens": 0, "convs": CONVS}
+    positions = {"position_depth": 2, "position_kernel": 5, "position_groups": 4}
+    decoder = {"decoder_dim": 16, "decoder_layers": 2, "decoder_groups": 4}
+    original = Emotion2Vec(Emotion2VecConfig(**sizes, **positions, **decoder)).eval()
+    weights = {name: value for name, value in original.state_dict().items() if not name.endswith("extra_tokens")}
+    assert len(weights) == len(original.state_dict()) - 1
+    torch.save({"args": None, "cfg": None, "model": {**weights, "_ema": {}}}, tmp_path / "base.pt")
+    found = load_model(tmp_path / "base.pt")
+    assert (found.config.tokens, found.config.prenet_depth, found.config.depth) == (0, 0, 4)
+    encoder = load_encoder(str(tmp_path / "base.pt"))
+    wave = waves["s-a"]
+    with torch.no_grad():
+        expected = original(torch.from_numpy(wave)[None], torch.tensor([len(wave)])).frames[0]
+    assert np.abs(encoder.embed([wave], "frame")[0] - expected.numpy()).max() < 1e-6
+    for level in ("tokens", "first-frames"):
+        with pytest.raises(ValueError, match=f"level {level}: this model has no utterance tokens"):
+            encoder.embed([wave], level)
+
+
+def test_what_is_no_speech_encoder_is_refused(root, data, models, waves, tmp_path):
+    done = extract(root, data, tmp_path / "nothing", tmp_path / "x.scp", check=False)
+    assert done.returncode == 1 and "nothing: not a model folder, checkpoint or hub id" in done.stderr.splitlines()[-1]
+    BertModel(
+        BertConfig(hidden_size=8, num_hidden_layers=1, num_attention_heads=1, intermediate_size=8)
+    ).save_pretrained(tmp_path / "bert")
+    with pytest.raises(ValueError, match="bert: not a model folder"):
+        load_encoder(str(tmp_path / "bert"))
+    with pytest.raises(ValueError, match="whisper: Whisper hears spectrograms"):
+        load_encoder(str(models / "whisper"), normalise="no")
+    with pytest.raises(ValueError, match="wavlm: it hears one utterance at a time"):
+        load_encoder(str(models / "wavlm"), peer_padding=True)
+    with pytest.raises(ValueError, match="level tokens: this model has no utterance tokens"):
+        load_encoder(str(models / "wavlm")).embed([waves["s-a"]], "tokens")
+
+
+def test_missing_weights_are_not_replaced_by_random_ones(models, tmp_path):
+    from safetensors.torch import load_file, save_file
+
+    torch.manual_seed(0)
+    wavlm().save_pretrained(tmp_path / "m")
+    Wav2Vec2FeatureExtractor().save_pretrained(tmp_path / "m")
+    weights = load_file(tmp_path / "m/model.safetensors")
+    del weights["encoder.layers.1.attention.k_proj.weight"]
+    save_file(weights, tmp_path / "m/model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(ValueError, match="m: its file lacks 1 weights, as encoder.layers.1.attention.k_proj.weight"):
+        load_encoder(str(tmp_path / "m"))

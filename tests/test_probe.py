@@ -1,0 +1,301 @@
+"""The probe: EmoBox's network, schedule and folds; nothing leaks from a fold; comparison, pictures, stage 5."""
+
+import dataclasses
+import os
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from matplotlib.colors import to_rgb
+from matplotlib.image import imread
+from torch import nn
+
+from c2ser.bin import compare_systems, plot_embeddings, train_probe
+from c2ser.corpus import Utterance, write_corpus
+from c2ser.data.arks import ArkWriter
+from c2ser.emotion2vec.convert import save_model
+from c2ser.emotion2vec.model import Emotion2Vec, Emotion2VecConfig
+from c2ser.emotion2vec.probe import Probe, ProbeConfig, ProbeData, cross_validate, rate, read_probe_data
+from c2ser.emotion2vec.probe import train_probe as train
+from c2ser.scoring.compare import compare, comparison_table
+from c2ser.scoring.pictures import COLOURS
+from c2ser.scoring.report import find_results, markdown
+from c2ser.tables import read_json, read_table, write_table
+
+EMOTIONS = ("anger", "neutral", "fear")
+
+
+def utterance(speaker, number, emotion, set_name="train", fold=None):
+    return Utterance(set_name, speaker, f"u{number}", "none.wav", emotion, "en", "", fold=fold, duration=1.0)
+
+
+def made(seed=0, speakers=6, number=12, dim=5, shift=1.5):
+    """Utterances of different lengths whose emotion shows in one dimension; speakers two by two make the folds."""
+    generator, data = np.random.default_rng(seed), ProbeData({}, {})
+    for s in range(speakers):
+        for u in range(number):
+            emotion = EMOTIONS[u % 3]
+            one = utterance(f"s{s}", u, emotion, fold=str(s // 2 + 1))
+            states = generator.normal(size=(generator.integers(3, 12), dim))
+            states[:, u % 3] += shift
+            data.utterances[one.id] = one
+            data.embeddings[one.id] = nn.functional.layer_norm(torch.from_numpy(states).float(), states.shape)
+    return data
+
+
+def test_the_network_is_linear_relu_mean_over_real_frames_linear():
+    torch.manual_seed(0)
+    network = Probe(5, 7, 3)
+    rows = [torch.randn(length, 5) for length in (4, 9, 1)]
+    padded = nn.utils.rnn.pad_sequence(rows, batch_first=True)  # as EmoBox has it: padding, and a mask of real frames
+    mask = (padded.sum(dim=2) != 0).float()[:, :, None]
+    hidden = (torch.relu(network.enter(padded)) * mask).sum(dim=1) / mask.sum(dim=1)
+    assert torch.allclose(network(rows), network.leave(hidden), atol=1e-6)
+
+
+class WarmUp:
+    """A scheduler that counts its own calls, called after each epoch: the quirk of EmoBox's code."""
+
+    def __init__(self, lr, epochs, warm_up=10):
+        self.lr, self.epochs, self.warm_up, self.calls = lr, epochs, warm_up, 0
+
+    def next(self):
+        calls, self.calls = self.calls, self.calls + 1
+        if calls < self.warm_up:
+            return self.lr * calls / self.warm_up
+        return self.lr * (self.epochs - calls) / (self.epochs - self.warm_up)
+
+
+def test_rates_are_emoboxs():
+    config, warm_up = ProbeConfig(lr=1e-3, schedule="emobox"), WarmUp(1e-3, 100)
+    expected = [1e-3, *(warm_up.next() for _ in range(99))]
+    rates = [rate(epoch, config) for epoch in range(1, 101)]
+    assert rates == pytest.approx(expected, abs=1e-12)
+    assert rates[:3] == pytest.approx([1e-3, 0, 1e-4]) and rates[11] == pytest.approx(1e-3)
+    assert {rate(epoch, ProbeConfig()) for epoch in range(1, 101)} == {1e-4}
+    assert min(rate(epoch, ProbeConfig(epochs=5, schedule="emobox")) for epoch in range(1, 6)) == 0
+
+
+@pytest.mark.parametrize("schedule", ["constant", "emobox"])
+def test_training_is_that_of_a_plain_loop_and_the_best_epoch_is_kept(schedule):
+    data = made()
+    learnt, checked = data.drawn(0.3, 5)
+    config = ProbeConfig(hidden=8, lr=0.02, batch=1000, epochs=14, schedule=schedule, seed=5)
+    probe = train(learnt, checked, config)
+    torch.manual_seed(5)
+    enter, leave = nn.Linear(5, 8), nn.Linear(8, 3)
+    optimiser, warm_up = torch.optim.Adam([*enter.parameters(), *leave.parameters()], lr=0.02), WarmUp(0.02, 14)
+
+    def logits(rows):
+        return torch.stack([leave(torch.relu(enter(row)).mean(dim=0)) for row in rows])
+
+    def truth(part):
+        return torch.tensor([("anger", "neutral", "fear").index(part.reference[name]) for name in part.embeddings])
+
+    best, found = -1.0, None
+    for epoch in range(1, 15):
+        loss = nn.functional.nll_loss(logits(learnt.embeddings.values()).log_softmax(dim=1), truth(learnt))
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        if schedule == "emobox":
+            optimiser.param_groups[0]["lr"] = warm_up.next()
+        accuracy = (logits(checked.embeddings.values()).argmax(dim=1) == truth(checked)).float().mean().item()
+        if accuracy > best:
+            best, found = accuracy, (epoch, enter.weight.detach().clone())
+    assert (probe.epoch, probe.accuracy) == (found[0], pytest.approx(best))
+    assert torch.allclose(probe.network.enter.weight, found[1], atol=1e-4)
+    assert probe.accuracy > 0.5 and probe.emotions == ["anger", "neutral", "fear"]
+
+
+def test_a_fifth_is_drawn_whatever_it_is():
+    data = made()
+    del data.embeddings["s0-u0"]
+    learnt, checked = data.drawn(0.2, 1)
+    assert len(checked.utterances) == round(0.2 * 71) and len(learnt.utterances) == 71 - 14
+    assert not set(learnt.utterances) & set(checked.utterances) and "s0-u0" not in learnt.utterances
+    assert set(checked.embeddings) == set(data.drawn(0.2, 1)[1].embeddings) != set(data.drawn(0.2, 2)[1].embeddings)
+
+
+CONFIG = ProbeConfig(hidden=8, lr=0.02, batch=8, epochs=12)
+
+
+def test_a_fold_is_labelled_without_its_own_emotions():
+    data = made()
+    labels, probes = cross_validate(data, CONFIG)
+    assert set(labels) == set(data.utterances) and list(probes) == ["1", "2", "3"]
+    right = sum(labels[name] == emotion for name, emotion in data.reference.items())
+    assert right / len(labels) > 0.8
+    turned = dict(zip(EMOTIONS, EMOTIONS[1:] + EMOTIONS[:1], strict=True))
+    lied = {
+        name: dataclasses.replace(one, emotion=turned[one.emotion]) if one.fold == "2" else one
+        for name, one in data.utterances.items()
+    }
+    other, _ = cross_validate(ProbeData(lied, data.embeddings), CONFIG)
+    own = [name for name, one in data.utterances.items() if one.fold == "2"]
+    assert all(labels[name] == other[name] for name in own)
+    assert any(labels[name] != other[name] for name in labels if name not in own)
+
+
+def test_folds_that_cannot_be_are_refused():
+    data = made(speakers=2)
+    with pytest.raises(ValueError, match="all utterances are of fold 1; give every data directory"):
+        cross_validate(data, CONFIG)
+    data.utterances["s0-u3"] = dataclasses.replace(data.utterances["s0-u3"], fold=None)
+    with pytest.raises(ValueError, match="^s0-u3: no fold in utt2fold"):
+        cross_validate(data, CONFIG)
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory):
+    """A recipe's folder with data directories and embeddings; an utterance has none, another is too long."""
+    folder, generator = tmp_path_factory.mktemp("re cipe"), np.random.default_rng(0)
+    soundfile.write(folder / "noise.wav", 0.1 * generator.normal(size=6000), 16000)
+    soundfile.write(folder / "long.wav", 0.1 * generator.normal(size=16000 * 31), 16000)
+
+    def utterances():
+        sets = {0: "train", 1: "train", 2: "train", 3: "valid", 4: "valid", 5: "test", 6: "test"}
+        for s, set_name in sets.items():
+            for u in range(9):
+                one = utterance(f"s{s}", u, EMOTIONS[u % 3], set_name, fold=str(s % 3 + 1))
+                yield dataclasses.replace(one, wav=folder / ("long.wav" if (s, u) == (6, 8) else "noise.wav"))
+
+    write_corpus(utterances(), folder / "data")
+    for set_name in ("train", "valid", "test"):
+        places = {}
+        with ArkWriter(folder / f"vectors/{set_name}.ark") as ark:
+            for name in read_table(folder / f"data/{set_name}/wav.scp"):
+                states = generator.normal(size=(generator.integers(3, 9), 4))
+                states[:, int(name[-1]) % 3] += 1.2
+                places[name] = ark.write(name, states)
+        del places[next(name for name in places if name.endswith("u0"))]
+        write_table(folder / f"vectors/{set_name}.scp", places)
+    return folder
+
+
+def test_long_utterances_leave_and_each_set_counts_once(corpus):
+    folders = [corpus / "data/test", corpus / "data/valid"]
+    data = read_probe_data(folders, corpus / "vectors", ProbeConfig())
+    assert len(data.utterances) == 35 and "s6-u8" not in data.utterances and "s6-u8" not in data.embeddings
+    assert len(data.embeddings) == 33
+    states = next(iter(data.embeddings.values()))  # one mean and deviation for the whole matrix, not for each frame
+    assert states.mean().item() == pytest.approx(0, abs=1e-6)
+    assert states.std(correction=0).item() == pytest.approx(1, abs=1e-4)
+    assert states.mean(dim=1).abs().max() > 0.01
+    with pytest.raises(ValueError, match="^s5-u0: in .*test and in another"):
+        read_probe_data([folders[0], folders[0]], corpus / "vectors", ProbeConfig())
+
+
+def test_cross_validation_of_pooled_sets_over_seeds_is_compared_and_shown(corpus, tmp_path, capsys):
+    pooled = [corpus / "data" / name for name in ("train", "valid", "test")]
+    probe = tmp_path / "exp/probe"
+    train_probe.main(corpus / "vectors", probe, CONFIG, folds=pooled)
+    train_probe.main(
+        corpus / "vectors", tmp_path / "two", dataclasses.replace(CONFIG, epochs=1), folds=pooled, seeds=[1, 2]
+    )
+    figures = read_json(probe / "decode_cross-validation/scores.json")
+    assert (
+        figures["utterances"] == 62 and figures["missing"] == 3
+    )  # the too long one is nowhere, those without vectors are wrong
+    assert list(figures["folds"]) == ["1", "2", "3"]
+    assert sum(row["utterances"] for row in figures["folds"].values()) == 62
+    assert figures["mean"]["ua"] == pytest.approx(np.mean([row["ua"] for row in figures["folds"].values()]))
+    low, high = figures["intervals"]["ua"]
+    assert low < figures["ua"] < high and figures["ua"] > 0.6
+    page = markdown(find_results(tmp_path / "exp"), "t")
+    assert f"| probe | {100 * figures['ua']:.1f} [{100 * low:.1f}, {100 * high:.1f}] |" in page
+    assert page.count("| probe, fold ") == 3 and "| probe, mean of folds |" in page
+    systems = {"full": [probe / "decode_cross-validation/utt2emo"], "one epoch": [tmp_path / "two"]}
+    compare_systems.main(pooled, systems, tmp_path / "cmp", baseline="one epoch")
+    compared = read_json(tmp_path / "cmp/comparison.json")
+    runs = [read_json(path)["ua"] for path in sorted((tmp_path / "two").rglob("scores.json"))]
+    assert len(runs) == compared["one epoch"]["runs"] == 2
+    assert compared["one epoch"]["ua"]["value"] == pytest.approx(np.mean(runs))
+    assert compared["one epoch"]["ua"]["spread"] == pytest.approx(np.std(runs, ddof=1))
+    assert compared["full"]["difference"]["ua"]["value"] == pytest.approx(figures["ua"] - np.mean(runs))
+    assert "| full | 1 |" in capsys.readouterr().out
+
+
+def test_simple_way_draws_a_validation_set_where_none_is_given(corpus, tmp_path):
+    train_set, tests = corpus / "data/train", [corpus / "data/test"]
+    train_probe.main(corpus / "vectors", tmp_path, CONFIG, train=train_set, tests=tests)
+    figures = read_json(tmp_path / "decode_test/scores.json")
+    assert figures["utterances"] == 17 and "folds" not in figures and len(figures["intervals"]["wa"]) == 2
+    with pytest.raises(ValueError, match="give either --train and --tests, or --folds"):
+        train_probe.main(corpus / "vectors", tmp_path, CONFIG, train=train_set, tests=tests, folds=tests)
+    with pytest.raises(ValueError, match="give either --train and --tests, or --folds"):
+        train_probe.main(corpus / "vectors", tmp_path, CONFIG, train=train_set)
+
+
+def test_comparisons_that_cannot_be_are_refused():
+    reference, speakers = {"a": "fear", "b": "anger", "c": "fear"}, {"a": "x", "b": "y", "c": "y"}
+    with pytest.raises(ValueError, match="^S: no such system; give one of F"):
+        compare(reference, speakers, {"F": [{"a": "fear"}]}, "S")
+    compared = compare(reference, speakers, {"F": [{"a": "fear"}], "S": [{"a": "fear", "b": "anger"}]}, "F")
+    assert compared["F"]["wa"]["value"] == pytest.approx(1 / 3)  # what is not labelled is wrong
+    assert compared["S"]["difference"]["wa"]["value"] == pytest.approx(1 / 3) and "difference" not in compared["F"]
+    assert "above" not in comparison_table(compared) and "WA above F" in comparison_table(compared, "F")
+    with pytest.raises(ValueError, match="^S: no utt2emo in"):
+        compare_systems.tables_of("S", [])
+
+
+def colours(path):
+    """The emotions whose colour is seen, through the points' transparency."""
+    pixels = imread(path)[:, :, :3].reshape(-1, 3)
+    assert len(pixels) > 100_000
+    seen = {emotion: 0.75 * np.array(to_rgb(code)) + 0.25 for emotion, code in COLOURS.items()}
+    return {emotion for emotion, code in seen.items() if (np.abs(pixels - code).max(axis=1) < 0.02).sum() > 50}
+
+
+@pytest.mark.parametrize("projection", ["pca", "tsne"])
+def test_embeddings_are_drawn_in_the_colours_of_their_emotions(corpus, tmp_path, projection):
+    folders = [corpus / "data" / name for name in ("train", "test")]
+    plot_embeddings.main(folders, corpus / "vectors", tmp_path / "x.png", projection)
+    assert colours(tmp_path / "x.png") == {"anger", "neutral", "fear"}
+    with pytest.raises(ValueError, match="0 utterances give no picture"):
+        write_table(tmp_path / "train.scp", {"x": "none.ark:1"})
+        plot_embeddings.main(folders[:1], tmp_path, tmp_path / "y.png")
+
+
+@pytest.mark.slow
+def test_stage_5_cross_validates_and_compares_encoders(root, corpus, tmp_path):
+    from transformers import Wav2Vec2FeatureExtractor, WavLMConfig, WavLMModel
+
+    convs = [[8, 10, 5], *([8, 3, 2] for _ in range(4)), [8, 2, 2], [8, 2, 2]]
+    small = {
+        "dim": 16,
+        "heads": 2,
+        "inner": 16,
+        "prenet_depth": 1,
+        "depth": 1,
+        "position_groups": 2,
+        "decoder_layers": 0,
+    }
+    save_model(Emotion2Vec(Emotion2VecConfig(**small, convs=convs)), tmp_path / "ours")
+    sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
+    WavLMModel(WavLMConfig(**sizes, conv_dim=(8,) * 7, num_conv_pos_embedding_groups=2)).save_pretrained(
+        tmp_path / "wavlm"
+    )
+    Wav2Vec2FeatureExtractor().save_pretrained(tmp_path / "wavlm")
+    recipe = tmp_path / "p/egs/x"
+    shutil.copytree(corpus / "data", recipe / "data")
+    for name in ("local", "utils", "c2ser"):
+        (tmp_path / "p" / name).symlink_to(root / name)
+    (recipe / "conf").mkdir()
+    (recipe / "conf/probe.yaml").write_text("probe: {epochs: 2}\n")
+    words = ["--stage", "5", "--stop-stage", "5", "--size", "tiny", "--emotion2vec", tmp_path / "ours"]
+    environment = os.environ | {"VIRTUAL_ENV": sys.prefix, "PATH": f"{sys.prefix}/bin:{os.environ['PATH']}"}
+    done = subprocess.run(
+        [tmp_path / "p/local/c2ser.sh", *map(str, words), "--probe-models", str(tmp_path / "wavlm")],
+        cwd=recipe, env=environment | {"HF_HUB_OFFLINE": "1"}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    results = find_results(recipe / "exp")
+    assert set(results) == {("cross-validation", "probe"), ("cross-validation", "probe_wavlm")}
+    folder = recipe / "exp/probe/decode_cross-validation"
+    assert (folder / "per_emotion.png").stat().st_size > 5000 and (folder / "embeddings.png").stat().st_size > 5000
+    assert "| ours | 1 |" in (folder / "comparison.md").read_text() and "| wavlm | 1 |" in done.stdout
