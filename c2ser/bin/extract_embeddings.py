@@ -1,6 +1,6 @@
 """Extract embeddings of the utterances of a data directory."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -11,10 +11,9 @@ import torch
 from c2ser.cli import run
 from c2ser.corpus import Utterance, durations, read_data_dir, wave
 from c2ser.data.arks import ArkWriter
-from c2ser.data.collate import pad_waves
 from c2ser.data.sampler import by_length
 from c2ser.emotion2vec.convert import load_model
-from c2ser.emotion2vec.model import Emotion2Vec, Level, pool
+from c2ser.emotion2vec.model import Emotion2Vec, Level, embed
 from c2ser.log import progress
 from c2ser.tables import TableMap
 
@@ -90,15 +89,6 @@ def read_batch(
         except ValueError as error:
             job.reject(name, str(error).removeprefix(f"{name}: "))
     return waves
-
-
-@torch.no_grad()
-def embed(encoder: Emotion2Vec, waves: Sequence[np.ndarray], level: Level, peer_padding: bool) -> list[np.ndarray]:
-    """Return the embeddings of waveforms (samples,), each (rows, dim)."""
-    if not waves:
-        return []
-    padded, lengths = (tensor.to(encoder.slopes.device) for tensor in pad_waves(waves))
-    return [matrix.float().cpu().numpy() for matrix in pool(encoder(padded, lengths, peer_padding), level)]
 
 
 if __name__ == "__main__":

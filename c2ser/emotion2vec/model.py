@@ -1,13 +1,15 @@
 """Emotion2Vec-S: the encoder, as it hears whole utterances and as it learns from masked ones."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import dropout
 
+from c2ser.data.collate import pad_waves
 from c2ser.emotion2vec.layers import Block, ConvExtractor, Decoder, PositionalConvs, alibi_bias, alibi_slopes
 
 Level = Literal["frame", "tokens", "first-frames", "utterance"]
@@ -262,3 +264,14 @@ def pool(output: Emotion2VecOutput, level: Level) -> list[Tensor]:
     if level == "first-frames":
         return [row[: output.tokens.shape[1]] for row in rows]
     return rows if level == "frame" else [row.mean(dim=0, keepdim=True) for row in rows]
+
+
+@torch.no_grad()
+def embed(
+    model: Emotion2Vec, waves: Sequence[np.ndarray], level: Level = "frame", peer_padding: bool = False
+) -> list[np.ndarray]:
+    """Return the embeddings of waveforms (samples,), each (rows, dim); see `pool` and `Emotion2Vec.forward`."""
+    if not waves:
+        return []
+    padded, lengths = (tensor.to(model.slopes.device) for tensor in pad_waves(waves))
+    return [matrix.float().cpu().numpy() for matrix in pool(model(padded, lengths, peer_padding), level)]
