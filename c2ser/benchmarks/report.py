@@ -3,9 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-HEADINGS = "case|work|ours s|peer s|times as fast|of the limit|memory MB ours / peer|outputs differ by|remark".split(
-    "|"
-)
+HEADINGS = "case|work|ours s|peer s|times as fast|of the limit|memory MB ours / peer|differ by|remark".split("|")
 
 
 def markdown(reports: Sequence[dict[str, Any]]) -> str:

@@ -90,17 +90,19 @@ class CropBatches:
         for name in names:
             try:
                 if name not in self.bad:
-                    found[name] = self._long_enough(wave(utterances[name]), name)
+                    found[name] = self._usable(wave(utterances[name]), name)
             except ValueError as error:
                 self.bad.add(name)
                 logger.warning("left out: %s", error)
         return found
 
-    def _long_enough(self, samples: np.ndarray, name: str) -> np.ndarray:
+    def _usable(self, samples: np.ndarray, name: str) -> np.ndarray:
         if len(samples) < self.shortest:
             raise ValueError(
                 f"{name}: {len(samples)} samples, under the {self.shortest} that training takes; remove it"
             )
+        if not samples.any():
+            raise ValueError(f"{name}: silence throughout; remove it")
         return samples
 
     def _crop(self, waves: Mapping[str, np.ndarray], generator: np.random.Generator) -> Crops:

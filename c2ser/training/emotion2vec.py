@@ -127,6 +127,8 @@ class Emotion2VecObjective(Objective):
         seed: decides batches, crops and masks.
     """
 
+    leaves_out = True  # blocks that are dropped, a scale or a classifier whose loss has no weight
+
     def __init__(
         self,
         model: Emotion2Vec,
