@@ -41,13 +41,20 @@ class ConvExtractor(nn.Module):
             self.conv_layers.append(nn.Sequential(conv, nn.Identity(), norm, nn.GELU()))
             channels = out
 
-    def forward(self, waves: Tensor) -> Tensor:
-        """Turn waveforms (batch, samples) into features (batch, frames, channels)."""
+    def forward(self, waves: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """Turn waveforms (batch, samples) into features (batch, frames, channels).
+
+        Args:
+            waves: shape (batch, samples).
+            lengths: samples of each, (batch,), where features of the padding behind them are of no interest.
+        """
         weights = [conv.weight.permute(0, 2, 1).flatten(1) for conv, *_ in self.conv_layers]
         count = int(self.frames(torch.tensor(waves.shape[1])))
         if waves.is_cuda or torch.is_grad_enabled():
             return self._features(waves, count, weights)
-        return torch.stack([self._piecewise(wave, count, weights) for wave in waves])
+        counts = [count] * len(waves) if lengths is None else self.frames(lengths).tolist()
+        rows = [self._piecewise(wave, own, weights) for wave, own in zip(waves, counts, strict=True)]
+        return torch.stack([pad(row, (0, 0, 0, count - len(row))) for row in rows])
 
     def _piecewise(self, wave: Tensor, count: int, weights: list[Tensor]) -> Tensor:
         """Return the frames of one waveform (samples,), made in memory that is used again and fits a cache."""

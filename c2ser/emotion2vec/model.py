@@ -160,19 +160,19 @@ class Emotion2Vec(nn.Module):
         Raises:
             ValueError: an utterance is too short for a frame.
         """
-        local, mask = self.local(waveform, lengths)
+        local, mask = self.local(waveform, lengths, peer_padding)
         positions = torch.arange(local.shape[1], device=local.device)[None]
         states = local + self.audio.relative_positional_encoder(local, mask, peer_padding)
         return self.contextualise(states, positions, mask)
 
-    def local(self, waveform: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+    def local(self, waveform: Tensor, lengths: Tensor, peer_padding: bool = False) -> tuple[Tensor, Tensor]:
         """Return local features (batch, frames, dim) and the mask of real frames (batch, frames); see `forward`."""
         extractor = self.audio.local_encoder
         if int(lengths.min()) < extractor.receptive_field:
             raise ValueError(f"audio of {int(lengths.min())} samples; the encoder needs {extractor.receptive_field}")
         if self.config.normalize:
             waveform = normalised(waveform, lengths)
-        local = self.audio.project_features(extractor(waveform))
+        local = self.audio.project_features(extractor(waveform, None if peer_padding else lengths))
         frames = extractor.frames(lengths)
         return local, torch.arange(local.shape[1], device=local.device)[None] < frames[:, None]
 
