@@ -1,7 +1,9 @@
 """Published checkpoints: their layouts, guarded reading, damage; embeddings of any kind of encoder."""
 
 import argparse
+import json
 import os
+import re
 import subprocess
 import sys
 
@@ -9,11 +11,12 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from safetensors.torch import save_file
 
 from c2ser.data.arks import read_matrices
-from c2ser.emotion2vec.checkpoints import read_published
+from c2ser.emotion2vec.checkpoints import LABELS, read_published
 from c2ser.emotion2vec.convert import load_model, save_model
-from c2ser.emotion2vec.model import Emotion2Vec, Emotion2VecConfig
+from c2ser.emotion2vec.model import Emotion2Vec, Emotion2VecConfig, embed
 from c2ser.tables import read_table
 
 CONVS = [[8, 10, 5], *([8, 3, 2] for _ in range(4)), [8, 2, 2], [8, 2, 2]]
@@ -57,6 +60,21 @@ def test_the_layout_of_emotion2vec_plus(tmp_path):
     torch.save(content, tmp_path / "model.pt")
     found = read_published(tmp_path / "model.pt")
     assert found.head.out_features == 9 and torch.equal(found.head.bias, head["proj.bias"])
+    assert found.model.audio.alibi_scale.dim() == 5 and found.model.audio.decoder is None
+    waves, lengths = torch.randn(2, 4000), torch.tensor([4000, 2500])
+    frames = [
+        found.model(row[None, :length], length[None]).frames[0] for row, length in zip(waves, lengths, strict=True)
+    ]
+    logits = [row.mean(0) @ head["proj.weight"].T + head["proj.bias"] for row in frames]
+    waves[1, 2500:] = 0
+    assert torch.allclose(found.classify(waves, lengths), torch.stack(logits).softmax(-1), atol=1e-5)
+    assert len(LABELS) == 9
+
+
+def test_a_head_is_asked_for_where_there_is_none(tmp_path):
+    torch.save(wrapped(model().state_dict()), tmp_path / "checkpoint.pt")
+    with pytest.raises(ValueError, match="has no classifier; use one of the emotion2vec_plus"):
+        read_published(tmp_path / "checkpoint.pt").classify(torch.randn(1, 4000), torch.tensor([4000]))
 
 
 def test_a_training_state_of_fairseq(tmp_path):
@@ -204,3 +222,39 @@ def test_levels_and_normalisation(root, data, tmp_path, level):
     raw = extract(root, data, tmp_path / "b.scp", *words, "--normalise", "no")
     forced = extract(root, data, tmp_path / "c.scp", *words, "--normalise", "yes")
     assert np.array_equal(plain["s-1"], forced["s-1"]) and not np.allclose(plain["s-1"], raw["s-1"], atol=1e-3)
+
+
+def test_a_bad_checkpoint_ends_the_command_with_one_line_and_no_table(root, data, tmp_path):
+    torch.save(wrapped(model().state_dict(), cfg=Payload(os.system, f"touch {tmp_path}/bad")), tmp_path / "x.pt")
+    words = ["-m", "c2ser.bin.extract_embeddings", "--data", data, "--out", tmp_path / "o.scp"]
+    command = [sys.executable, *map(str, words), "--model", str(tmp_path / "x.pt")]
+    done = subprocess.run(command, env=os.environ | {"PYTHONPATH": str(root)}, capture_output=True, text=True)
+    assert done.returncode == 1 and len(done.stderr.splitlines()) == 1 and "x.pt" in done.stderr
+    assert not list(tmp_path.glob("o.*")) and not (tmp_path / "bad").exists()
+
+
+@pytest.mark.parametrize("kind", ["keys", "sizes", "settings", "kind", "no weights"])
+def test_a_damaged_folder_is_one_clear_line(tmp_path, kind):
+    save_model(model(), tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    if kind == "keys":
+        save_file({"x": torch.ones(2)}, tmp_path / "model.safetensors")
+    elif kind == "no weights":
+        (tmp_path / "model.safetensors").unlink()
+    changes = {"sizes": {"inner": 96}, "settings": {"dimm": 32}, "kind": {"kind": "c2ser"}}.get(kind, {})
+    (tmp_path / "config.json").write_text(json.dumps(config | changes))
+    with pytest.raises(ValueError, match=f"^{re.escape(str(tmp_path))}.*; ") as caught:
+        load_model(tmp_path)
+    assert "\n" not in str(caught.value) and len(str(caught.value)) < 400 + len(str(tmp_path))
+
+
+def test_padding_leaks_on_request(root, data, tmp_path):
+    encoder = model()
+    save_model(encoder, tmp_path / "m")
+    words = ["--model", tmp_path / "m", "--batches.max_seconds", "5", "--peer-padding", "true"]
+    leaky = extract(root, data, tmp_path / "c.scp", *words)
+    waves = {name: soundfile.read(data / f"{name}.wav", dtype="float32")[0] for name in leaky}
+    alone = {name: embed(encoder, [wave])[0] for name, wave in waves.items()}
+    together = dict(zip(waves, embed(encoder, [*waves.values()]), strict=True))
+    assert max(np.abs(together[name] - alone[name]).max() for name in alone) <= 2e-5
+    assert np.abs(leaky["s-0"] - alone["s-0"]).max() > 1e-2 and np.abs(leaky["s-4"] - alone["s-4"]).max() <= 2e-5

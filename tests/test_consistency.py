@@ -33,6 +33,7 @@ LAYERS = [
     {"emotion2vec"},
     {"model"},
     {"training"},
+    {"benchmarks"},
     {"bin"},
 ]
 """From the bottom; a module imports from lower layers and from its own package."""

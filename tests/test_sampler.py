@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from c2ser.data.sampler import Batches, rng
+from c2ser.data.sampler import Batches, by_length, rng
 
 DURATIONS = st.dictionaries(st.text("abcdef", min_size=1, max_size=5), st.floats(0.1, 20), min_size=1, max_size=60)
 
@@ -65,3 +65,15 @@ def test_utterances_find_another_of_their_class():
     epoch = [name for index in range(batches.per_epoch) for name in batches.at(index)]
     assert sorted(epoch) == sorted(seconds)
     assert Batches(seconds, 30.0, 8, classes=dict.fromkeys(seconds)).at(3) == Batches(seconds, 30.0, 8).at(3)
+
+
+def test_batches_by_length_waste_little():
+    lengths = {f"u{i}": float(s) for i, s in enumerate(np.random.default_rng(0).uniform(0.5, 15, 300))}
+    batches = by_length(lengths, 60.0, 16, 1.25)
+    assert sorted(name for batch in batches for name in batch) == sorted(lengths)
+    for batch in batches:
+        ordered = [lengths[name] for name in batch]
+        assert ordered == sorted(ordered) and ordered[-1] <= 1.25 * ordered[0]
+        assert len(batch) <= 16 and (len(batch) == 1 or ordered[-1] * len(batch) <= 60.0)
+    assert len(batches) < 90
+    assert by_length({"a": 0.0, "b": 0.0, "c": 90.0}, 60.0, 16, 1.25) == [["a", "b"], ["c"]]

@@ -141,6 +141,28 @@ def test_not_finite_stops_with_the_step(tmp_path):
     assert checkpoint.newest(tmp_path / "checkpoints").name == "step_00000010"
 
 
+class Named(tuple):
+    """A batch whose utterances have names."""
+
+    utterances = ["a-1", "b-2"]
+
+
+@pytest.mark.parametrize("spoil", ["loss", "gradient"])
+def test_not_finite_names_the_utterances(tmp_path, spoil):
+    class Speech(Line):
+        def batch(self, index):
+            return Named(super().batch(index))
+
+        def forward(self, batch, step):
+            loss = super().forward(batch, step)["loss"]
+            if step == 2 and spoil == "gradient":
+                loss = loss + (loss - loss.detach()).sqrt()  # its value is finite
+            return {"loss": loss * float("nan") if step == 2 and spoil == "loss" else loss}
+
+    with pytest.raises(ValueError, match=f"step 3: the {spoil} is not finite .*a-1, b-2.*; lower optim.lr"):
+        train(Speech(), OPTIM, config(accumulate=1), tmp_path)
+
+
 def test_the_best_weights_are_kept(tmp_path):
     class Worse(Line):
         def validate(self, step):

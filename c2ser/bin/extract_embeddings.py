@@ -17,6 +17,9 @@ from c2ser.emotion2vec.model import Level
 from c2ser.log import progress
 from c2ser.tables import TableMap
 
+SPREAD = 1.25
+"""How many times as long as the shortest the longest utterance of a batch may be; the rest of it would be padding."""
+
 
 @dataclass
 class BatchConfig:
@@ -64,7 +67,7 @@ def main(
             archive.unlink(missing_ok=True)
         with ArkWriter(archive) as ark:
             lengths = dict(durations(utterances, unreadable=0.0))
-            for names in progress(by_length(lengths, batches.seconds, batches.utterances), "batches"):
+            for names in progress(by_length(lengths, batches.seconds, batches.utterances, SPREAD), "batches"):
                 waves = read_batch(job, {name: utterances[name] for name in job.todo(names)}, encoder, batches)
                 for name, matrix in zip(waves, encoder.embed([*waves.values()], level), strict=True):
                     job.write(name, ark.write(name, matrix))

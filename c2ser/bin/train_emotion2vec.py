@@ -58,7 +58,7 @@ def main(
     for folder in unlabelled:
         utterances |= {i: replace(u, emotion=None) for i, u in read_data_dir(folder).items() if i not in utterances}
     sets = [utterances, read_data_dir(valid)]
-    seconds = {name: length for part in sets for name, length in durations(part)}
+    seconds = {name: length for part in sets for name, length in durations(part, unreadable=0.0)}
     material = Material(*sets, seconds, batches, validation)
     fit(Emotion2VecObjective(encoder, material, masks, losses, teacher, guard, training.seed), optim, training, out)
     if PartialState().is_main_process:

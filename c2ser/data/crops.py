@@ -21,12 +21,14 @@ class CropConfig:
         seconds: audio in one batch, at most (10^6 samples as in emotion2vec's settings).
         utterances: utterances in one batch, at most.
         crop_seconds: utterances are cut to this length at most.
+        max_seconds: longer utterances are left out and named; the quick judgement while training hears them whole.
         pair: keep neighbours of one emotion together, so that the category loss finds pairs.
     """
 
     seconds: float = 62.5
     utterances: int = 64
     crop_seconds: float = 20.0
+    max_seconds: float = 120.0
     pair: bool = True
 
 
@@ -90,17 +92,21 @@ class CropBatches:
         for name in names:
             try:
                 if name not in self.bad:
-                    found[name] = self._long_enough(wave(utterances[name]), name)
+                    found[name] = self._usable(wave(utterances[name]), name)
             except ValueError as error:
                 self.bad.add(name)
                 logger.warning("left out: %s", error)
         return found
 
-    def _long_enough(self, samples: np.ndarray, name: str) -> np.ndarray:
+    def _usable(self, samples: np.ndarray, name: str) -> np.ndarray:
         if len(samples) < self.shortest:
             raise ValueError(
                 f"{name}: {len(samples)} samples, under the {self.shortest} that training takes; remove it"
             )
+        if len(samples) > self.config.max_seconds * SAMPLE_RATE:
+            raise ValueError(f"{name}: {len(samples) / SAMPLE_RATE:.0f} s; cut it, or raise batches.max_seconds")
+        if not samples.any():
+            raise ValueError(f"{name}: silence throughout; remove it")
         return samples
 
     def _crop(self, waves: Mapping[str, np.ndarray], generator: np.random.Generator) -> Crops:

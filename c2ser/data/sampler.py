@@ -108,17 +108,21 @@ class Batches:
         return units
 
 
-def by_length(durations: Mapping[str, float], seconds: float, utterances: int) -> list[list[str]]:
+def by_length(
+    durations: Mapping[str, float], seconds: float, utterances: int, spread: float = float("inf")
+) -> list[list[str]]:
     """Cut utterances into batches of like duration, always the same ones.
 
     Args:
         durations: seconds by utterance.
         seconds: padded audio in one batch, at most; a longer utterance stands alone.
         utterances: utterances in one batch, at most.
+        spread: how many times as long as the shortest the longest utterance of a batch may be.
     """
     batches: list[list[str]] = []
     for name in sorted(durations, key=lambda name: (durations[name], name)):
-        if not batches or len(batches[-1]) == utterances or durations[name] * (len(batches[-1]) + 1) > seconds:
+        full = not batches or len(batches[-1]) == utterances or durations[name] * (len(batches[-1]) + 1) > seconds
+        if full or durations[name] > spread * durations[batches[-1][0]]:
             batches.append([])
         batches[-1].append(name)
     return batches

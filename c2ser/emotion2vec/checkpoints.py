@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from c2ser.emotion2vec.model import Emotion2Vec, Emotion2VecConfig
+from c2ser.emotion2vec.model import Emotion2Vec, Emotion2VecConfig, pool
 from c2ser.log import get_logger
 
 logger = get_logger(__name__)
@@ -21,6 +21,9 @@ AUDIO = "modality_encoders.AUDIO."
 
 INERT = re.compile(r"(omegaconf|fairseq|examples|typing|enum|collections|numpy|_codecs|pathlib)\..*|argparse.Namespace")
 """Names of foreign objects that training states hold; they are read as stand-ins, never imported."""
+
+LABELS = ("angry", "disgusted", "fearful", "happy", "neutral", "other", "sad", "surprised", "unknown")
+"""What the heads of the fine-tuned models tell apart, in the order of their outputs."""
 
 STRIDES = {10: 5, 3: 2, 2: 2}
 """Stride of a convolution on the waveform by its kernel, in every published model."""
@@ -44,6 +47,22 @@ class Published:
 
     model: Emotion2Vec
     head: nn.Linear | None
+
+    @torch.no_grad()
+    def classify(self, waveform: Tensor, lengths: Tensor) -> Tensor:
+        """Return the head's probabilities of its labels, (batch, labels), for `LABELS` in the published models.
+
+        Args:
+            waveform: as in `Emotion2Vec.forward`.
+            lengths: samples of each, (batch,).
+
+        Raises:
+            ValueError: the checkpoint has no head.
+        """
+        if self.head is None:
+            raise ValueError("this checkpoint has no classifier; use one of the emotion2vec_plus models")
+        means = torch.cat(pool(self.model(waveform, lengths), "utterance"))
+        return self.head(means).softmax(dim=-1)
 
 
 def read_published(path: str | Path) -> Published:

@@ -39,7 +39,7 @@ def load_model(source: str | Path) -> Emotion2Vec:
     try:
         model = Emotion2Vec(Emotion2VecConfig(**values))
         model.load_state_dict(load((folder / "model.safetensors").read_bytes()))
-    except (TypeError, RuntimeError, SafetensorError) as error:
+    except (OSError, TypeError, RuntimeError, SafetensorError) as error:
         reason = " ".join(str(error).split())[:300]
         raise ValueError(f"{folder}: its weights or configuration are damaged ({reason}); train again") from None
     return model.eval()

@@ -8,9 +8,8 @@ import numpy as np
 import torch
 
 from c2ser.audio import SAMPLE_RATE
-from c2ser.data.collate import pad_waves
 from c2ser.emotion2vec.convert import KIND, load_model
-from c2ser.emotion2vec.model import Emotion2Vec, Level, pool
+from c2ser.emotion2vec.model import Emotion2Vec, Level, embed
 from c2ser.tables import read_json
 
 if TYPE_CHECKING:
@@ -57,10 +56,7 @@ class Emotion2VecEncoder:
         """
         if level in ("tokens", "first-frames") and not self.model.config.tokens:
             raise ValueError(f"level {level}: this model has no utterance tokens; use frame or utterance")
-        if not waves:
-            return []
-        padded, lengths = (tensor.to(self.model.slopes.device) for tensor in pad_waves(waves))
-        return [matrix.float().cpu().numpy() for matrix in pool(self.model(padded, lengths, self.peer_padding), level)]
+        return embed(self.model, waves, level, self.peer_padding)
 
 
 class ForeignEncoder:

@@ -7,25 +7,24 @@ import math
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import dropout, gelu, layer_norm, scaled_dot_product_attention
+from torch.nn.functional import dropout, gelu, layer_norm, linear, pad, scaled_dot_product_attention
 
-
-class ChannelNorm(nn.Sequential):
-    """Layer norm over the channels of (batch, channels, time); its parameters are member 1, as in the checkpoints."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__(nn.Identity(), nn.LayerNorm(channels, eps=1e-5))
-
-    def forward(self, states: Tensor) -> Tensor:
-        """Normalise (batch, channels, time)."""
-        return self[1](states.transpose(1, 2)).transpose(1, 2)
+PIECE = 64
+"""Frames that the convolutions make at a time where no gradient is asked for and memory is the limit."""
 
 
 class ConvExtractor(nn.Module):
     """Convolutions from the waveform to local features, without padding.
 
+    A convolution whose kernel is at most two strides wide is two matrix products over the strides' blocks as they lie
+    in memory, the second one for what reaches into the next block. So nothing is copied or transposed, and the norms
+    find the channels side by side.
+
     Args:
         spec: (channels, kernel, stride) of each layer.
+
+    Raises:
+        ValueError: a kernel is narrower than its stride, or wider than two.
     """
 
     def __init__(self, spec: list[list[int]]) -> None:
@@ -34,23 +33,66 @@ class ConvExtractor(nn.Module):
         self.conv_layers = nn.ModuleList()
         channels = 1
         for out, kernel, stride in spec:
+            if not stride <= kernel <= 2 * stride:
+                raise ValueError(f"convs: kernel {kernel} with stride {stride}; take a kernel of one to two strides")
             conv = nn.Conv1d(channels, out, kernel, stride, bias=False)
             nn.init.kaiming_normal_(conv.weight)
-            self.conv_layers.append(nn.Sequential(conv, nn.Identity(), ChannelNorm(out), nn.GELU()))
+            norm = nn.Sequential(nn.Identity(), nn.LayerNorm(out, eps=1e-5))
+            self.conv_layers.append(nn.Sequential(conv, nn.Identity(), norm, nn.GELU()))
             channels = out
 
-    def forward(self, waves: Tensor) -> Tensor:
-        """Turn waveforms (batch, samples) into features (batch, frames, channels)."""
-        states = waves[:, None]
-        for layer in self.conv_layers:
-            states = layer(states)
-        return states.transpose(1, 2)
+    def forward(self, waves: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """Turn waveforms (batch, samples) into features (batch, frames, channels).
+
+        Args:
+            waves: shape (batch, samples).
+            lengths: samples of each, (batch,), where features of the padding behind them are of no interest.
+        """
+        weights = [conv.weight.permute(0, 2, 1).flatten(1) for conv, *_ in self.conv_layers]
+        count = int(self.frames(torch.tensor(waves.shape[1])))
+        if waves.is_cuda or torch.is_grad_enabled():
+            return self._features(waves, count, weights)
+        counts = [count] * len(waves) if lengths is None else self.frames(lengths).tolist()
+        rows = [self._piecewise(wave, own, weights) for wave, own in zip(waves, counts, strict=True)]
+        return torch.stack([pad(row, (0, 0, 0, count - len(row))) for row in rows])
+
+    def _piecewise(self, wave: Tensor, count: int, weights: list[Tensor]) -> Tensor:
+        """Return the frames of one waveform (samples,), made in memory that is used again and fits a cache."""
+        pieces = []
+        for start in range(0, count, PIECE):
+            size = min(PIECE, count - start)
+            end = (start + size - 1) * self.hop + self.receptive_field
+            pieces.append(self._features(wave[None, start * self.hop : end], size, weights)[0])
+        return torch.cat(pieces)
+
+    def _features(self, waves: Tensor, count: int, weights: list[Tensor]) -> Tensor:
+        """Return `count` frames (batch, count, channels) of waveforms that are long enough for them.
+
+        The rows of the batch lie behind each other in one strip, each a whole number of hops long. What is made of the
+        end of one row and the beginning of the next stands behind the row's last frame and is thrown away.
+        """
+        batch, hops = len(waves), -(-waves.shape[1] // self.hop)
+        states = pad(waves, (0, hops * self.hop - waves.shape[1])).reshape(-1, 1)
+        for weight, layer, (_, kernel, stride) in zip(weights, self.conv_layers, self.spec, strict=True):
+            channels = states.shape[1]
+            blocks = states[: len(states) // stride * stride].view(-1, stride * channels)
+            states = linear(blocks, weight[:, : stride * channels])
+            if kernel > stride:
+                beyond = blocks[1:, : (kernel - stride) * channels]
+                states = torch.addmm(states[:-1], beyond, weight[:, stride * channels :].T)
+            states = gelu(layer[2][1](states))
+        return pad(states, (0, 0, 0, batch * hops - len(states))).view(batch, hops, -1)[:, :count]
 
     def frames(self, samples: Tensor) -> Tensor:
         """Return how many frames so many samples give."""
         for _, kernel, stride in self.spec:
             samples = torch.div(samples - kernel, stride, rounding_mode="floor") + 1
         return samples
+
+    @property
+    def hop(self) -> int:
+        """Samples from one frame to the next."""
+        return math.prod(stride for _, _, stride in self.spec)
 
     @property
     def receptive_field(self) -> int:
@@ -107,7 +149,7 @@ def alibi_bias(positions: Tensor, slopes: Tensor, tokens: int) -> Tensor:
     """
     distance = (positions[:, :, None] - positions[:, None, :]).abs().float()
     bias = -slopes[None, :, None, None] * distance[:, None]
-    return nn.functional.pad(bias, (tokens, 0, tokens, 0))
+    return pad(bias, (tokens, 0, tokens, 0))
 
 
 class Attention(nn.Module):

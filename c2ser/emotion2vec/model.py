@@ -1,12 +1,15 @@
 """Emotion2Vec-S: the encoder, as it hears whole utterances and as it learns from masked ones."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import dropout
 
+from c2ser.data.collate import pad_waves
 from c2ser.emotion2vec.layers import Block, ConvExtractor, Decoder, PositionalConvs, alibi_bias, alibi_slopes
 
 Level = Literal["frame", "tokens", "first-frames", "utterance"]
@@ -157,19 +160,19 @@ class Emotion2Vec(nn.Module):
         Raises:
             ValueError: an utterance is too short for a frame.
         """
-        local, mask = self.local(waveform, lengths)
+        local, mask = self.local(waveform, lengths, peer_padding)
         positions = torch.arange(local.shape[1], device=local.device)[None]
         states = local + self.audio.relative_positional_encoder(local, mask, peer_padding)
         return self.contextualise(states, positions, mask)
 
-    def local(self, waveform: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+    def local(self, waveform: Tensor, lengths: Tensor, peer_padding: bool = False) -> tuple[Tensor, Tensor]:
         """Return local features (batch, frames, dim) and the mask of real frames (batch, frames); see `forward`."""
         extractor = self.audio.local_encoder
         if int(lengths.min()) < extractor.receptive_field:
             raise ValueError(f"audio of {int(lengths.min())} samples; the encoder needs {extractor.receptive_field}")
         if self.config.normalize:
             waveform = normalised(waveform, lengths)
-        local = self.audio.project_features(extractor(waveform))
+        local = self.audio.project_features(extractor(waveform, None if peer_padding else lengths))
         frames = extractor.frames(lengths)
         return local, torch.arange(local.shape[1], device=local.device)[None] < frames[:, None]
 
@@ -182,27 +185,31 @@ class Emotion2Vec(nn.Module):
             mask: shape (batch, time), True for real frames; None if all are.
         """
         count, batch = self.config.tokens, len(states)
-        bias = alibi_bias(positions, self.slopes, count)
-        padding = states.new_zeros(1, 1, 1, 1)
-        if mask is not None:
-            padding = nn.functional.pad(~mask, (count, 0))[:, None, None] * -1e9
-        else:
+        biases = self._biases(positions, mask, _computing_dtype(states))
+        if mask is None:
             mask = states.new_ones(states.shape[:2], dtype=torch.bool)
         states = torch.cat([self.audio.extra_tokens.expand(batch, -1, -1), states], dim=1)
         context = self.audio.context_encoder
         states = dropout(context.norm(states), self.config.dropout, self.training)
         layers = []
-        for number, block in enumerate([*context.blocks, *self.blocks]):
+        for number, (block, bias) in enumerate(zip([*context.blocks, *self.blocks], biases, strict=True)):
             if self.training and float(torch.rand(())) < self.config.layer_drop:
                 continue
-            states, inner = block(states, bias * self._scale(number) + padding)
+            states, inner = block(states, bias)
             if number >= len(context.blocks):
                 layers.append(inner[:, count:])
         return Emotion2VecOutput(states[:, count:], states[:, :count], mask, layers)
 
-    def _scale(self, number: int) -> Tensor:
-        scale = self.audio.alibi_scale.clamp(min=0)
-        return scale[number if self.config.alibi_per_layer else 0]
+    def _biases(self, positions: Tensor, mask: Tensor | None, dtype: torch.dtype) -> Iterator[Tensor]:
+        """Yield what each block adds to its attention scores; one tensor for all of them where they share a scale."""
+        distances = alibi_bias(positions, self.slopes, self.config.tokens)
+        padding = None
+        if mask is not None and not mask.all():
+            padding = nn.functional.pad(~mask, (self.config.tokens, 0))[:, None, None] * -1e9
+        sharing = 1 if self.config.alibi_per_layer else self.config.prenet_depth + self.config.depth
+        for scale in self.audio.alibi_scale.clamp(min=0):
+            bias = distances * scale if padding is None else distances * scale + padding
+            yield from [bias.to(dtype)] * sharing
 
     def student(self, local: Tensor, masked: Tensor, noise: float = 0.01) -> tuple[Tensor, Emotion2VecOutput]:
         """Hear utterances of equal length through masks, and guess what is masked.
@@ -238,19 +245,33 @@ def _take(states: Tensor, places: Tensor) -> Tensor:
 
 def normalised(waveform: Tensor, lengths: Tensor) -> Tensor:
     """Give each waveform of a padded batch (batch, samples) zero mean and unit variance; padding stays zero."""
-    mask = torch.arange(waveform.shape[1], device=waveform.device)[None] < lengths[:, None]
-    rows = [
-        nn.functional.layer_norm(row[:length], (length,), eps=1e-5)
-        for row, length in zip(waveform, lengths.tolist(), strict=True)
-    ]
-    return nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=0.0) if not mask.all() else torch.stack(rows)
+    mask, counts = torch.arange(waveform.shape[1], device=waveform.device) < lengths[:, None], lengths[:, None]
+    centred = (waveform - (waveform * mask).sum(dim=1, keepdim=True) / counts) * mask
+    return centred * (centred.square().sum(dim=1, keepdim=True) / counts + 1e-5).rsqrt()
+
+
+def _computing_dtype(states: Tensor) -> torch.dtype:
+    """Return what matrix products of these states give, here under autocast or not."""
+    kind = states.device.type
+    return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else states.dtype
 
 
 def pool(output: Emotion2VecOutput, level: Level) -> list[Tensor]:
     """Return each utterance's embeddings at a level: (frames, dim), (tokens, dim) or, for "utterance", (1, dim)."""
-    rows = [frames[mask] for frames, mask in zip(output.frames, output.mask, strict=True)]
+    rows = [frames[:count] for frames, count in zip(output.frames, output.mask.sum(dim=1).tolist(), strict=True)]
     if level == "tokens":
         return list(output.tokens)
     if level == "first-frames":
         return [row[: output.tokens.shape[1]] for row in rows]
     return rows if level == "frame" else [row.mean(dim=0, keepdim=True) for row in rows]
+
+
+@torch.no_grad()
+def embed(
+    model: Emotion2Vec, waves: Sequence[np.ndarray], level: Level = "frame", peer_padding: bool = False
+) -> list[np.ndarray]:
+    """Return the embeddings of waveforms (samples,), each (rows, dim); see `pool` and `Emotion2Vec.forward`."""
+    if not waves:
+        return []
+    padded, lengths = (tensor.to(model.slopes.device) for tensor in pad_waves(waves))
+    return [matrix.float().cpu().numpy() for matrix in pool(model(padded, lengths, peer_padding), level)]

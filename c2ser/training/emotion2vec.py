@@ -2,7 +2,7 @@
 
 import copy
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,13 +14,12 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from c2ser.corpus import Utterance
-from c2ser.data.collate import pad_waves
 from c2ser.data.crops import CropBatches, CropConfig, Crops
 from c2ser.data.sampler import by_length, spread
 from c2ser.emotion2vec import losses as parts
 from c2ser.emotion2vec.losses import LossConfig
 from c2ser.emotion2vec.masking import MaskConfig, block_masks
-from c2ser.emotion2vec.model import Emotion2Vec, pool
+from c2ser.emotion2vec.model import Emotion2Vec, embed
 from c2ser.emotions import EMOTIONS
 from c2ser.training.objective import Objective
 
@@ -128,6 +127,8 @@ class Emotion2VecObjective(Objective):
         seed: decides batches, crops and masks.
     """
 
+    leaves_out = True  # blocks that are dropped, a scale or a classifier whose loss has no weight
+
     def __init__(
         self,
         model: Emotion2Vec,
@@ -234,7 +235,7 @@ class Emotion2VecObjective(Objective):
         for names in by_length(seconds, 2 * self.material.crops.seconds, 256):
             waves = self.stream.waves(names, utterances)
             if waves:
-                vectors.append(embed(self.model, [*waves.values()]))
+                vectors += embed(self.model, [*waves.values()], "utterance")
                 emotions += [labelled[name] for name in waves]
         return np.concatenate(vectors) if vectors else np.zeros((0, 0)), emotions
 
@@ -273,10 +274,3 @@ def make_teacher(model: Emotion2Vec) -> Emotion2Vec:
 def _deviation(values: Tensor) -> Tensor:
     """Return the mean over dimensions of the deviation over all frames of (batch, frames, dim)."""
     return values.detach().flatten(0, 1).float().std(dim=0).mean()
-
-
-@torch.no_grad()
-def embed(model: Emotion2Vec, waves: Sequence[np.ndarray]) -> np.ndarray:
-    """Return the mean frame of each waveform (samples,), shape (waveforms, dim)."""
-    padded, lengths = (tensor.to(model.slopes.device) for tensor in pad_waves(waves))
-    return torch.cat(pool(model(padded, lengths), "utterance")).float().cpu().numpy()

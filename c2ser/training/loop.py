@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from accelerate import Accelerator
+from accelerate import Accelerator, DistributedDataParallelKwargs
 from torch.utils.tensorboard import SummaryWriter
 
 from c2ser.data.sampler import rng
@@ -94,7 +94,9 @@ class Trainer:
 
     def __init__(self, objective: Objective, optim: OptimConfig, training: TrainConfig, out: Path) -> None:
         self.optim, self.training, self.out = optim, training, out
-        self.accelerator = Accelerator(mixed_precision="bf16" if training.precision == "bf16" else "no")
+        parallel = DistributedDataParallelKwargs(find_unused_parameters=objective.leaves_out)
+        precision = "bf16" if training.precision == "bf16" else "no"
+        self.accelerator = Accelerator(mixed_precision=precision, kwargs_handlers=[parallel])
         self.parameters = {name: p for name, p in objective.named_parameters() if p.requires_grad}
         if not self.parameters:
             raise ValueError(f"{out}: nothing to train; every parameter is frozen by the configuration")
@@ -106,6 +108,7 @@ class Trainer:
         self.step, self.best = 0, {"step": None, "score": -1e30}
         self.history: list[dict[str, float]] = []
         self.sums: dict[str, list[float]] = defaultdict(list)
+        self.heard: list[str] = []
         self.stop = False
         self.writer: SummaryWriter | None = None
 
@@ -159,6 +162,7 @@ class Trainer:
         for group in self.optimiser.param_groups:
             group["lr"] = self.optim.lr * factor
         self.wrapped.train()
+        self.heard = []
         for micro in range(self.training.accumulate):
             last = micro == self.training.accumulate - 1
             if last:
@@ -168,7 +172,7 @@ class Trainer:
                     self._backward(micro)
         norm = self.accelerator.clip_grad_norm_(self.parameters.values(), self.optim.clip)
         if not torch.isfinite(norm):
-            raise ValueError(f"step {self.step + 1}: the gradient is not finite; lower optim.lr or look at the batch")
+            raise ValueError(f"step {self.step + 1}: the gradient is not finite{self._named()}; lower optim.lr")
         self.sums["gradient_norm"].append(float(norm))
         self.sums["learning_rate"].append(self.optim.lr * factor)
         self.optimiser.step()
@@ -179,14 +183,18 @@ class Trainer:
         index = (self.step * self.training.accumulate + micro) * world + rank
         torch.manual_seed(int(rng(self.training.seed, index).integers(2**62)))
         batch = self.objective.batch(index)
+        self.heard += getattr(batch, "utterances", [])
         with self.accelerator.autocast():
             losses = self.wrapped(batch, self.step)
         if not torch.isfinite(losses["loss"]):
-            names = ", ".join(getattr(batch, "utterances", [])[:8])
-            raise ValueError(f"step {self.step + 1}: the loss is not finite (batch: {names}); lower optim.lr")
+            raise ValueError(f"step {self.step + 1}: the loss is not finite{self._named()}; lower optim.lr")
         self.accelerator.backward(losses["loss"] / self.training.accumulate)
         for name, value in losses.items():
             self.sums[name].append(float(value.detach()))
+
+    def _named(self) -> str:
+        """Return the first utterances of this step for a message."""
+        return f" (utterances: {', '.join(self.heard[:8])})" if self.heard else ""
 
     def _log(self) -> None:
         row = {name: sum(values) / len(values) for name, values in self.sums.items()}

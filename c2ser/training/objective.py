@@ -7,7 +7,13 @@ from torch import nn
 
 
 class Objective(nn.Module):
-    """What is trained: a module that makes its own batches, computes its losses and validates itself."""
+    """What is trained: a module that makes its own batches, computes its losses and validates itself.
+
+    Attributes:
+        leaves_out: whether a step may leave trained parameters without a gradient; several processes must know.
+    """
+
+    leaves_out = False
 
     def batch(self, index: int) -> Any:
         """Return the index-th micro-batch; it must depend on the index alone."""

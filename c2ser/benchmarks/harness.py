@@ -1,0 +1,234 @@
+"""How a case is timed: equal outputs first, ours and the peer's in turn, ceilings between the rounds."""
+
+import contextlib
+import os
+import platform
+import resource
+import statistics
+import subprocess
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+
+from c2ser.log import get_logger
+
+logger = get_logger(__name__)
+
+WARM_UPS = 3
+"""Runs before the timed ones on a graphics card; a processor needs one."""
+
+
+@dataclass
+class Setting:
+    """What a case is built for.
+
+    Attributes:
+        device: "cpu" or "cuda".
+        size: real sizes with random weights, or small ones that show that everything runs.
+        seed: decides weights and signals.
+    """
+
+    device: str = "cpu"
+    size: Literal["real", "quick"] = "real"
+    seed: int = 777
+
+
+@dataclass
+class Equivalence:
+    """How far ours and the peer's outputs are apart.
+
+    Attributes:
+        metric: what is compared.
+        value: the largest difference.
+        tolerance: above it the timing is void.
+    """
+
+    metric: str
+    value: float
+    tolerance: float
+
+    @property
+    def holds(self) -> bool:
+        """Whether the timing counts; a NaN never does."""
+        return self.value <= self.tolerance
+
+
+@dataclass
+class Case:
+    """Two ways to do one thing.
+
+    Attributes:
+        ours: does it once.
+        peer: does the same once with the other implementation.
+        peer_name: name, version and settings of the other implementation.
+        check: compares what the two give, before anything is timed.
+        workload: how much is done, for example {"utterances": 4, "audio_s": 25.2}.
+        flops: floating-point operations that the task needs.
+        bytes: memory that must at least be read and written.
+    """
+
+    ours: Callable[[], Any]
+    peer: Callable[[], Any]
+    peer_name: str
+    check: Callable[[], Equivalence]
+    workload: dict[str, float]
+    flops: float
+    bytes: float
+
+
+@dataclass
+class Arm:
+    """What was measured of one of the two: seconds by the clock and of the processor, bytes on top of those in use."""
+
+    seconds: list[float] = field(default_factory=list)
+    processor_seconds: list[float] = field(default_factory=list)
+    peak_memory: int = 0
+
+    def summary(self) -> dict[str, Any]:
+        """Return the figures for the report."""
+        figures = {"min_s": min(self.seconds), "median_s": statistics.median(self.seconds), "runs_s": self.seconds}
+        return {**figures, "processor_s": min(self.processor_seconds), "peak_memory_bytes": self.peak_memory}
+
+
+def run_case(name: str, case: Case, setting: Setting, rounds: int) -> dict[str, Any]:
+    """Check, time and describe a case.
+
+    Args:
+        name: of the case.
+        case: what is compared.
+        setting: device, size and seed it was built for.
+        rounds: how often each of the two runs.
+
+    Returns:
+        the report, JSON values; its figures are None where the outputs differ.
+    """
+    equivalence = case.check()
+    report = {"name": name, "commit": commit(), "date": time.strftime("%Y-%m-%d"), **vars(setting)}
+    report |= {"machine": machine(setting.device), "workload": case.workload, "rounds": rounds}
+    report |= {"equivalence": {**vars(equivalence), "holds": equivalence.holds}, "peer": {"name": case.peer_name}}
+    if not equivalence.holds:
+        logger.error(
+            "%s: outputs differ by %.3g, over %.3g; nothing is timed", name, equivalence.value, equivalence.tolerance
+        )
+        return {**report, "ratio_to_peer": None, "ratio_to_limit": None}
+    load = os.getloadavg()[0]
+    arms, ceilings = _rounds(case, setting, rounds)
+    load = max(load, os.getloadavg()[0])
+    ratios = [theirs / ours for ours, theirs in zip(arms["ours"].seconds, arms["peer"].seconds, strict=True)]
+    floor = max(case.flops / ceilings["flops_per_s"], case.bytes / ceilings["bytes_per_s"])
+    report["peer"] |= arms["peer"].summary()
+    return report | {
+        "ours": arms["ours"].summary(),
+        "ceilings": ceilings,
+        "floor": {"flops": case.flops, "bytes": case.bytes, "seconds": floor},
+        "ratio_to_peer": {"median": statistics.median(ratios), "min": min(ratios), "max": max(ratios)},
+        "ratio_to_limit": floor / min(arms["ours"].seconds),
+        "load": load,
+        "contended": load > (os.cpu_count() or 1),
+    }
+
+
+def _rounds(case: Case, setting: Setting, rounds: int) -> tuple[dict[str, Arm], dict[str, float]]:
+    """Run both in turn, with a look at the ceilings before each round; return the arms and the best ceilings."""
+    arms, functions = {"ours": Arm(), "peer": Arm()}, {"ours": case.ours, "peer": case.peer}
+    best = {"flops_per_s": 0.0, "bytes_per_s": 0.0}
+    for function in functions.values():
+        for _ in range(WARM_UPS if setting.device == "cuda" else 1):
+            function()
+    for _ in range(rounds):
+        best = {key: max(value, best[key]) for key, value in probe(setting).items()}
+        for name, function in functions.items():
+            measure(function, arms[name], setting.device)
+    return arms, best
+
+
+def measure(function: Callable[[], Any], arm: Arm, device: str) -> None:
+    """Run a function once and add its time and memory to an arm."""
+    resident = _reset_peak(device)
+    before = time.process_time()
+    arm.seconds.append(timed(function, device))
+    arm.processor_seconds.append(time.process_time() - before)
+    arm.peak_memory = max(arm.peak_memory, _peak(device) - resident)
+
+
+def timed(function: Callable[[], Any], device: str) -> float:
+    """Return the seconds that a call takes, by the card's own events where there is one."""
+    if device != "cuda":
+        start = time.perf_counter()
+        function()
+        return time.perf_counter() - start
+    torch.cuda.synchronize()
+    start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+    start.record()
+    function()
+    end.record()
+    torch.cuda.synchronize()
+    return start.elapsed_time(end) / 1000
+
+
+def probe(setting: Setting) -> dict[str, float]:
+    """Return what this machine reaches now: operations per second of a matrix product, bytes per second of a copy."""
+    cuda = setting.device == "cuda"
+    side, length = (8192, 2**30) if cuda and setting.size == "real" else (1024, 2**24)
+    dtype = torch.bfloat16 if cuda else torch.float32
+    matrix = torch.randn(side, side, device=setting.device, dtype=dtype)
+    source, target = (torch.rand(length, device=setting.device) for _ in range(2))
+    product = min(timed(lambda: matrix @ matrix, setting.device) for _ in range(3))
+    copy = min(timed(lambda: target.copy_(source), setting.device) for _ in range(3))
+    return {"flops_per_s": 2 * side**3 / product, "bytes_per_s": 2 * 4 * length / copy}
+
+
+def _reset_peak(device: str) -> int:
+    """Forget the peak so far; return the bytes in use."""
+    if device == "cuda":
+        torch.cuda.reset_peak_memory_stats()
+        return torch.cuda.memory_allocated()
+    with contextlib.suppress(OSError):  # elsewhere than on Linux the peak is that of the whole process so far
+        Path("/proc/self/clear_refs").write_text("5")
+    return _resident("VmRSS")
+
+
+def _peak(device: str) -> int:
+    """Return the most bytes in use since the last reset: of the card's allocator, or resident."""
+    return torch.cuda.max_memory_allocated() if device == "cuda" else _resident("VmHWM")
+
+
+def _resident(field_name: str) -> int:
+    status = Path("/proc/self/status")
+    if not status.exists():
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    return next(int(line.split()[1]) * 1024 for line in status.read_text().splitlines() if field_name in line)
+
+
+def commit() -> str:
+    """Return the checkout's commit, with a + where files were changed since; "unknown" outside a checkout."""
+    words = ["git", "describe", "--always", "--dirty=+", "--exclude=*"]
+    try:
+        done = subprocess.run(words, cwd=Path(__file__).parent, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return done.stdout.strip()
+
+
+def machine(device: str) -> dict[str, Any]:
+    """Return what a reader must know of the machine and the libraries."""
+    processor = platform.processor() or platform.machine()
+    information = Path("/proc/cpuinfo")
+    if information.exists():
+        names = (line for line in information.read_text().splitlines() if line.startswith("model name"))
+        processor = next(names, processor).partition(": ")[2] or processor
+    card = torch.cuda.get_device_name() if device == "cuda" else None
+    versions = {name: version(name) for name in ("torch", "transformers", "numpy")}
+    return {
+        "processor": processor,
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "card": card,
+        "python": platform.python_version(),
+        "versions": versions,
+    }

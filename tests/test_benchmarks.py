@@ -1,0 +1,110 @@
+"""Benchmarks: operations counted right, unequal outputs void a timing, every case runs at its small size."""
+
+import json
+import math
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
+
+from c2ser.benchmarks import emotion2vec
+from c2ser.benchmarks.cases import CASES, durations, signals
+from c2ser.benchmarks.harness import Case, Equivalence, Setting, run_case
+from c2ser.benchmarks.report import markdown
+
+QUICK = Setting(size="quick")
+
+
+def made(gap=0.0, calls=None):
+    """A case that notes who runs."""
+    calls = [] if calls is None else calls
+    matrix = torch.randn(200, 200)
+    functions = [lambda name=name: (calls.append(name), matrix @ matrix) for name in ("ours", "peer")]
+    check = Equivalence("gap", gap, 1e-4)
+    return Case(*functions, "other 1.0", lambda: check, {"utterances": 1}, 2 * 200**3, 3 * 4 * 200**2)
+
+
+def test_ours_and_the_peer_take_turns():
+    calls = []
+    report = run_case("turns", made(calls=calls), QUICK, 4)
+    assert calls == ["ours", "peer"] * 5  # one warm-up of each
+    assert len(report["ours"]["runs_s"]) == len(report["peer"]["runs_s"]) == 4
+    ratios = sorted(p / o for o, p in zip(report["ours"]["runs_s"], report["peer"]["runs_s"], strict=True))
+    assert report["ratio_to_peer"]["median"] == pytest.approx((ratios[1] + ratios[2]) / 2)
+    assert (report["ratio_to_peer"]["min"], report["ratio_to_peer"]["max"]) == (ratios[0], ratios[3])
+    limit = max(2 * 200**3 / report["ceilings"]["flops_per_s"], 480000 / report["ceilings"]["bytes_per_s"])
+    assert report["ratio_to_limit"] == pytest.approx(limit / report["ours"]["min_s"])
+    assert report["contended"] == (report["load"] > os.cpu_count())
+    assert "other 1.0" in json.dumps(report) and f"{report['ratio_to_peer']['median']:.2f}" in markdown([report])
+
+
+@pytest.mark.parametrize("gap", [2e-4, math.nan])
+def test_unequal_outputs_void_the_timing(gap):
+    calls = []
+    report = run_case("void", made(gap, calls), QUICK, 3)
+    assert not calls and report["ratio_to_peer"] is None and "ours" not in report
+    assert "void" in markdown([report])
+
+
+def test_signals_are_the_same_for_a_seed_and_have_the_lengths():
+    seconds = durations(64, 1)
+    assert 0.6 <= seconds.min() and seconds.max() <= 20 and 4 < seconds.mean() < 8
+    first, again = signals(seconds[:2], 1), signals(seconds[:2], 1)
+    assert all((one == other).all() and one.std() > 0.01 for one, other in zip(first, again, strict=True))
+    assert [len(wave) for wave in first] == [int(length * 16000) for length in seconds[:2]]
+
+
+def test_operations_are_those_that_torch_counts():
+    model = emotion2vec.build(QUICK)
+    waves = torch.randn(1, 12400)
+    with FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH), torch.no_grad():
+        model(waves, torch.tensor([12400]))
+    flops, moved = emotion2vec.extraction_cost(model.config, 12400)
+    assert counter.get_total_flops() == pytest.approx(flops, rel=0.02) and moved > 0
+    objective, batch = emotion2vec._objective(model, QUICK, [0.775], 2)
+    with FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH), torch.no_grad():
+        objective(batch, 0)
+    needed = emotion2vec.pretraining_flops(model.config, 12400, 2, int(batch.masked[0].sum()))
+    teacher = flops - emotion2vec._local_cost(model.config, 12400)[0]
+    assert counter.get_total_flops() == pytest.approx((needed - teacher) / 3 + teacher, rel=0.02)
+
+
+def command(root, out, *words):
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(root), os.environ.get("PYTHONPATH", "")])}
+    words = [sys.executable, "-m", "c2ser.bin.benchmark", "--size", "quick", "--out", out, *words]
+    return subprocess.run([str(word) for word in words], env=environment, capture_output=True, text=True)
+
+
+def test_what_cannot_run_is_one_line(root, tmp_path):
+    done = command(root, tmp_path, "--cases", "e2v_extract,none")
+    assert done.returncode == 1 and "none: no such case; choose from e2v_batched" in done.stderr
+    done = command(root, tmp_path, "--cases", "e2v_extract", "--device", "cuda")
+    assert torch.cuda.is_available() or (done.returncode == 1 and "no graphics card" in done.stderr)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.peer
+def test_every_case_runs_and_equals_its_peer(root, tmp_path):
+    pytest.importorskip("funasr", reason="FunASR is not installed; pip install funasr (extra [peer])")
+    done = command(root, tmp_path, "--cases", ",".join(CASES), "--rounds", "2")
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout.splitlines()) == 2 + len(CASES)
+    for name in CASES:
+        report = json.loads((tmp_path / f"{name}.json").read_text())
+        assert report["equivalence"]["holds"] and report["ratio_to_peer"]["median"] > 0.2
+        assert 0 < report["ratio_to_limit"] < 1.2 and "FunASR" in report["peer"]["name"]
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("name", ["e2v_extract", "e2v_pretrain_step"])
+def test_cases_run_on_a_card(name):
+    if not torch.cuda.is_available():
+        pytest.skip("no graphics card")
+    pytest.importorskip("funasr", reason="FunASR is not installed; pip install funasr (extra [peer])")
+    setting = Setting("cuda", "quick")
+    report = run_case(name, CASES[name](setting), setting, 2)
+    assert report["equivalence"]["holds"] and report["ours"]["peak_memory_bytes"] > 0
