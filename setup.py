@@ -24,7 +24,7 @@ REQUIRES = [
 ]
 
 EXTRAS = {
-    "espeak": ["phonemizer", "espeakng-loader", "pypinyin"],  # GPL, therefore not required
+    "espeak": ["phonemizer", "espeakng-loader", "pypinyin", "cn2an"],  # GPL in part, therefore not required
     "av": ["av"],
     "eval": ["jiwer"],
     "judge": ["openai"],

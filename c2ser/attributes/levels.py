@@ -1,15 +1,25 @@
 """Levels of attributes: low, medium, high by mean and deviation of the training set (section III.C, step 2)."""
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from c2ser.attributes.loudness import BLOCK
 from c2ser.emotions import ATTRIBUTES, LEVELS
+from c2ser.tables import read_table
 
 UNITS = {"pitch": "Hz", "loudness": "LUFS", "rate": "phonemes/s"}
+
+FLAG = "utt2flag"
+"""The table beside `utt2attr` that says what to doubt."""
+
+LEAST_VOICED = 0.1
+"""A mean pitch of a smaller share of the frames is flagged."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +67,17 @@ class Stats:
         return LEVELS[0] if value < low else LEVELS[2] if value > high else LEVELS[1]
 
 
+def flags(seconds: float, voiced: float) -> str:
+    """Return what to doubt in an utterance's attributes: `short`, `unvoiced`, both, or `-`.
+
+    Args:
+        seconds: length of the sound without silence around it.
+        voiced: share of the frames that have a pitch.
+    """
+    doubts = {"short": seconds <= BLOCK, "unvoiced": voiced < LEAST_VOICED}
+    return " ".join(name for name, is_so in doubts.items() if is_so) or "-"
+
+
 def read_attributes(rows: Mapping[str, str]) -> dict[str, tuple[float, ...]]:
     """Return (pitch, loudness, rate) by utterance from the rows of `utt2attr`.
 
@@ -85,6 +106,50 @@ def compute_stats(attributes: Mapping[str, Sequence[float]]) -> dict[str, Stats]
     if not attributes:
         raise ValueError("the table of attributes is empty; run stage 1 first")
     return {name: Stats.of(row[i] for row in attributes.values()) for i, name in enumerate(ATTRIBUTES)}
+
+
+def add_stats(parts: Sequence[Mapping[str, Stats]]) -> dict[str, Stats]:
+    """Return the sums of several sets together, by attribute."""
+    return {name: sum((part[name] for part in parts), Stats(0, 0.0, 0.0)) for name in ATTRIBUTES}
+
+
+@dataclass(frozen=True)
+class Doubts:
+    """What to doubt in a table of attributes.
+
+    Attributes:
+        flagged: utterances by flag of `utt2flag`.
+        rejected: utterances without attributes.
+    """
+
+    flagged: Mapping[str, int]
+    rejected: int
+
+    @classmethod
+    def beside(cls, table: Path) -> "Doubts":
+        """Count what stands beside a table `utt2attr`: `utt2flag` and the rejected utterances, where there are any."""
+        flag, rejected = table.with_name(FLAG), table.with_name(f"{table.name}.rejected")
+        words = Counter(word for row in (read_table(flag) if flag.exists() else {}).values() for word in row.split())
+        return cls({name: words[name] for name in sorted(words) if name != "-"},
+                   len(read_table(rejected)) if rejected.exists() else 0)  # fmt: skip
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> "Doubts":
+        """Return what `to_json` gave."""
+        return cls(content.get("flagged", {}), content.get("rejected", 0))
+
+    def to_json(self) -> dict[str, Any]:
+        """Return counts for `attr_stats.json`."""
+        return {"flagged": dict(self.flagged), "rejected": self.rejected}
+
+    def __add__(self, other: "Doubts") -> "Doubts":
+        """Return the counts of both sets."""
+        return Doubts(dict(Counter(self.flagged) + Counter(other.flagged)), self.rejected + other.rejected)
+
+    def __str__(self) -> str:
+        """Say it in a line."""
+        named = ", ".join(f"{number} {name}" for name, number in self.flagged.items()) or "none"
+        return f"utterances flagged: {named}; without attributes: {self.rejected}"
 
 
 def stats_to_json(stats: Mapping[str, Stats]) -> dict[str, dict[str, float]]:

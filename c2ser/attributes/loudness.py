@@ -1,11 +1,14 @@
 """Integrated loudness after ITU-R BS.1770 with pyloudnorm, as section III.C has it."""
 
 import functools
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pyloudnorm
 
 from c2ser.audio import SAMPLE_RATE
+
+if TYPE_CHECKING:
+    from pyloudnorm import Meter
 
 BLOCK = 0.4
 """Seconds of a gating block of BS.1770; nothing shorter has a loudness by the standard."""
@@ -21,10 +24,12 @@ def loudness(wave: np.ndarray, utterance: str) -> float:
         utterance: its id, for messages.
 
     Raises:
-        ValueError: no sample, or every block is below the absolute gate of -70 LUFS.
+        ValueError: no sample, one that is not finite, or every block is below the absolute gate of -70 LUFS.
     """
     if len(wave) == 0:
         raise ValueError(f"{utterance}: 0 samples; leave it out")
+    if not np.isfinite(wave).all():  # pyloudnorm would make a plausible number of it
+        raise ValueError(f"{utterance}: NaN or Inf in it; convert it again from its source")
     block = int(BLOCK * SAMPLE_RATE)
     if len(wave) <= block:
         wave = np.tile(wave, block // len(wave) + 1)
@@ -36,5 +41,7 @@ def loudness(wave: np.ndarray, utterance: str) -> float:
 
 
 @functools.cache
-def _meter() -> pyloudnorm.Meter:
+def _meter() -> "Meter":
+    import pyloudnorm  # slow to import, and those who only want BLOCK do without
+
     return pyloudnorm.Meter(SAMPLE_RATE, block_size=BLOCK)

@@ -1,15 +1,20 @@
 """Mean pitch with PENN (Morrison et al. 2023), as section III.C has it."""
 
+import functools
 import os
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from c2ser.audio import SAMPLE_RATE
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 WINDOW = 2048
 """Samples at 16 kHz that PENN sees at once (1,024 at its 8 kHz)."""
@@ -27,51 +32,150 @@ class PitchConfig:
         fmin: lowest pitch, Hz.
         fmax: highest pitch, Hz.
         voiced: frames with at least this periodicity are voiced (PENN's own choice for its entropy measure).
-        decoder: viterbi follows a path over the utterance; argmax looks at each frame alone, in half the time.
-        batch: frames per batch.
+        decoder: viterbi follows a path over the utterance; argmax looks at each frame alone.
+        batch: frames that the network sees at once, whichever utterances they are of.
+        together: seconds of audio that are tracked together; it does not change the result.
         device: index of a graphics card, or null for the CPU.
     """
 
     hop: float = 0.01
-    fmin: float = 50.0
-    fmax: float = 800.0
+    fmin: float = 30.0
+    fmax: float = 1000.0
     voiced: float = 0.065
     decoder: Literal["viterbi", "argmax"] = "viterbi"
-    batch: int = 512
+    batch: int = 128
+    together: float = 30.0
     device: int | None = None
 
 
-def mean_pitch(wave: np.ndarray, utterance: str, config: PitchConfig) -> float:
-    """Return the mean pitch of the voiced frames in Hz.
+@dataclass
+class Track:
+    """Pitch over an utterance.
+
+    Attributes:
+        pitch: Hz, float32 (frames,).
+        periodicity: 0 to 1, float32 (frames,).
+    """
+
+    pitch: np.ndarray
+    periodicity: np.ndarray
+
+    def mean(self, voiced: float, utterance: str) -> float:
+        """Return the mean pitch (Hz) of the frames whose periodicity is at least `voiced`.
+
+        Raises:
+            ValueError: there is none.
+        """
+        chosen = self.pitch[self.periodicity >= voiced]
+        if len(chosen) == 0:
+            raise ValueError(f"{utterance}: no voiced frame; is there speech in it?")
+        return float(chosen.mean(dtype=np.float64))
+
+
+class PitchTracker:
+    """PENN with its checkpoint, ready to track many utterances at once.
+
+    What an utterance gives does not depend on those beside it: the network always sees as many frames, and each row of
+    its batch is computed alike.
 
     Args:
-        wave: shape (samples,) at 16 kHz.
-        utterance: its id, for messages.
         config: how to track.
 
     Raises:
-        ValueError: shorter than one window, or without a voiced frame.
+        ValueError: the checkpoint is none of PENN's.
     """
-    import torch
 
+    def __init__(self, config: PitchConfig) -> None:
+        import torch
+
+        from c2ser.attributes import viterbi
+
+        penn = self.penn = _penn()
+        self.config = config
+        self.device = "cpu" if config.device is None else f"cuda:{config.device}"
+        path = _checkpoint()
+        try:
+            self.network = penn.Model().eval()
+            self.network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True)["model"])
+        except (KeyError, TypeError, RuntimeError) as error:
+            raise ValueError(f"{path}: not a checkpoint of PENN ({' '.join(str(error).split())[:120]})") from None
+        self.network.to(self.device)
+        octaves = penn.MAX_OCTAVES_PER_SECOND * penn.HOPSIZE / penn.SAMPLE_RATE
+        width = octaves * penn.OCTAVE / penn.CENTS_PER_BIN + 1
+        band, norm = viterbi.triangle(penn.PITCH_BINS, width)
+        self.follow = functools.partial(viterbi.follow, band=band.to(self.device), norm=norm.to(self.device))
+
+    def track(self, waves: Sequence[np.ndarray]) -> list[Track]:
+        """Track utterances.
+
+        Args:
+            waves: each (samples,) at 16 kHz, at least a window long; see `check_length`.
+        """
+        import torch
+
+        if not waves:
+            return []
+        with torch.inference_mode():
+            frames = [self._frames(wave) for wave in waves]
+            logits = self._logits(torch.cat(frames))
+            tracks = self._decode(logits, [len(one) for one in frames])
+        return [Track(pitch.cpu().numpy(), periodicity.cpu().numpy()) for pitch, periodicity in tracks]
+
+    def _frames(self, wave: np.ndarray) -> "Tensor":
+        """Return windows at 8 kHz, (frames, 1, window)."""
+        import torch
+
+        audio = torch.from_numpy(np.ascontiguousarray(wave))[None]
+        (frames,) = self.penn.preprocess(audio, SAMPLE_RATE, self.config.hop)
+        return frames
+
+    def _logits(self, frames: "Tensor") -> "Tensor":
+        """Return scores of pitches (frames, bins), minus infinity outside the range."""
+        import torch
+
+        size, convert = self.config.batch, self.penn.convert
+        padded = torch.nn.functional.pad(frames, (0, 0, 0, 0, 0, -len(frames) % size))
+        parts = [self.network(part.to(self.device))[:, :, 0] for part in padded.split(size)]
+        logits = torch.cat(parts)[: len(frames)].float()
+        lowest = int(convert.frequency_to_bins(torch.tensor(self.config.fmin)))
+        highest = int(convert.frequency_to_bins(torch.tensor(self.config.fmax), torch.ceil))
+        logits[:, :lowest] = logits[:, highest:] = -torch.inf
+        return logits
+
+    def _decode(self, logits: "Tensor", lengths: list[int]) -> "list[tuple[Tensor, Tensor]]":
+        """Return (pitch, periodicity), each (frames,), of each utterance."""
+        import torch
+
+        if self.config.decoder == "argmax":
+            bins = logits.argmax(dim=1)
+        else:
+            # as PENN's decoder: no frame makes a pitch impossible
+            scores = (logits.softmax(dim=1) + torch.finfo(torch.float32).tiny).log()
+            bins = self._paths(list(scores.split(lengths)))
+        pitch = self.penn.decode.local_expected_value_from_bins(bins[:, None], logits[:, :, None])[:, 0]
+        periodicity = self.penn.periodicity.entropy(logits)
+        return list(zip(pitch.split(lengths), periodicity.split(lengths), strict=True))
+
+    def _paths(self, scores: "list[Tensor]") -> "Tensor":
+        """Return the path of each utterance, one behind the other: side by side on a card, in turn on a CPU's cache."""
+        import torch
+
+        lengths = torch.tensor([len(one) for one in scores], device=self.device)
+        if self.device == "cpu":
+            return torch.cat([self.follow(s[None], n[None])[0] for s, n in zip(scores, lengths, strict=True)])
+        paths = self.follow(torch.nn.utils.rnn.pad_sequence(scores, batch_first=True), lengths)
+        return torch.cat([path[:length] for path, length in zip(paths, lengths.tolist(), strict=True)])
+
+
+def check_length(wave: np.ndarray, utterance: str) -> None:
+    """Refuse sound in which pitch cannot be tracked.
+
+    Raises:
+        ValueError: shorter than one window.
+    """
     if len(wave) < WINDOW:
         seconds = WINDOW / SAMPLE_RATE
         raise ValueError(f"{utterance}: {len(wave)} samples of sound, pitch needs {seconds:.3f} s; leave it out")
-    pitch, periodicity = _penn().from_audio(
-        torch.from_numpy(np.ascontiguousarray(wave))[None],
-        SAMPLE_RATE,
-        hopsize=config.hop,
-        fmin=config.fmin,
-        fmax=config.fmax,
-        checkpoint=_checkpoint(),
-        batch_size=config.batch,
-        decoder=config.decoder,
-        gpu=config.device,
-    )
-    voiced = pitch[periodicity >= config.voiced]
-    if voiced.numel() == 0:
-        raise ValueError(f"{utterance}: no voiced frame; is there speech in it?")
-    return float(voiced.double().mean())
 
 
 def _penn() -> ModuleType:
@@ -84,11 +188,15 @@ def _penn() -> ModuleType:
     return penn
 
 
-def _checkpoint() -> Path | None:
-    """Return PENN's checkpoint: $C2SER_PENN_CHECKPOINT, else that of `make tools`, else None (PENN asks its hub)."""
+def _checkpoint() -> Path:
+    """Return PENN's checkpoint: $C2SER_PENN_CHECKPOINT, else that of `make tools`, else the one on its hub."""
     named = os.environ.get("C2SER_PENN_CHECKPOINT")
     if named:
         if not Path(named).is_file():
             raise FileNotFoundError(f"{named}: no such file; correct C2SER_PENN_CHECKPOINT or unset it")
         return Path(named)
-    return BUNDLED if BUNDLED.is_file() else None
+    if BUNDLED.is_file():
+        return BUNDLED
+    import huggingface_hub
+
+    return Path(huggingface_hub.hf_hub_download("maxrmorrison/fcnf0-plus-plus", "fcnf0++.pt"))

@@ -1,6 +1,8 @@
 """Speaking rate in phonemes per second, as section III.C has it."""
 
 import functools
+import re
+import warnings
 from typing import Any
 
 from c2ser.audio import SAMPLE_RATE
@@ -65,18 +67,28 @@ def _backend(language: str) -> Any:
 
 
 def _count_mandarin(text: str) -> int:
-    """Count initials and finals of the Chinese characters; other words in the text are taken for English."""
+    """Count initials and finals of the Chinese characters; figures are read in Chinese, other words as English."""
     from pypinyin import Style, pinyin
 
     count = 0
     others: list[str] = []
-    for (syllable,) in pinyin(text, style=Style.NORMAL, errors=lambda rest: [[f"\0{rest}"]]):
+    for (syllable,) in pinyin(_figures_in_chinese(text), style=Style.NORMAL, errors=lambda rest: [[f"\0{rest}"]]):
         if syllable.startswith("\0"):
             others.append(syllable[1:])
         else:
             count += _mandarin_phonemes(syllable)
     foreign = " ".join(others)
     return count + (_count_espeak(foreign, "en") if any(sign.isalnum() for sign in foreign) else 0)
+
+
+def _figures_in_chinese(text: str) -> str:
+    """Write out figures as they are said; those that are too long to have a name stay."""
+    if not any(sign.isdigit() for sign in text):
+        return text
+    import cn2an
+
+    with warnings.catch_warnings(action="ignore"):  # it warns of long figures
+        return cn2an.transform(re.sub(r"(?<=\d),(?=\d{3})", "", text), "an2cn")
 
 
 def _mandarin_phonemes(syllable: str) -> int:

@@ -1,24 +1,51 @@
 """Compute the mean and deviation of each attribute over a training set."""
 
+import functools
+import operator
 from pathlib import Path
 
-from c2ser.attributes.levels import compute_stats, plot_stats, read_attributes, stats_to_json
+from c2ser.attributes.levels import (
+    Doubts,
+    add_stats,
+    compute_stats,
+    plot_stats,
+    read_attributes,
+    stats_from_json,
+    stats_to_json,
+)
 from c2ser.cli import run
-from c2ser.tables import read_table, write_json
+from c2ser.log import get_logger
+from c2ser.tables import read_json, read_table, write_json
+
+logger = get_logger(__name__)
 
 
-def main(attributes: Path, out: Path) -> None:
+def main(attributes: Path | list[Path], out: Path) -> None:
     """Write the statistics OUT (JSON), and a picture of the distributions beside it.
 
     Args:
-        attributes: utt2attr of the training set; other sets must not have a say in the levels.
+        attributes: utt2attr of the training set; other sets must not have a say in the levels. Of a set in shards: a
+            list of their tables, or of the statistics (.json) that this command has made of them, whose sums add up.
         out: JSON file.
     """
-    values = read_attributes(read_table(attributes))
-    stats = compute_stats(values)
+    paths = attributes if isinstance(attributes, list) else [attributes]
+    values, parts, doubts = {}, [], []
+    for path in paths:
+        if path.suffix == ".json":
+            content = read_json(path)
+            parts.append(stats_from_json(content))
+            doubts.append(Doubts.from_json(content))
+        else:
+            rows = read_attributes(read_table(path))
+            parts.append(compute_stats(rows))
+            doubts.append(Doubts.beside(path))
+            values |= rows
+    stats, found = add_stats(parts), functools.reduce(operator.add, doubts)
     out.parent.mkdir(parents=True, exist_ok=True)
-    plot_stats(values, stats, out.with_suffix(".png"))
-    write_json(out, stats_to_json(stats))
+    if values:
+        plot_stats(values, stats, out.with_suffix(".png"))
+    write_json(out, stats_to_json(stats) | found.to_json())
+    logger.info("%s", found)
 
 
 if __name__ == "__main__":
