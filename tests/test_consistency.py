@@ -191,6 +191,7 @@ CONFIGS = {
     "attributes": "extract_attributes",
     "cot": "generate_cot",
     "emotion2vec": "train_emotion2vec",
+    "claim": "train_emotion2vec",
     "probe": "train_probe",
     "explicit": "train_c2ser",
     "implicit": "train_c2ser",

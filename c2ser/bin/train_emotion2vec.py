@@ -33,6 +33,7 @@ def main(
     validation: ValidConfig,
     init: Path | None = None,
     unlabelled: list[Path] = [],  # noqa: B006 - never changed
+    front_rate: float = 1.0,
 ) -> None:
     """Train an encoder with the frame, utterance and category losses; OUT becomes its folder.
 
@@ -51,6 +52,8 @@ def main(
         validation: how the encoder is judged.
         init: model folder or published checkpoint to start from; random weights without it.
         unlabelled: further data directories to learn from, whose emotions are not looked at.
+        front_rate: share of the learning rate for the convolutions on the waveform and their projection. The teacher
+            hears the student's, so that they can lead both astray at once; less than 1 steadies small models.
     """
     torch.manual_seed(training.seed)
     encoder = grown(load_model(init), model) if init else Emotion2Vec(model)
@@ -60,12 +63,13 @@ def main(
     sets = [utterances, read_data_dir(valid)]
     seconds = {name: length for part in sets for name, length in durations(part, unreadable=0.0)}
     material = Material(*sets, seconds, batches, validation)
-    fit(Emotion2VecObjective(encoder, material, masks, losses, teacher, guard, training.seed), optim, training, out)
+    parts = (masks, losses, teacher, guard, training.seed, front_rate)
+    fit(Emotion2VecObjective(encoder, material, *parts), optim, training, out)
     if PartialState().is_main_process:
         save_config(
             out, train=train, valid=valid, unlabelled=unlabelled, init=init, model=encoder.config, masks=masks,
             losses=losses, teacher=teacher, guard=guard, batches=batches, optim=optim, training=training,
-            validation=validation,
+            validation=validation, front_rate=front_rate,
         )  # fmt: skip
         save_model(encoder, out)
 

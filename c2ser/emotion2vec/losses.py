@@ -36,6 +36,9 @@ class LossConfig:
             utterances begin nearly parallel, and the plain cosines' loss draws them together instead of apart.
         frame_target: how the teacher's layers are normalised: each over time ("instance", as published), then their
             mean over the dimensions too ("instance_layer"), or each over the dimensions ("layer").
+        frame_centre: take the mean over the batch's utterances away from each frame's target. What all utterances have
+            in common at a frame is only its place; small models from random weights learn to predict that and
+            nothing else.
         utterance_target: the teacher's layers averaged over layers and time: as they are ("raw"), with a layer norm
             over the dimensions, or the mean of the frame targets as the fairseq settings have it, which is zero by
             construction and teaches nothing.
@@ -49,6 +52,7 @@ class LossConfig:
     learn_temperature: bool = False
     centre: bool = True
     frame_target: FrameTarget = "instance"
+    frame_centre: bool = False
     utterance_target: UtteranceTarget = "layer_norm"
     prediction: Prediction = "chunk"
 

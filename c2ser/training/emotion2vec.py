@@ -26,6 +26,9 @@ from c2ser.training.objective import Objective
 STUDENT_ONLY = ("local_encoder", "project_features", "decoder")
 """Parts that the teacher does without: it hears the student's local features and guesses nothing."""
 
+FRONT = ("model.modality_encoders.AUDIO.local_encoder.", "model.modality_encoders.AUDIO.project_features.")
+"""How the names of the student's parameters begin that turn the waveform into local features."""
+
 
 @dataclass
 class TeacherConfig:
@@ -53,11 +56,14 @@ class GuardConfig:
     Attributes:
         after: steps that are not looked at.
         target: smallest standard deviation of the targets.
+        contrast: smallest standard deviation of the targets between utterances at one frame (ours). Without it the
+            targets tell no more than where in the utterance they are, which the deviation over time does not show.
         prediction: smallest standard deviation of the guesses.
     """
 
     after: int = 5000
     target: float = 0.1
+    contrast: float = 0.05
     prediction: float = 0.01
 
 
@@ -125,6 +131,7 @@ class Emotion2VecObjective(Objective):
         teacher: how the average moves.
         guard: when training is stopped.
         seed: decides batches, crops and masks.
+        front_rate: share of the learning rate for the convolutions on the waveform and their projection.
     """
 
     leaves_out = True  # blocks that are dropped, a scale or a classifier whose loss has no weight
@@ -138,10 +145,12 @@ class Emotion2VecObjective(Objective):
         teacher: TeacherConfig,
         guard: GuardConfig,
         seed: int,
+        front_rate: float = 1.0,
     ) -> None:
         super().__init__()
         self.model, self.material, self.seed = model, material, seed
         self.masks, self.losses, self.teaching, self.guard = masks, losses, teacher, guard
+        self.front_rate = front_rate
         self.head = parts.CategoryHead(model.config.dim, len(EMOTIONS), losses)
         self.teacher = make_teacher(model)
         shortest = 2 * model.audio.local_encoder.receptive_field
@@ -170,6 +179,9 @@ class Emotion2VecObjective(Objective):
         layers = self.teacher.teach(local.detach())
         kinds = self.losses
         targets = parts.frame_targets(layers, kinds.frame_target)
+        deviations = {"target_deviation": _deviation(targets), "target_contrast": _contrast(targets)}
+        if kinds.frame_centre:
+            targets = targets - targets.mean(dim=0)
         pooled = parts.utterance_targets(layers, kinds.utterance_target, kinds.frame_target)
         clones = len(batch.masked) // len(local)
         guess, seen = self.model.student(local.repeat_interleave(clones, dim=0), batch.masked, self.masks.noise)
@@ -179,7 +191,7 @@ class Emotion2VecObjective(Objective):
         figures = {"frame": frame, "utterance": utterance, **self._category(embeddings, batch.labels)}
         weights = {"frame": 1.0, "utterance": kinds.utterance, "category": kinds.category, "class": kinds.classifier}
         figures["loss"] = sum(weights[name] * figure for name, figure in figures.items())
-        deviations = {"target_deviation": _deviation(targets), "guess_deviation": _deviation(guess)}
+        deviations["guess_deviation"] = _deviation(guess)
         self._check(deviations, batch, step)
         return {**figures, **deviations}
 
@@ -198,6 +210,7 @@ class Emotion2VecObjective(Objective):
 
     def _check(self, deviations: Mapping[str, Tensor], batch: Batch, step: int) -> None:
         least = {"target_deviation": self.guard.target, "guess_deviation": self.guard.prediction}
+        least["target_contrast"] = self.guard.contrast
         for name, deviation in deviations.items():
             if self.training and step >= self.guard.after and float(deviation) < least[name]:
                 raise ValueError(
@@ -244,7 +257,12 @@ class Emotion2VecObjective(Objective):
         shared = {"masks": self.masks, "losses": self.losses, "teacher": self.teaching, "model": self.model.config}
         shared |= {"crops": self.material.crops, "validation": self.material.validation, "guard": self.guard}
         sizes = {"train": len(self.material.train), "valid": len(self.material.valid)}
+        sizes["front_rate"] = self.front_rate
         return {name: dataclasses.asdict(part) for name, part in shared.items()} | sizes
+
+    def rate(self, parameter: str) -> float:
+        """Return the share of the learning rate that a parameter gets."""
+        return self.front_rate if parameter.startswith(FRONT) else 1.0
 
     def extra_state(self) -> dict[str, Tensor]:
         """Return the teacher's weights."""
@@ -274,3 +292,8 @@ def make_teacher(model: Emotion2Vec) -> Emotion2Vec:
 def _deviation(values: Tensor) -> Tensor:
     """Return the mean over dimensions of the deviation over all frames of (batch, frames, dim)."""
     return values.detach().flatten(0, 1).float().std(dim=0).mean()
+
+
+def _contrast(targets: Tensor) -> Tensor:
+    """Return the mean deviation of (batch, frames, dim) between utterances; of one utterance, that over its frames."""
+    return targets.float().std(dim=0).mean() if len(targets) > 1 else _deviation(targets)

@@ -100,9 +100,13 @@ class Trainer:
         self.parameters = {name: p for name, p in objective.named_parameters() if p.requires_grad}
         if not self.parameters:
             raise ValueError(f"{out}: nothing to train; every parameter is frozen by the configuration")
+        groups: dict[float, list[torch.nn.Parameter]] = defaultdict(list)
+        for name, parameter in self.parameters.items():
+            groups[objective.rate(name)].append(parameter)
         optimiser = torch.optim.AdamW(
-            self.parameters.values(), lr=optim.lr, betas=optim.betas, eps=optim.eps, weight_decay=optim.weight_decay
-        )
+            [{"params": parameters, "share": share} for share, parameters in groups.items()],
+            lr=optim.lr, betas=optim.betas, eps=optim.eps, weight_decay=optim.weight_decay,
+        )  # fmt: skip
         self.objective = objective.to(self.accelerator.device)
         self.wrapped, self.optimiser = self.accelerator.prepare(self.objective, optimiser)
         self.step, self.best = 0, {"step": None, "score": -1e30}
@@ -160,7 +164,7 @@ class Trainer:
     def _update(self) -> None:
         factor = learning_rate_factor(self.step + 1, self.training.steps, self.optim.warmup, self.optim.schedule)
         for group in self.optimiser.param_groups:
-            group["lr"] = self.optim.lr * factor
+            group["lr"] = self.optim.lr * factor * group["share"]
         self.wrapped.train()
         self.heard = []
         for micro in range(self.training.accumulate):

@@ -1,0 +1,36 @@
+#!/usr/bin/env bash
+# Does the category loss help? Train emotion2vec's objective alone on nEMO; continue without the category loss (F) and
+# with it (S), for as long; probe all three on RAVDESS, other speakers in another language. Stage 0 of both recipes first.
+#     cd egs/ravdess && local/claim.sh [options]
+# A run that was killed goes on where it stopped when it is called again.
+set -euo pipefail
+nemo=../nemo/data      # data directories of nEMO
+exp=exp/claim          # where models and figures go
+seeds="1 2 3"          # each gives three models
+steps=300              # steps of the objective alone
+more=700               # steps of each continuation
+category=100           # weight of the category loss in S
+config=conf/claim.yaml # sizes and training of the encoder
+device=auto            # what embeddings are computed on: cpu, cuda or auto
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../../.." && pwd)
+cd "$root/egs/ravdess"
+. "$root/utils/parse_options.sh"
+. "$root/utils/stage.sh"
+. "$root/local/path.sh"
+need "$nemo/train/wav.scp" 0
+need data/train/utt2fold 0
+read -ra seed_list <<< "$seeds"
+
+# train NAME SEED STEPS CATEGORY OPTION...: one encoder.
+train() {
+    [ ! -f "$exp/$1_$2/config.json" ] || return 0
+    log "training $1, seed $2"
+    py train_emotion2vec --config "$config" --train "$nemo/train" --valid "$nemo/valid" --out "$exp/$1_$2" \
+        --training.seed "$2" --training.steps "$3" --losses.category "$4" "${@:5}"
+}
+
+for seed in "${seed_list[@]}"; do
+    train alone "$seed" "$steps" 0
+    train f "$seed" "$more" 0 --init "$exp/alone_$seed"
+    train s "$seed" "$more" "$category" --init "$exp/alone_$seed"
+done
