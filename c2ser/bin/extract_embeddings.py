@@ -17,7 +17,6 @@ from c2ser.emotion2vec.model import Emotion2Vec, Level, embed
 from c2ser.log import progress
 from c2ser.tables import TableMap
 
-
 SPREAD = 1.25
 """How many times as long as the shortest the longest utterance of a batch may be; the rest of it would be padding."""
 

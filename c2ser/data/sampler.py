@@ -2,6 +2,7 @@
 
 import bisect
 import functools
+import math
 from collections.abc import Mapping
 
 import numpy as np
