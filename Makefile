@@ -2,7 +2,7 @@
 SHELL         := /bin/bash
 .SHELLFLAGS   := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help tools ready mini check clean
+.PHONY: help tools ready mini check bench clean
 
 environment = root='$(CURDIR)' && . local/path.sh
 checkpoint  = tools/penn/fcnf0++.pt
@@ -28,6 +28,9 @@ check: ready ## the tests: ruff, shellcheck, pytest
 	python -m ruff check .; python -m ruff format --check .; \
 	shellcheck -x -P SCRIPTDIR $(scripts) local/site.sh.example; \
 	python -m pytest -n auto --dist loadgroup
+
+bench: ready ## speed against other implementations (extra [peer]); docs/benchmarks.md has the rules
+	@$(environment); python -m c2ser.bin.benchmark
 
 clean: ## remove what recipes have made, not the environment
 	rm -rf egs/*/data egs/*/exp egs/*/db

@@ -257,4 +257,5 @@ def test_padding_leaks_on_request(root, data, tmp_path):
     alone = {name: embed(encoder, [wave])[0] for name, wave in waves.items()}
     together = dict(zip(waves, embed(encoder, [*waves.values()]), strict=True))
     assert max(np.abs(together[name] - alone[name]).max() for name in alone) <= 2e-5
-    assert np.abs(leaky["s-0"] - alone["s-0"]).max() > 1e-2 and np.abs(leaky["s-4"] - alone["s-4"]).max() <= 2e-5
+    assert np.abs(leaky["s-3"] - alone["s-3"]).max() > 1e-2  # it shares a batch with the next
+    assert np.abs(leaky["s-4"] - alone["s-4"]).max() <= 2e-5
