@@ -6,11 +6,12 @@ import torch
 
 from c2ser.cli import run
 from c2ser.model.c2ser import C2SER
-from c2ser.model.decoding import DecodeConfig, decode
+from c2ser.model.decoding import decode
+from c2ser.model.recognition import DecodeConfig
 
 
 def main(model: Path, data: Path, out: Path, search: DecodeConfig, device: str = "auto") -> None:
-    """Write the table of answers OUT, and utt2ms beside it.
+    """Write the table of answers OUT, and utt2ms and utt2prob beside it.
 
     Args:
         model: folder of a trained model.
