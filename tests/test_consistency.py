@@ -37,7 +37,9 @@ LAYERS = [
 ]
 """From the bottom; a module imports from lower layers and from its own package."""
 
-TEXT_ONLY = ("compute_stats", "assign_levels", "generate_cot", "extract_labels", "score", "show_results")
+TEXT_ONLY = (
+    "compute_stats", "assign_levels", "generate_cot", "extract_labels", "most_probable", "score", "show_results",
+)  # fmt: skip
 
 
 def name(path):
@@ -186,6 +188,7 @@ CONFIGS = {
     "explicit": "train_c2ser",
     "implicit": "train_c2ser",
     "decode": "decode",
+    "decode_published": "decode",
     "tiny_models": "make_tiny_models",
 }
 """Which entry point reads the configurations of a name."""
