@@ -13,7 +13,7 @@ from transformers import Qwen2Config, Qwen2ForCausalLM, WhisperConfig
 from transformers.audio_utils import mel_filter_bank
 
 from c2ser.cot.prompts import INSTRUCTIONS, published_spelling
-from c2ser.emotion2vec.convert import save_model
+from c2ser.emotion2vec.convert import load_model, save_model
 from c2ser.emotion2vec.model import Emotion2Vec, Emotion2VecConfig
 from c2ser.model.c2ser import C2SER
 from c2ser.model.published import Sources, convert
@@ -214,9 +214,9 @@ class Published:
         return F.linear(self.rms(x, "model.norm"), self.w[f"{BASE}lm_head.weight"])
 
 
-def hear(sources, weights, model, wave, prompt, answer_ids):
+def hear(sources, weights, wave, prompt, answer_ids):
     """Return the published logits of each answer token and of what follows them."""
-    encoder = model.acoustic.model
+    encoder = load_model(sources / "e2v")
     encoder.config.normalize = False
     frames = encoder(wave[None], torch.tensor([len(wave)])).frames[0, :10]  # compared with others in test_checkpoints
     published = Published({name: value.float() for name, value in weights.items()})
@@ -234,7 +234,7 @@ def test_the_converted_model_is_the_published_system(sources, tmp_path, base_lay
     answer = "The Emotion of 这条 语音 is anger."
     ids = model.language.tokenizer("the emotion of这条语音is anger.")["input_ids"]
     with torch.no_grad():
-        theirs = hear(sources, weights, model, wave, prompt, ids).log_softmax(-1)
+        theirs = hear(sources, weights, wave, prompt, ids).log_softmax(-1)
         speech = model.listen(model.features([wave.numpy()]))
         score = model.score(speech, "implicit", [[answer]])[0]
     expected = theirs[range(len(ids) + 1), [*ids, model.language.end]].sum()

@@ -21,7 +21,9 @@ def llm_print(llm: PreTrainedModel) -> str:
     digest = hashlib.sha256()
     for name, parameter in llm.named_parameters():
         if ".lora_" not in name:
-            some = parameter.detach().flatten()[:SAMPLE].to(torch.bfloat16).cpu()
+            flat = parameter.detach().flatten()
+            # spread out: the first row of an embedding is often all zeros
+            some = flat[:: max(1, len(flat) // SAMPLE)].to(torch.bfloat16).cpu()
             digest.update(f"{tuple(parameter.shape)}".encode() + some.view(torch.int16).numpy().tobytes())
     return digest.hexdigest()
 

@@ -46,8 +46,8 @@ Converted from the authors' checkpoint. It hears and answers as their code does,
 - Its acoustic vectors are the first ten frames of Emotion2Vec-S, not its utterance tokens, from waveforms that are
   not normalised, and padded with zeros. Most of those frames lie in the first tenths of a second and are nearly zero.
 - Answers are in lower case; prompts are plain text, without a chat template.
-- Their code draws answers at random (`local/conf/decode_published.yaml`) and never switches dropout off. Here dropout
-  is off, and the default search is greedy: the same answer on every run.
+- Their code searches in four beams (`local/conf/decode_published.yaml`) and never switches dropout off, so that its
+  answers change from run to run. Here dropout is off, and the default search is greedy.
 """
 
 
