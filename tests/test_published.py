@@ -2,6 +2,7 @@
 
 import math
 import os
+import shutil
 import subprocess
 import sys
 
@@ -18,7 +19,7 @@ from c2ser.emotion2vec.model import Emotion2Vec, Emotion2VecConfig
 from c2ser.model.c2ser import C2SER
 from c2ser.model.published import Sources, convert
 from c2ser.model.tiny import train_tokenizer
-from c2ser.tables import read_json
+from c2ser.tables import read_json, write_json
 
 D, LAYERS, HEADS, INNER = 32, 2, 2, 64  # of Whisper and, with four heads, of the adapter
 DIM, VOCABULARY = 24, 300  # of the language model
@@ -290,6 +291,17 @@ def test_what_does_not_fit_is_named(sources, tmp_path, change, message):
         converted(sources, checkpoint(sources), tmp_path, wrap=change)
     assert "\n" not in str(caught.value) and ";" in str(caught.value)
     assert not (tmp_path / "model").exists()
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"), [(151_700, "is 2 in its tokenizer, not 151643"), (200, "but 200 embeddings; give it its own")]
+)
+def test_the_tokenizer_of_another_model_is_refused(sources, tmp_path, rows, message):
+    shutil.copytree(sources, tmp_path / "sources")
+    sizes = read_json(tmp_path / "sources/llm/config.json")
+    write_json(tmp_path / "sources/llm/config.json", {**sizes, "vocab_size": rows})
+    with pytest.raises(ValueError, match=message):
+        converted(tmp_path / "sources", checkpoint(sources), tmp_path)
 
 
 def test_a_broken_file_and_code_in_it_are_refused(sources, tmp_path, root):
