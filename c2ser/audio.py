@@ -144,3 +144,33 @@ def trim_silence(wave: np.ndarray, threshold_db: float = 40.0, frame: int = 400,
     if len(loud) == 0:
         return wave
     return wave[loud[0] * hop : loud[-1] * hop + frame]
+
+
+def pieces(wave: np.ndarray, longest: float = 30.0, shortest: float = 1.0) -> list[np.ndarray]:
+    """Cut long speech where it is quietest.
+
+    Args:
+        wave: shape (samples,) at 16 kHz.
+        longest: seconds of a piece, at most; a wave within that stays whole.
+        shortest: seconds of a piece, at least; no more than half of `longest`.
+
+    Returns:
+        pieces which, joined, are the wave; all but the last last at least half of `longest`.
+    """
+    most, least, parts = int(longest * SAMPLE_RATE), int(shortest * SAMPLE_RATE), []
+    while len(wave) > most:
+        place = _quietest(wave, most // 2, min(most, len(wave) - least))
+        parts.append(wave[:place])
+        wave = wave[place:]
+    return [*parts, wave]
+
+
+def _quietest(wave: np.ndarray, start: int, end: int, span: float = 0.3) -> int:
+    """Return the middle of the quietest `span` seconds whose middle lies from `start` to `end` (samples)."""
+    half = int(span * SAMPLE_RATE) // 2
+    first = max(0, start - half)
+    stretch = np.square(wave[first : end + half], dtype=np.float64)
+    sums = np.concatenate([[0.0], np.cumsum(stretch)])
+    middles = np.arange(start, end + 1) - first
+    power = sums[np.minimum(middles + half, len(stretch))] - sums[np.maximum(middles - half, 0)]
+    return int(start + power.argmin())

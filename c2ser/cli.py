@@ -23,21 +23,28 @@ class Parser(jsonargparse.ArgumentParser):
         raise SystemExit(2)
 
 
-def parser(main: Callable[..., Any]) -> Parser:
-    """Return the parser of an entry point: its arguments, their types and their help come from `main`."""
+def parser(main: Callable[..., Any], paths: str | None = None) -> Parser:
+    """Return the parser of an entry point: its arguments, their types and their help come from `main`.
+
+    Args:
+        main: the entry point.
+        paths: the argument that takes all words which are no options; None if there is none.
+    """
     made = Parser(description=(main.__doc__ or "").strip().split("\n\n")[0], prog=Path(sys.argv[0]).stem)
     made.add_argument("--config", action="config", help="YAML file with values for any of these options")
-    made.add_function_arguments(main, as_group=False, fail_untyped=True)
+    if paths:
+        made.add_argument(paths, nargs="+", type=Path, help="files or folders")
+    made.add_function_arguments(main, as_group=False, fail_untyped=True, skip={paths} if paths else None)
     return made
 
 
-def run(main: Callable[..., Any]) -> None:
-    """Parse the command line and call `main`.
+def run(main: Callable[..., Any], paths: str | None = None) -> None:
+    """Parse the command line and call `main`; `paths` as in `parser`.
 
     Bad options leave with status 2. A `ValueError` or `OSError` of `main`, that is bad input, leaves with status 1;
     both print one line. Everything else is a defect and keeps its traceback.
     """
-    made = parser(main)
+    made = parser(main, paths)
     values = made.instantiate(made.parse_args([_underscored(word) for word in sys.argv[1:]]))
     arguments = {name: value for name, value in vars(values).items() if name != "config"}
     try:

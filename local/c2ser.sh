@@ -174,6 +174,11 @@ if stage 8 "decode: let both models answer"; then
     need "$exp/explicit/config.json" 6
     need "$exp/implicit/config.json" 7
     for model in explicit implicit; do
+        if [ ! -s "$exp/$model/calibration.json" ]; then
+            need "data/$valid_set/utt2emo" 0
+            "${gpu_launcher[@]}" --gpu $((ngpu > 0)) "$exp/$model/calibrate.log" python -m c2ser.bin.calibrate \
+                --config "$(conf decode)" --model "$exp/$model" --data "data/$valid_set"
+        fi
         for name in "${tests[@]}"; do
             map_data.sh --nj "$decode_nj" --cmd "$gpu_cmd --gpu $((ngpu > 0))" --max-rejected "$max_rejected" \
                 "data/$name" "$exp/$model/decode_$name/answer" \
@@ -194,6 +199,11 @@ if stage 9 "score: read the emotions in the answers, make tables and pictures"; 
             fi
             py score --reference "data/$name/utt2emo" --labels "$folder/utt2emo" --times "$folder/utt2ms" \
                 --out "$folder" "${named[@]}"
+            # the most probable emotion is another decision than the answer: a row of its own
+            need "$folder/utt2prob" 8
+            scored=$exp/${model}_label_score/decode_$name
+            py most_probable --probabilities "$folder/utt2prob" --out "$scored/utt2emo"
+            py score --reference "data/$name/utt2emo" --labels "$scored/utt2emo" --out "$scored"
         done
     done
     py show_results --exp "$exp" --out "$exp/RESULTS.md" --title "$(basename "$PWD")"

@@ -22,6 +22,7 @@ from c2ser.model.c2ser import C2SER, C2SERConfig
 from c2ser.model.connector import Connector, ConnectorConfig
 from c2ser.model.lm import LoraSettings
 from c2ser.model.perception import LogMel, Vectors, WhisperEncoder
+from c2ser.model.search import Search
 from c2ser.model.tiny import TinyLlm, TinyWhisper, make, train_tokenizer
 from c2ser.tables import read_table, write_table
 from c2ser.training import checkpoint
@@ -186,11 +187,12 @@ def test_loss_is_transformers_and_the_head_sees_labels_only(place):
 
 @pytest.mark.parametrize("beams", [1, 3])
 def test_batched_answers_are_the_single_ones(place, beams):
+    search = Search(beams=beams)
     model = build(place)
     parts = waves(0.5, 1.7, 0.9)
-    together = model.generate(parts, max_new_tokens=12, beams=beams)
+    together = model.generate(parts, max_new_tokens=12, search=search)
     for row, wave in enumerate(parts):
-        answers, tokens = model.generate([wave], max_new_tokens=12, beams=beams)
+        answers, tokens = model.generate([wave], max_new_tokens=12, search=search)
         assert answers[0] == together[0][row] and tokens[0] == together[1][row]
 
 

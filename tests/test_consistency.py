@@ -43,6 +43,7 @@ TEXT_ONLY = (
     "assign_levels",
     "generate_cot",
     "extract_labels",
+    "most_probable",
     "score",
     "show_results",
     "compare_systems",
@@ -196,6 +197,7 @@ CONFIGS = {
     "explicit": "train_c2ser",
     "implicit": "train_c2ser",
     "decode": "decode",
+    "decode_published": "decode",
     "tiny_models": "make_tiny_models",
 }
 """Which entry point reads the configurations of a name."""

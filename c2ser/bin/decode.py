@@ -2,15 +2,14 @@
 
 from pathlib import Path
 
-import torch
-
 from c2ser.cli import run
 from c2ser.model.c2ser import C2SER
-from c2ser.model.decoding import DecodeConfig, decode
+from c2ser.model.decoding import decode
+from c2ser.model.recognition import DecodeConfig, pick_device
 
 
 def main(model: Path, data: Path, out: Path, search: DecodeConfig, device: str = "auto") -> None:
-    """Write the table of answers OUT, and utt2ms beside it.
+    """Write the table of answers OUT, and utt2ms and utt2prob beside it.
 
     Args:
         model: folder of a trained model.
@@ -19,8 +18,7 @@ def main(model: Path, data: Path, out: Path, search: DecodeConfig, device: str =
         search: how answers are searched for.
         device: "cpu", "cuda", …; "auto" takes a graphics card where there is one.
     """
-    chosen = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
-    decode(C2SER.from_pretrained(model).to(chosen), data, out, search)
+    decode(C2SER.from_pretrained(model).to(pick_device(device)), data, out, search)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 A request is filled from one utterance's labels. Its wording follows Table I; the Chinese one says the same.
 """
 
+import re
 from dataclasses import dataclass
 from typing import Literal
 
@@ -78,6 +79,11 @@ class Request:
 def single_quotes(text: str) -> str:
     """Return a transcript whose own quotations do not end the quotation that it stands in."""
     return text.translate(str.maketrans('“”「」"', "‘’‘’'"))
+
+
+def published_spelling(text: str) -> str:
+    """Return a text as the published model learnt it: lower case, no blanks beside Chinese characters, "<" and ">"."""
+    return re.sub(r"\s*([\u4e00-\u9fff<>])\s*", r"\1", text).lower()
 
 
 def instruction(style: Style) -> str:

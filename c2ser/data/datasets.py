@@ -38,35 +38,35 @@ class Item:
     answers: Mapping[str, str]
 
 
-def check_wave(wave: np.ndarray, utterance: str) -> np.ndarray:
+def check_wave(wave: np.ndarray, utterance: str, longest: float = MAX_SECONDS) -> np.ndarray:
     """Return a waveform (samples,) if the model can hear it.
 
     Raises:
         ValueError: it is too short or too long.
     """
-    check_seconds(len(wave) / audio.SAMPLE_RATE, utterance)
+    check_seconds(len(wave) / audio.SAMPLE_RATE, utterance, longest)
     return wave
 
 
-def check_seconds(seconds: float, utterance: str) -> None:
-    """Refuse a duration that the model cannot hear.
+def check_seconds(seconds: float, utterance: str, longest: float = MAX_SECONDS) -> None:
+    """Refuse a duration (s) that the model cannot hear.
 
     Raises:
         ValueError: it is too short or too long.
     """
     if seconds < MIN_SECONDS:
         raise ValueError(f"{utterance}: {seconds:.2f} s, under the model's {MIN_SECONDS} s; remove it")
-    if seconds > MAX_SECONDS:
-        raise ValueError(f"{utterance}: {seconds:.1f} s, over the model's {MAX_SECONDS:.0f} s; cut it into utterances")
+    if seconds > longest:
+        raise ValueError(f"{utterance}: {seconds:.1f} s, over the model's {longest:.0f} s; cut it into utterances")
 
 
-def load_wave(utterance: Utterance) -> np.ndarray:
-    """Read an utterance's waveform (samples,), 16 kHz, that the model can hear.
+def load_wave(utterance: Utterance, longest: float = MAX_SECONDS) -> np.ndarray:
+    """Read an utterance's waveform (samples,), 16 kHz, that the model can hear, up to `longest` seconds.
 
     Raises:
         ValueError: its audio is unreadable, too short or too long; the message names the utterance.
     """
-    return check_wave(corpus.wave(utterance), utterance.id)
+    return check_wave(corpus.wave(utterance), utterance.id, longest)
 
 
 def read_items(folder: str | Path, styles: Sequence[str]) -> dict[str, Item]:

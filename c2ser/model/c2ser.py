@@ -3,18 +3,22 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from c2ser.cot.prompts import Style, instruction
+from c2ser.cot.prompts import Style, instruction, published_spelling
 from c2ser.data.collate import pad_waves
 from c2ser.emotion2vec import convert
 from c2ser.model.connector import Connector, ConnectorConfig
 from c2ser.model.lm import Dtype, LanguageModel, LoraSettings, load_llm
 from c2ser.model.perception import Acoustic, AcousticEncoder, Features, Vectors, WhisperEncoder
+from c2ser.model.search import GREEDY, Search
+
+if TYPE_CHECKING:
+    from c2ser.model.recognition import Recognition, Source
 
 Part = Literal["whisper", "connector", "lora", "llm"]
 
@@ -31,6 +35,8 @@ class C2SERConfig:
         llm: causal language model, folder or hub id.
         lora: its adapters.
         chat_template: whether prompts go through the chat template of the language model.
+        end_token: what ends an answer; null takes the tokeniser's own.
+        lower_case: spell answers as the published system does: in lower case, no blanks beside Chinese characters.
         trainable: the parts that train; "llm" means all weights of the language model, for tiny random ones.
         style: the chain of thought that is asked for when answering.
         llm_dtype: precision of the language model's own weights; those that train should be float32.
@@ -45,6 +51,8 @@ class C2SERConfig:
     llm: str = "Qwen/Qwen2-7B-Instruct"
     lora: LoraSettings = field(default_factory=LoraSettings)
     chat_template: bool = False
+    end_token: str | None = None
+    lower_case: bool = False
     trainable: list[Part] = field(default_factory=lambda: ["whisper", "connector", "lora"])
     style: Style = "explicit"
     llm_dtype: Dtype = "float32"
@@ -61,6 +69,9 @@ class C2SER(nn.Module):
         acoustic: acoustic encoder, or None.
         language: language model.
         llm_inside: whether the language model's own weights are this model's, because they were trained with it.
+
+    Attributes:
+        temperature: divides the log-probabilities of the seven emotions; fitted on a validation set.
     """
 
     def __init__(
@@ -73,6 +84,7 @@ class C2SER(nn.Module):
     ) -> None:
         super().__init__()
         self.llm_inside = llm_inside
+        self.temperature = 1.0
         self.config = config
         self.whisper, self.acoustic, self.language = whisper, acoustic, language
         self.connector = Connector(
@@ -88,7 +100,7 @@ class C2SER(nn.Module):
         whisper = config.whisper and WhisperEncoder.from_pretrained(config.whisper, config.whisper_dropout)
         acoustic = config.emotion2vec and AcousticEncoder(convert.load_model(config.emotion2vec), config.acoustic)
         llm, tokenizer = load_llm(config.llm, config.llm_dtype)
-        language = LanguageModel(llm, tokenizer, config.lora, config.chat_template)
+        language = LanguageModel(llm, tokenizer, config.lora, config.chat_template, config.end_token)
         return cls(config, whisper or None, acoustic or None, language)
 
     @classmethod
@@ -136,35 +148,73 @@ class C2SER(nn.Module):
 
     def forward(self, features: Features, prompts: Sequence[str], answers: Sequence[str]) -> dict[str, Tensor]:
         """Return "loss", the mean cross-entropy of the answers' tokens, and "accuracy", the share predicted rightly."""
-        speech = self.listen(features)
+        speech, answers = self.listen(features), self.spelled(answers)
         loss, accuracy = self.language.answer_loss(speech, self.connector.boundaries, prompts, answers)
         return {"loss": loss, "accuracy": accuracy}
 
+    def spelled(self, answers: Sequence[str]) -> list[str]:
+        """Return answers in the spelling that this model learns."""
+        return [published_spelling(answer) if self.config.lower_case else answer for answer in answers]
+
     def answer(
-        self, features: Features, style: Style, max_new_tokens: int = 400, beams: int = 1
+        self, features: Features, style: Style, max_new_tokens: int = 400, search: Search = GREEDY
     ) -> tuple[list[str], list[int]]:
         """Answer a batch of features; see `generate`."""
         with torch.no_grad():
-            speech = self.listen(features)
+            return self.say(self.listen(features), style, max_new_tokens, search)
+
+    def say(
+        self,
+        speech: Vectors,
+        style: Style,
+        max_new_tokens: int,
+        search: Search = GREEDY,
+        keys: Sequence[str] | None = None,
+    ) -> tuple[list[str], list[int]]:
+        """Answer speech embeddings (batch, time, size of the language model); see `generate`."""
         prompts = [instruction(style)] * len(speech.values)
-        return self.language.generate(speech, self.connector.boundaries, prompts, max_new_tokens, beams)
+        return self.language.generate(speech, self.connector.boundaries, prompts, max_new_tokens, search, keys)
+
+    @torch.no_grad()
+    def score(self, speech: Vectors, style: Style, answers: Sequence[Sequence[str]]) -> list[Tensor]:
+        """Return the log-probabilities of the answers given for each row of speech embeddings, each (answers,)."""
+        prompts = [instruction(style)] * len(speech.values)
+        spelled = [self.spelled(row) for row in answers]
+        return self.language.score(speech, self.connector.boundaries, prompts, spelled)
 
     def generate(
-        self, waves: Sequence[np.ndarray], style: Style | None = None, max_new_tokens: int = 400, beams: int = 1
+        self,
+        waves: Sequence[np.ndarray],
+        style: Style | None = None,
+        max_new_tokens: int = 400,
+        search: Search = GREEDY,
     ) -> tuple[list[str], list[int]]:
         """Say what is heard; an utterance gets the same answer alone and in any batch.
 
         Args:
-            waves: mono waveforms at 16 kHz, each (samples,) float32.
+            waves: mono waveforms at 16 kHz, each (samples,) float32, up to 30 s.
             style: the chain of thought asked for; None takes the model's own.
             max_new_tokens: where an answer is cut off.
-            beams: width of the search; 1 is greedy.
+            search: how the answer's tokens are chosen.
 
         Returns:
             one answer for each waveform, and how many tokens it took.
         """
         self.eval()
-        return self.answer(self.features(waves), style or self.config.style, max_new_tokens, beams)
+        return self.answer(self.features(waves), style or self.config.style, max_new_tokens, search)
+
+    def predict(
+        self,
+        audio: "Source | Sequence[Source]",
+        rate: int | None = None,
+        language: str | None = None,
+        style: Style | None = None,
+        answers: bool = True,
+    ) -> "Recognition | list[Recognition]":
+        """Recognise the emotion in speech of any length; see `c2ser.model.recognition.predict`."""
+        from c2ser.model.recognition import predict  # that module needs this class
+
+        return predict(self, audio, rate, language, style, answers)
 
 
 def _part(name: str) -> str:

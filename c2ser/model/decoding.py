@@ -1,64 +1,103 @@
-"""Answers for a whole data directory."""
+"""Answers and probabilities for a whole data directory."""
 
-import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
 
 from c2ser import audio
 from c2ser.corpus import Utterance, read_data_dir
-from c2ser.data.datasets import check_seconds, load_wave
+from c2ser.data.datasets import MAX_SECONDS, check_seconds, load_wave
 from c2ser.data.sampler import by_length
-from c2ser.log import progress
-from c2ser.model.c2ser import C2SER, Style
-from c2ser.tables import TableMap
+from c2ser.emotions import EMOTIONS
+from c2ser.log import get_logger, progress
+from c2ser.model.c2ser import C2SER
+from c2ser.model.folder import CALIBRATION
+from c2ser.model.recognition import DecodeConfig, hear, recognise
+from c2ser.scoring.probabilities import fit_temperature
+from c2ser.tables import TableMap, read_table, write_json
+
+logger = get_logger(__name__)
 
 UTT2MS = "utt2ms"
 """The table beside the answers: milliseconds (a batch's time divided by its size) and tokens of each."""
 
-
-@dataclass
-class DecodeConfig:
-    """How answers are searched for.
-
-    Attributes:
-        batch_seconds: padded audio in one batch, at most.
-        batch_utterances: utterances in one batch, at most.
-        max_new_tokens: where an answer is cut off.
-        beams: width of the search; 1 is greedy.
-        style: the chain of thought asked for; None takes the model's own.
-    """
-
-    batch_seconds: float = 240.0
-    batch_utterances: int = 64
-    max_new_tokens: int = 400
-    beams: int = 1
-    style: Style | None = None
+UTT2PROB = "utt2prob"
+"""The table beside the answers: the probability of each emotion, in the order of `EMOTIONS`."""
 
 
 def decode(model: C2SER, data: str | Path, out: str | Path, config: DecodeConfig) -> None:
-    """Write the table of answers, and `utt2ms` beside it.
+    """Write the table of answers, and `utt2ms` and `utt2prob` beside it.
 
     Batches are cut from the whole data directory, finished utterances or not: a run that goes on after a kill gives the
     answers of an undisturbed one. Utterances that the model cannot hear are rejected with the reason.
     """
-    utterances, out = read_data_dir(data), Path(out)
-    with TableMap(out, out.with_name(UTT2MS)) as job:
-        batches = by_length(_durations(job, utterances), config.batch_seconds, config.batch_utterances)
-        for names in progress(batches, "batches"):
-            if job.todo(names):
-                _decode_batch(model, job, {name: utterances[name] for name in names}, config)
+    out = Path(out)
+    with TableMap(out, out.with_name(UTT2MS), out.with_name(UTT2PROB)) as job:
+        for waves, languages in _batches(job, data, config, audio.MAX_SECONDS):
+            found = recognise(model, waves, languages, config)
+            for name in job.todo(found):
+                one = found[name]
+                row = " ".join(f"{one.probabilities[emotion]:.6g}" for emotion in EMOTIONS)
+                job.write(name, one.answer, f"{one.milliseconds:.1f} {one.tokens}", row)
 
 
-def _durations(job: TableMap, utterances: Mapping[str, Utterance]) -> dict[str, float]:
+def calibrate(model: C2SER, folder: str | Path, data: str | Path, config: DecodeConfig) -> float:
+    """Fit the temperature of the label probabilities on a validation set, and write it into the model's folder.
+
+    Args:
+        model: the model.
+        folder: its folder.
+        data: data directory of the validation set; utterances over 30 s do not count.
+        config: how explicit answers are searched for, and how utterances are grouped.
+
+    Returns:
+        the temperature.
+
+    Raises:
+        ValueError: no utterance of the set can be heard.
+    """
+    table = Path(folder) / CALIBRATION.removesuffix(".json") / "utt2score"
+    reference = {name: one.emotion for name, one in read_data_dir(data).items() if one.emotion}
+    answers = (config.style or model.config.style) == "explicit"
+    with TableMap(table) as job:
+        for waves, languages in _batches(job, data, config, MAX_SECONDS):
+            found = hear(model, waves, languages, config, answers)
+            for name in job.todo(found):
+                job.write(name, " ".join(f"{score:.9g}" for score in found[name].scores))
+    fitted = fit_temperature(read_table(table), reference)
+    write_json(Path(folder) / CALIBRATION, {**fitted, "data": Path(data).name})
+    logger.info("%s: temperature %.4f, fitted on %d utterances", folder, fitted["temperature"], fitted["utterances"])
+    model.temperature = fitted["temperature"]
+    return model.temperature
+
+
+def _batches(
+    job: TableMap, data: str | Path, config: DecodeConfig, longest: float
+) -> Iterator[tuple[dict[str, np.ndarray], dict[str, str | None]]]:
+    """Yield waveforms (samples,) and languages by utterance, of batches in which something is left to do."""
+    utterances = read_data_dir(data)
+    durations = _durations(job, utterances, longest)
+    for names in progress(by_length(durations, config.batch_seconds, config.batch_utterances), "batches"):
+        if not job.todo(names):
+            continue
+        waves: dict[str, np.ndarray] = {}
+        for name in names:
+            try:
+                waves[name] = load_wave(utterances[name], longest)
+            except ValueError as error:
+                _reject(job, name, error)
+        if waves:
+            yield waves, {name: utterances[name].language or None for name in waves}
+
+
+def _durations(job: TableMap, utterances: Mapping[str, Utterance], longest: float) -> dict[str, float]:
     """Return seconds by utterance, of those that the model can hear; reject the others."""
     seconds = {}
     for name, utterance in utterances.items():
         try:
             length = utterance.duration or audio.duration(utterance.wav, name)
-            check_seconds(length, name)
+            check_seconds(length, name, longest)
             seconds[name] = length
         except ValueError as error:
             _reject(job, name, error)
@@ -68,21 +107,3 @@ def _durations(job: TableMap, utterances: Mapping[str, Utterance]) -> dict[str, 
 def _reject(job: TableMap, name: str, error: ValueError) -> None:
     if job.todo([name]):
         job.reject(name, str(error).removeprefix(f"{name}: "))
-
-
-def _decode_batch(model: C2SER, job: TableMap, utterances: Mapping[str, Utterance], config: DecodeConfig) -> None:
-    waves: dict[str, np.ndarray] = {}
-    for name, utterance in utterances.items():
-        try:
-            waves[name] = load_wave(utterance)
-        except ValueError as error:
-            _reject(job, name, error)
-    if not waves:
-        return
-    start = time.perf_counter()
-    answers, tokens = model.generate([*waves.values()], config.style, config.max_new_tokens, config.beams)
-    milliseconds = 1000 * (time.perf_counter() - start) / len(waves)
-    todo = set(job.todo(waves))
-    for name, answer, count in zip(waves, answers, tokens, strict=True):
-        if name in todo:
-            job.write(name, answer, f"{milliseconds:.1f} {count}")

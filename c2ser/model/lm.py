@@ -8,7 +8,7 @@ from typing import Literal
 import torch
 from peft import LoraConfig, inject_adapter_in_model
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy, pad
+from torch.nn.functional import cross_entropy
 from torch.nn.utils.rnn import pad_sequence
 from transformers import (
     AutoModelForCausalLM,
@@ -20,7 +20,9 @@ from transformers import (
 )
 from transformers.models.auto.tokenization_auto import get_tokenizer_config
 
+from c2ser.model.continuations import log_probabilities
 from c2ser.model.perception import Vectors, real
+from c2ser.model.search import GREEDY, Search, search_tokens
 
 SPEECH = "<|c2ser-speech|>"
 """Marks the place of the speech while a chat template is filled in; it is never shown to the model."""
@@ -81,25 +83,36 @@ class LanguageModel(nn.Module):
         lora: adapters to add.
         chat_template: whether the prompt is put into the tokeniser's chat template, the speech following it in the
             user's turn; plain text otherwise, as in the published system.
+        end_token: what ends an answer; None takes the tokeniser's own.
 
     Raises:
-        ValueError: the tokeniser lacks an end token or a chat template, or the model scales its logits.
+        ValueError: the tokeniser lacks the end token or a chat template or has too many tokens, or the model scales its
+            logits.
     """
 
     def __init__(
-        self, llm: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, lora: LoraSettings, chat_template: bool
+        self,
+        llm: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        lora: LoraSettings,
+        chat_template: bool,
+        end_token: str | None = None,
     ) -> None:
         super().__init__()
         name = llm.config.name_or_path or llm.config.model_type
-        if tokenizer.eos_token_id is None:
-            raise ValueError(f"{name}: its tokenizer has no end token; choose another language model")
+        end = tokenizer.convert_tokens_to_ids(end_token) if end_token else tokenizer.eos_token_id
+        if end is None or (end_token and tokenizer.convert_ids_to_tokens(end) != end_token):
+            token = end_token or "end token"
+            raise ValueError(f"{name}: its tokenizer has no {token}; choose another language model")
+        if len(tokenizer) > (rows := llm.get_input_embeddings().num_embeddings):
+            raise ValueError(f"{name}: {len(tokenizer)} tokens, but {rows} embeddings; give it its own tokenizer")
         if chat_template and not tokenizer.chat_template:
             raise ValueError(f"{name}: its tokenizer has no chat template; set chat_template: false")
         if scaled := [key for key in SCALED_LOGITS if getattr(llm.config, key, None) is not None]:
             raise ValueError(f"{name}: scales its logits ({', '.join(scaled)}); choose a model of another family")
         self.tokenizer, self.chat_template = tokenizer, chat_template
         self.llm = inject_adapter_in_model(_peft_config(lora), llm) if lora.r else llm
-        self.end = int(tokenizer.eos_token_id)
+        self.end = int(end)
         # what a hub's generation settings add (sampling, repetition penalty) would make answers differ from run to run
         self.llm.generation_config = GenerationConfig(eos_token_id=self.end, pad_token_id=self.end)
 
@@ -167,32 +180,48 @@ class LanguageModel(nn.Module):
 
     @torch.no_grad()
     def generate(
-        self, speech: Vectors, boundaries: Tensor, prompts: Sequence[str], max_new_tokens: int, beams: int
+        self,
+        speech: Vectors,
+        boundaries: Tensor,
+        prompts: Sequence[str],
+        max_new_tokens: int,
+        search: Search = GREEDY,
+        keys: Sequence[str] | None = None,
     ) -> tuple[list[str], list[int]]:
-        """Answer a batch, without sampling.
+        """Answer a batch.
 
         Args:
             speech: embeddings (batch, time, dim).
             boundaries: embeddings of the begin and the end of speech, (2, dim).
             prompts: one for each utterance.
             max_new_tokens: where an answer is cut off.
-            beams: width of the search; 1 is greedy.
+            search: how tokens are chosen.
+            keys: utterance ids; where tokens are drawn, the draws depend on them.
 
         Returns:
             answers, and how many tokens each took, its end token included.
         """
-        rows = self._contexts(speech, boundaries, prompts)
-        longest = max(map(len, rows))
-        # answers grow at the right end, so the padding goes to the left
-        embedded = torch.stack([pad(row, (0, 0, longest - len(row), 0)) for row in rows])
-        lengths = torch.tensor([len(row) for row in rows], device=embedded.device)
-        mask = real(lengths, longest).flip(1).long()
-        ids = self.llm.generate(
-            inputs_embeds=embedded, attention_mask=mask, max_new_tokens=max_new_tokens, num_beams=beams, do_sample=False
-        )
-        cut = [self._until_end(row) for row in ids.tolist()]
+        contexts = self._contexts(speech, boundaries, prompts)
+        cut = [self._until_end(row) for row in search_tokens(self.llm, contexts, max_new_tokens, search, keys)]
         answers = [self.tokenizer.decode(row, skip_special_tokens=True) for row in cut]
         return answers, [len(row) for row in cut]
+
+    def score(
+        self, speech: Vectors, boundaries: Tensor, prompts: Sequence[str], answers: Sequence[Sequence[str]]
+    ) -> list[Tensor]:
+        """Return the log-probabilities of given answers, their end tokens included, from one forward pass.
+
+        Args:
+            speech: embeddings (batch, time, dim).
+            boundaries: embeddings of the begin and the end of speech, (2, dim).
+            prompts: one for each utterance.
+            answers: those to score, for each utterance.
+
+        Returns:
+            for each utterance a tensor (answers,).
+        """
+        continuations = [[[*self._tokens(answer), self.end] for answer in row] for row in answers]
+        return log_probabilities(self.llm, self._contexts(speech, boundaries, prompts), continuations)
 
     def _until_end(self, ids: list[int]) -> list[int]:
         return ids[: ids.index(self.end) + 1] if self.end in ids else ids

@@ -1,0 +1,24 @@
+"""Fit the temperature of a model's label probabilities on a validation set."""
+
+from pathlib import Path
+
+from c2ser.cli import run
+from c2ser.model.c2ser import C2SER
+from c2ser.model.decoding import calibrate
+from c2ser.model.recognition import DecodeConfig, pick_device
+
+
+def main(model: Path, data: Path, search: DecodeConfig, device: str = "auto") -> None:
+    """Write MODEL/calibration.json.
+
+    Args:
+        model: folder of a trained model.
+        data: data directory of the validation set.
+        search: how explicit answers are searched for, and how utterances are grouped.
+        device: "cpu", "cuda", …; "auto" takes a graphics card where there is one.
+    """
+    calibrate(C2SER.from_pretrained(model).to(pick_device(device)), model, data, search)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,120 @@
+"""How probable several continuations of one context are, from one forward pass.
+
+The continuations become a tree of tokens behind the context: what they begin with alike stands there once. A mask lets
+each token see the context and the branch that leads to it, and positions count along the branch, so every token is
+given what a pass over its own continuation alone would give it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+from transformers import PreTrainedModel
+
+
+@dataclass
+class Tree:
+    """Continuations with their common beginnings merged.
+
+    Attributes:
+        tokens: the token of each node; last tokens of continuations are no nodes, as nothing follows them.
+        parents: the node before each, -1 for the context.
+        steps: for each continuation its tokens, each as (node that it follows, token).
+    """
+
+    tokens: list[int]
+    parents: list[int]
+    steps: list[list[tuple[int, int]]]
+
+    @classmethod
+    def of(cls, continuations: Sequence[Sequence[int]]) -> "Tree":
+        """Merge continuations, each a list of at least one token."""
+        tree, known = cls([], [], []), {}
+        for ids in continuations:
+            parent, steps = -1, []
+            for place, token in enumerate(ids):
+                steps.append((parent, token))
+                if place == len(ids) - 1:
+                    break
+                if (parent, token) not in known:
+                    known[parent, token] = len(tree.tokens)
+                    tree.tokens.append(token)
+                    tree.parents.append(parent)
+                parent = known[parent, token]
+            tree.steps.append(steps)
+        return tree
+
+    def branches(self) -> tuple[Tensor, Tensor]:
+        """Return which nodes each node sees (nodes, nodes), itself included, and how deep it stands (nodes,) from 0."""
+        seen = torch.eye(len(self.tokens), dtype=torch.bool)
+        for node, parent in enumerate(self.parents):
+            if parent >= 0:
+                seen[node] |= seen[parent]
+        return seen, seen.sum(dim=1) - 1
+
+
+@torch.no_grad()
+def log_probabilities(
+    llm: PreTrainedModel, contexts: Sequence[Tensor], continuations: Sequence[Sequence[Sequence[int]]]
+) -> list[Tensor]:
+    """Return the log-probability of each continuation, the sum over its tokens.
+
+    Args:
+        llm: a causal language model.
+        contexts: embeddings before the continuations, each (time, dim), one for each utterance of the batch.
+        continuations: token ids of each utterance's continuations.
+
+    Returns:
+        for each utterance a float32 tensor (continuations,), in one forward pass for all.
+    """
+    trees = [Tree.of(ids) for ids in continuations]
+    table = llm.get_input_embeddings()
+    device = table.weight.device
+    rows = [
+        torch.cat([context, table(torch.tensor(tree.tokens, dtype=torch.long, device=device)).to(context.dtype)])
+        for context, tree in zip(contexts, trees, strict=True)
+    ]
+    embedded = pad_sequence(rows, batch_first=True)  # (batch, longest, dim)
+    lengths = [len(context) for context in contexts]
+    mask, positions = _layout(lengths, trees, embedded.shape[1])
+    hidden = llm.get_decoder()(
+        inputs_embeds=embedded,
+        attention_mask=_additive(mask.to(device), embedded.dtype),
+        position_ids=positions.to(device),
+        use_cache=False,
+    ).last_hidden_state
+    head = llm.get_output_embeddings()
+    # one row at a time: a vocabulary is wide
+    scored = zip(hidden, lengths, trees, strict=True)
+    return [_sums(head(row[n - 1 : n + len(tree.tokens)]).float(), tree) for row, n, tree in scored]
+
+
+def _layout(lengths: Sequence[int], trees: Sequence[Tree], size: int) -> tuple[Tensor, Tensor]:
+    """Return which places each place sees, (batch, size, size), and positions (batch, size)."""
+    mask = torch.eye(size, dtype=torch.bool).repeat(len(trees), 1, 1)
+    positions = torch.arange(size).repeat(len(trees), 1)
+    for row, (length, tree) in enumerate(zip(lengths, trees, strict=True)):
+        seen, depths = tree.branches()
+        end = length + len(tree.tokens)
+        mask[row, :length, :length] = torch.ones(length, length, dtype=torch.bool).tril()
+        mask[row, length:end, :length] = True
+        mask[row, length:end, length:end] = seen
+        positions[row, length:end] = length + depths
+    return mask, positions
+
+
+def _additive(mask: Tensor, dtype: torch.dtype) -> Tensor:
+    """Return a mask (batch, size, size) as what every attention implementation adds: (batch, 1, size, size)."""
+    return torch.zeros(mask.shape, dtype=dtype, device=mask.device).masked_fill(~mask, torch.finfo(dtype).min)[:, None]
+
+
+def _sums(logits: Tensor, tree: Tree) -> Tensor:
+    """Sum log-probabilities along each continuation; `logits` (1 + nodes, vocabulary) begin at the context's end."""
+    normalisers = logits.logsumexp(dim=-1)
+    totals = []
+    for steps in tree.steps:
+        places, tokens = (torch.tensor(part, device=logits.device) for part in zip(*steps, strict=True))
+        totals.append((logits[places + 1, tokens] - normalisers[places + 1]).sum())
+    return torch.stack(totals)

@@ -1,0 +1,431 @@
+"""Decoding: label probabilities, sampling, long speech, one-line use, files, model folders that are not whole."""
+
+import json
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from safetensors.torch import load_file, save_file
+from torch.nn.functional import log_softmax
+
+from c2ser import C2SER, audio
+from c2ser.bin.decode import main as decode_main
+from c2ser.bin.predict import main as predict_main
+from c2ser.cot.prompts import SENTENCES, instruction
+from c2ser.emotion2vec.convert import save_model
+from c2ser.emotion2vec.model import Emotion2Vec, Emotion2VecConfig
+from c2ser.emotions import EMOTIONS, WORDS
+from c2ser.model.c2ser import C2SERConfig
+from c2ser.model.connector import ConnectorConfig
+from c2ser.model.continuations import Tree, log_probabilities
+from c2ser.model.decoding import calibrate
+from c2ser.model.export import export
+from c2ser.model.folder import load
+from c2ser.model.lm import LoraSettings
+from c2ser.model.probabilities import endings, label_scores, short_answers
+from c2ser.model.recognition import DecodeConfig, hear, recognise
+from c2ser.model.search import Search, search_tokens
+from c2ser.model.tiny import TinyLlm, TinyWhisper, make
+from c2ser.scoring.probabilities import fit_temperature, most_probable
+from c2ser.tables import read_json, read_table, write_json, write_table
+
+PUBLISHED = Search(beams=4, sample=True, top_p=0.0, top_k=0, repetition_penalty=1.05)
+
+
+def wave(seconds, seed=0):
+    return np.random.default_rng(seed).normal(size=int(16000 * seconds)).astype(np.float32) * 0.1
+
+
+@pytest.fixture(scope="module")
+def parts(tmp_path_factory):
+    """Random models and their tokeniser, which knows the answers."""
+    folder = tmp_path_factory.mktemp("parts")
+    texts = {f"{e}-{p}": SENTENCES["implicit"][p].format(emotion=WORDS[e][p]) for e in EMOTIONS for p in ("en", "zh")}
+    write_table(folder / "data/cot_implicit", texts)
+    make(folder / "data", folder, TinyWhisper(32, 1, 2), TinyLlm(32, 2, 2, vocabulary=360), seed=1)
+    torch.manual_seed(0)
+    convs = [[8, 10, 5], *([8, 3, 2] for _ in range(4)), [8, 2, 2], [8, 2, 2]]
+    small = {"dim": 16, "heads": 2, "inner": 32, "prenet_depth": 1, "depth": 1, "position_depth": 1}
+    small |= {"position_kernel": 3, "position_groups": 2, "decoder_groups": 2, "decoder_dim": 16}
+    save_model(Emotion2Vec(Emotion2VecConfig(**small, convs=convs)), folder / "e2v")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def folder(parts):
+    """A model's folder whose adapters do something."""
+    torch.manual_seed(0)
+    connector = ConnectorConfig(dim=32, layers=1, heads=2, feed_forward=64)
+    named = {"whisper": str(parts / "whisper"), "emotion2vec": str(parts / "e2v"), "llm": str(parts / "llm")}
+    model = C2SER.build(C2SERConfig(connector=connector, style="implicit", lora=LoraSettings(r=4), **named))
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if ".lora_" in name:
+                parameter += 0.1 * torch.randn_like(parameter)
+    model.save_pretrained(parts / "model")
+    return parts / "model"
+
+
+@pytest.fixture(scope="module")
+def model(folder):
+    return C2SER.from_pretrained(folder)
+
+
+def one_by_one(llm, context, continuations):
+    """Score each continuation by a forward pass of its own over everything."""
+    scores = []
+    for ids in continuations:
+        tokens = torch.tensor(ids)
+        embedded = torch.cat([context, llm.get_input_embeddings()(tokens)])[None]
+        logits = llm(inputs_embeds=embedded).logits[0, len(context) - 1 : -1]
+        scores.append(log_softmax(logits, -1)[range(len(ids)), ids].sum())
+    return torch.stack(scores)
+
+
+@settings(max_examples=15, deadline=None)
+@given(
+    st.lists(
+        st.lists(st.lists(st.integers(3, 6), min_size=1, max_size=5), min_size=1, max_size=6), min_size=1, max_size=3
+    )
+)
+def test_one_pass_over_a_tree_is_many_passes(continuations):
+    llm = test_one_pass_over_a_tree_is_many_passes.llm
+    contexts = [torch.randn(3 + 4 * i, 16) for i in range(len(continuations))]
+    with torch.no_grad():
+        together = log_probabilities(llm, contexts, continuations)
+        for context, ids, scores in zip(contexts, continuations, together, strict=True):
+            assert (one_by_one(llm, context, ids) - scores).abs().max() < 1e-5
+
+
+def small_llm():
+    from transformers import Qwen2Config, Qwen2ForCausalLM
+
+    torch.manual_seed(0)
+    sizes = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}
+    return Qwen2ForCausalLM(Qwen2Config(vocab_size=8, num_key_value_heads=1, initializer_range=0.3, **sizes)).eval()
+
+
+test_one_pass_over_a_tree_is_many_passes.llm = small_llm()
+
+
+def test_a_tree_holds_common_beginnings_once():
+    tree = Tree.of([[5, 6, 7, 2], [5, 6, 8, 2], [5, 2], [9]])
+    assert tree.tokens == [5, 6, 7, 8] and tree.parents == [-1, 0, 1, 1]
+    assert tree.steps[2] == [(-1, 5), (0, 2)] and tree.steps[3] == [(-1, 9)]
+
+
+@pytest.mark.parametrize("languages", [["en", "zh", "de"], [None, "en", None]])
+def test_seven_labels_in_one_pass_are_seven_passes(model, languages):
+    calls = []
+    handle = model.language.llm.get_decoder().register_forward_hook(lambda *words: calls.append(1))
+    with torch.no_grad():
+        speech = model.listen(model.features([wave(0.7), wave(1.9), wave(1.2)]))
+        scores = label_scores(model, speech, "implicit", languages, None)
+        handle.remove()
+        assert len(calls) == 1
+        contexts = model.language._contexts(speech, model.connector.boundaries, [instruction("implicit")] * 3)
+        for context, language, row in zip(contexts, languages, scores, strict=True):
+            forms = []
+            for texts in short_answers(language):
+                ids = [[*model.language._tokens(text), model.language.end] for text in texts]
+                forms.append(one_by_one(model.language.llm, context, ids).double())
+            total = torch.stack(forms).logsumexp(0)
+            assert (total - row).abs().max() < 1e-4  # sums of some sixty logarithms, in single precision
+            assert (total.softmax(0) - row.softmax(0)).abs().max() < 1e-5
+    assert len(short_answers(None)) == 2 and short_answers("en")[0][0] == "The emotion of this speech is anger."
+
+
+def test_explicit_answers_are_kept_up_to_the_emotion():
+    spoken = "A low tone: “I fear so”. Hence the emotion was inferred to be "
+    assert endings(f"{spoken}sadness, deep grief. No joy.", "en")[0] == f"{spoken}anger."
+    assert endings("声音低：“高兴”。推断情绪为悲伤。", None)[1] == "声音低：“高兴”。推断情绪为高兴。"
+    conclusion = "Based on the analysis of speech characteristics, the emotion was inferred to be fear."
+    assert endings("A low tone", "en")[6] == f"A low tone {conclusion}"
+    assert endings("声音低。", "zh")[0] == "声音低。根据对语音特征的分析，推断情绪为愤怒。"
+
+
+def test_explicit_probabilities_follow_the_answer(model):
+    found = hear(model, {"a": wave(0.8)}, {"a": "en"}, DecodeConfig(style="explicit", max_new_tokens=6))["a"]
+    with torch.no_grad():
+        speech = model.listen(model.features([wave(0.8)]))
+        by_hand = model.score(speech, "explicit", [endings(found.answer, "en")])[0]
+    assert np.abs(by_hand.numpy() - found.scores).max() < 1e-4
+    with pytest.raises(ValueError, match="follow from their answers"):
+        model.predict(wave(0.5), 16000, style="explicit", answers=False)
+
+
+@pytest.mark.parametrize("search", [PUBLISHED, Search(beams=4, sample=True, top_p=0.9), Search(sample=True)])
+def test_sampling_depends_on_the_utterance_and_the_seed_alone(model, search):
+    waves = {"a": wave(0.6, 1), "b": wave(1.1, 2), "c": wave(0.6, 1)}
+    config = DecodeConfig(**vars(search), max_new_tokens=25)
+    before = torch.random.get_rng_state()
+    together = recognise(model, waves, {}, config)
+    assert torch.equal(before, torch.random.get_rng_state())
+    alone = recognise(model, {"b": waves["b"]}, {}, config)
+    assert alone["b"].answer == together["b"].answer
+    other = recognise(model, waves, {}, DecodeConfig(**{**vars(search), "seed": 1}, max_new_tokens=25))
+    # two tokens of each of four beams are all drawn, as eight are: with top_p 0 there is no chance left
+    assert (other["b"].answer == together["b"].answer) == (search is PUBLISHED)
+    assert (together["a"].answer == together["c"].answer) == (search is PUBLISHED)  # the same speech, another name
+    greedy = recognise(model, waves, {}, DecodeConfig(max_new_tokens=25))
+    assert [greedy[name].answer for name in waves] != [together[name].answer for name in waves]
+
+
+def test_repetition_is_made_less_probable(model):
+    context = torch.randn(5, 32)
+    plain, other = (
+        search_tokens(model.language.llm, [context], 30, Search(repetition_penalty=p))[0] for p in (1.0, 1e6)
+    )
+    assert len(set(plain)) < 0.9 * len(plain) and len(set(other)) == len(other)
+
+
+@settings(max_examples=30, deadline=None)
+@given(seconds=st.floats(0.1, 40), longest=st.floats(2.0, 9.0))
+def test_pieces_make_up_the_wave(seconds, longest):
+    whole = wave(seconds)
+    pieces = audio.pieces(whole, longest, 1.0)
+    assert np.array_equal(np.concatenate(pieces), whole)
+    assert all(len(piece) <= longest * 16000 for piece in pieces)
+    assert len(pieces) == 1 or min(map(len, pieces)) >= 16000 - 1
+
+
+def test_long_speech_is_cut_in_its_pauses():
+    whole = wave(70)
+    for start in 24.0, 47.5:  # half a second each
+        whole[int(start * 16000) : int((start + 0.5) * 16000)] *= 1e-3
+    ends = np.cumsum([len(piece) for piece in audio.pieces(whole)]) / 16000
+    assert len(ends) == 3 and 24.1 < ends[0] < 24.4 and 47.6 < ends[1] < 47.9
+
+
+def test_long_speech_is_pooled_by_duration(model):
+    whole, config = wave(37.5), DecodeConfig(max_new_tokens=4)
+    found = recognise(model, {"x": whole, "y": wave(0.5)}, {"x": "en"}, config)
+    parts = [model.predict(piece, 16000, "en") for piece in audio.pieces(whole)]
+    lengths = [len(piece) for piece in audio.pieces(whole)]
+    assert len(parts) == 2
+    for emotion in EMOTIONS:
+        mean = sum(n * part.probabilities[emotion] for n, part in zip(lengths, parts, strict=True)) / len(whole)
+        assert found["x"].probabilities[emotion] == pytest.approx(mean, abs=1e-5)
+    assert sum(found["x"].probabilities.values()) == pytest.approx(1) and found["x"].tokens > found["y"].tokens
+
+
+def data_dir(folder, waves):
+    rows = {}
+    for name, samples in waves.items():
+        rows[name] = str(folder / f"{name}.wav")
+        folder.mkdir(exist_ok=True)
+        soundfile.write(rows[name], samples, 16000)
+    write_table(folder / "wav.scp", rows)
+    write_table(folder / "utt2spk", {name: name.split("-")[0] for name in rows})
+    write_table(folder / "utt2lang", dict.fromkeys(rows, "en"))
+    write_table(folder / "utt2emo", {name: EMOTIONS[i % 7] for i, name in enumerate(rows)})
+    return folder
+
+
+def test_decode_writes_probabilities_beside_answers(folder, model, tmp_path):
+    data = data_dir(tmp_path / "data", {"s-1": wave(0.5), "s-2": wave(31.0), "s-3": wave(0.05)})
+    decode_main(folder, data, tmp_path / "out/answer", DecodeConfig(max_new_tokens=5), "cpu")
+    rows = read_table(tmp_path / "out/utt2prob")
+    assert list(rows) == ["s-1", "s-2"] == list(read_table(tmp_path / "out/answer"))
+    assert "under the model's" in read_table(tmp_path / "out/answer.rejected")["s-3"]
+    alone = model.predict(data / "s-1.wav", language="en")
+    assert [float(p) for p in rows["s-1"].split()] == pytest.approx([*alone.probabilities.values()], abs=1e-5)
+    assert most_probable(rows)["s-1"] == alone.emotion
+    with pytest.raises(ValueError, match="^x: '1 2' is not 7 numbers"):
+        most_probable({"x": "1 2"})
+
+
+def test_the_temperature_is_found_again():
+    generator = np.random.default_rng(0)
+    scores = generator.normal(size=(4000, 7)) * 2
+    shares = np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)
+    drawn = [EMOTIONS[generator.choice(7, p=row)] for row in shares]
+    rows = {str(i): " ".join(map(str, 3 * row - 40)) for i, row in enumerate(scores)}  # three times too sure
+    fitted = fit_temperature(rows, {str(i): emotion for i, emotion in enumerate(drawn)})
+    assert fitted["temperature"] == pytest.approx(3, rel=0.05) and fitted["nll_after"] < fitted["nll_before"]
+    with pytest.raises(ValueError, match="check the validation set"):
+        fit_temperature(rows, {})
+
+
+def test_calibration_changes_what_a_folder_predicts(folder, model, tmp_path):
+    shutil.copytree(folder, tmp_path / "m")
+    data = data_dir(tmp_path / "data", {f"s-{i}": wave(0.4 + 0.1 * i, i) for i in range(7)})
+    temperature = calibrate(C2SER.from_pretrained(folder), tmp_path / "m", data, DecodeConfig())
+    again = C2SER.from_pretrained(tmp_path / "m")
+    assert again.temperature == temperature != 1.0
+    before, after = (m.predict(wave(0.5), 16000, "en").probabilities for m in (model, again))
+    powers = np.array([*before.values()]) ** (1 / temperature)
+    assert [*after.values()] == pytest.approx(powers / powers.sum(), abs=1e-6)
+    again.save_pretrained(tmp_path / "m")  # other weights want another temperature
+    assert C2SER.from_pretrained(tmp_path / "m").temperature == 1.0
+
+
+def test_one_line_takes_files_lists_and_waveforms(model, tmp_path):
+    soundfile.write(tmp_path / "a b.wav", wave(0.6), 16000)
+    found = model.predict(str(tmp_path / "a b.wav"))
+    assert found.emotion == max(found.probabilities, key=found.probabilities.get) and found.style == "implicit"
+    read = audio.load(tmp_path / "a b.wav", "x")
+    both = model.predict([tmp_path / "a b.wav", torch.from_numpy(read)], rate=16000)
+    for one in both:
+        assert one.answer == found.answer
+        assert [*one.probabilities.values()] == pytest.approx([*found.probabilities.values()], abs=1e-5)
+    assert model.predict(wave(0.5)[::2], rate=8000, answers=False).answer == ""
+    for source, rate, message in (
+        (wave(0.5), None, "its rate is unknown"), (wave(0.5)[None], 16000, "one channel"),
+        (wave(0.5) * np.nan, 16000, "not a row of finite"), (wave(0.01), 16000, "waveform: 0.01 s"),
+        ("none.wav", None, "none.wav: cannot read"),
+    ):  # fmt: skip
+        with pytest.raises(ValueError, match=message):
+            model.predict(source, rate)
+
+
+def test_the_package_reaches_torch_only_for_the_model(root):
+    code = (
+        "import sys, c2ser; early = 'torch' in sys.modules; c2ser.C2SER; sys.exit(early or 'torch' not in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], cwd=root).returncode == 0
+
+
+def test_files_become_a_table(folder, tmp_path, capsys, caplog):
+    data_dir(tmp_path / "fol der", {"s-1": wave(0.5), "s-2": wave(0.8)})
+    (tmp_path / "fol der/s-3.wav").write_bytes(b"RIFF")
+    predict_main(folder, [tmp_path / "fol der"], search=DecodeConfig(max_new_tokens=5), device="cpu")
+    printed = capsys.readouterr()
+    lines = [line.split("\t") for line in printed.out.splitlines()]
+    assert lines[0] == ["file", "emotion", *EMOTIONS, "answer"] and len(lines) == 3
+    for line in lines[1:]:
+        assert EMOTIONS[int(np.argmax([float(word) for word in line[2:9]]))] == line[1] and len(line) == 10
+    predict_main(folder, [tmp_path / "fol der/s-1.wav"], tmp_path / "out.tsv", answers=False, device="cpu")
+    assert (tmp_path / "out.tsv").read_text().splitlines()[1].endswith("\t")
+    for words, message in (([tmp_path / "fol der/s-3.wav"], "not one of 1"), ([tmp_path / "no"], "no such file")):
+        with pytest.raises(ValueError, match=message):
+            predict_main(folder, words, device="cpu")
+
+
+@pytest.mark.parametrize("merge", [True, False])
+def test_an_exported_model_answers_as_its_source(folder, parts, model, tmp_path, merge):
+    source = tmp_path / "source"
+    shutil.copytree(folder, source)
+    write_json(source / "calibration.json", {"temperature": 2.0})
+    (source / "config.yaml").write_text("train: no/such\nvalid: x\noptim:\n  lr: 0.25\n")
+    write_json(source / "decode_test/scores.json", {"ua": 0.5, "wa": 0.25, "utterances": 9, "unreadable": 1})
+    export(source, tmp_path / "new/model", merge)
+    again = C2SER.from_pretrained(tmp_path / "new/model")
+    parts_of_it = load_file(tmp_path / "new/model/model.safetensors")
+    assert any(".lora_" in name for name in parts_of_it) != merge
+    waves = [wave(0.5), wave(1.4)]
+    assert again.generate(waves, max_new_tokens=12) == model.generate(waves, max_new_tokens=12)
+    scores = [hear(m, {"a": waves[1]}, {"a": "en"}, DecodeConfig(max_new_tokens=1))["a"].scores for m in (again, model)]
+    assert np.abs(scores[0] - scores[1]).max() < 1e-3 and again.temperature == 2.0
+    page = (tmp_path / "new/model/README.md").read_text()
+    assert "| test | 50.0 | 25.0 | 9 | 1 |" in page and "lr: 0.25" in page and "Article 5(1)(f)" in page
+    with pytest.raises(ValueError, match="exists; choose a new folder"):
+        export(source, tmp_path / "new/model", merge)
+    if merge:
+        with pytest.raises(ValueError, match="no LoRA adapters"):
+            export(tmp_path / "new/model", tmp_path / "twice", True)
+        assert not (tmp_path / "twice").exists()
+
+
+def settings_changed(*path, value):
+    def change(folder):
+        content = read_json(folder / "config.json")
+        place = content
+        for key in path[:-1]:
+            place = place[key]
+        place[path[-1]] = value
+        write_json(folder / "config.json", content)
+
+    return change
+
+
+def weights_changed(change):
+    def write(folder):
+        tensors = load_file(folder / "model.safetensors")
+        change(tensors)
+        save_file(tensors, folder / "model.safetensors")
+
+    return write
+
+
+def cut_short(folder):
+    path = folder / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def another_llm(folder):
+    """The same sizes, other weights."""
+    from transformers import AutoModelForCausalLM
+
+    llm = AutoModelForCausalLM.from_pretrained(read_json(folder / "config.json")["c2ser"]["llm"])
+    with torch.no_grad():
+        next(llm.parameters()).mul_(2)
+    llm.save_pretrained(folder / "llm")
+    shutil.copytree(folder / "tokenizer", folder / "llm", dirs_exist_ok=True)
+    settings_changed("c2ser", "llm", value=str(folder / "llm"))(folder)
+
+
+def another_tokenizer(folder):
+    path = folder / "tokenizer/tokenizer.json"
+    content = json.loads(path.read_text())
+    pieces = content["model"]["vocab"]
+    pieces[300], pieces[301] = [pieces[301][0], pieces[300][1]], [pieces[300][0], pieces[301][1]]
+    path.write_text(json.dumps(content))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (settings_changed("c2ser", "colour", value=1), "no setting 'colour'"),
+        (settings_changed("c2ser", "lora", "ranks", value=1), "LoraSettings has no setting 'ranks'"),
+        (settings_changed("emotion2vec", "depths", value=1), "Emotion2VecConfig has no setting 'depths'"),
+        (settings_changed("c2ser", "lora", "r", value=2), r"asks for \(2, 32\) \(lora.r is 2\)"),
+        (settings_changed("features", "hop", value=200), "its features are others"),
+        (settings_changed("format", value=1), "not a C²SER model of format 2"),
+        (settings_changed("c2ser", "llm", value="/no/such/llm"), "no/such/llm"),
+        (settings_changed("c2ser", "end_token", value="<|nowhere|>"), "no <|nowhere|>"),
+        (lambda folder: (folder / "config.json").write_text("{"), "not JSON"),
+        (lambda folder: (folder / "config.json").write_text('{"format": 2}'), "'features' is missing"),
+        (lambda folder: (folder / "model.safetensors").unlink(), "missing or damaged"),
+        (lambda folder: shutil.rmtree(folder / "tokenizer"), "tokenizer"),
+        (lambda folder: write_json(folder / "calibration.json", {"temperature": 0}), "holds no temperature"),
+        (weights_changed(lambda t: t["connector.norm.weight"].fill_(float("nan"))), "connector.norm.weight holds NaN"),
+        (weights_changed(lambda t: t.pop("connector.norm.weight")), "connector.norm.weight is missing"),
+        (weights_changed(lambda t: t.update(extra=torch.zeros(1))), "extra is unknown"),
+        (cut_short, "missing or damaged"),
+        (another_llm, "is not the language model"),
+        (another_tokenizer, "splits texts otherwise"),
+    ],
+)
+def test_a_damaged_folder_is_refused_in_one_line(folder, tmp_path, change, message):
+    shutil.copytree(folder, tmp_path / "m")
+    change(tmp_path / "m")
+    with pytest.raises(ValueError) as caught:
+        load(tmp_path / "m")
+    text = str(caught.value)
+    assert message.replace("\\", "") in text and "\n" not in text and ";" in text and str(tmp_path / "m") in text
+
+
+def test_weights_that_are_nan_are_not_written(folder, tmp_path):
+    shutil.copytree(folder, tmp_path / "m")
+    broken = C2SER.from_pretrained(folder)
+    with torch.no_grad():
+        broken.connector.norm.weight[0] = float("inf")
+    with pytest.raises(ValueError, match="holds NaN or Inf; its training diverged"):
+        broken.save_pretrained(tmp_path / "m")
+    load(tmp_path / "m")
+
+
+def test_a_full_graphics_card_names_the_batch(model, monkeypatch):
+    def full(waves):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(model, "features", full)
+    with pytest.raises(ValueError, match=r"^a/0: .* 2 utterances, the longest 0.6 s.*lower batch_seconds \(240\)"):
+        recognise(model, {"a": wave(0.5), "b": wave(0.6)}, {}, DecodeConfig())
