@@ -122,7 +122,7 @@ class C2SER(nn.Module):
         """Choose whether activations are recomputed in the backward pass."""
         self.config.checkpointing = wanted
         for part in filter(None, [self.whisper and self.whisper.layers, self.language.llm]):
-            if wanted != part.is_gradient_checkpointing:
+            if wanted != any(getattr(module, "gradient_checkpointing", False) for module in part.modules()):
                 part.gradient_checkpointing_enable() if wanted else part.gradient_checkpointing_disable()
 
     @property
