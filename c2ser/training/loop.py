@@ -28,6 +28,7 @@ from c2ser.training.objective import Objective
 from c2ser.training.schedule import learning_rate_factor
 from c2ser.training.settings import OptimConfig, TrainConfig
 from c2ser.training.weights import Weights, whole
+from c2ser.training.zero import ZeroWeights
 
 logger = get_logger(__name__)
 
@@ -56,7 +57,8 @@ class Trainer:
 
     def __init__(self, objective: Objective, optim: OptimConfig, training: TrainConfig, out: Path) -> None:
         self.optim, self.training, self.out = optim, training, out
-        self.accelerator = Accelerator(mixed_precision="no", gradient_accumulation_steps=training.accumulate)
+        self.accelerator = Accelerator(mixed_precision="no")
+        self.accelerator.gradient_accumulation_steps = training.accumulate  # accelerate's launcher may say otherwise
         if self.accelerator.num_processes != int(os.environ.get("WORLD_SIZE", 1)):
             raise ValueError(f"{out}: processes do not see each other; on CPUs set ACCELERATE_USE_CPU=true")
         if not self.accelerator.is_main_process:
@@ -84,12 +86,17 @@ class Trainer:
             trained, lr=optim.lr, betas=optim.betas, eps=optim.eps, weight_decay=optim.weight_decay
         )
         sharding = self.accelerator.state.fsdp_plugin if self.accelerator.is_fsdp2 else None
+        zero = self.accelerator.state.deepspeed_plugin
         if sharding:
             sharding.ignored_modules = self.objective.kept_whole()
+        if zero:
+            sizes = {"train_micro_batch_size_per_gpu": 1, "gradient_accumulation_steps": self.training.accumulate}
+            zero.deepspeed_config |= {**sizes, "gradient_clipping": optim.clip}
         self.wrapped, self.optimiser = self.accelerator.prepare(self.objective, optimiser)
         if sharding:
             register_fsdp_forward_method(self.wrapped, "validate")
-        self.weights = Weights(self.accelerator.unwrap_model(self.wrapped), self.optimiser.optimizer)
+        kind = ZeroWeights if zero else Weights
+        self.weights = kind(self.accelerator.unwrap_model(self.wrapped), self.optimiser.optimizer)
 
     @property
     def checkpoints(self) -> Path:
