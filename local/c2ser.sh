@@ -13,9 +13,12 @@ size=full           # full|tiny: the paper's sizes, or small random models for a
 exp=exp             # folder of everything that is trained or scored
 emotion2vec=        # a ready Emotion2Vec-S folder; stage 4 is then skipped
 probe_models=       # further encoders for stage 5 to compare, folders or hub ids, separated by blanks
+init=               # a ready C²SER folder: stage 7 fine-tunes it on this corpus, stages 4 to 6 are skipped
+acoustic_arks=      # compute acoustic vectors once, before stage 6, at this level (model.acoustic); else on the fly
 nj=8                # parallel jobs on CPUs
 decode_nj=1         # parallel jobs that decode
 ngpu=1              # graphics cards for training; 0 for none
+accelerate_config=ddp  # how several cards share C²SER's training: ddp, fsdp2, deepspeed, or a file of your own
 max_rejected=10     # stop if more percent of the utterances of a set cannot be processed
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 . "$root/local/cmd.sh"
@@ -27,6 +30,7 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 read -ra tests <<< "$test_sets"
 sets=("$train_set" "$valid_set" "${tests[@]}")
 read -ra gpu_launcher <<< "$gpu_cmd"
+[ -z "$init" ] || skip_stages="4 5 6"
 
 # conf NAME: the recipe's own configuration, or the shared one of this size, or of all sizes.
 conf() {
@@ -44,14 +48,19 @@ map() {
 
 # fit FOLDER NAME OPTION...: train with an entry point, on one graphics card, several, or none.
 fit() {
-    local folder=$1 command=(python -m "c2ser.bin.$2")
-    [ "$ngpu" -le 1 ] || command=(accelerate launch --multi_gpu --num_processes "$ngpu" -m "c2ser.bin.$2")
+    local folder=$1 command=(python -m "c2ser.bin.$2") shared=ddp
+    [ "$2" != train_c2ser ] || shared=$accelerate_config
+    if [ "$ngpu" -gt 1 ]; then
+        [ -f "$shared" ] || shared=$(conf "accelerate/$shared")
+        command=(accelerate launch --config_file "$shared" --num_processes "$ngpu" -m "c2ser.bin.$2")
+    fi
     log "its log is $folder/train.log"
     "${gpu_launcher[@]}" --gpu "$ngpu" "$folder/train.log" "${command[@]}" --out "$folder" "${@:3}"
 }
 
-# train_c2ser STAGE OPTION...: train one of the two models.
+# train_c2ser STAGE OPTION...: train one of the models.
 train_c2ser() {
+    [ -z "$acoustic_arks" ] || [ -n "$init" ] || set -- "$@" --acoustic "$exp/acoustic"
     fit "$exp/$1" train_c2ser --config "$(conf "$1")" --stage "$1" \
         --train "data/$train_set" --valid "data/$valid_set" "${@:2}"
 }
@@ -157,6 +166,12 @@ if stage 6 "explicit: train C²SER on explicit chains of thought"; then
     need "$acoustic/config.json" 4
     for name in "$train_set" "$valid_set"; do need "data/$name/cot_explicit" 3; done
     parts=(--model.emotion2vec "$acoustic")
+    if [ -n "$acoustic_arks" ]; then
+        for name in "$train_set" "$valid_set"; do
+            py extract_embeddings --model "$acoustic" --level "$acoustic_arks" \
+                --data "data/$name" --out "$exp/acoustic/$name.scp"
+        done
+    fi
     if [ "$size" = tiny ]; then
         py make_tiny_models --config "$(conf tiny_models)" --data "data/$train_set" --out "$exp/tiny"
         parts+=(--model.whisper "$exp/tiny/whisper" --model.llm "$exp/tiny/llm")
@@ -164,16 +179,27 @@ if stage 6 "explicit: train C²SER on explicit chains of thought"; then
     train_c2ser explicit "${parts[@]}"
 fi
 
-if stage 7 "implicit: train on, with ever fewer explicit chains of thought"; then
-    need "$exp/explicit/config.json" 6
+if stage 7 "implicit: train on, with ever fewer explicit chains of thought; or fine-tune the model of --init"; then
+    [ -n "$init" ] || need "$exp/explicit/config.json" 6
     for name in "$train_set" "$valid_set"; do need "data/$name/cot_implicit" 3; done
-    train_c2ser implicit --init "$exp/explicit"
+    if [ -n "$init" ]; then
+        train_c2ser finetune --init "$init"
+    else
+        train_c2ser implicit --init "$exp/explicit"
+    fi
 fi
 
-if stage 8 "decode: let both models answer"; then
-    need "$exp/explicit/config.json" 6
-    need "$exp/implicit/config.json" 7
-    for model in explicit implicit; do
+# What is decoded and scored: both models, or a fine-tuned one after each epoch that was kept.
+models=(explicit implicit)
+if [ -n "$init" ]; then
+    models=("$exp"/finetune/epoch_*)
+    models=("${models[@]#"$exp/"}")
+fi
+
+if stage 8 "decode: let the models answer"; then
+    [ -n "$init" ] || need "$exp/explicit/config.json" 6
+    for model in "${models[@]}"; do
+        need "$exp/$model/config.json" 7
         if [ ! -s "$exp/$model/calibration.json" ]; then
             need "data/$valid_set/utt2emo" 0
             "${gpu_launcher[@]}" --gpu $((ngpu > 0)) "$exp/$model/calibrate.log" python -m c2ser.bin.calibrate \
@@ -188,7 +214,7 @@ if stage 8 "decode: let both models answer"; then
 fi
 
 if stage 9 "score: read the emotions in the answers, make tables and pictures"; then
-    for model in explicit implicit; do
+    for model in "${models[@]}"; do
         for name in "${tests[@]}"; do
             folder=$exp/$model/decode_$name
             need "$folder/answer" 8

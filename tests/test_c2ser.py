@@ -5,13 +5,15 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 
 import numpy as np
 import pytest
 import torch
+import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from transformers import WhisperConfig, WhisperFeatureExtractor, WhisperModel
+from transformers import AutoModelForCausalLM, Qwen2Config, WhisperConfig, WhisperFeatureExtractor, WhisperModel
 
 from c2ser.corpus import Utterance, write_corpus
 from c2ser.cot.prompts import Request, sentence
@@ -20,8 +22,8 @@ from c2ser.emotion2vec.convert import save_model
 from c2ser.emotion2vec.model import Emotion2Vec, Emotion2VecConfig
 from c2ser.model.c2ser import C2SER, C2SERConfig
 from c2ser.model.connector import Connector, ConnectorConfig
-from c2ser.model.lm import LoraSettings
-from c2ser.model.perception import LogMel, Vectors, WhisperEncoder
+from c2ser.model.lm import LanguageModel, LoraSettings, load_llm
+from c2ser.model.perception import AcousticEncoder, LogMel, Vectors, WhisperEncoder, stack
 from c2ser.model.search import Search
 from c2ser.model.tiny import TinyLlm, TinyWhisper, make, train_tokenizer
 from c2ser.tables import read_table, write_table
@@ -102,7 +104,32 @@ def test_whisper_is_transformers_on_thirty_seconds():
         reference = model.encoder(theirs["input_features"]).last_hidden_state
     assert (mel.values - theirs["input_features"]).abs().max() < 1e-4
     assert states.values.shape == reference.shape == (1, 1500, 64)
-    assert (states.values - reference).abs().max() < 1e-4 and (states.values - reference).abs().mean() < 1e-5
+    with torch.no_grad():
+        own = encoder(Vectors(theirs["input_features"], mel.lengths))
+    assert (own.values - reference).abs().max() < 1e-5
+    assert (states.values - reference).abs().max() < 1e-4
+    assert encoder.layers.config._attn_implementation == "sdpa"
+
+
+def test_whisper_padded_to_thirty_seconds_is_transformers_on_short_audio():
+    model, encoder = whisper()
+    encoder.padding = "30s"
+    parts = waves(0.71, 2.3)
+    extractor = WhisperFeatureExtractor(return_attention_mask=False)
+    theirs = extractor(parts, sampling_rate=16000, return_tensors="pt")["input_features"]
+    with torch.no_grad():
+        mel = encoder.log_mel(*pad_waves(parts))
+        states = encoder(mel)
+        own = encoder(Vectors(theirs, mel.lengths))
+        reference = model.encoder(theirs).last_hidden_state
+    assert (mel.values - theirs).abs().max() < 1e-4 and states.values.shape == (2, 115, 64)
+    for row, size in enumerate(states.lengths.tolist()):
+        assert size == (len(parts[row]) // 160 + 1) // 2
+        assert (own.values[row, :size] - reference[row, :size]).abs().max() < 1e-5
+        assert (states.values[row, :size] - reference[row, :size]).abs().max() < 1e-4
+        assert states.values[row, size:].abs().sum() == 0
+    encoder.padding = "exact"
+    assert (encoder(encoder.log_mel(*pad_waves(parts))).values - states.values).abs().max() > 1e-3
 
 
 def test_padding_does_not_matter_to_whisper():
@@ -142,6 +169,20 @@ def test_connector_has_the_papers_size_and_ignores_padding():
             size = int(alone.lengths)
             assert size == int(together.lengths[row]) == 10 + -(-lengths[row] // 4)
             assert (together.values[row, :size] - alone.values[0]).abs().max() < 1e-5
+
+
+def test_acoustic_vectors_of_any_level_join_without_gaps():
+    torch.manual_seed(0)
+    small = Connector(ConnectorConfig(dim=16, layers=2, heads=2, feed_forward=32), 8, 6, 12).eval()
+    rows, frames = [torch.randn(n, 8) for n in (9, 30)], [torch.randn(n, 6) for n in (21, 4)]
+    with torch.no_grad():
+        together = small(stack(rows), stack(frames))
+        for row in range(2):
+            alone = small(stack([rows[row]]), stack([frames[row]]))
+            size = int(alone.lengths)
+            assert size == int(together.lengths[row]) == len(frames[row]) + -(-len(rows[row]) // 4)
+            assert (together.values[row, :size] - alone.values[0]).abs().max() < 1e-5
+            assert together.values[row, size:].abs().sum() == 0
 
 
 def test_connector_refuses_what_cannot_be():
@@ -185,6 +226,123 @@ def test_loss_is_transformers_and_the_head_sees_labels_only(place):
     assert float(loss) == pytest.approx(total / sum(map(len, tokens)), rel=1e-5)
 
 
+CHAT = (
+    "{% for turn in messages %}<|im_start|>{{ turn.role }}\n{{ turn.content }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+
+
+def instruct(place):
+    """The small language model and its tokeniser, made to look like an Instruct model."""
+    llm, tokenizer = load_llm(str(place / "tiny/llm"), "float32")
+    tokenizer.add_special_tokens({"additional_special_tokens": ["<|im_start|>", "<|im_end|>"]})
+    tokenizer.eos_token, tokenizer.chat_template = "<|im_end|>", CHAT
+    llm.resize_token_embeddings(len(tokenizer), mean_resizing=False)
+    return LanguageModel(llm, tokenizer, LoraSettings(r=2, dropout=0.0), chat_template=True)
+
+
+def test_the_chat_template_holds_prompt_speech_and_end(place):
+    language = instruct(place)
+    before, after = language.frame("Say it.")
+    assert language.tokenizer.decode(before) == "<|im_start|>user\nSay it."
+    assert language.tokenizer.decode(after) == "<|im_end|>\n<|im_start|>assistant\n"
+    assert language.tokenizer.decode([language.end]) == "<|im_end|>"
+    assert language.lengths("Say it.", ["sad"]) == [len(before) + len(after) + 3 + len(language._tokens("sad"))]
+    with pytest.raises(ValueError, match="no chat template; set chat_template: false"):
+        LanguageModel(*load_llm(str(place / "tiny/llm"), "float32"), LoraSettings(), chat_template=True)
+
+
+@pytest.mark.parametrize("kind", ["plain", "chat"])
+def test_head_at_labels_gives_the_gradients_of_the_full_loss(place, kind):
+    torch.manual_seed(0)
+    language = instruct(place) if kind == "chat" else build(place, lora=LoraSettings(r=2, dropout=0.0)).language
+    language.requires_grad_(True)
+    lengths = torch.tensor([5, 9])
+    speech, boundaries = Vectors(torch.randn(2, 9, 32), lengths), torch.randn(2, 32)
+    prompts, answers = ["Say it.", "What is it?"], ["sadness, said slowly", "joy"]
+    own, _ = language.answer_loss(speech, boundaries, prompts, answers)
+    own.backward()
+    gradients = {name: p.grad.clone() for name, p in language.named_parameters() if p.grad is not None}
+    language.zero_grad(set_to_none=True)
+    rows = language._contexts(speech, boundaries, prompts)
+    labels = [torch.tensor([*language._tokens(answer), language.end]) for answer in answers]
+    embedded = [torch.cat([row, language._embed(ids.tolist())]) for row, ids in zip(rows, labels, strict=True)]
+    target = [torch.cat([torch.full((len(row),), -100), ids]) for row, ids in zip(rows, labels, strict=True)]
+    mask = [torch.ones(len(row)) for row in embedded]
+    pad = torch.nn.utils.rnn.pad_sequence
+    full = language.llm(
+        inputs_embeds=pad(embedded, True), attention_mask=pad(mask, True), labels=pad(target, True, -100)
+    ).loss
+    full.backward()
+    assert abs(float(own - full)) < 1e-6
+    assert set(gradients) == {name for name, p in language.named_parameters() if p.grad is not None}
+    assert all((p.grad - gradients[n]).abs().max() < 1e-6 for n, p in language.named_parameters() if n in gradients)
+
+
+def test_padding_on_either_side_gives_the_same_first_token(place):
+    language = build(place).language
+    rows = [torch.randn(n, language.dim) for n in (4, 9)]
+    padded = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True)
+    right = language.hidden(padded, torch.tensor([[1] * 4 + [0] * 5, [1] * 9]).bool())
+    scores = language.llm.get_output_embeddings()(torch.stack([right[0, 3], right[1, 8]]))
+    shifted = torch.stack([torch.nn.functional.pad(rows[0], (0, 0, 5, 0)), rows[1]])
+    mask = torch.tensor([[0] * 5 + [1] * 4, [1] * 9])
+    said = language.llm.generate(
+        inputs_embeds=shifted, attention_mask=mask, max_new_tokens=1, do_sample=False, output_logits=True,
+        return_dict_in_generate=True,
+    )  # fmt: skip
+    assert (said.logits[0] - scores).abs().max() < 1e-5
+
+
+def test_full_configurations_have_the_published_sizes(root):
+    """The paper's system from its own configuration, without weights."""
+    values = yaml.safe_load((root / "local/conf/full/explicit.yaml").read_text())["model"]
+    parts = {"connector": ConnectorConfig(**values["connector"]), "lora": LoraSettings(**values["lora"])}
+    config = C2SERConfig(**{**values, **parts})
+    assert (config.whisper, config.llm) == ("openai/whisper-medium", "Qwen/Qwen2-7B-Instruct")
+    medium = WhisperConfig(d_model=1024, encoder_layers=24, encoder_attention_heads=16, encoder_ffn_dim=4096)
+    qwen = Qwen2Config(
+        vocab_size=152064, hidden_size=3584, intermediate_size=18944, num_hidden_layers=28, num_attention_heads=28,
+        num_key_value_heads=4,
+    )  # fmt: skip
+    with torch.device("meta"):
+        llm = AutoModelForCausalLM.from_config(qwen, dtype=getattr(torch, config.llm_dtype))
+        language = LanguageModel(llm, train_tokenizer(["a b"] * 9, 270), config.lora, config.chat_template)
+        acoustic = AcousticEncoder(Emotion2Vec(Emotion2VecConfig()), config.acoustic)
+        model = C2SER(config, WhisperEncoder(medium), acoustic, language)
+    counts, dtypes = Counter(), {}
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            part = "lora" if ".lora_" in name else name.split(".")[0]
+            counts[part] += parameter.numel()
+            dtypes.setdefault(part, set()).add(parameter.dtype)
+    assert counts["lora"] == 15_138_816 and counts["whisper"] == pytest.approx(305.7e6, rel=1e-3)
+    assert counts["connector"] - model.connector.boundaries.numel() == 51_963_392
+    assert dtypes == dict.fromkeys(("whisper", "connector", "lora"), {torch.float32})
+    assert llm.get_input_embeddings().weight.dtype == torch.bfloat16
+    targets = {name.split(".lora_")[0].rsplit(".", 1)[1] for name, _ in model.named_parameters() if ".lora_" in name}
+    assert targets == {"q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "down_proj"}
+
+
+@pytest.mark.parametrize("trainable", [["whisper", "connector", "lora"], ["lora"]])
+def test_checkpointing_computes_layers_again_and_changes_no_gradient(place, trainable):
+    found = []
+    for checkpointing in (False, True):
+        model = build(place, trainable=trainable, checkpointing=checkpointing, whisper_dropout=0.0)
+        model.train()
+        calls = Counter()
+        towers = {"whisper": model.whisper.layers.layers[0].fc1, "llm": model.language.llm.get_decoder().layers[0].mlp}
+        for name, module in towers.items():
+            module.register_forward_pre_hook(lambda *_, name=name, calls=calls: calls.update([name]))
+        torch.manual_seed(0)
+        model(model.features(waves(0.5, 0.9)), ["Say it."] * 2, ["anger", "sadness"])["loss"].backward()
+        found.append((calls, {name: p.grad for name, p in model.named_parameters() if p.grad is not None}))
+    (once, plain), (again, same) = found
+    assert once == {"whisper": 1, "llm": 1}
+    assert again == {"whisper": 2 if "whisper" in trainable else 1, "llm": 2}
+    assert plain.keys() == same.keys() and all((plain[n] - same[n]).abs().max() < 1e-6 for n in plain)
+
+
 @pytest.mark.parametrize("beams", [1, 3])
 def test_batched_answers_are_the_single_ones(place, beams):
     search = Search(beams=beams)
@@ -196,11 +354,15 @@ def test_batched_answers_are_the_single_ones(place, beams):
         assert answers[0] == together[0][row] and tokens[0] == together[1][row]
 
 
-@pytest.mark.parametrize("changes", [{"whisper": None}, {"emotion2vec": None}, {"acoustic": "first-frames"}])
+@pytest.mark.parametrize(
+    "changes", [{"whisper": None}, {"emotion2vec": None}, {"acoustic": "first-frames"}, {"acoustic": "frame"}]
+)
 def test_parts_can_be_left_out(place, changes):
     model = build(place, **changes)
     answers, _ = model.generate(waves(0.5), max_new_tokens=5)
     assert len(answers) == 1
+    speech = model.listen(model.features(waves(0.5)))
+    assert int(speech.lengths) <= model.length(0.5) <= int(speech.lengths) + 1
 
 
 def test_trainable_parts_are_those_asked_for(place):
@@ -345,8 +507,6 @@ def test_killed_decoding_gives_the_answers_of_an_undisturbed_one(place, root, ex
 
 
 def test_a_generic_tokeniser_beside_qwen2_stays_what_it_is(place):
-    from c2ser.model.lm import load_llm
-
     llm, tokenizer = load_llm(str(place / "tiny/llm"), "float32")
     assert llm.config.model_type == "qwen2"
     text = "The emotion of 这条语音 is anger."

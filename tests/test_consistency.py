@@ -196,13 +196,17 @@ CONFIGS = {
     "probe": "train_probe",
     "explicit": "train_c2ser",
     "implicit": "train_c2ser",
+    "finetune": "train_c2ser",
     "decode": "decode",
     "decode_published": "decode",
     "tiny_models": "make_tiny_models",
 }
 """Which entry point reads the configurations of a name."""
 
-YAMLS = [path for path in FILES if path.suffix == ".yaml"]
+YAMLS = [path for path in FILES if path.suffix == ".yaml" and path.parent.name != "accelerate"]
+
+SHARED = [path for path in FILES if path.suffix == ".yaml" and path.parent.name == "accelerate"]
+"""How processes share a training; accelerate reads these."""
 
 
 @pytest.fixture(scope="session")
@@ -241,6 +245,21 @@ def test_every_entry_point_is_described(entry, parsers):
     ]
     assert not undocumented, undocumented
     assert "--config" in text
+
+
+@pytest.mark.parametrize("path", SHARED, ids=name)
+def test_every_way_to_share_a_training_is_accepted_by_accelerate(path):
+    from accelerate.commands.config.config_args import load_config_from_file
+    from accelerate.commands.launch import _validate_launch_command, launch_command_parser
+
+    wanted = {"ddp": "MULTI_GPU", "fsdp2": "FSDP", "deepspeed": "DEEPSPEED"}
+    assert load_config_from_file(str(path)).distributed_type == wanted[path.stem]
+    words = ["--config_file", str(path), "--num_processes", "2", "-m", "c2ser.bin.train_c2ser"]
+    arguments, _, _ = _validate_launch_command(launch_command_parser().parse_args(words))
+    assert (arguments.multi_gpu, arguments.use_fsdp, arguments.use_deepspeed) == tuple(
+        path.stem == kind for kind in wanted
+    )
+    assert (arguments.num_processes, arguments.mixed_precision) == (2, "no")
 
 
 def test_sizes_have_the_same_configurations():

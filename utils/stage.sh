@@ -1,5 +1,6 @@
 # shellcheck shell=bash
-# The words that recipes are written in; source it. `stage` and `stop_stage` are settings of the script.
+# The words that recipes are written in; source it. `stage` and `stop_stage` are settings of the script, `skip_stages`
+# may name stages that are passed over.
 
 # Say something, with the time, on standard error.
 log() {
@@ -22,6 +23,7 @@ _stages_run=0
 stage() {
     # shellcheck disable=SC2154 # both are settings of the script that sources this
     [ "$stage" -le "$1" ] && [ "$1" -le "$stop_stage" ] || return 1
+    if [[ " ${skip_stages-} " == *" $1 "* ]]; then log "stage $1 is skipped" && return 1; fi
     _stages_run=$((_stages_run + 1))
     log "stage $1: $2"
 }

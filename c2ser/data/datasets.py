@@ -8,6 +8,7 @@ import numpy as np
 
 from c2ser import audio, corpus
 from c2ser.corpus import Utterance
+from c2ser.data.arks import read_matrix
 from c2ser.log import get_logger
 from c2ser.tables import read_table
 
@@ -31,11 +32,28 @@ class Item:
         utterance: audio, emotion and the rest of what the data directory says.
         seconds: its duration.
         answers: chain of thought by style ("explicit", "implicit").
+        acoustic: where its acoustic vectors are, as `file.ark:offset`; None if they are computed on the fly.
     """
 
     utterance: Utterance
     seconds: float
     answers: Mapping[str, str]
+    acoustic: str | None = None
+
+
+@dataclass(frozen=True)
+class Heard:
+    """An utterance whose audio was read.
+
+    Attributes:
+        item: the utterance.
+        wave: its waveform, (samples,).
+        acoustic: its acoustic vectors, (rows, dim), or None if they are computed on the fly.
+    """
+
+    item: Item
+    wave: np.ndarray
+    acoustic: np.ndarray | None
 
 
 def check_wave(wave: np.ndarray, utterance: str, longest: float = MAX_SECONDS) -> np.ndarray:
@@ -69,10 +87,17 @@ def load_wave(utterance: Utterance, longest: float = MAX_SECONDS) -> np.ndarray:
     return check_wave(corpus.wave(utterance), utterance.id, longest)
 
 
-def read_items(folder: str | Path, styles: Sequence[str]) -> dict[str, Item]:
+def read_items(folder: str | Path, styles: Sequence[str], acoustic: str | Path | None = None) -> dict[str, Item]:
     """Read the utterances of a data directory that have a chain of thought of every style.
 
-    Utterances without one, or with audio of a length that the model cannot hear, are left out, counted and named.
+    Utterances without one, without acoustic vectors, or with audio of a length that the model cannot hear, are left
+    out, counted and named.
+
+    Args:
+        folder: data directory.
+        styles: the chains of thought that are needed.
+        acoustic: folder with `<name of the data directory>.scp`, as `extract_embeddings` writes it; None if acoustic
+            vectors are computed on the fly.
 
     Raises:
         ValueError: a table is missing or nothing is left.
@@ -80,22 +105,27 @@ def read_items(folder: str | Path, styles: Sequence[str]) -> dict[str, Item]:
     folder = Path(folder)
     utterances = corpus.read_data_dir(folder)
     tables = {style: _read_cot(folder / f"cot_{style}") for style in styles}
-    items, mute, bad = {}, [], []
+    places = read_table(Path(acoustic) / f"{folder.resolve().name}.scp") if acoustic else None
+    items, mute, bad, deaf = {}, [], [], []
     for i, utterance in utterances.items():
         answers = {style: table.get(i, "") for style, table in tables.items()}
         if not all(answers.values()):
             mute.append(i)
             continue
+        if places is not None and i not in places:
+            deaf.append(i)
+            continue
         try:
             seconds = utterance.duration or audio.duration(utterance.wav, i)
             check_seconds(seconds, i)
-            items[i] = Item(utterance, seconds, answers)
+            items[i] = Item(utterance, seconds, answers, places and places[i])
         except ValueError as error:
             bad.append(str(error))
     if not items:
         raise ValueError(f"{folder}: no utterance with audio and a chain of thought; run stage 3 first")
     strays = sorted({i for table in tables.values() for i in table} - set(utterances))
     _report(folder, mute, "without a chain of thought")
+    _report(folder, deaf, f"without acoustic vectors in {acoustic}")
     _report(folder, bad, "whose audio is of no use")
     _report(folder, strays, "with a chain of thought but not in wav.scp")
     logger.info("%s: %d of %d utterances to learn from", folder, len(items), len(utterances))
@@ -114,23 +144,21 @@ def _report(folder: Path, names: Collection[str], what: str) -> None:
         logger.warning("%s: %d utterances %s: %s", folder, len(names), what, shown)
 
 
-def readable(items: Iterable[Item], warned: set[str]) -> tuple[list[Item], list[np.ndarray]]:
-    """Load waveforms, leaving out utterances whose audio turns out to be bad.
+def readable(items: Iterable[Item], warned: set[str]) -> list[Heard]:
+    """Load what the items name, leaving out utterances whose audio or acoustic vectors turn out to be bad.
 
     Args:
         items: what to load.
         warned: utterances that the log has named already; new ones are added.
-
-    Returns:
-        the items that could be loaded, and their waveforms (samples,).
     """
-    good, waves = [], []
+    heard = []
     for item in items:
+        name = item.utterance.id
         try:
-            waves.append(load_wave(item.utterance))
-            good.append(item)
+            vectors = read_matrix(item.acoustic, name) if item.acoustic else None
+            heard.append(Heard(item, load_wave(item.utterance), vectors))
         except ValueError as error:
-            if item.utterance.id not in warned:
+            if name not in warned:
                 logger.warning("left out: %s", error)
-                warned.add(item.utterance.id)
-    return good, waves
+                warned.add(name)
+    return heard

@@ -22,6 +22,8 @@ class Batches:
         durations: seconds by utterance.
         max_seconds: padded audio in one batch, at most: utterances times the longest of them.
         max_utterances: utterances in one batch, at most.
+        tokens: length of each utterance's sequence in the language model; None if it does not matter.
+        max_tokens: padded tokens in one batch, at most: utterances times the longest sequence.
         seed: decides every order.
         noise: relative spread of the durations when sorting; 0 makes the same batches in every epoch.
         classes: class by utterance, None or absent where it is unknown. Utterances of a class that are neighbours in
@@ -36,16 +38,20 @@ class Batches:
         seed: int = 777,
         noise: float = 0.1,
         classes: Mapping[str, str | None] | None = None,
+        tokens: Mapping[str, int] | None = None,
+        max_tokens: int = 0,
     ) -> None:
         if not durations:
             raise ValueError("no utterances to make batches of; check the data directory")
         self.names = sorted(durations, key=str.encode)
         self.seconds = np.array([durations[name] for name in self.names])
-        if self.seconds.max() > max_seconds:
-            longest = self.names[int(self.seconds.argmax())]
-            seconds = float(self.seconds.max())
-            raise ValueError(f"{longest}: {seconds:.1f} s, over a batch's {max_seconds} s; raise max_seconds")
-        self.max_seconds, self.max_utterances = max_seconds, max_utterances
+        self.limits, self.costs = [float(max_seconds)], [self.seconds.tolist()]
+        _check(self.names, self.costs[0], max_seconds, "s", "seconds")
+        if tokens is not None:
+            self.limits.append(max_tokens)
+            self.costs.append([tokens[name] for name in self.names])
+            _check(self.names, self.costs[1], max_tokens, "tokens", "tokens")
+        self.max_utterances = max_utterances
         self.seed, self.noise = seed, noise
         self.classes = [(classes or {}).get(name) for name in self.names]
         self._epoch = functools.lru_cache(maxsize=2)(self._make_epoch)
@@ -54,7 +60,7 @@ class Batches:
     def at(self, index: int) -> list[str]:
         """Return the utterances of the index-th batch of the stream."""
         while index >= self._ends[-1]:
-            self._ends.append(self._ends[-1] + len(self._epoch(len(self._ends))))
+            self.end(len(self._ends) + 1)
         epoch = bisect.bisect_right(self._ends, index)
         return self._epoch(epoch)[index - (self._ends[epoch - 1] if epoch else 0)]
 
@@ -62,6 +68,12 @@ class Batches:
     def per_epoch(self) -> int:
         """Batches in the first epoch; later ones differ by a few."""
         return self._ends[0]
+
+    def end(self, epochs: int) -> int:
+        """Return how many batches there are in the first so many epochs."""
+        while len(self._ends) < epochs:
+            self._ends.append(self._ends[-1] + len(self._epoch(len(self._ends))))
+        return self._ends[epochs - 1] if epochs else 0
 
     def _make_epoch(self, epoch: int) -> list[list[str]]:
         batches = self._cut(epoch)
@@ -72,17 +84,23 @@ class Batches:
         spread = 1 + self.noise * rng(self.seed, epoch, 0).uniform(-1, 1, len(self.names))
         batches: list[list[int]] = []
         batch: list[int] = []
-        longest = 0.0
+        longest = [0.0] * len(self.costs)
         for unit in self._units(np.argsort(self.seconds * spread, kind="stable")):
-            longest = max(longest, *self.seconds[unit])
+            longest = self._longest(unit, longest)
             if batch and not self._fits(longest, len(batch) + len(unit)):
                 batches.append(batch)
-                batch, longest = [], max(self.seconds[unit])
+                batch, longest = [], self._longest(unit)
             batch = batch + unit
         return [*batches, batch]
 
-    def _fits(self, longest: float, utterances: int) -> bool:
-        return longest * utterances <= self.max_seconds and utterances <= self.max_utterances
+    def _longest(self, unit: list[int], before: list[float] | None = None) -> list[float]:
+        """Return the longest seconds, and tokens, of some utterances and of what was seen before."""
+        own = [max(cost[i] for i in unit) for cost in self.costs]
+        return own if before is None else list(map(max, own, before))
+
+    def _fits(self, longest: list[float], utterances: int) -> bool:
+        padded = (most * utterances <= limit for most, limit in zip(longest, self.limits, strict=True))
+        return utterances <= self.max_utterances and all(padded)
 
     def _units(self, order: np.ndarray) -> list[list[int]]:
         """Return what must not be parted: pairs of a class, a last odd one with the pair before, others alone."""
@@ -93,7 +111,7 @@ class Batches:
             kind = self.classes[i]
             if kind is None:
                 units.append([i])
-            elif kind in waiting and self._fits(max(self.seconds[[waiting[kind], i]]), 2):
+            elif kind in waiting and self._fits(self._longest([waiting[kind], i]), 2):
                 pairs[kind] = [waiting.pop(kind), i]
                 units.append(pairs[kind])
             else:
@@ -101,11 +119,20 @@ class Batches:
                     units.append([waiting[kind]])
                 waiting[kind] = i
         for kind, i in waiting.items():
-            if kind in pairs and self._fits(max(self.seconds[[*pairs[kind], i]]), 3):
+            if kind in pairs and self._fits(self._longest([*pairs[kind], i]), 3):
                 pairs[kind].append(i)
             else:
                 units.append([i])
         return units
+
+
+def _check(names: list[str], costs: list[float], limit: float, unit: str, setting: str) -> None:
+    """Refuse an utterance that fits into no batch."""
+    most = max(costs)
+    if most > limit:
+        shown = f"{most:.1f}" if isinstance(most, float) else f"{most}"
+        longest = names[costs.index(most)]
+        raise ValueError(f"{longest}: {shown} {unit}, over a batch's {limit} {unit}; raise batches.{setting}")
 
 
 def by_length(

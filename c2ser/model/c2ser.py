@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -12,9 +13,10 @@ from torch import Tensor, nn
 from c2ser.cot.prompts import Style, instruction, published_spelling
 from c2ser.data.collate import pad_waves
 from c2ser.emotion2vec import convert
+from c2ser.emotion2vec.model import Level
 from c2ser.model.connector import Connector, ConnectorConfig
 from c2ser.model.lm import Dtype, LanguageModel, LoraSettings, load_llm
-from c2ser.model.perception import Acoustic, AcousticEncoder, Features, Vectors, WhisperEncoder
+from c2ser.model.perception import AcousticEncoder, Features, Padding, Vectors, WhisperEncoder
 from c2ser.model.search import GREEDY, Search
 
 if TYPE_CHECKING:
@@ -30,7 +32,8 @@ class C2SERConfig:
     Attributes:
         whisper: Whisper model, folder or hub id; null leaves it out.
         emotion2vec: folder of an Emotion2Vec-S model; null leaves it out.
-        acoustic: which of its vectors are used.
+        acoustic: which of its vectors are used: utterance tokens (the paper's intent), the first ten frames (what the
+            published features hold), the mean frame, or every frame.
         connector: sizes of the connector.
         llm: causal language model, folder or hub id.
         lora: its adapters.
@@ -41,12 +44,14 @@ class C2SERConfig:
         style: the chain of thought that is asked for when answering.
         llm_dtype: precision of the language model's own weights; those that train should be float32.
         whisper_dropout: dropout in Whisper while it trains (0.1 in the published configuration).
-        checkpointing: recompute activations in the backward pass; slower, for cards with little memory.
+        whisper_pad: what Whisper sees: the utterance at its exact length, or padded to 30 s as it was published.
+        checkpointing: recompute the activations of Whisper's and the language model's layers in the backward pass;
+            slower, for cards with little memory.
     """
 
     whisper: str | None = "openai/whisper-medium"
     emotion2vec: str | None = None
-    acoustic: Acoustic = "tokens"
+    acoustic: Level = "tokens"
     connector: ConnectorConfig = field(default_factory=ConnectorConfig)
     llm: str = "Qwen/Qwen2-7B-Instruct"
     lora: LoraSettings = field(default_factory=LoraSettings)
@@ -57,6 +62,7 @@ class C2SERConfig:
     style: Style = "explicit"
     llm_dtype: Dtype = "float32"
     whisper_dropout: float = 0.1
+    whisper_pad: Padding = "exact"
     checkpointing: bool = False
 
 
@@ -91,8 +97,9 @@ class C2SER(nn.Module):
             config.connector, whisper and whisper.dim, acoustic and acoustic.dim, out=language.dim
         )
         self.set_trainable(config.trainable)
-        if config.checkpointing:
-            language.llm.gradient_checkpointing_enable()
+        if whisper:
+            whisper.padding = config.whisper_pad
+        self.set_checkpointing(config.checkpointing)
 
     @classmethod
     def build(cls, config: C2SERConfig) -> "C2SER":
@@ -123,23 +130,39 @@ class C2SER(nn.Module):
         for name, parameter in self.named_parameters():
             parameter.requires_grad_(_part(name) in parts)
 
+    def set_checkpointing(self, wanted: bool) -> None:
+        """Choose whether activations are recomputed in the backward pass."""
+        self.config.checkpointing = wanted
+        for part in filter(None, [self.whisper and self.whisper.layers, self.language.llm]):
+            if wanted != any(getattr(module, "gradient_checkpointing", False) for module in part.modules()):
+                part.gradient_checkpointing_enable() if wanted else part.gradient_checkpointing_disable()
+
     @property
     def device(self) -> torch.device:
         """Where the model is."""
         return self.connector.boundaries.device
 
     @torch.no_grad()
-    def features(self, waves: Sequence[np.ndarray]) -> Features:
+    def features(self, waves: Sequence[np.ndarray], acoustic: Sequence[np.ndarray] | None = None) -> Features:
         """Compute what needs no trained weights, so that it can be kept.
 
         Args:
             waves: mono waveforms at 16 kHz, each (samples,) float32.
+            acoustic: their acoustic vectors (rows, dim) where they were extracted before.
         """
         padded, lengths = (tensor.to(self.device) for tensor in pad_waves(waves))
         with torch.autocast(self.device.type, enabled=False):
             mel = self.whisper.log_mel(padded, lengths) if self.whisper else None
-            acoustic = self.acoustic(padded, lengths) if self.acoustic else None
-        return Features(mel, acoustic)
+            if self.acoustic is None:
+                return Features(mel, None)
+            if acoustic is None:
+                return Features(mel, self.acoustic(padded, lengths))
+            return Features(mel, self.acoustic.arrange([torch.from_numpy(row).to(self.device) for row in acoustic]))
+
+    def length(self, seconds: float) -> int:
+        """Return how many speech embeddings so much audio gives, at most."""
+        acoustic = self.acoustic.count(seconds) if self.acoustic else 0
+        return acoustic + (self.connector.downsampler.count(ceil(50 * seconds)) if self.whisper else 0)
 
     def listen(self, features: Features) -> Vectors:
         """Return speech embeddings (batch, time, size of the language model)."""

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import gelu, pad, relu, scaled_dot_product_attention
 
-from c2ser.model.perception import Vectors, real
+from c2ser.model.perception import Vectors, real, stack
 
 
 @dataclass
@@ -59,6 +59,10 @@ class Downsampler(nn.Module):
             values = gelu(conv(pad(values, (2, 0))))
             lengths = (lengths - 1) // conv.stride[0] + 1
         return Vectors(values.transpose(1, 2), lengths)
+
+    def count(self, time: int) -> int:
+        """Return what is left of so many states."""
+        return -(-time // math.prod(conv.stride[0] for conv in self.convs))
 
 
 class Layer(nn.Module):
@@ -120,14 +124,13 @@ class Connector(nn.Module):
             acoustic: acoustic vectors (batch, count, size); they come first.
 
         Returns:
-            speech embeddings (batch, count + time / 4, out).
+            speech embeddings (batch, count + time / 4, out); positions follow each other without gaps.
         """
         parts = [self._bring(acoustic)] if acoustic is not None else []
         if self.downsampler is not None:
             parts.append(self.downsampler(semantic))
-        values = torch.cat([part.values.to(parts[-1].values.dtype) for part in parts], dim=1)
-        # all rows have the same number of acoustic vectors, so padding stays at the end
-        lengths = torch.stack([part.lengths for part in parts]).sum(dim=0)
+        joined = _join(parts)
+        values, lengths = joined.values, joined.lengths
         mask = real(lengths, values.shape[1])
         x = self.dropout(self.enter_norm(self.enter(values)))
         x = self.dropout(x * math.sqrt(self.config.dim) + positions(x.shape[1], self.config.dim).to(x))
@@ -141,6 +144,15 @@ class Connector(nn.Module):
         if self.acoustic is not None:
             return Vectors(self.acoustic(values), acoustic.lengths)
         return Vectors(pad(values, (0, self.config.dim - values.shape[-1])), acoustic.lengths)
+
+
+def _join(parts: list[Vectors]) -> Vectors:
+    """Put vectors one after the other on the time axis, each utterance's own without padding between them."""
+    if len(parts) == 1:
+        return parts[0]
+    dtype = parts[-1].values.dtype
+    rows = [[x[:n].to(dtype) for x, n in zip(part.values, part.lengths.tolist(), strict=True)] for part in parts]
+    return stack([torch.cat(row) for row in zip(*rows, strict=True)])
 
 
 def _acoustic_projection(config: ConnectorConfig, size: int | None) -> nn.Linear | None:

@@ -104,14 +104,14 @@ class LanguageModel(nn.Module):
         if end is None or (end_token and tokenizer.convert_ids_to_tokens(end) != end_token):
             token = end_token or "end token"
             raise ValueError(f"{name}: its tokenizer has no {token}; choose another language model")
-        if len(tokenizer) > (rows := llm.get_input_embeddings().num_embeddings):
-            raise ValueError(f"{name}: {len(tokenizer)} tokens, but {rows} embeddings; give it its own tokenizer")
         if chat_template and not tokenizer.chat_template:
             raise ValueError(f"{name}: its tokenizer has no chat template; set chat_template: false")
+        if len(tokenizer) > (rows := llm.get_input_embeddings().num_embeddings):
+            raise ValueError(f"{name}: has {rows} tokens, its tokenizer {len(tokenizer)}; use the one made for it")
         if scaled := [key for key in SCALED_LOGITS if getattr(llm.config, key, None) is not None]:
             raise ValueError(f"{name}: scales its logits ({', '.join(scaled)}); choose a model of another family")
         self.tokenizer, self.chat_template = tokenizer, chat_template
-        self.llm = inject_adapter_in_model(_peft_config(lora), llm) if lora.r else llm
+        self.llm = _adapted(llm, lora) if lora.r else llm
         self.end = int(end)
         # what a hub's generation settings add (sampling, repetition penalty) would make answers differ from run to run
         self.llm.generation_config = GenerationConfig(eos_token_id=self.end, pad_token_id=self.end)
@@ -146,6 +146,13 @@ class LanguageModel(nn.Module):
             middle = torch.cat([boundaries[:1], values[:length], boundaries[1:]]).to(before.dtype)
             rows.append(torch.cat([before, middle, after]))
         return rows
+
+    def lengths(self, prompt: str, answers: Sequence[str]) -> list[int]:
+        """Return how many tokens each answer takes with all that stands around it, except the speech."""
+        before, after = self.frame(prompt)
+        around = len(before) + 2 + len(after) + 1  # the boundaries of the speech, the end token
+        ids = self.tokenizer(list(answers), add_special_tokens=False)["input_ids"] if answers else []
+        return [around + len(row) for row in ids]
 
     def answer_loss(
         self, speech: Vectors, boundaries: Tensor, prompts: Sequence[str], answers: Sequence[str]
@@ -227,7 +234,13 @@ class LanguageModel(nn.Module):
         return ids[: ids.index(self.end) + 1] if self.end in ids else ids
 
 
-def _peft_config(lora: LoraSettings) -> LoraConfig:
-    return LoraConfig(
+def _adapted(llm: PreTrainedModel, lora: LoraSettings) -> PreTrainedModel:
+    """Add adapters; they are float32 whatever the model's own weights are, so that small updates are not lost."""
+    config = LoraConfig(
         r=lora.r, lora_alpha=lora.alpha, lora_dropout=lora.dropout, target_modules=list(lora.targets), bias="none"
     )
+    llm = inject_adapter_in_model(config, llm)
+    for name, parameter in llm.named_parameters():
+        if ".lora_" in name:
+            parameter.data = parameter.data.float()
+    return llm

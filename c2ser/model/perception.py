@@ -1,7 +1,8 @@
 """Contextual perception (section III.B): Whisper's encoder for what is said, Emotion2Vec-S for how it is said.
 
 Whisper is run at the utterance's own length, not padded to 30 s: the encoder is fine-tuned, and most speech is short.
-All padding that a batch brings is masked, so an utterance gives the same vectors alone and in any batch.
+All padding that a batch brings is masked, so an utterance gives the same vectors alone and in any batch. For baselines
+whose Whisper is used as it was published, `whisper_pad: 30s` gives it the 30 s that it was trained on.
 """
 
 from collections.abc import Sequence
@@ -18,15 +19,16 @@ from transformers.masking_utils import create_bidirectional_mask
 from transformers.models.whisper.modeling_whisper import WhisperEncoder as WhisperLayers
 
 from c2ser.audio import SAMPLE_RATE
-from c2ser.emotion2vec.model import Emotion2Vec
+from c2ser.emotion2vec.model import Emotion2Vec, Level, pool
 
 WINDOW, HOP = 400, 160
 """Samples per analysis window (25 ms) and between two of them (10 ms), as Whisper was trained."""
 
-FIRST_FRAMES = 10
-"""How many frames the published features hold: as many as Emotion2Vec has utterance tokens."""
+FULL_SECONDS = 30
+"""What Whisper was trained on, and the longest it takes."""
 
-Acoustic = Literal["tokens", "first-frames", "utterance"]
+Padding = Literal["exact", "30s"]
+"""How long a spectrogram Whisper sees: the utterance's own, or 30 s with silence at the end."""
 
 
 @dataclass
@@ -71,9 +73,14 @@ class Features:
             lengths = torch.cat([part.mel.lengths for part in parts])
             mel = Vectors(pad_sequence(rows, batch_first=True).transpose(1, 2), lengths)
         if parts[0].acoustic is not None:
-            rows = [part.acoustic.values for part in parts]
-            acoustic = Vectors(torch.cat(rows), torch.cat([part.acoustic.lengths for part in parts]))
+            acoustic = stack([part.acoustic.values[0] for part in parts])
         return Features(mel, acoustic)
+
+
+def stack(rows: Sequence[Tensor]) -> Vectors:
+    """Make one batch of vectors (time, dim) of single utterances."""
+    lengths = torch.tensor([len(row) for row in rows], device=rows[0].device)
+    return Vectors(pad_sequence(list(rows), batch_first=True), lengths)
 
 
 def real(lengths: Tensor, size: int) -> Tensor:
@@ -127,12 +134,16 @@ class WhisperEncoder(nn.Module):
 
     Args:
         config: the model's configuration; weights are random, `from_pretrained` brings trained ones.
+
+    Attributes:
+        padding: "30s" shows it silence up to 30 s, unmasked, and drops the states of that silence.
     """
 
     def __init__(self, config: WhisperConfig) -> None:
         super().__init__()
         self.config = config
-        self.log_mel = LogMel(config.num_mel_bins)
+        self.padding: Padding = "exact"
+        self.spectrogram = LogMel(config.num_mel_bins)
         self.layers = WhisperLayers(config)
 
     @classmethod
@@ -153,6 +164,14 @@ class WhisperEncoder(nn.Module):
         """The longest audio for which there are positions."""
         return self.config.max_source_positions * 2 * HOP / SAMPLE_RATE
 
+    def log_mel(self, waves: Tensor, lengths: Tensor) -> Vectors:
+        """Return the spectrogram (batch, bins, frames) that it takes of padded waveforms (batch, samples)."""
+        if self.padding == "exact":
+            return self.spectrogram(waves, lengths)
+        full = FULL_SECONDS * SAMPLE_RATE
+        mel = self.spectrogram(pad(waves, (0, full - waves.shape[1])), torch.full_like(lengths, full))
+        return Vectors(mel.values, lengths // HOP)
+
     def forward(self, mel: Vectors) -> Vectors:
         """Encode a padded batch.
 
@@ -169,18 +188,19 @@ class WhisperEncoder(nn.Module):
         lengths = (mel.lengths + 1) // 2
         if int(lengths.max()) > net.max_source_positions:
             raise ValueError(f"audio over the {self.max_seconds:.0f} s that Whisper takes; cut it into utterances")
+        exact = self.padding == "exact"
         states = gelu(net.conv1(mel.values))
-        # the second convolution must see zeros past the end, as it does when the utterance is alone
-        states = states * real(mel.lengths, states.shape[2])[:, None, :].to(states.dtype)
+        if exact:  # the second convolution must see zeros past the end, as it does when the utterance is alone
+            states = states * real(mel.lengths, states.shape[2])[:, None, :].to(states.dtype)
         states = gelu(net.conv2(states)).transpose(1, 2)  # (batch, time, dim)
         states = states + net.embed_positions.weight[: states.shape[1]]
         states = nn.functional.dropout(states, p=net.dropout, training=self.training)
         mask = real(lengths, states.shape[1])
-        attention = create_bidirectional_mask(net.config, states, mask)
+        attention = create_bidirectional_mask(net.config, states, mask) if exact else None
         for layer in net.layers:
             states = layer(states, attention)
-        states = net.layer_norm(states)
-        return Vectors(states * mask[:, :, None].to(states.dtype), lengths)
+        states = net.layer_norm(states) * mask[:, :, None].to(states.dtype)
+        return Vectors(states[:, : int(lengths.max())], lengths)
 
 
 class AcousticEncoder(nn.Module):
@@ -189,10 +209,10 @@ class AcousticEncoder(nn.Module):
     Args:
         model: the encoder.
         kind: "tokens" are its utterance tokens (the paper's intent), "first-frames" its first ten frames (what the
-            published features hold), "utterance" the mean over its frames.
+            published features hold), "utterance" the mean over its frames, "frame" all of them, 50 per second.
     """
 
-    def __init__(self, model: Emotion2Vec, kind: Acoustic = "tokens") -> None:
+    def __init__(self, model: Emotion2Vec, kind: Level = "tokens") -> None:
         super().__init__()
         self.model, self.kind = model.requires_grad_(False).eval(), kind
 
@@ -201,19 +221,23 @@ class AcousticEncoder(nn.Module):
         """Size of the acoustic vectors."""
         return self.model.config.dim
 
+    def count(self, seconds: float) -> int:
+        """Return how many vectors it gives for so much audio, at most."""
+        if self.kind == "frame":
+            return int(self.model.audio.local_encoder.frames(torch.tensor(int(seconds * SAMPLE_RATE))))
+        return 1 if self.kind == "utterance" else self.model.config.tokens
+
     def train(self, mode: bool = True) -> "AcousticEncoder":
         """Stay in evaluation mode."""
         return super().train(False)
 
     @torch.no_grad()
     def forward(self, waves: Tensor, lengths: Tensor) -> Vectors:
-        """Return the acoustic vectors (batch, 10 or 1, dim) of a padded batch of waveforms (batch, samples)."""
-        output = self.model(waves, lengths)
-        frames = output.frames * output.mask[:, :, None]
-        if self.kind == "tokens":
-            values = output.tokens
-        elif self.kind == "first-frames":
-            values = pad(frames, (0, 0, 0, FIRST_FRAMES))[:, :FIRST_FRAMES]
-        else:
-            values = frames.sum(dim=1, keepdim=True) / output.mask.sum(dim=1)[:, None, None]
-        return Vectors(values, lengths.new_full((len(waves),), values.shape[1]))
+        """Return the acoustic vectors (batch, count, dim) of a padded batch of waveforms (batch, samples)."""
+        return self.arrange(pool(self.model(waves, lengths), self.kind))
+
+    def arrange(self, rows: Sequence[Tensor]) -> Vectors:
+        """Make a batch of single utterances' vectors (rows, dim), as `extract_embeddings` writes them."""
+        if self.kind == "first-frames":  # very short audio has fewer
+            rows = [pad(row, (0, 0, 0, self.model.config.tokens - len(row))) for row in rows]
+        return stack(rows)

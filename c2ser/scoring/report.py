@@ -30,10 +30,14 @@ replacement; too narrow where there are under ten speakers. Mean of folds: what 
 
 
 def find_results(exp: Path) -> dict[tuple[str, str], dict[str, Any]]:
-    """Return the content of every `<model>/decode_<set>/scores.json` below a folder, by (set, model)."""
+    """Return the content of every `<model>/decode_<set>/scores.json` below a folder, by (set, model).
+
+    A model may lie a folder deeper, as `finetune/epoch_3` does.
+    """
     found = {}
-    for path in sorted(exp.glob("*/decode_*/scores.json")):
-        found[path.parent.name.removeprefix("decode_"), path.parent.parent.name] = read_json(path)
+    for path in sorted([*exp.glob("*/decode_*/scores.json"), *exp.glob("*/*/decode_*/scores.json")]):
+        model = path.parent.parent.relative_to(exp).as_posix()
+        found[path.parent.name.removeprefix("decode_"), model] = read_json(path)
     return found
 
 

@@ -1,21 +1,24 @@
 """What C²SER learns: explicit chains of thought, then ever more implicit ones (sections III.C and III.D)."""
 
 import dataclasses
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from c2ser.cot.prompts import instruction
+from c2ser.cot.prompts import Style, instruction
 from c2ser.data.collate import SpecAugment, augment
-from c2ser.data.datasets import Item, readable
+from c2ser.data.datasets import Heard, Item, readable
 from c2ser.data.sampler import Batches, by_length, rng, spread
-from c2ser.model.c2ser import C2SER, Style
+from c2ser.model.c2ser import C2SER
 from c2ser.model.perception import Features, Vectors
 from c2ser.scoring.labels import read_label
 from c2ser.scoring.metrics import scores
+from c2ser.training.models import Stage
 from c2ser.training.objective import Objective
 from c2ser.training.schedule import explicit_probability
 
@@ -32,12 +35,14 @@ class BatchConfig:
 
     Attributes:
         seconds: padded audio in one batch, at most (39 s in the published configuration).
+        tokens: padded sequence of the language model in one batch, at most (1900 in the published configuration).
         utterances: utterances in one batch, at most.
         keep_features: hold spectrograms and acoustic vectors of all utterances in memory once they are computed; both
             come from frozen parts, so small corpora save most of that work.
     """
 
     seconds: float = 39.0
+    tokens: int = 1900
     utterances: int = 64
     keep_features: bool = False
 
@@ -100,18 +105,28 @@ class C2SERObjective(Objective):
     """Teaches a model to answer in the style of a stage.
 
     Args:
-        model: what is trained.
-        stage: "explicit" throughout, or "implicit": each batch is explicit with a probability that falls from 1 to 0.
+        model: what is trained; its style is that of the answers that it is validated by.
+        stage: in the implicit stage, each micro-batch is explicit with a probability that falls from 1 to 0; in the
+            others all are in the model's style.
         corpus: training and validation material.
-        steps: optimiser steps of the whole stage.
         seed: decides batches and coins.
+
+    Raises:
+        ValueError: an utterance fits into no batch, weights would train in bfloat16, or the acoustic vectors that were
+            extracted are not the model's.
     """
 
-    def __init__(self, model: C2SER, stage: Style, corpus: Corpus, steps: int, seed: int) -> None:
+    thrift = f"{Objective.thrift}, or set model.checkpointing: true"
+
+    def __init__(self, model: C2SER, stage: Stage, corpus: Corpus, seed: int) -> None:
         super().__init__()
-        self.model, self.stage, self.corpus, self.steps, self.seed = model, stage, corpus, steps, seed
-        durations = {i: item.seconds for i, item in corpus.train.items()}
-        self.batches = Batches(durations, corpus.batches.seconds, corpus.batches.utterances, seed)
+        self.model, self.stage, self.corpus, self.seed = model, stage, corpus, seed
+        for name, parameter in model.named_parameters():
+            if parameter.requires_grad and parameter.dtype != torch.float32:
+                raise ValueError(f"{name}: would lose small updates in {parameter.dtype}; set model.llm_dtype: float32")
+        sizes, durations = corpus.batches, {i: item.seconds for i, item in corpus.train.items()}
+        tokens = _tokens(model, corpus.train)
+        self.batches = Batches(durations, sizes.seconds, sizes.utterances, seed, tokens=tokens, max_tokens=sizes.tokens)
         emotions = {name: item.utterance.emotion for name, item in corpus.valid.items()}
         chosen = spread(emotions, corpus.validation.utterances, seed)
         lengths = {name: corpus.valid[name].seconds for name in chosen}
@@ -119,10 +134,37 @@ class C2SERObjective(Objective):
         self.kept: dict[str, Features] = {}
         self.warned: set[str] = set()
         self.shown: dict[str, str] = {}
+        self._check_acoustic()
+
+    def _check_acoustic(self) -> None:
+        """Compute the acoustic vectors of one utterance and compare them with those that were extracted."""
+        first = next((i for i in self.corpus.train.values() if i.acoustic and self.model.acoustic), None)
+        for heard in readable([first] if first else [], self.warned):
+            own = self.model.features([heard.wave]).acoustic.values[0].numpy()
+            if own.shape != heard.acoustic.shape or not np.allclose(own, heard.acoustic, atol=0.01):
+                raise ValueError(
+                    f"{first.utterance.id}: acoustic vectors {heard.acoustic.shape} at {first.acoustic} are not the "
+                    f"model's, {own.shape}; extract them with its Emotion2Vec-S at level {self.model.acoustic.kind}"
+                )
+
+    def micro_batches(self, epochs: int) -> int:
+        """Return how many micro-batches so many epochs have."""
+        return self.batches.end(epochs)
+
+    def kept_whole(self) -> list[nn.Module]:
+        """Return Emotion2Vec-S, which is run while a batch is made."""
+        return [self.model.acoustic] if self.model.acoustic else []
+
+    @property
+    def _no_split_modules(self) -> list[str]:
+        """Where accelerate cuts the model when processes share it: at the layers that transformers names."""
+        parts = filter(None, [self.model.whisper and self.model.whisper.layers, self.model.language.llm])
+        found = {type(module).__name__ for module in self.modules()}
+        return sorted({name for part in parts for name in part._no_split_modules or []} & found)
 
     def batch(self, index: int) -> Batch:
         """Return the index-th micro-batch; where all its audio is bad, the next one that is not."""
-        coin = float(rng(self.seed, index, 2).random())
+        coin = toss(self.seed, index)
         for place in range(index, index + self.batches.per_epoch):
             items, features = self._load([self.corpus.train[name] for name in self.batches.at(place)])
             if features is not None:
@@ -131,9 +173,11 @@ class C2SERObjective(Objective):
 
     def forward(self, batch: Batch, step: int) -> dict[str, Tensor]:
         """Return the loss of a batch, the share of tokens predicted rightly, and whether the batch was explicit."""
-        explicit = self.stage == "explicit" or batch.coin < explicit_probability(step, self.steps)
-        figures = self._ask(self._augmented(batch.features), batch.items, "explicit" if explicit else "implicit")
-        return {**figures, "explicit": torch.tensor(float(explicit))}
+        style = self.model.config.style
+        if self.stage == "implicit" and batch.coin < explicit_probability(step, self.steps):
+            style = "explicit"
+        figures = self._ask(self._augmented(batch.features), batch.items, style)
+        return {**figures, "explicit": figures["loss"].new_tensor(float(style == "explicit"))}
 
     def _ask(self, features: Features, items: Sequence[Item], style: Style) -> dict[str, Tensor]:
         prompts = [instruction(style)] * len(items)
@@ -148,25 +192,29 @@ class C2SERObjective(Objective):
     def _load(self, items: Sequence[Item]) -> tuple[list[Item], Features | None]:
         """Return the items whose audio is good, and their features as one batch on the model's device."""
         if not self.corpus.batches.keep_features:
-            good, waves = readable(items, self.warned)
-            return good, self.model.features(waves) if good else None
+            heard = readable(items, self.warned)
+            return [part.item for part in heard], self._features(heard) if heard else None
         for item in items:
             if item.utterance.id not in self.kept and item.utterance.id not in self.warned:
                 # alone, so that the vectors do not depend, in their last bits, on who shared a batch first
-                for good, wave in zip(*readable([item], self.warned), strict=True):
-                    self.kept[good.utterance.id] = self.model.features([wave])
+                for heard in readable([item], self.warned):
+                    self.kept[item.utterance.id] = self._features([heard])
         good = [item for item in items if item.utterance.id in self.kept]
         return good, Features.join([self.kept[item.utterance.id] for item in good]) if good else None
 
+    def _features(self, heard: Sequence[Heard]) -> Features:
+        vectors = [part.acoustic for part in heard if part.acoustic is not None]
+        return self.model.features([part.wave for part in heard], vectors or None)
+
     def validate(self, step: int) -> dict[str, float]:
         """Return the mean loss with given answers and, from the model's own answers, UA in the style of the stage."""
-        losses, answers, reference = [], {}, {}
+        losses, answers, reference, style = [], {}, {}, self.model.config.style
         for names in self.valid_batches:
             items, features = self._load([self.corpus.valid[name] for name in names])
             if features is None:
                 continue
-            losses += [float(self._ask(features, items, self.stage)["loss"])] * len(items)
-            said, _ = self.model.answer(features, self.stage, self.corpus.validation.max_new_tokens)
+            losses += [float(self._ask(features, items, style)["loss"])] * len(items)
+            said, _ = self.model.answer(features, style, self.corpus.validation.max_new_tokens)
             for item, answer in zip(items, said, strict=True):
                 answers[item.utterance.id], reference[item.utterance.id] = answer, item.utterance.emotion
         if not losses:
@@ -182,10 +230,12 @@ class C2SERObjective(Objective):
 
     def settings(self) -> dict[str, Any]:
         """Return what a resumed run must share with the first one."""
-        corpus = self.corpus
+        corpus, vocabulary = self.corpus, sorted(self.model.language.tokenizer.get_vocab().items())
         shared = {
             "stage": self.stage,
             "model": self.model.config,
+            "vocabulary": hashlib.sha256(repr(vocabulary).encode()).hexdigest()[:16],
+            "acoustic": any(item.acoustic for item in corpus.train.values()),
             "batches": corpus.batches,
             "spec_augment": corpus.spec_augment,
             "validation": corpus.validation,
@@ -193,6 +243,21 @@ class C2SERObjective(Objective):
             "valid": len(corpus.valid),
         }
         return {key: _plain(value) for key, value in shared.items()}
+
+
+def toss(seed: int, index: int) -> float:
+    """Return the coin of the index-th micro-batch, uniform in [0, 1)."""
+    return float(rng(seed, index, 2).random())
+
+
+def _tokens(model: C2SER, items: Mapping[str, Item]) -> dict[str, int]:
+    """Return the longest sequence that each utterance gives in the language model, whichever style is drawn."""
+    longest = {name: 0 for name in items}
+    styles = {style for item in items.values() for style in item.answers}
+    for style in sorted(styles):
+        lengths = model.language.lengths(instruction(style), [item.answers[style] for item in items.values()])
+        longest = {name: max(longest[name], length) for name, length in zip(items, lengths, strict=True)}
+    return {name: longest[name] + model.length(item.seconds) for name, item in items.items()}
 
 
 def _plain(value: Any) -> Any:

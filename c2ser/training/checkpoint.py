@@ -1,8 +1,8 @@
 """Checkpoints that are whole or absent.
 
-A checkpoint is a folder `step_<N>` with safetensors for tensors, a `.pt` for the optimiser (read with `weights_only`)
-and a manifest with the SHA-256 of each file. It is written under a temporary name, flushed and renamed; what a kill
-leaves is never mistaken for a checkpoint, and a damaged one is passed over for the one before.
+A checkpoint is a folder `step_<N>` with tensors in safetensors and a manifest with the SHA-256 of each file. It is
+written under a temporary name, flushed and renamed; what a kill leaves is never mistaken for a checkpoint, and a
+damaged one is passed over for the one before. Beside them, `epoch_<N>` holds the weights of an epoch that is kept.
 """
 
 import hashlib
@@ -11,8 +11,8 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors.torch import load_file, save_file
+from torch import Tensor
 
 from c2ser.log import get_logger
 from c2ser.tables import read_json, write_json
@@ -21,9 +21,12 @@ logger = get_logger(__name__)
 
 MANIFEST = "manifest.json"
 
+OPTIMISER = "optimiser"
+"""The group of tensors that the optimiser remembers."""
+
 
 def save(
-    folder: Path, step: int, tensors: dict[str, dict[str, torch.Tensor]], optimiser: dict[str, Any], state: Any
+    folder: Path, step: int, tensors: dict[str, dict[str, Tensor]], optimiser: dict[str, Tensor], state: Any
 ) -> Path:
     """Write the checkpoint of a step.
 
@@ -31,18 +34,26 @@ def save(
         folder: the folder of all checkpoints.
         step: optimiser steps done.
         tensors: groups of tensors; each becomes `<group>.safetensors`.
-        optimiser: the optimiser's state_dict.
+        optimiser: what the optimiser remembers.
         state: anything JSON can hold (scores, history).
 
     Returns:
         the checkpoint's folder.
     """
-    final, temporary = folder / f"step_{step:08d}", folder / f".step_{step:08d}.tmp"
+    return _write(folder / f"step_{step:08d}", step, {**tensors, OPTIMISER: optimiser}, state)
+
+
+def save_epoch(folder: Path, epoch: int, step: int, trained: dict[str, Tensor]) -> Path:
+    """Write the weights of an epoch and return their folder."""
+    return _write(folder / f"epoch_{epoch}", step, {"trained": trained}, {"step": step, "epoch": epoch})
+
+
+def _write(final: Path, step: int, tensors: dict[str, dict[str, Tensor]], state: Any) -> Path:
+    folder, temporary = final.parent, final.with_name(f".{final.name}.tmp")
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
     for group, values in tensors.items():
         save_file({k: v.detach().cpu().contiguous() for k, v in values.items()}, temporary / f"{group}.safetensors")
-    torch.save(optimiser, temporary / "optimiser.pt")
     write_json(temporary / "state.json", state)
     digests = {path.name: digest(path) for path in sorted(temporary.iterdir())}
     for name in digests:
@@ -88,11 +99,29 @@ def newest(folder: Path) -> Path | None:
     return None
 
 
-def load(checkpoint: Path) -> tuple[dict[str, dict[str, torch.Tensor]], dict[str, Any], Any]:
-    """Return (groups of tensors, optimiser state, state) of a checkpoint, on the CPU."""
+def load(checkpoint: Path) -> tuple[dict[str, dict[str, Tensor]], dict[str, Tensor], Any]:
+    """Return (groups of tensors, what the optimiser remembers, state) of a checkpoint, on the CPU."""
     tensors = {path.stem: load_file(path) for path in checkpoint.glob("*.safetensors")}
-    optimiser = torch.load(checkpoint / "optimiser.pt", weights_only=True, map_location="cpu")
-    return tensors, optimiser, read_json(checkpoint / "state.json")
+    return tensors, tensors.pop(OPTIMISER, {}), read_json(checkpoint / "state.json")
+
+
+def check_settings(old: dict[str, Any], new: dict[str, Any], out: Path) -> None:
+    """Refuse checkpoints that were made with other settings.
+
+    Raises:
+        ValueError: there are differences; the message names them.
+    """
+    changed = [
+        f"{group}.{name}: {old[group].get(name)} then, {new[group].get(name)} now"
+        for group in ("optim", "training", "objective")
+        for name in sorted({*old[group], *new[group]})
+        if old[group].get(name) != new[group].get(name)
+    ]
+    if old["processes"] != new["processes"]:
+        changed.append(f"processes: {old['processes']} then, {new['processes']} now")
+    if changed:
+        difference = "; ".join(changed)
+        raise ValueError(f"{out}: its checkpoints have other settings ({difference}); remove them or change --out")
 
 
 def prune(folder: Path, keep: int, best: Path | None) -> None:
@@ -101,5 +130,5 @@ def prune(folder: Path, keep: int, best: Path | None) -> None:
     for checkpoint in checkpoints[: max(0, len(checkpoints) - keep)]:
         if checkpoint != best:
             shutil.rmtree(checkpoint)
-    for leftover in folder.glob(".step_*.tmp"):
+    for leftover in folder.glob(".*.tmp"):
         shutil.rmtree(leftover, ignore_errors=True)

@@ -161,6 +161,10 @@ class Emotion2VecObjective(Objective):
         """Return the index-th micro-batch."""
         return self._masked(self.stream.at(index))
 
+    def micro_batches(self, epochs: int) -> int:
+        """Return how many micro-batches so many epochs have."""
+        return self.stream.order.end(epochs)
+
     def _masked(self, crops: Crops) -> Batch:
         frames = int(self.model.audio.local_encoder.frames(torch.tensor(crops.waves.shape[1])))
         masked = block_masks(len(crops.waves) * self.masks.clones, frames, self.masks, crops.generator)

@@ -6,13 +6,18 @@ bit on a CPU.
 """
 
 import dataclasses
+import logging
+import os
 import signal
 from collections import defaultdict
+from math import ceil, isfinite
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from accelerate import Accelerator, DistributedDataParallelKwargs
+from accelerate.utils import broadcast_object_list
+from torch.distributed.fsdp import register_fsdp_forward_method
 from torch.utils.tensorboard import SummaryWriter
 
 from c2ser.data.sampler import rng
@@ -20,60 +25,18 @@ from c2ser.log import get_logger, progress
 from c2ser.training import checkpoint
 from c2ser.training.curves import plot_curves
 from c2ser.training.objective import Objective
-from c2ser.training.schedule import Schedule, learning_rate_factor
+from c2ser.training.schedule import learning_rate_factor
+from c2ser.training.settings import OptimConfig, TrainConfig
+from c2ser.training.weights import Weights, whole
+from c2ser.training.zero import ZeroWeights
 
 logger = get_logger(__name__)
 
 REQUEUE_STATUS = 75
 """Exit status after SIGTERM or SIGUSR1 (EX_TEMPFAIL): everything is saved, the same command goes on."""
 
-
-@dataclasses.dataclass
-class OptimConfig:
-    """AdamW and its schedule; the defaults are those of C²SER (section V.A and the published configuration).
-
-    Attributes:
-        lr: peak learning rate.
-        betas: AdamW's.
-        weight_decay: AdamW's.
-        eps: AdamW's.
-        warmup: share of the steps in which the learning rate rises.
-        schedule: what follows the warm-up.
-        clip: largest norm of the gradient.
-    """
-
-    lr: float = 5e-5
-    betas: tuple[float, float] = (0.9, 0.99)
-    weight_decay: float = 0.01
-    eps: float = 1e-6
-    warmup: float = 0.15
-    schedule: Schedule = "warmup_inverse_sqrt"
-    clip: float = 5.0
-
-
-@dataclasses.dataclass
-class TrainConfig:
-    """How long to train and how often to look.
-
-    Attributes:
-        steps: optimiser steps.
-        accumulate: micro-batches per step and process.
-        log_every: steps between two TensorBoard points.
-        valid_every: steps between two validations.
-        save_every: steps between two checkpoints.
-        keep: newest checkpoints kept besides the best.
-        seed: decides initial weights, batches, masks and dropout.
-        precision: bf16 uses autocast with fp32 masters; for GPUs.
-    """
-
-    steps: int = 1000
-    accumulate: int = 1
-    log_every: int = 10
-    valid_every: int = 100
-    save_every: int = 100
-    keep: int = 2
-    seed: int = 777
-    precision: Literal["fp32", "bf16"] = "fp32"
+SHOWN = 40
+"""How many utterances of a batch a message names."""
 
 
 def train(objective: Objective, optim: OptimConfig, training: TrainConfig, out: Path) -> Path:
@@ -95,26 +58,51 @@ class Trainer:
     def __init__(self, objective: Objective, optim: OptimConfig, training: TrainConfig, out: Path) -> None:
         self.optim, self.training, self.out = optim, training, out
         parallel = DistributedDataParallelKwargs(find_unused_parameters=objective.leaves_out)
-        precision = "bf16" if training.precision == "bf16" else "no"
-        self.accelerator = Accelerator(mixed_precision=precision, kwargs_handlers=[parallel])
-        self.parameters = {name: p for name, p in objective.named_parameters() if p.requires_grad}
-        if not self.parameters:
-            raise ValueError(f"{out}: nothing to train; every parameter is frozen by the configuration")
-        groups: dict[float, list[torch.nn.Parameter]] = defaultdict(list)
-        for name, parameter in self.parameters.items():
-            groups[objective.rate(name)].append(parameter)
-        optimiser = torch.optim.AdamW(
-            [{"params": parameters, "share": share} for share, parameters in groups.items()],
-            lr=optim.lr, betas=optim.betas, eps=optim.eps, weight_decay=optim.weight_decay,
-        )  # fmt: skip
+        self.accelerator = Accelerator(mixed_precision="no", kwargs_handlers=[parallel])
+        self.accelerator.gradient_accumulation_steps = training.accumulate  # accelerate's launcher may say otherwise
+        if self.accelerator.num_processes != int(os.environ.get("WORLD_SIZE", 1)):
+            raise ValueError(f"{out}: processes do not see each other; on CPUs set ACCELERATE_USE_CPU=true")
+        if not self.accelerator.is_main_process:
+            logging.getLogger("c2ser").setLevel(logging.WARNING)
+        per_step = training.accumulate * self.accelerator.num_processes
+        self.epochs = {ceil(objective.micro_batches(e) / per_step): e for e in range(1, (training.epochs or 0) + 1)}
+        if any(not 0 <= epoch <= (training.epochs or 0) for epoch in training.keep_epochs):
+            raise ValueError(f"{out}: training.keep_epochs names an epoch that is not trained; raise training.epochs")
+        self.steps = objective.steps = max(self.epochs, default=training.steps)
         self.objective = objective.to(self.accelerator.device)
-        self.wrapped, self.optimiser = self.accelerator.prepare(self.objective, optimiser)
+        self._prepare()
         self.step, self.best = 0, {"step": None, "score": -1e30}
         self.history: list[dict[str, float]] = []
         self.sums: dict[str, list[float]] = defaultdict(list)
         self.heard: list[str] = []
         self.stop = False
         self.writer: SummaryWriter | None = None
+
+    def _prepare(self) -> None:
+        """Make the optimiser, and spread the work over the processes as accelerate is configured."""
+        groups: dict[float, list[torch.nn.Parameter]] = defaultdict(list)
+        for name, parameter in self.objective.named_parameters():
+            if parameter.requires_grad:
+                groups[self.objective.rate(name)].append(parameter)
+        if not groups:
+            raise ValueError(f"{self.out}: nothing to train; every parameter is frozen by the configuration")
+        optim = self.optim
+        optimiser = torch.optim.AdamW(
+            [{"params": parameters, "share": share} for share, parameters in groups.items()],
+            lr=optim.lr, betas=optim.betas, eps=optim.eps, weight_decay=optim.weight_decay,
+        )  # fmt: skip
+        sharding = self.accelerator.state.fsdp_plugin if self.accelerator.is_fsdp2 else None
+        zero = self.accelerator.state.deepspeed_plugin
+        if sharding:
+            sharding.ignored_modules = self.objective.kept_whole()
+        if zero:
+            sizes = {"train_micro_batch_size_per_gpu": 1, "gradient_accumulation_steps": self.training.accumulate}
+            zero.deepspeed_config |= {**sizes, "gradient_clipping": optim.clip}
+        self.wrapped, self.optimiser = self.accelerator.prepare(self.objective, optimiser)
+        if sharding:
+            register_fsdp_forward_method(self.wrapped, "validate")
+        kind = ZeroWeights if zero else Weights
+        self.weights = kind(self.accelerator.unwrap_model(self.wrapped), self.optimiser.optimizer)
 
     @property
     def checkpoints(self) -> Path:
@@ -124,11 +112,12 @@ class Trainer:
     def run(self) -> Path:
         """Train to the end; see `train`."""
         self._resume()
+        self.weights.check_finite()
         previous = {s: signal.signal(s, self._on_signal) for s in (signal.SIGTERM, signal.SIGUSR1)}
         if self.accelerator.is_main_process:
             self.writer = SummaryWriter(str(self.out / "tensorboard"), purge_step=self.step)
         try:
-            for _ in progress(range(self.step, self.training.steps), "steps"):
+            for _ in progress(range(self.step, self.steps), "steps"):
                 self._one_step()
         finally:
             for number, handler in previous.items():
@@ -144,10 +133,12 @@ class Trainer:
         self._update()
         self.step += 1
         self.objective.after_step(self.step)
-        last = self.step == self.training.steps
+        last, epoch = self.step == self.steps, self.epochs.get(self.step)
         if self.step % self.training.log_every == 0 or last:
             self._log()
-        improved = (self.step % self.training.valid_every == 0 or last) and self._validate()
+        improved = (self.step % self.training.valid_every == 0 or last or epoch) and self._validate()
+        if epoch in self.training.keep_epochs:
+            self._save_epoch(epoch)
         stop = self._any_rank(self.stop)
         if self.step % self.training.save_every == 0 or improved or last or stop:
             self._save()
@@ -162,43 +153,57 @@ class Trainer:
         return bool(self.accelerator.reduce(value, "sum").item())
 
     def _update(self) -> None:
-        factor = learning_rate_factor(self.step + 1, self.training.steps, self.optim.warmup, self.optim.schedule)
+        factor = learning_rate_factor(self.step + 1, self.steps, self.optim.warmup, self.optim.schedule)
         for group in self.optimiser.param_groups:
             group["lr"] = self.optim.lr * factor * group["share"]
         self.wrapped.train()
-        self.heard = []
+        self.heard, rows = [], []
         for micro in range(self.training.accumulate):
-            last = micro == self.training.accumulate - 1
-            if last:
-                self._backward(micro)
-            else:
-                with self.accelerator.no_sync(self.wrapped):
-                    self._backward(micro)
-        norm = self.accelerator.clip_grad_norm_(self.parameters.values(), self.optim.clip)
-        if not torch.isfinite(norm):
-            raise ValueError(f"step {self.step + 1}: the gradient is not finite{self._named()}; lower optim.lr")
-        self.sums["gradient_norm"].append(float(norm))
+            with self.accelerator.accumulate(self.wrapped):
+                rows.append(self._backward(micro))
+        for name, value in self._averaged(rows).items():
+            self.sums[name].append(value)
+        norm = float(whole(self.accelerator.clip_grad_norm_(self.weights.parameters.values(), self.optim.clip)))
+        if not isfinite(norm):
+            raise ValueError(f"step {self.step + 1}: the gradient is not finite ({_named(self.heard)}); lower optim.lr")
+        self.sums["gradient_norm"].append(norm)
         self.sums["learning_rate"].append(self.optim.lr * factor)
         self.optimiser.step()
         self.optimiser.zero_grad(set_to_none=True)
 
-    def _backward(self, micro: int) -> None:
-        world, rank = self.accelerator.num_processes, self.accelerator.process_index
-        index = (self.step * self.training.accumulate + micro) * world + rank
-        torch.manual_seed(int(rng(self.training.seed, index).integers(2**62)))
-        batch = self.objective.batch(index)
-        self.heard += getattr(batch, "utterances", [])
-        with self.accelerator.autocast():
-            losses = self.wrapped(batch, self.step)
-        if not torch.isfinite(losses["loss"]):
-            raise ValueError(f"step {self.step + 1}: the loss is not finite{self._named()}; lower optim.lr")
-        self.accelerator.backward(losses["loss"] / self.training.accumulate)
-        for name, value in losses.items():
-            self.sums[name].append(float(value.detach()))
+    def _averaged(self, rows: list[dict[str, torch.Tensor]]) -> dict[str, float]:
+        """Return the means of figures over the micro-batches of all processes."""
+        values = torch.stack([torch.stack([value.detach().float() for value in row.values()]) for row in rows])
+        means = self.accelerator.reduce(values.mean(dim=0).to(self.accelerator.device), "mean")
+        return dict(zip(rows[0], means.tolist(), strict=True))
 
-    def _named(self) -> str:
-        """Return the first utterances of this step for a message."""
-        return f" (utterances: {', '.join(self.heard[:8])})" if self.heard else ""
+    def index(self, micro: int) -> int:
+        """Return the place of this step's micro-batch in the stream; processes take turns."""
+        world, rank = self.accelerator.num_processes, self.accelerator.process_index
+        return (self.step * self.training.accumulate + micro) * world + rank
+
+    def _backward(self, micro: int) -> dict[str, torch.Tensor]:
+        index = self.index(micro)
+        torch.manual_seed(int(rng(self.training.seed, index).integers(2**62)))
+        names: list[str] = []
+        try:
+            batch = self.objective.batch(index)
+            names = list(getattr(batch, "utterances", []))
+            self.heard += names
+            with self._autocast():
+                losses = self.wrapped(batch, self.step)
+            if not torch.isfinite(losses["loss"]):
+                raise ValueError(f"step {self.step + 1}: the loss is not finite ({_named(names)}); lower optim.lr")
+            self.accelerator.backward(losses["loss"])
+        except torch.OutOfMemoryError:
+            raise ValueError(
+                f"step {self.step + 1}: the graphics card has too little memory ({_named(names)}); "
+                f"{self.objective.thrift}; the checkpoints are whole"
+            ) from None
+        return losses
+
+    def _autocast(self) -> torch.autocast:
+        return torch.autocast(self.accelerator.device.type, torch.bfloat16, enabled=self.training.precision == "bf16")
 
     def _log(self) -> None:
         row = {name: sum(values) / len(values) for name, values in self.sums.items()}
@@ -217,7 +222,9 @@ class Trainer:
         """Validate; return whether this is the best step so far."""
         self.wrapped.eval()
         torch.manual_seed(self.training.seed)
-        figures = {name: float(value) for name, value in self.objective.validate(self.step).items()}
+        with self._autocast():
+            figures = {name: float(value) for name, value in self.objective.validate(self.step).items()}
+        figures = broadcast_object_list([figures])[0]  # all must agree on what is best
         improved = figures["score"] > self.best["score"]
         if improved:
             self.best = {"step": self.step, "score": figures["score"]}
@@ -238,14 +245,20 @@ class Trainer:
         return {"optim": optim, "training": loop, "processes": world, "objective": self.objective.settings()}
 
     def _save(self) -> None:
+        trained, remembered = self.weights.trained(), self.weights.remembered()  # what is shared comes together here
         if self.accelerator.is_main_process:
             state = {"step": self.step, "best": self.best, "history": self.history, "settings": self._settings()}
             state["sums"] = dict(self.sums)
             extra = self.objective.extra_state()
-            tensors = {"trained": dict(self.parameters), **({"extra": extra} if extra else {})}
-            checkpoint.save(self.checkpoints, self.step, tensors, self.optimiser.state_dict(), state)
+            tensors = {"trained": trained, **({"extra": extra} if extra else {})}
+            checkpoint.save(self.checkpoints, self.step, tensors, remembered, state)
             checkpoint.prune(self.checkpoints, self.training.keep, self._best_path())
         self.accelerator.wait_for_everyone()
+
+    def _save_epoch(self, epoch: int) -> None:
+        trained = self.weights.trained()
+        if self.accelerator.is_main_process:
+            checkpoint.save_epoch(self.checkpoints, epoch, self.step, trained)
 
     def _best_path(self) -> Path | None:
         return None if self.best["step"] is None else self.checkpoints / f"step_{self.best['step']:08d}"
@@ -254,41 +267,31 @@ class Trainer:
         newest = checkpoint.newest(self.checkpoints) if self.checkpoints.is_dir() else None
         if newest is None:
             return
-        tensors, optimiser, state = checkpoint.load(newest)
-        _check_settings(state["settings"], self._settings(), self.out)
-        self._load_tensors(tensors)
-        self.optimiser.load_state_dict(optimiser)
+        tensors, remembered, state = checkpoint.load(newest)
+        checkpoint.check_settings(state["settings"], self._settings(), self.out)
+        self.weights.load_trained(tensors["trained"], newest)
+        self.weights.load_remembered(remembered)
+        if "extra" in tensors:
+            self.objective.load_extra_state(tensors["extra"])
         self.step, self.best, self.history = state["step"], state["best"], state["history"]
         self.sums = defaultdict(list, state["sums"])
         logger.info("going on from %s", newest)
-
-    def _load_tensors(self, tensors: dict[str, dict[str, torch.Tensor]]) -> None:
-        with torch.no_grad():
-            for name, parameter in self.parameters.items():
-                parameter.copy_(tensors["trained"][name])
-        if "extra" in tensors:
-            self.objective.load_extra_state(tensors["extra"])
 
     def _finish(self) -> Path:
         best = self._best_path()
         if best is None or not checkpoint.is_valid(best):
             raise ValueError(f"{self.checkpoints}: the best checkpoint is missing or damaged; train again")
-        self._load_tensors(checkpoint.load(best)[0])
+        tensors, _, _ = checkpoint.load(best)
+        self.weights.load_trained(tensors["trained"], best)
+        if "extra" in tensors:
+            self.objective.load_extra_state(tensors["extra"])
         if self.accelerator.is_main_process:
             plot_curves(self.history, self.out / "curves.png")
         logger.info("best: step %d, score %.4f", self.best["step"], self.best["score"])
         return best
 
 
-def _check_settings(old: dict[str, Any], new: dict[str, Any], out: Path) -> None:
-    changed = [
-        f"{group}.{name}: {old[group].get(name)} then, {new[group].get(name)} now"
-        for group in ("optim", "training", "objective")
-        for name in sorted({*old[group], *new[group]})
-        if old[group].get(name) != new[group].get(name)
-    ]
-    if old["processes"] != new["processes"]:
-        changed.append(f"processes: {old['processes']} then, {new['processes']} now")
-    if changed:
-        difference = "; ".join(changed)
-        raise ValueError(f"{out}: its checkpoints have other settings ({difference}); remove them or change --out")
+def _named(names: list[str]) -> str:
+    """Return a batch's utterances for a message."""
+    shown = ", ".join(names[:SHOWN]) + (", …" if len(names) > SHOWN else "")
+    return f"a batch of {len(names)} utterances: {shown}" if names else "while its batch was made"

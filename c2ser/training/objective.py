@@ -11,9 +11,13 @@ class Objective(nn.Module):
 
     Attributes:
         leaves_out: whether a step may leave trained parameters without a gradient; several processes must know.
+        steps: optimiser steps of the whole training; the loop sets it.
+        thrift: what to do when the graphics card has too little memory.
     """
 
     leaves_out = False
+    steps: int = 0
+    thrift: str = "lower batches.seconds and raise training.accumulate"
 
     def batch(self, index: int) -> Any:
         """Return the index-th micro-batch; it must depend on the index alone."""
@@ -26,6 +30,14 @@ class Objective(nn.Module):
     def validate(self, step: int) -> dict[str, float]:
         """Return validation figures; the checkpoint with the highest "score" wins."""
         raise NotImplementedError
+
+    def micro_batches(self, epochs: int) -> int:
+        """Return how many micro-batches so many epochs have."""
+        raise NotImplementedError
+
+    def kept_whole(self) -> list[nn.Module]:
+        """Return the frozen modules that `batch` uses; each process keeps all of them when it shares the others."""
+        return []
 
     def after_step(self, step: int) -> None:
         """Do what follows an optimiser step, for example update a teacher. `step` counts from 1."""

@@ -1,0 +1,58 @@
+"""How a training runs, whatever is trained."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from c2ser.training.schedule import Schedule
+
+
+@dataclass
+class OptimConfig:
+    """AdamW and its schedule; the defaults are those of C²SER (section V.A and the published configuration).
+
+    Attributes:
+        lr: peak learning rate.
+        betas: AdamW's.
+        weight_decay: AdamW's.
+        eps: AdamW's.
+        warmup: share of the steps in which the learning rate rises.
+        schedule: what follows the warm-up.
+        clip: largest norm of the gradient.
+    """
+
+    lr: float = 5e-5
+    betas: tuple[float, float] = (0.9, 0.99)
+    weight_decay: float = 0.01
+    eps: float = 1e-6
+    warmup: float = 0.15
+    schedule: Schedule = "warmup_inverse_sqrt"
+    clip: float = 5.0
+
+
+@dataclass
+class TrainConfig:
+    """How long to train and how often to look.
+
+    Attributes:
+        steps: optimiser steps.
+        epochs: passes over the training set; where given, the number of steps follows from it.
+        keep_epochs: epochs whose weights become models of their own; 0 is what training starts from.
+        accumulate: micro-batches per step and process.
+        log_every: steps between two TensorBoard points.
+        valid_every: steps between two validations; with `epochs`, each epoch ends with one too.
+        save_every: steps between two checkpoints.
+        keep: newest checkpoints kept besides the best.
+        seed: decides initial weights, batches, masks and dropout.
+        precision: bf16 uses autocast with fp32 masters; for GPUs.
+    """
+
+    steps: int = 1000
+    epochs: int | None = None
+    keep_epochs: list[int] = field(default_factory=list)
+    accumulate: int = 1
+    log_every: int = 10
+    valid_every: int = 100
+    save_every: int = 100
+    keep: int = 2
+    seed: int = 777
+    precision: Literal["fp32", "bf16"] = "fp32"

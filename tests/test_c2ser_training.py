@@ -1,0 +1,439 @@
+"""How C²SER is trained: exact resume, several processes, the schedule, token budgets, extracted vectors, bad input."""
+
+import logging
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from accelerate import PartialState
+from accelerate.state import AcceleratorState
+from accelerate.utils import DistributedType, FullyShardedDataParallelPlugin
+from scipy.stats import chi2
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from test_c2ser import build, place, waves  # noqa: F401 - the fixture is used by name
+from torch.distributed.fsdp import FSDPModule
+from torch.distributed.tensor import DTensor
+
+from c2ser.bin import extract_embeddings, train_c2ser
+from c2ser.cli import parser
+from c2ser.cot.prompts import instruction
+from c2ser.data.collate import SpecAugment
+from c2ser.data.datasets import read_items
+from c2ser.model.c2ser import C2SER, C2SERConfig
+from c2ser.model.lm import LoraSettings
+from c2ser.tables import read_table, write_table
+from c2ser.training import checkpoint
+from c2ser.training.c2ser import BatchConfig, C2SERObjective, Corpus, ValidConfig, toss
+from c2ser.training.loop import REQUEUE_STATUS, Trainer, train
+from c2ser.training.models import start
+from c2ser.training.schedule import explicit_probability, learning_rate_factor
+from c2ser.training.settings import OptimConfig, TrainConfig
+from c2ser.training.weights import Weights
+
+STEPS = 5
+STUDIES = [("explicit", 1), ("explicit", 4), ("implicit", 1), ("implicit", 4)]
+"""Stage and accumulation."""
+
+
+class Stopped(C2SERObjective):
+    """Asks its own process to stop after some steps, once."""
+
+    stop_after: int | None = None
+
+    def after_step(self, step):
+        if step == self.stop_after and int(os.environ.get("RANK", 0)) == 0:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+
+def objective(place, stage, acoustic=None, model=None, tokens=600):  # noqa: F811
+    model = model or start(stage, build(place).config, place / "model", seed=1)
+    items = [read_items(place / "data" / name, ["explicit", "implicit"], acoustic) for name in ("train", "valid")]
+    sizes = BatchConfig(seconds=2.5, tokens=tokens, utterances=3)
+    corpus = Corpus(*items, sizes, SpecAugment(time_width=5), ValidConfig(2, max_new_tokens=3))
+    return Stopped(model, stage, corpus, seed=3)
+
+
+def study(place, out, stage, accumulate, stop_after=None, model=None, **changes):  # noqa: F811
+    """Train a few steps under `out`; return how the training ended."""
+    taught = objective(place, stage, model=model)
+    taught.stop_after = stop_after
+    settings = {"steps": STEPS, "accumulate": accumulate, "log_every": 2, "valid_every": 4, "save_every": 100}
+    try:
+        train(taught, OptimConfig(lr=1e-3), TrainConfig(**{**settings, **changes}), out)
+    except SystemExit as end:
+        return end.code
+    return 0
+
+
+def studies(place, out):  # noqa: F811
+    """Every study, undisturbed and interrupted; return how those that were stopped ended."""
+    ends = []
+    for stage, accumulate in STUDIES:
+        for kind, stop in (("whole", None), ("twice", 2), ("twice", None)):
+            ends.append(study(place, out / f"{stage}{accumulate}/{kind}", stage, accumulate, stop))
+    return ends
+
+
+def half(place):  # noqa: F811
+    """A model whose language model keeps its own weights in bfloat16."""
+    return build(place, llm_dtype="bfloat16", lora=LoraSettings(r=2), trainable=["whisper", "connector", "lora"])
+
+
+def studies_of_many(place, out):  # noqa: F811
+    """Every study in several processes, then those that share the weights layer by layer (FSDP2)."""
+    assert studies(place, out) == [0, REQUEUE_STATUS, 0] * 4
+    study(place, out / "half/whole", "explicit", 2, model=half(place), precision="bf16")
+    # accelerate offers FSDP2 for graphics cards alone, PyTorch for processors too
+    plugin = FullyShardedDataParallelPlugin(
+        fsdp_version=2, auto_wrap_policy="transformer_based_wrap", reshard_after_forward=True,
+        cpu_ram_efficient_loading=False, state_dict_type="FULL_STATE_DICT",
+    )  # fmt: skip
+    for state in (PartialState, AcceleratorState):
+        state._shared_state["distributed_type"] = DistributedType.FSDP
+    AcceleratorState._shared_state["fsdp_plugin"] = plugin
+    trainer = Trainer(objective(place, "explicit"), OptimConfig(), TrainConfig(), out / "none")
+    assert all(isinstance(p, DTensor) for p in trainer.weights.parameters.values())
+    sharded = [name for name, module in trainer.wrapped.named_modules() if isinstance(module, FSDPModule)]
+    assert len(sharded) == 4 and "model.language.llm.model.layers.1" in sharded
+    for kind, stop in (("whole", None), ("twice", 2), ("twice", None)):
+        study(place, out / f"fsdp/{kind}", "implicit", 4, stop)
+    study(place, out / "fsdp half/whole", "explicit", 2, model=half(place), precision="bf16")
+
+
+def result(folder):
+    tensors, remembered, state = checkpoint.load(checkpoint.newest(folder / "checkpoints"))
+    return {**tensors["trained"], **remembered}, state
+
+
+def largest_difference(one, two):
+    assert one.keys() == two.keys()
+    return max(float((one[name] - two[name]).abs().max()) for name in one)
+
+
+def launch(place, out, name):  # noqa: F811
+    """Call a function of this file in two processes."""
+    script = (
+        "import sys; from pathlib import Path; sys.path.insert(0, sys.argv[1]); import test_c2ser_training as t; "
+        "getattr(t, sys.argv[2])(Path(sys.argv[3]), Path(sys.argv[4]))"
+    )
+    (out / "job.py").write_text(script)
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    here = Path(__file__).parent
+    settings = {"PYTHONPATH": str(here.parent), "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    settings["ACCELERATE_USE_CPU"] = "true"
+    return subprocess.run(
+        [*command, out / "job.py", here, name, place, out],
+        env=os.environ | settings, capture_output=True, text=True,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def model_place(place):  # noqa: F811
+    build(place).save_pretrained(place / "model")
+    return place
+
+
+@pytest.fixture(scope="module")
+def alone(model_place, tmp_path_factory):
+    """All studies in this process."""
+    out = tmp_path_factory.mktemp("alone")
+    assert studies(model_place, out) == [0, REQUEUE_STATUS, 0] * 4
+    return out
+
+
+@pytest.fixture(scope="module")
+def shared(model_place, tmp_path_factory):
+    """All studies in two processes."""
+    out = tmp_path_factory.mktemp("shared")
+    done = launch(model_place, out, "studies_of_many")
+    assert done.returncode == 0, done.stderr
+    return out
+
+
+@pytest.mark.parametrize("stage, accumulate", STUDIES)
+@pytest.mark.parametrize("processes", ["alone", "shared"])
+def test_interrupted_training_gives_the_same_bits(request, processes, stage, accumulate):
+    folder = request.getfixturevalue(processes) / f"{stage}{accumulate}"
+    (one, state), (two, again) = result(folder / "whole"), result(folder / "twice")
+    assert all(torch.equal(one[name], two[name]) for name in one) and one.keys() == two.keys()
+    assert state == again and state["step"] == STEPS
+    assert len(list((folder / "twice/tensorboard").iterdir())) == 2
+
+
+@pytest.mark.parametrize("stage", ["explicit", "implicit"])
+def test_two_processes_train_as_one_with_the_same_batches(model_place, shared, tmp_path, stage):
+    study(model_place, tmp_path, stage, 2)
+    one, state = result(tmp_path)
+    two, again = result(shared / f"{stage}1/whole")
+    assert largest_difference(one, two) < 1e-6
+    for row, other in zip(state["history"], again["history"], strict=True):
+        assert row == pytest.approx(other, rel=1e-5)
+
+
+def test_checkpoints_hold_what_was_trained_and_nothing_else(alone):
+    tensors, _ = result(alone / "explicit1/whole")
+    names = {name for name in tensors if "/" not in name}
+    assert names and all(".lora_" in n or n.startswith(("model.connector.", "model.whisper.")) for n in names)
+    assert {name for name in tensors if "/" in name} == {
+        f"{quantity}/{name}" for name in names for quantity in ("step", "exp_avg", "exp_avg_sq")
+    }
+
+
+def test_sharing_the_weights_changes_nothing(shared):
+    (whole, state), (twice, again) = result(shared / "fsdp/whole"), result(shared / "fsdp/twice")
+    assert all(torch.equal(whole[name], twice[name]) for name in whole) and state == again
+    assert largest_difference(whole, result(shared / "implicit4/whole")[0]) < 1e-6
+    assert largest_difference(result(shared / "half/whole")[0], result(shared / "fsdp half/whole")[0]) < 1e-4
+
+
+def test_bfloat16_keeps_float32_masters(model_place, tmp_path):
+    model = half(model_place)
+    before = {name: p.detach().clone() for name, p in model.named_parameters()}
+    assert before["language.llm.model.layers.0.mlp.up_proj.weight"].dtype == torch.bfloat16
+    study(model_place, tmp_path, "explicit", 1, model=model, precision="bf16")
+    tensors, _ = result(tmp_path)
+    assert all(tensor.dtype == torch.float32 for tensor in tensors.values())
+    moved = {name for name, p in model.named_parameters() if not torch.equal(p, before[name])}
+    assert moved == {name for name, p in model.named_parameters() if p.requires_grad}
+    model.set_trainable(["llm"])
+    with pytest.raises(ValueError, match="would lose small updates in torch.bfloat16; set model.llm_dtype: float32"):
+        objective(model_place, "explicit", model=model)
+
+
+def test_answers_are_shown_in_tensorboard(alone):
+    events = EventAccumulator(str(alone / "implicit1/whole/tensorboard"))
+    events.Reload()
+    shown = [tag for tag in events.Tags()["tensors"] if tag.startswith("s1-")]
+    assert len(shown) == 2
+    text = events.Tensors(shown[0])[0].tensor_proto.string_val[0].decode()
+    assert text.split(": ")[0] in ("anger", "sadness") and {"train/loss", "valid/ua"} <= set(events.Tags()["scalars"])
+
+
+@pytest.mark.parametrize("accumulate, world", [(1, 1), (4, 2)])
+def test_the_share_of_explicit_batches_is_the_schedule_in_every_tenth(accumulate, world):
+    steps = 8000 // (accumulate * world)
+    seen, expected, sizes = np.zeros(10), np.zeros(10), np.zeros(10)
+    for step in range(steps):
+        share = explicit_probability(step, steps)
+        for micro in range(accumulate):
+            for rank in range(world):
+                index = (step * accumulate + micro) * world + rank
+                seen[step * 10 // steps] += toss(777, index) < share
+                expected[step * 10 // steps] += share
+                sizes[step * 10 // steps] += 1
+    observed = np.concatenate([seen, sizes - seen])
+    wanted = np.concatenate([expected, sizes - expected])
+    statistic = ((observed - wanted) ** 2 / wanted).sum()
+    assert chi2.sf(statistic, 10) > 0.01
+    assert seen[0] > 0.93 * sizes[0] and seen[-1] < 0.07 * sizes[-1]
+
+
+def test_the_loop_takes_the_micro_batches_in_that_order(model_place, tmp_path):
+    trainer = Trainer(objective(model_place, "implicit"), OptimConfig(), TrainConfig(accumulate=4), tmp_path)
+    trainer.step = 7
+    assert [trainer.index(micro) for micro in range(4)] == [28, 29, 30, 31]
+    batch = trainer.objective.batch(29)
+    assert batch.coin == toss(3, 29)
+    for step, explicit in ((0, 1.0), (999, 0.0)):
+        assert float(trainer.objective(batch, step)["explicit"]) == explicit
+
+
+def test_the_learning_rate_is_wenets_warm_up():
+    steps, rise = 400, 60
+    for step in range(1, steps + 1):
+        wenet = rise**0.5 * min(step**-0.5, step * rise**-1.5)
+        assert learning_rate_factor(step, steps, 0.15, "warmup_inverse_sqrt") == pytest.approx(wenet)
+        constant = learning_rate_factor(step, steps, 0.15, "warmup_constant")
+        assert constant == pytest.approx(min(1.0, step / rise))
+
+
+def test_batches_stay_within_seconds_and_tokens(model_place):
+    taught = objective(model_place, "implicit", tokens=5000)
+    tokens, language = {}, taught.model.language
+    for name, item in taught.corpus.train.items():
+        speech = taught.model.listen(taught.model.features([waves(item.seconds)[0]]))
+        longest = 0
+        for style, answer in item.answers.items():
+            contexts = language._contexts(speech, taught.model.connector.boundaries, [instruction(style)])
+            longest = max(longest, len(contexts[0]) + len(language._tokens(answer)) + 1)
+        tokens[name] = longest
+    assert max(len(taught.batches.at(index)) for index in range(taught.micro_batches(1))) == 3
+    limit = 2 * max(tokens.values()) + 8
+    taught = objective(model_place, "implicit", tokens=limit)
+    counts = [taught.batches.at(index) for index in range(taught.micro_batches(2))]
+    assert sorted(name for names in counts for name in names) == sorted([*taught.corpus.train] * 2)
+    assert all(len(names) * max(tokens[name] for name in names) <= limit for names in counts)
+    assert {len(names) for names in counts} == {2}
+    with pytest.raises(ValueError, match=r"s0-\d+: \d+ tokens, over a batch's 90 tokens; raise batches.tokens"):
+        objective(model_place, "implicit", tokens=90)
+
+
+@pytest.fixture(scope="module")
+def arks(model_place):
+    for name in ("train", "valid"):
+        extract_embeddings.main(
+            model_place / "e2v", model_place / "data" / name, model_place / f"arks/{name}.scp",
+            extract_embeddings.BatchConfig(), level="tokens",
+        )  # fmt: skip
+    return model_place / "arks"
+
+
+def test_extracted_vectors_train_as_those_computed_on_the_fly(model_place, arks):
+    fly, read = objective(model_place, "explicit"), objective(model_place, "explicit", arks)
+    read.model.acoustic.forward = None  # it is not asked
+    for index in range(3):
+        one, two = fly.batch(index), read.batch(index)
+        assert (one.features.acoustic.values - two.features.acoustic.values).abs().max() < 1e-5
+        assert torch.equal(one.features.mel.values, two.features.mel.values)
+    assert read.settings() != fly.settings()
+
+
+def test_extracted_vectors_must_be_the_models(model_place, arks, tmp_path, caplog):
+    model = start("explicit", build(model_place).config, model_place / "model", seed=1)
+    model.acoustic.kind = "first-frames"
+    with pytest.raises(ValueError, match="are not the model's.*; extract them .* at level first-frames"):
+        objective(model_place, "explicit", arks, model=model)
+    table = read_table(arks / "train.scp")
+    del table["s0-03"]
+    (tmp_path / "arks").mkdir()
+    write_table(tmp_path / "arks/train.scp", table)
+    caplog.set_level("WARNING")
+    logging.getLogger("c2ser").propagate = True
+    items = read_items(model_place / "data/train", ["explicit"], tmp_path / "arks")
+    assert len(items) == 15 and "1 utterances without acoustic vectors" in caplog.text and "s0-03" in caplog.text
+
+
+def test_missing_and_empty_answers_are_counted_and_named(model_place, tmp_path, caplog):
+    shutil.copytree(model_place / "data/train", tmp_path / "train")
+    lines = (tmp_path / "train/cot_explicit").read_text().splitlines()
+    lines = ["s0-00", *lines[2:], "s9-99 of nobody"]  # the first is empty, the second missing
+    (tmp_path / "train/cot_explicit").write_text("\n".join(lines) + "\n")
+    caplog.set_level("WARNING")
+    logging.getLogger("c2ser").propagate = True
+    assert len(read_items(tmp_path / "train", ["explicit"])) == 14
+    assert "2 utterances without a chain of thought: s0-00; s0-01" in caplog.text
+    assert "1 utterances with a chain of thought but not in wav.scp: s9-99" in caplog.text
+
+
+def test_too_little_memory_names_the_batch_and_the_remedy(model_place, tmp_path):
+    class Hungry(Stopped):
+        def forward(self, batch, step):
+            if self.training and step == 3:
+                raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB")
+            return super().forward(batch, step)
+
+    taught = objective(model_place, "explicit")
+    taught.__class__ = Hungry
+    settings = TrainConfig(steps=6, save_every=1, valid_every=3)
+    with pytest.raises(ValueError) as caught:
+        train(taught, OptimConfig(), settings, tmp_path)
+    names = taught.batch(3).utterances
+    batch = f"a batch of {len(names)} utterances: {', '.join(names)}"
+    remedy = "lower batches.seconds and raise training.accumulate, or set model.checkpointing: true"
+    assert str(caught.value) == (
+        f"step 4: the graphics card has too little memory ({batch}); {remedy}; the checkpoints are whole"
+    )
+    assert checkpoint.newest(tmp_path / "checkpoints").name == "step_00000003"
+
+
+def test_weights_that_are_not_finite_are_refused(model_place, tmp_path):
+    taught = objective(model_place, "explicit")
+    with torch.no_grad():
+        taught.model.connector.project.bias[3] = float("nan")
+    with pytest.raises(ValueError, match="^model.connector.project.bias: holds weights that are not finite"):
+        train(taught, OptimConfig(), TrainConfig(steps=1), tmp_path)
+
+
+def test_another_model_than_the_configuration_asks_for_is_refused(model_place):
+    config = build(model_place, lora=LoraSettings(r=3)).config
+    with pytest.raises(ValueError, match=r"model.lora.r: 3 wanted, 8 there\); leave these out"):
+        start("implicit", config, model_place / "model", seed=1)
+    with pytest.raises(ValueError, match="the finetune stage starts from a model; give its folder with --init"):
+        start("finetune", config, None, seed=1)
+
+
+def test_a_checkpoint_of_another_model_is_refused(model_place, alone, tmp_path):
+    for kind, message in (
+        ("rank", "model: .*'r': 8.* then, .*'r': 2.* now"),
+        ("tokens", "vocabulary: .* then, .* now"),
+    ):
+        shutil.copytree(alone / "explicit1/whole", tmp_path / kind)
+        model = build(model_place, lora=LoraSettings(r=2)) if kind == "rank" else None
+        model = model or start("explicit", build(model_place).config, model_place / "model", seed=1)
+        if kind == "tokens":
+            model.language.tokenizer.add_tokens(["<new>"])
+        with pytest.raises(ValueError, match=message):
+            study(model_place, tmp_path / kind, "explicit", 1, model=model)
+    tensors, _, _ = checkpoint.load(checkpoint.newest(alone / "explicit1/whole/checkpoints"))
+    other = build(model_place, lora=LoraSettings(r=2))
+    weights = Weights(torch.nn.ModuleDict({"model": other}), torch.optim.AdamW(other.parameters()))
+    with pytest.raises(ValueError, match=r"24 weights do not fit \(model.language.*lora_A.*: \(8, .* there, \(2, "):
+        weights.load_trained(tensors["trained"], alone)
+
+
+@pytest.mark.parametrize("word", ["--model.lora.rank=3", "--batches.frames=1", "--training.max_epochs=3"])
+def test_unknown_settings_are_refused(word, capsys):
+    required = ["--train=x", "--valid=x", "--out=x", "--stage=explicit"]
+    with pytest.raises(SystemExit) as end:
+        parser(train_c2ser.main).parse_args([*required, word])
+    assert end.value.code == 2 and word.split("=")[0].rsplit(".")[-1] in capsys.readouterr().err
+
+
+def test_fine_tuning_keeps_a_model_for_every_epoch_asked_for(model_place, tmp_path):
+    config = build(model_place).config
+    train_c2ser.main(
+        model_place / "data/train", model_place / "data/valid", tmp_path / "tuned", "finetune",
+        C2SERConfig(trainable=["connector", "lora"]), BatchConfig(seconds=2.5, utterances=3), OptimConfig(lr=1e-3),
+        TrainConfig(epochs=3, keep_epochs=[0, 1, 3], accumulate=2, save_every=100, valid_every=100),
+        ValidConfig(2, max_new_tokens=3), init=model_place / "model",
+    )  # fmt: skip
+    epochs = {
+        path.name: C2SER.from_pretrained(path).state_dict() for path in sorted((tmp_path / "tuned").glob("epoch_*"))
+    }
+    assert list(epochs) == ["epoch_0", "epoch_1", "epoch_3"]
+    first = C2SER.from_pretrained(model_place / "model").state_dict()
+    assert all(torch.equal(tensor, first[name]) for name, tensor in epochs["epoch_0"].items())
+    moved = {name for name in first if not torch.equal(epochs["epoch_1"][name], epochs["epoch_3"][name])}
+    assert moved and all(".lora_" in name or name.startswith("connector.") for name in moved)
+    state = checkpoint.load(checkpoint.newest(tmp_path / "tuned/checkpoints"))[2]
+    ends = [row["step"] for row in state["history"] if "valid/ua" in row]
+    batches = objective(model_place, "finetune", tokens=1900).batches
+    assert ends == [-(-batches.end(epoch) // 2) for epoch in (1, 2, 3)]
+    assert C2SER.from_pretrained(tmp_path / "tuned").config.style == config.style == "explicit"
+    with pytest.raises(ValueError, match="keep_epochs names an epoch that is not trained; raise training.epochs"):
+        Trainer(objective(model_place, "finetune"), OptimConfig(), TrainConfig(epochs=1, keep_epochs=[2]), tmp_path)
+
+
+RECIPE = """
+model: {trainable: [connector, lora]}
+batches: {seconds: 8, utterances: 8}
+training: {epochs: 2, keep_epochs: [0, 1, 2], log_every: 1}
+validation: {utterances: 4, max_new_tokens: 4}
+"""
+
+
+@pytest.mark.slow
+def test_a_recipe_fine_tunes_and_scores_a_model(root, model_place):
+    copy = root / "egs" / f"test_finetune_{os.getpid()}"
+    shutil.copytree(root / "egs/TEMPLATE", copy)
+    try:
+        (copy / "conf").mkdir()
+        (copy / "conf/finetune.yaml").write_text(RECIPE)
+        (copy / "conf/decode.yaml").write_text("search: {max_new_tokens: 8}\n")
+        shutil.copytree(model_place / "data", copy / "data")
+        shutil.copytree(copy / "data/valid", copy / "data/test")
+        environment = os.environ | {"VIRTUAL_ENV": sys.prefix, "PATH": f"{sys.prefix}/bin:{os.environ['PATH']}"}
+        command = [copy / "run.sh", "--init", model_place / "model", "--stage", "4", "--size", "tiny", "--ngpu", "0"]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        assert all(f"stage {stage} is skipped" in done.stderr for stage in (4, 5, 6))
+        table = (copy / "exp/RESULTS.md").read_text()
+        assert all(f"| finetune/epoch_{epoch} | " in table for epoch in (0, 1, 2))
+    finally:
+        shutil.rmtree(copy)
