@@ -26,7 +26,7 @@ RECIPES = sorted(path.parent for path in FILES if path.name == "run.sh" and path
 LAYERS = [
     {"log"},
     {"tables", "emotions"},
-    {"audio", "cli"},
+    {"audio", "chat", "cli"},
     {"corpus"},
     {"scoring"},
     {"attributes", "cot", "data"},
@@ -181,6 +181,7 @@ ENTRY_POINTS = sorted(path.stem for path in (ROOT / "c2ser/bin").glob("[a-z]*.py
 CONFIGS = {
     "attributes": "extract_attributes",
     "cot": "generate_cot",
+    "judge": "extract_labels",
     "emotion2vec": "train_emotion2vec",
     "probe": "train_probe",
     "explicit": "train_c2ser",

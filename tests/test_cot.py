@@ -8,12 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from c2ser.chat.protocol import Reply
 from c2ser.cot.checks import problem
 from c2ser.cot.prompts import Request, request_prompt, sentence
 from c2ser.cot.writers import TemplateWriter, write_all
 from c2ser.emotions import ATTRIBUTES, EMOTIONS, LEVELS, UNPARSED
 from c2ser.scoring.labels import read_answer, read_label
-from c2ser.tables import TableMap, read_table
+from c2ser.tables import TableMap, read_json, read_table
 
 LEVEL_SETS = st.fixed_dictionaries({name: st.sampled_from(LEVELS) for name in ATTRIBUTES})
 
@@ -56,7 +57,20 @@ def test_what_is_written_is_read_back(text, language, emotion, levels):
         ("说话者说：“我很高兴”，情绪为中性。", "neutral"),
         ("It is anger or fear.", UNPARSED),
         ("", UNPARSED),
-        ("fearless and angry", UNPARSED),
+        ("fearless and fearsome", UNPARSED),
+        ("He sounds furious.", "anger"),
+        ("推测情绪为快乐，透露出一种期待和兴奋的喜悦。", "happiness"),
+        ("She is not angry but sad.", "sadness"),
+        ("She isn't happy.", UNPARSED),
+        ("It is neither anger nor fear, only sadness.", "sadness"),
+        ("There is no sign of fear; the emotion is neutral.", "neutral"),
+        ("It is surprise rather than fear.", "surprise"),
+        ("She is not only angry.", "anger"),
+        ("他不是愤怒而是悲伤。", "sadness"),
+        ("他并不高兴。", UNPARSED),
+        ("他非常高兴。", "happiness"),
+        ("The speaker is calm.", UNPARSED),
+        ("He is unhappy.", "sadness"),
         ("The emotion was “anger", UNPARSED),
     ],
 )
@@ -76,20 +90,30 @@ def test_texts_that_say_something_else_are_refused():
 class Forgetful:
     """Leaves the emotion out at first, and always for the utterance "b"."""
 
-    batch = 2
+    name = "forgetful"
 
     def write(self, requests, style, attempt):
-        good = TemplateWriter().write(requests, style, attempt)
-        bad = [attempt == 0 or r.utterance == "b" for r in requests]
-        return [text.replace("anger", "…") if wrong else text for text, wrong in zip(good, bad, strict=True)]
+        for made, reply in TemplateWriter().write(requests, style, attempt):
+            bad = attempt == 0 or made.utterance == "b"
+            yield made, Reply(reply.text.replace("anger", "…")) if bad else reply
 
 
 def test_failed_texts_are_written_anew_and_then_rejected(tmp_path):
     requests = [Request(name, "en", "hm", "anger", request().levels) for name in "abcde"]
-    with TableMap(tmp_path / "cot") as job:
+    with TableMap(tmp_path / "cot", tmp_path / "cot.writer") as job:
         write_all(Forgetful(), requests, "explicit", 3, job)
     assert list(read_table(tmp_path / "cot")) == list("acde")
+    assert set(read_table(tmp_path / "cot.writer").values()) == {"forgetful 2"}
     assert read_table(tmp_path / "cot.rejected")["b"].endswith("after 3 attempts")
+
+
+def test_or_replaced_by_the_template_on_request(tmp_path):
+    requests = [Request(name, "en", "hm", "anger", request().levels) for name in "abc"]
+    with TableMap(tmp_path / "cot", tmp_path / "cot.writer") as job:
+        write_all(Forgetful(), requests, "explicit", 2, job, "template")
+    assert set(read_table(tmp_path / "cot").values()) == {sentence(requests[0], "explicit")}
+    assert read_table(tmp_path / "cot.writer") == {"a": "forgetful 2", "b": "template 2", "c": "forgetful 2"}
+    assert not (tmp_path / "cot.rejected").exists()
 
 
 def test_entry_point_rejects_what_it_cannot_write(tmp_path, root):
@@ -108,4 +132,6 @@ def test_entry_point_rejects_what_it_cannot_write(tmp_path, root):
     assert "“He said 'no'; `id` $(id)”" in read_table(tmp_path / "cot_explicit")["s-1"]
     rejected = read_table(tmp_path / "cot_explicit.rejected")
     assert list(rejected) == ["s-2", "s-3", "s-4"]
+    settings = read_json(tmp_path / "cot_explicit.json")
+    assert settings == {"style": "explicit", "writer": "template", "attempts": 3, "fallback": "reject"}
     assert "no levels" in rejected["s-2"] and "unknown emotion" in rejected["s-3"] and "transcript" in rejected["s-4"]

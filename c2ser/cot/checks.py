@@ -11,12 +11,12 @@ def problem(request: Request, style: Style, text: str) -> str | None:
     An explicit one must quote the transcript and name the three levels; either must conclude with the true emotion and
     name no other. A text that fails would teach the model to say what is not so.
     """
-    reading = read_answer(text)
+    reading = read_answer(text, single_quotes(request.text))
     if reading.emotion != request.emotion:
         return f"the text says '{reading.emotion}', not '{request.emotion}'"
     if style == "implicit":
         return None
-    if _plain(reading.transcript or "") != _plain(request.text):
+    if reading.transcript is None or _plain(reading.transcript) != _plain(request.text):
         return "the text does not quote the transcript"
     for attribute in ATTRIBUTES:
         said, true = reading.levels.get(attribute), request.levels[attribute]
@@ -26,4 +26,5 @@ def problem(request: Request, style: Style, text: str) -> str | None:
 
 
 def _plain(text: str) -> str:
-    return " ".join(single_quotes(text).split())
+    """Return the letters and digits of a text: a writer may set its punctuation otherwise."""
+    return "".join(sign for sign in text.casefold() if sign.isalnum())

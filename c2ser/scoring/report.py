@@ -1,6 +1,6 @@
 """Results for people: a Markdown table of all models, and confusion matrices as pictures."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,8 @@ COLUMNS = {
 LEGEND = """UA: mean recall of the emotions. WA: accuracy. Macro F1: over the reference's emotions; union: over those
 that were only answered too. Unreadable: answers without a single emotion, or missing; they count as wrong. Tokens and
 ms: mean length of an answer and the time it takes. Names all: explicit answers that name a transcript and three levels;
-levels: how many of all levels are right; WER: of the transcript."""
+levels: how many of all levels are right; WER: of the transcript. In brackets: 95 % intervals, from speakers drawn with
+replacement; too narrow where there are under ten speakers. Mean of folds: what EmoBox reports of a cross-validation."""
 
 
 def find_results(exp: Path) -> dict[tuple[str, str], dict[str, Any]]:
@@ -59,23 +60,40 @@ def markdown(results: Mapping[tuple[str, str], Mapping[str, Any]], title: str) -
 
 def _table(rows: Mapping[str, Mapping[str, Any]]) -> list[str]:
     used = {heading: rule for heading, rule in COLUMNS.items() if any(rule[0] in row for row in rows.values())}
-    body = [[model, *(_cell(row, *rule) for rule in used.values())] for model, row in rows.items()]
-    return _pipes(["model", *used], body)
+    body = [
+        [name, *(_cell(row, *rule) for rule in used.values())]
+        for model, figures in rows.items()
+        for name, row in _with_folds(model, figures)
+    ]
+    return pipe_table(["model", *used], body)
+
+
+def _with_folds(model: str, figures: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    yield model, figures
+    for fold, row in figures.get("folds", {}).items():
+        yield f"{model}, fold {fold}", row
+    if "mean" in figures:
+        yield f"{model}, mean of folds", figures["mean"]
 
 
 def _recalls(rows: Mapping[str, Mapping[str, Any]]) -> list[str]:
     emotions = [emotion for emotion in EMOTIONS if any(emotion in row["per_emotion"] for row in rows.values())]
     body = [[model, *(_cell(row["per_emotion"], e, 100, 1) for e in emotions)] for model, row in rows.items()]
-    return ["Recall of each emotion, %:", "", *_pipes(["model", *emotions], body), ""]
+    return ["Recall of each emotion, %:", "", *pipe_table(["model", *emotions], body), ""]
 
 
-def _pipes(head: Sequence[str], body: Sequence[Sequence[str]]) -> list[str]:
+def pipe_table(head: Sequence[str], body: Sequence[Sequence[str]]) -> list[str]:
+    """Return the lines of a Markdown table whose columns but the first are numbers."""
     rule = ["---", *["---:"] * (len(head) - 1)]
     return ["| " + " | ".join(cells) + " |" for cells in [head, rule, *body]]
 
 
 def _cell(row: Mapping[str, Any], name: str, factor: float, decimals: int) -> str:
-    return f"{row[name] * factor:.{decimals}f}" if name in row else "–"
+    if name not in row:
+        return "–"
+    ends = row.get("intervals", {}).get(name)
+    behind = f" [{ends[0] * factor:.{decimals}f}, {ends[1] * factor:.{decimals}f}]" if ends else ""
+    return f"{row[name] * factor:.{decimals}f}{behind}"
 
 
 def plot_confusion(figures: Mapping[str, Any], title: str, path: Path) -> None:

@@ -1,0 +1,105 @@
+"""Intervals: against speakers drawn one by one, against what statistics promises, and what they refuse."""
+
+import numpy as np
+import pytest
+
+from c2ser.emotions import EMOTIONS, UNPARSED
+from c2ser.scoring.bootstrap import difference, interval
+from c2ser.scoring.metrics import scores
+
+METRICS = ("ua", "wa", "f1_reference", "f1_union")
+
+
+def corpus(seed, speakers=6, utterances=20, kinds=4, right=0.6):
+    """References, labels of two systems and speakers; some speakers lack an emotion, some labels are missing."""
+    generator = np.random.default_rng(seed)
+    reference, labels, others, speaker = {}, {}, {}, {}
+    for s in range(speakers):
+        skill = right + generator.normal(0, 0.15)
+        for u in range(utterances):
+            name = f"s{s}-u{u}"
+            reference[name] = EMOTIONS[generator.integers(kinds - s % 2)]
+            wrong = generator.choice([*EMOTIONS[:5], UNPARSED])
+            labels[name] = reference[name] if generator.random() < skill else wrong
+            others[name] = reference[name] if generator.random() < skill - 0.2 else wrong
+            speaker[name] = f"s{s}"
+    del labels["s0-u0"]
+    return reference, labels, others, speaker
+
+
+def by_hand(reference, labels, speaker, chosen):
+    """The figures of the drawn speakers' utterances, copied as often as they were drawn."""
+    true, said = {}, {}
+    for copy, name in enumerate(chosen):
+        for utterance in (u for u in reference if speaker[u] == name):
+            true[f"{copy}/{utterance}"] = reference[utterance]
+            if utterance in labels:
+                said[f"{copy}/{utterance}"] = labels[utterance]
+    figures = scores(true, said)
+    return [figures[metric] for metric in METRICS]
+
+
+def test_intervals_are_those_of_speakers_drawn_one_by_one():
+    reference, labels, others, speaker = corpus(1)
+    names = sorted(set(speaker.values()))
+    weights = np.random.default_rng(5).multinomial(len(names), np.full(len(names), 1 / len(names)), size=60)
+    drawn = [[name for name, times in zip(names, row, strict=True) for _ in range(times)] for row in weights]
+    ours = np.array([by_hand(reference, labels, speaker, chosen) for chosen in drawn])
+    theirs = np.array([by_hand(reference, others, speaker, chosen) for chosen in drawn])
+    for column, metric in enumerate(METRICS):
+        value, other = scores(reference, labels)[metric], scores(reference, others)[metric]
+        found = interval(reference, labels, speaker, metric, draws=60, seed=5)
+        assert found.value == pytest.approx(value)
+        assert [found.low, found.high] == pytest.approx(np.quantile(ours[:, column], [0.025, 0.975]).tolist())
+        gap = difference(reference, labels, others, speaker, metric, draws=60, seed=5)
+        assert gap.value == pytest.approx(value - other)
+        expected = np.quantile((ours - theirs)[:, column], [0.025, 0.975])
+        assert [gap.low, gap.high] == pytest.approx(expected.tolist())
+        mean = interval(reference, [labels, others], speaker, metric, draws=60, seed=5)
+        expected = np.quantile((ours + theirs)[:, column] / 2, [0.025, 0.975])
+        assert [mean.low, mean.high] == pytest.approx(expected.tolist())
+
+
+def test_intervals_hold_the_truth_about_as_often_as_they_say():
+    held = 0
+    for seed in range(100):
+        generator = np.random.default_rng(seed)
+        skills = generator.normal(0.6, 0.1, size=30)  # speakers differ: this is what the interval must know
+        names = [f"s{s}-u{u}" for s in range(30) for u in range(20)]
+        reference = {name: EMOTIONS[i % 2] for i, name in enumerate(names)}
+        right = generator.random(len(names)) < np.repeat(skills, 20)
+        labels = {n: reference[n] if good else "fear" for n, good in zip(names, right, strict=True)}
+        found = interval(reference, labels, {n: n.split("-")[0] for n in names}, "wa", draws=400, seed=seed)
+        held += found.low <= 0.6 <= found.high
+    assert 0.88 <= held / 100 <= 0.99
+
+
+def test_pairing_narrows_the_difference_and_a_system_equals_itself():
+    reference, labels, others, speaker = corpus(3, speakers=20)
+    paired = difference(reference, labels, others, speaker)
+    single, other = interval(reference, labels, speaker), interval(reference, others, speaker)
+    assert paired.high - paired.low < np.hypot(single.high - single.low, other.high - other.low)
+    assert paired.low > 0
+    same = difference(reference, labels, [labels, labels], speaker)
+    assert (same.value, same.low, same.high) == pytest.approx((0, 0, 0))
+
+
+def test_the_same_seed_draws_the_same_speakers_and_many_draws_come_in_parts():
+    reference, labels, _, speaker = corpus(4)
+    first = interval(reference, labels, speaker, draws=2500)
+    assert first == interval(reference, labels, speaker, draws=2500)
+    assert first != interval(reference, labels, speaker, draws=2500, seed=1)
+    narrow = interval(reference, labels, speaker, draws=2500, confidence=0.5)
+    assert first.low < narrow.low < narrow.high < first.high
+
+
+def test_what_cannot_be_compared_is_refused():
+    reference, labels, _, speaker = corpus(2)
+    with pytest.raises(ValueError, match="^s1-u3: no speaker; complete utt2spk"):
+        interval(reference, labels, {name: s for name, s in speaker.items() if name != "s1-u3"})
+    with pytest.raises(ValueError, match="all utterances are of speaker s; .* two speakers or more"):
+        interval(reference, labels, dict.fromkeys(speaker, "s"))
+    with pytest.raises(ValueError, match="^x: labelled, but not in the reference"):
+        difference(reference, labels, {"x": "fear"}, speaker)
+    with pytest.raises(ValueError, match="no table of labels"):
+        interval(reference, [], speaker)
