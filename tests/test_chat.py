@@ -1,19 +1,21 @@
 """Asking language models: requests and replies, journals that survive kills, models in the process, servers, files."""
 
 import json
+import socket
+import subprocess
 import sys
 import threading
 import time
 from collections import Counter
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+from model_server import Server, says
 
 from c2ser.chat.batch import BatchChat, BatchConfig
 from c2ser.chat.config import LocalConfig, licence
 from c2ser.chat.journal import Journal
 from c2ser.chat.protocol import Prompt, Sampling, completion, read_reply, request, response
-from c2ser.chat.server import MAX_FAILURES, ServerChat, ServerConfig
+from c2ser.chat.server import ServerChat, ServerConfig
 
 PROMPTS = [Prompt(f"u-{number}", f"say {'word ' * number}please") for number in range(12)]
 
@@ -141,40 +143,6 @@ def test_the_licence_of_glm_names_its_duty():
 # --- a model in the process
 
 
-TEMPLATE = (
-    "{% for m in messages %}<|user|>{{ m['content'] }}{% endfor %}"
-    "{% if add_generation_prompt %}<|assistant|>{% endif %}"
-)
-
-
-@pytest.fixture(scope="session")
-def chat_model(tmp_path_factory):
-    """The folder of a tiny random GLM-4 with a chat template and two end tokens."""
-    import torch
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
-    from transformers import GlmConfig, GlmForCausalLM, PreTrainedTokenizerFast
-
-    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    special = ["<|end|>", "<|user|>", "<|assistant|>"]
-    raw = Tokenizer(models.BPE(vocab={token: i for i, token in enumerate([*special, *alphabet])}, merges=[]))
-    raw.pre_tokenizer, raw.decoder = pre_tokenizers.ByteLevel(add_prefix_space=False), decoders.ByteLevel()
-    tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=raw, eos_token=special[0], pad_token=special[0], extra_special_tokens=special[1:],
-        chat_template=TEMPLATE,
-    )  # fmt: skip
-    torch.manual_seed(0)
-    config = GlmConfig(
-        vocab_size=len(tokenizer), hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4,
-        num_key_value_heads=2, head_dim=8, pad_token_id=0, eos_token_id=[0, 1], max_position_embeddings=512,
-    )  # fmt: skip
-    folder = tmp_path_factory.mktemp("models") / "tiny glm"
-    model = GlmForCausalLM(config)
-    model.generation_config.eos_token_id = [0, 1]
-    model.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return folder
-
-
 @pytest.fixture(scope="session")
 def local_chat(chat_model):
     """That model."""
@@ -235,73 +203,6 @@ def test_end_tokens_end_a_reply(local_chat):
 
 
 # --- a server
-
-
-class Server:
-    """An OpenAI-compatible server around a function; `faults` are acted out before requests are answered."""
-
-    def __init__(self, answer, faults=()):
-        self.answer, self.faults, self.seen, self.headers = answer, list(faults), Counter(), []
-        self.busy, self.most, self.times, self.lock = 0, 0, [], threading.Lock()
-        server = self
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_POST(self):
-                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                with server.lock:
-                    server.seen[body["messages"][0]["content"]] += 1
-                    server.headers.append(dict(self.headers))
-                    server.times.append(time.monotonic())
-                    fault = server.faults.pop(0) if server.faults else None
-                    server.busy += 1
-                    server.most = max(server.most, server.busy)
-                try:
-                    fault(self) if fault else self.send(200, server.answer(body))
-                except (BrokenPipeError, ConnectionResetError):
-                    self.close_connection = True
-                finally:
-                    with server.lock:
-                        server.busy -= 1
-
-            def send(self, status, content, length=None, **headers):
-                data = content if isinstance(content, bytes) else json.dumps(content).encode()
-                self.send_response(status)
-                for name, value in headers.items():
-                    self.send_header(name.replace("_", "-"), value)
-                self.send_header("Content-Length", str(length or len(data)))
-                self.end_headers()
-                self.wfile.write(data)
-
-            def log_message(self, *words):
-                pass
-
-        class Quiet(ThreadingHTTPServer):
-            daemon_threads = True
-
-        self.http = Quiet(("127.0.0.1", 0), Handler)
-
-    def __enter__(self):
-        self.thread = threading.Thread(target=self.http.serve_forever, kwargs={"poll_interval": 0.01})
-        self.thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self.http.shutdown()
-        self.thread.join()
-        self.http.server_close()
-
-    @property
-    def url(self):
-        return f"http://127.0.0.1:{self.http.server_port}/v1"
-
-    def config(self, **values):
-        return ServerConfig(**{"url": self.url, "concurrency": 4, "timeout": 5, "retries": 3, "backoff": 0.01} | values)
-
-
-def says(body):
-    return completion(body["messages"][0]["content"].upper(), True, body["model"])
 
 
 def busy(handler):
@@ -390,6 +291,38 @@ def test_one_bad_request_is_its_own_problem(tmp_path):
     assert not chatty.asked  # both would come out the same again
 
 
+def test_a_model_says_the_same_behind_a_server(local_chat, tmp_path):
+    sampling = Sampling(temperature=0.9, max_tokens=8)
+    chat, lock = local_chat(1), threading.Lock()
+
+    def answer(body):
+        with lock:
+            (answered,) = chat.responses([{"custom_id": "", "body": body}])
+        return answered["response"]["body"]
+
+    with Server(answer, [busy, broken]) as server:
+        behind = texts(ServerChat(server.config()), PROMPTS[:5], sampling)
+    assert behind == texts(local_chat(5), PROMPTS[:5], sampling)
+
+
+@pytest.mark.peer
+def test_transformers_serve_is_such_a_server(chat_model):
+    for package in ("fastapi", "uvicorn", "openai"):
+        pytest.importorskip(package, reason="transformers serve is not installed: pip install 'transformers[serving]'")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "transformers.cli.transformers", "serve", "--port", str(port), "--device", "cpu"]
+    server = subprocess.Popen([*command, "--host", "127.0.0.1", "--dtype", "float32"], stderr=subprocess.DEVNULL)
+    try:
+        chat = ServerChat(ServerConfig(f"http://127.0.0.1:{port}/v1", retries=12, concurrency=2))
+        choices = texts(chat, PROMPTS[:3], Sampling(str(chat_model), max_tokens=8))
+    finally:
+        server.terminate()
+        server.wait()
+    assert all(choice["message"]["content"] for choice in choices.values())
+
+
 @pytest.mark.parametrize("status", [401, 404])
 def test_a_wrong_key_or_model_ends_the_work_at_once(status):
     with Server(says, [lambda handler: handler.send(status, {"error": {"message": "no such model"}})] * 20) as server:
@@ -410,7 +343,7 @@ def test_a_server_that_is_down_ends_the_work_and_what_was_done_is_kept(tmp_path)
 
 
 def test_a_server_that_only_fails_is_taken_for_down():
-    with Server(says, [broken] * 100) as server, pytest.raises(OSError, match=f"{MAX_FAILURES} requests in a row"):
+    with Server(says, [broken] * 100) as server, pytest.raises(OSError, match="requests in a row failed"):
         list(ServerChat(server.config(retries=1)).responses([request(prompt, Sampling()) for prompt in PROMPTS]))
 
 

@@ -2,7 +2,7 @@
 
 from c2ser.cot.prompts import Request, Style, single_quotes
 from c2ser.emotions import ATTRIBUTES
-from c2ser.scoring.labels import read_answer
+from c2ser.scoring.labels import QUOTES, read_answer
 
 
 def problem(request: Request, style: Style, text: str) -> str | None:
@@ -18,6 +18,8 @@ def problem(request: Request, style: Style, text: str) -> str | None:
         return None
     if reading.transcript is None or _plain(reading.transcript) != _plain(request.text):
         return "the text does not quote the transcript"
+    if len([quoted for quoted in QUOTES.findall(text) if _plain("".join(quoted)) == _plain(request.text)]) > 1:
+        return "the text quotes the transcript more than once"
     for attribute in ATTRIBUTES:
         said, true = reading.levels.get(attribute), request.levels[attribute]
         if said != true:

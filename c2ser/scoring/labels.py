@@ -98,7 +98,7 @@ def read_kind(answer: str, transcript: str = "") -> Kind:
 def rationale(answer: str, transcript: str = "") -> str:
     """Return what an answer says before its conclusion, the sentence with its last emotion; quotations are left out."""
     rest = unquoted(answer, transcript)
-    last = max((mention.start for mention in mentions(rest) if not mention.denied), default=len(rest))
+    last = max((mention.start for mention in mentions(rest) if not mention.denied), default=0)
     begins = max((end.end() for end in re.finditer(r"[.!?;。！？；]\s*", rest[:last])), default=0)
     return rest[:begins].strip()
 
