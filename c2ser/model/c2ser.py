@@ -61,6 +61,9 @@ class C2SER(nn.Module):
         acoustic: acoustic encoder, or None.
         language: language model.
         llm_inside: whether the language model's own weights are this model's, because they were trained with it.
+
+    Attributes:
+        wording: which wording of its instruction it is asked with; see `c2ser.cot.prompts.instruction`.
     """
 
     def __init__(
@@ -73,6 +76,7 @@ class C2SER(nn.Module):
     ) -> None:
         super().__init__()
         self.llm_inside = llm_inside
+        self.wording = 0
         self.config = config
         self.whisper, self.acoustic, self.language = whisper, acoustic, language
         self.connector = Connector(
@@ -146,7 +150,7 @@ class C2SER(nn.Module):
         """Answer a batch of features; see `generate`."""
         with torch.no_grad():
             speech = self.listen(features)
-        prompts = [instruction(style)] * len(speech.values)
+        prompts = [instruction(style, self.wording)] * len(speech.values)
         return self.language.generate(speech, self.connector.boundaries, prompts, max_new_tokens, beams)
 
     def generate(

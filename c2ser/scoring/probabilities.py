@@ -1,0 +1,72 @@
+"""Probabilities of the seven emotions: reading them, the most probable one, the temperature that fits them best."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from c2ser.emotions import EMOTIONS, check_emotion
+
+
+def read_vectors(rows: Mapping[str, str]) -> dict[str, np.ndarray]:
+    """Return the seven numbers of each row, in the order of `EMOTIONS`.
+
+    Raises:
+        ValueError: a row is not seven numbers; the message names the utterance.
+    """
+    vectors = {}
+    for utterance, row in rows.items():
+        try:
+            vectors[utterance] = np.array([float(word) for word in row.split()])
+        except ValueError:
+            vectors[utterance] = np.array([])
+        if len(vectors[utterance]) != len(EMOTIONS) or np.isnan(vectors[utterance]).any():
+            raise ValueError(f"{utterance}: '{row}' is not {len(EMOTIONS)} numbers; decode again")
+    return vectors
+
+
+def most_probable(rows: Mapping[str, str]) -> dict[str, str]:
+    """Return the emotion of the greatest probability by utterance; the first in the order of `EMOTIONS` among equals.
+
+    Raises:
+        ValueError: a row is not seven numbers.
+    """
+    return {utterance: EMOTIONS[int(vector.argmax())] for utterance, vector in read_vectors(rows).items()}
+
+
+def fit_temperature(scores: Mapping[str, str], reference: Mapping[str, str]) -> dict[str, Any]:
+    """Find the temperature T for which softmax(scores / T) gives the true emotions the greatest likelihood.
+
+    Args:
+        scores: seven log-probabilities by utterance.
+        reference: true emotion by utterance.
+
+    Returns:
+        `temperature`, between 0.05 and 20; `nll_before` and `nll_after`, the mean negative log-likelihood (nats) with
+        T = 1 and with that temperature; `utterances`, how many counted.
+
+    Raises:
+        ValueError: no utterance has both scores and an emotion.
+    """
+    from scipy.optimize import minimize_scalar  # slow to import
+
+    vectors = read_vectors(scores)
+    common = sorted(set(vectors) & set(reference))
+    if not common:
+        raise ValueError("no utterance has both label scores and an emotion; check the validation set")
+    true = np.array([EMOTIONS.index(check_emotion(reference[name], name)) for name in common])
+    stacked = np.stack([vectors[name] for name in common])
+
+    def loss(log_temperature: float) -> float:
+        scaled = stacked / np.exp(log_temperature)
+        highest = scaled.max(axis=1)
+        normalisers = highest + np.log(np.exp(scaled - highest[:, None]).sum(axis=1))
+        return float(np.mean(normalisers - scaled[np.arange(len(true)), true]))
+
+    best = minimize_scalar(loss, bounds=(np.log(0.05), np.log(20.0)), method="bounded", options={"xatol": 1e-6})
+    return {
+        "temperature": float(np.exp(best.x)),
+        "nll_before": loss(0.0),
+        "nll_after": loss(best.x),
+        "utterances": len(common),
+    }
