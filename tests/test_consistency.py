@@ -37,7 +37,16 @@ LAYERS = [
 ]
 """From the bottom; a module imports from lower layers and from its own package."""
 
-TEXT_ONLY = ("compute_stats", "assign_levels", "generate_cot", "extract_labels", "score", "show_results")
+TEXT_ONLY = (
+    "compute_stats",
+    "assign_levels",
+    "generate_cot",
+    "extract_labels",
+    "score",
+    "show_results",
+    "compare_systems",
+    "stability",
+)
 
 
 def name(path):

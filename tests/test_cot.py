@@ -80,6 +80,37 @@ def test_labels_are_read_strictly(answer, label):
     assert read_label(answer) == label
 
 
+@pytest.mark.parametrize(
+    ("answer", "pitch", "loudness", "rate"),
+    [
+        ("At a moderate pace, with a low-pitched tone and a soft volume: “hm”", "low", "low", "medium"),
+        ("以缓慢的速度、高昂的语调和中等音量的声音说道：“很快的语速”", "high", "medium", "low"),
+        ("With a slow pace, normal pitch, and low energy", "medium", "low", "low"),
+        ("The speaking rate is fast, the volume level is high and the pitch was rather low.", "low", "high", "high"),
+        ("a speaking rate of low, a volume level of medium, and a pitch of high", "high", "medium", "low"),
+        ("语速较快，音调偏低，音量适中。", "low", "medium", "high"),
+        ("He speaks slowly and loudly.", None, "high", "low"),
+        ("A high level of excitement, a high pitch here and a low pitch there.", None, None, None),
+        ("The tone is low energy", None, "low", None),
+        ("a highly pitched thing, slower, louder", None, None, None),
+    ],
+)
+def test_levels_are_read_in_other_words(answer, pitch, loudness, rate):
+    levels = read_answer(answer).levels
+    assert (levels.get("pitch"), levels.get("loudness"), levels.get("rate")) == (pitch, loudness, rate)
+
+
+def test_the_papers_generated_example_is_read():
+    text = (
+        "The speaker spoke at a moderate pace, with a low-pitched tone and a soft volume: “together you sort of get "
+        "this whole narrative of feedback ...” Based on the speech characteristics, the emotion was inferred to be disgust, "
+        "revealing a sense of resentment or aversion towards the described situation."
+    )
+    levels = {"pitch": "low", "loudness": "low", "rate": "medium"}
+    transcript = "together you sort of get this whole narrative of feedback"
+    assert problem(Request("u", "en", transcript, "disgust", levels), "explicit", text) is None
+
+
 def test_texts_that_say_something_else_are_refused():
     good = sentence(request(), "explicit")
     assert "not 'anger'" in problem(request(), "explicit", good.replace("anger", "fear"))
