@@ -103,8 +103,8 @@ def test_levels_are_read_in_other_words(answer, pitch, loudness, rate):
 def test_the_papers_generated_example_is_read():
     text = (
         "The speaker spoke at a moderate pace, with a low-pitched tone and a soft volume: “together you sort of get "
-        "this whole narrative of feedback ...” Based on the speech characteristics, the emotion was inferred to be disgust, "
-        "revealing a sense of resentment or aversion towards the described situation."
+        "this whole narrative of feedback ...” Based on the speech characteristics, the emotion was inferred to be "
+        "disgust, revealing a sense of resentment or aversion towards the described situation."
     )
     levels = {"pitch": "low", "loudness": "low", "rate": "medium"}
     transcript = "together you sort of get this whole narrative of feedback"
