@@ -109,7 +109,7 @@ def plot_reliability(models: Mapping[str, Mapping[str, Any]], title: str, path: 
         confidence, accuracy = ([b[name] for b in figures["bins"]] for name in ("confidence", "accuracy"))
         axis.plot([0, 1], [0, 1], color="black", linewidth=0.8, linestyle=":", label="perfect")
         axis.vlines(confidence, confidence, accuracy, color="tab:red", alpha=0.35, linewidth=3)
-        axis.plot(confidence, accuracy, marker="o", markersize=4, color="tab:blue", label="equal groups")
+        axis.plot(confidence, accuracy, marker="o", markersize=4, color="tab:blue", label="groups of equal size")
         axis.set_title(f"{model}: ECE {figures['ece']:.3f}, AURC {figures['aurc']:.3f}", fontsize=10)
         axis.set_xlabel("confidence")
         axis.set_xlim(0, 1)

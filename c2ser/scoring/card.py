@@ -108,7 +108,7 @@ def plot_flips(card: Mapping[str, Any], path: Path) -> bool:
         axis.bar_label(bars, fmt="%.0f", fontsize=8, padding=1)
     axis.set_xticks(places, names, rotation=30, ha="right")
     axis.set_ylabel("labels that change, %")
-    axis.set_ylim(0, 105)
+    axis.set_ylim(0, max(10.0, axis.get_ylim()[1]))
     axis.set_title(f"What flips labels on {card['set']}", fontsize=11)
     axis.spines[["top", "right"]].set_visible(False)
     axis.legend(frameon=False, loc="upper left", bbox_to_anchor=(1.0, 1.0))
