@@ -115,7 +115,7 @@ def write_corpus(utterances: Iterable[Utterance], out: str | Path) -> dict[str, 
     if not any(kept.values()):
         raise ValueError(f"{out}: no utterance found; check --db-root against the layout in the recipe's README.md")
     for name in sorted(kept):
-        write_set(Path(out) / name, kept[name], rejected[name])
+        _write_set(Path(out) / name, kept[name], rejected[name])
     counts = {name: Counter(u.emotion for u in kept[name].values()) for name in sorted(kept)}
     logger.info("%s", _count_table(counts, rejected))
     return counts
@@ -132,17 +132,7 @@ def _accept(utterance: Utterance) -> Utterance:
     return Utterance(**fields)
 
 
-def write_set(folder: Path, utterances: Mapping[str, Utterance], rejected: Mapping[str, str]) -> None:
-    """Write one data directory.
-
-    Args:
-        folder: where.
-        utterances: by id, with their durations.
-        rejected: reason by id of the utterances that were left out.
-
-    Raises:
-        ValueError: no utterance is left.
-    """
+def _write_set(folder: Path, utterances: Mapping[str, Utterance], rejected: Mapping[str, str]) -> None:
     if not utterances:
         raise ValueError(f"{folder}: every utterance was left out; see the reasons: {dict(list(rejected.items())[:3])}")
     columns = {
@@ -150,7 +140,7 @@ def write_set(folder: Path, utterances: Mapping[str, Utterance], rejected: Mappi
         # Kaldi wants a line for every utterance, or no file
         "text": {i: u.text for i, u in utterances.items()} if any(u.text for u in utterances.values()) else {},
         "utt2spk": {i: u.speaker for i, u in utterances.items()},
-        "utt2emo": {i: u.emotion for i, u in utterances.items() if u.emotion is not None},
+        "utt2emo": {i: str(u.emotion) for i, u in utterances.items()},
         "utt2lang": {i: u.language for i, u in utterances.items()},
         "utt2dur": {i: f"{u.duration:.3f}" for i, u in utterances.items()},
         "utt2channel": {i: str(u.channel) for i, u in utterances.items() if u.channel is not None},

@@ -9,7 +9,7 @@ import pytest
 import soundfile
 
 from c2ser.audio import SAMPLE_RATE
-from c2ser.corpus import Utterance, read_data_dir, write_corpus
+from c2ser.corpus import read_data_dir
 from c2ser.cot.prompts import PARAPHRASES, instruction
 from c2ser.data.perturb import perturb, read_perturbation
 from c2ser.emotions import EMOTIONS, UNPARSED
@@ -174,10 +174,12 @@ def speech(tmp_path):
     for number in range(3):
         tone = (0.9 * np.sin(2 * np.pi * 440 * time)).astype("float32")
         soundfile.write(tmp_path / f"{number}.wav", tone, SAMPLE_RATE)
-    made = [Utterance("test", f"s{n}", "x", tmp_path / f"{n}.wav", EMOTIONS[n], "en", f"text {n}") for n in range(3)]
-    write_corpus(made, tmp_path / "tones")
+    folder, names = tmp_path / "tones", [f"s{number}-x" for number in range(3)]
+    write_table(folder / "wav.scp", {name: str(tmp_path / f"{name[1]}.wav") for name in names})
+    write_table(folder / "utt2spk", {name: name[:2] for name in names})
+    write_table(folder / "utt2emo", dict(zip(names, EMOTIONS, strict=False)))
     (tmp_path / "2.wav").write_bytes((tmp_path / "2.wav").read_bytes()[:9000])
-    return tmp_path / "tones/test"
+    return folder
 
 
 def frequency(wave):

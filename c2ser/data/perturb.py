@@ -4,18 +4,21 @@ import hashlib
 import io
 import re
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from scipy.io import wavfile
 
 from c2ser.audio import SAMPLE_RATE, resample
-from c2ser.corpus import read_data_dir, wave, write_set
+from c2ser.corpus import read_data_dir, wave
 from c2ser.log import get_logger, progress
-from c2ser.tables import write_bytes
+from c2ser.tables import read_table, write_bytes, write_table
 
 logger = get_logger(__name__)
+
+
+KEPT = ("text", "utt2spk", "utt2emo", "utt2lang", "utt2fold")
+"""Tables that stay as they are."""
 
 
 def add_noise(wave: np.ndarray, utterance: str, decibels: float) -> np.ndarray:
@@ -79,7 +82,8 @@ def perturb(data: Path, out: Path, name: str) -> None:
     Raises:
         ValueError: as `read_perturbation`, or no utterance can be read.
     """
-    function, kept, rejected = read_perturbation(name), {}, {}
+    function, rejected = read_perturbation(name), {}
+    wavs, seconds = {}, {}
     utterances = read_data_dir(data)
     for number, (i, utterance) in enumerate(progress(utterances.items(), "utterances", len(utterances))):
         try:
@@ -89,9 +93,20 @@ def perturb(data: Path, out: Path, name: str) -> None:
             continue
         path = (out / "wav" / f"{number:07}.wav").resolve()
         write_bytes(path, _wav(changed))
-        kept[i] = replace(utterance, wav=path, channel=None, duration=len(changed) / SAMPLE_RATE)
-    write_set(out, kept, rejected)
-    logger.info("%s: %d utterances, %d rejected", out, len(kept), len(rejected))
+        wavs[i], seconds[i] = str(path), f"{len(changed) / SAMPLE_RATE:.3f}"
+    if not wavs:
+        raise ValueError(f"{data}: no utterance can be read, the first because: {next(iter(rejected.values()))}")
+    speakers: dict[str, list[str]] = {}
+    for i in sorted(wavs, key=str.encode):
+        speakers.setdefault(utterances[i].speaker, []).append(i)
+    kept = {table: read_table(data / table) for table in KEPT if (data / table).exists()}
+    for table, rows in kept.items():
+        write_table(out / table, {i: value for i, value in rows.items() if i in wavs})
+    write_table(out / "spk2utt", {speaker: " ".join(names) for speaker, names in speakers.items()})
+    write_table(out / "utt2dur", seconds)
+    write_table(out / "rejected", rejected)
+    write_table(out / "wav.scp", wavs)
+    logger.info("%s: %d utterances, %d rejected", out, len(wavs), len(rejected))
 
 
 def _wav(samples: np.ndarray) -> bytes:
