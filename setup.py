@@ -52,7 +52,7 @@ if __name__ == "__main__":
         license="Apache-2.0",
         python_requires=">=3.11",
         packages=find_packages(include=["c2ser", "c2ser.*"]),
-        package_data={"c2ser": ["**/*.json", "**/*.yaml", "**/*.txt"]},
+        package_data={"c2ser": ["**/*.html", "**/*.json", "**/*.yaml", "**/*.txt"]},
         install_requires=REQUIRES,
         extras_require=EXTRAS,
     )

@@ -31,7 +31,7 @@ LAYERS = [
     {"scoring"},
     {"attributes", "cot", "data"},
     {"emotion2vec"},
-    {"model"},
+    {"labelling", "model"},
     {"training"},
     {"bin"},
 ]
@@ -46,6 +46,11 @@ TEXT_ONLY = (
     "show_results",
     "compare_systems",
     "stability",
+    "label_text",
+    "agree_labels",
+    "sample_data",
+    "make_annotation_page",
+    "collect_annotations",
 )
 
 
@@ -191,6 +196,7 @@ CONFIGS = {
     "attributes": "extract_attributes",
     "cot": "generate_cot",
     "judge": "extract_labels",
+    "label_text": "label_text",
     "emotion2vec": "train_emotion2vec",
     "probe": "train_probe",
     "explicit": "train_c2ser",

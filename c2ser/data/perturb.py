@@ -11,14 +11,11 @@ from scipy.io import wavfile
 
 from c2ser.audio import SAMPLE_RATE, resample
 from c2ser.corpus import read_data_dir, wave
+from c2ser.data.subset import write_subset
 from c2ser.log import get_logger, progress
-from c2ser.tables import read_table, write_bytes, write_table
+from c2ser.tables import write_bytes
 
 logger = get_logger(__name__)
-
-
-KEPT = ("text", "utt2spk", "utt2emo", "utt2lang", "utt2fold")
-"""Tables that stay as they are."""
 
 
 def add_noise(wave: np.ndarray, utterance: str, decibels: float) -> np.ndarray:
@@ -94,18 +91,7 @@ def perturb(data: Path, out: Path, name: str) -> None:
         path = (out / "wav" / f"{number:07}.wav").resolve()
         write_bytes(path, _wav(changed))
         wavs[i], seconds[i] = str(path), f"{len(changed) / SAMPLE_RATE:.3f}"
-    if not wavs:
-        raise ValueError(f"{data}: no utterance can be read, the first because: {next(iter(rejected.values()))}")
-    speakers: dict[str, list[str]] = {}
-    for i in sorted(wavs, key=str.encode):
-        speakers.setdefault(utterances[i].speaker, []).append(i)
-    kept = {table: read_table(data / table) for table in KEPT if (data / table).exists()}
-    for table, rows in kept.items():
-        write_table(out / table, {i: value for i, value in rows.items() if i in wavs})
-    write_table(out / "spk2utt", {speaker: " ".join(names) for speaker, names in speakers.items()})
-    write_table(out / "utt2dur", seconds)
-    write_table(out / "rejected", rejected)
-    write_table(out / "wav.scp", wavs)
+    write_subset(data, out, wavs, {"wav.scp": wavs, "utt2dur": seconds}, rejected, dropped=["utt2channel"])
     logger.info("%s: %d utterances, %d rejected", out, len(wavs), len(rejected))
 
 

@@ -1,6 +1,6 @@
 """A language model as judge of what an answer says (section V.B)."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from c2ser.chat.journal import Journal
 from c2ser.chat.protocol import Prompt
@@ -27,19 +27,22 @@ def read_judgement(reply: str) -> str:
     return word if word in EMOTIONS else read_label(reply)
 
 
-def judge_all(journal: Journal, texts: Mapping[str, str], job: TableMap) -> None:
+def judge_all(
+    journal: Journal, texts: Mapping[str, str], job: TableMap, ask: Callable[[str], str] = judge_prompt
+) -> None:
     """Fill a table with the judge's labels; a text of which it says nothing usable is rejected with the reason.
 
     Args:
         journal: the way to the judge.
-        texts: what is judged, by utterance. Quotations must be taken out before: what a speaker said could hold
+        texts: what is judged, by utterance. Answers must come without their quotations: what a speaker said could hold
             instructions. An empty text is unparsed without asking.
         job: the table.
+        ask: what the judge reads about a text.
     """
     for utterance in job.todo(texts):
         if not texts[utterance].strip():
             job.write(utterance, UNPARSED)
-    prompts = [Prompt(utterance, judge_prompt(texts[utterance])) for utterance in job.todo(texts)]
+    prompts = [Prompt(utterance, ask(texts[utterance])) for utterance in job.todo(texts)]
     for prompt, reply in progress(journal.ask(prompts), "judgements", len(prompts)):
         if reply.problem:
             job.reject(prompt.name, reply.problem)
