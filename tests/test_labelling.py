@@ -161,9 +161,7 @@ document.body.innerHTML = "";
 const out = document.createElement("pre"); out.id = "report"; out.textContent = JSON.stringify(report);
 document.body.append(out);
 </script></body>"""
-BROWSER = next(
-    (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None
-)
+BROWSERS = [path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))]
 
 
 @pytest.mark.skipif(not BROWSERS, reason="no Chromium on this machine")
