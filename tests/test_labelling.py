@@ -1,5 +1,6 @@
 """Automatic labels: sound and words, samples, the experts' page, overlap with training sets, Emilia's layouts."""
 
+import html
 import json
 import os
 import re
@@ -172,15 +173,8 @@ def test_the_page_works_in_a_browser(speech, tmp_path):
     words = ["--headless", "--no-sandbox", "--disable-gpu", "--allow-file-access-from-files", "--dump-dom"]
     command = [BROWSERS[0], *words, f"--user-data-dir={tmp_path / 'profile'}", page.as_uri()]
     shown = subprocess.run(command, capture_output=True, text=True, timeout=120).stdout
-    report = json.loads(
-        re.search(r'<pre id="report">(.*?)</pre>', shown, re.DOTALL)[1]
-        .replace("&lt;", "<")
-        .replace("&gt;", ">")
-        .replace("&amp;", "&")
-    )
-    made = json.loads(re.search(r'type="application/json">(.*?)</script>', page.read_text("utf-8"), re.DOTALL)[1])[
-        "items"
-    ]
+    report = json.loads(html.unescape(re.search(r'<pre id="report">(.*?)</pre>', shown, re.DOTALL)[1]))
+    made = embedded(page)["items"]
     first, second, third, last = (item["id"] for item in made)
     assert report["labels"] == report["kept"] == {first: "anger", second: "fear", third: "none", last: "sadness"}
     assert report["seen"][:2] == [item["text"] for item in made[:2]] and report["seen"][2] == "4 of 4"
