@@ -262,7 +262,6 @@ def emilia(root):
     return {entry["id"]: entry["text"].strip() for entry, _ in entries}
 
 
-@pytest.mark.slow
 def test_from_emilia_to_a_test_set(tmp_path, root, plus):
     texts = emilia(tmp_path / "emilia")
     shutil.copytree(root / "egs/emilia/local", tmp_path / "recipe/local", ignore=shutil.ignore_patterns("__pycache__"))

@@ -36,7 +36,7 @@ def main(
         return
     with open_journal(reader, chat, out) as journal, TableMap(out) as job:
         judge_all(journal, texts, job)
-        write_json(out.with_name(f"{out.name}.json"), {"part": part, **about(reader, chat)})
+        write_json(out.with_name(f"{out.name}.json"), {"part": part, "reader": reader, **about(chat)})
 
 
 if __name__ == "__main__":

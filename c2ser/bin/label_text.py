@@ -21,7 +21,7 @@ def main(data: Path, out: Path, chat: ChatConfig, reader: ChatName = "local") ->
     texts = read_table(data / "text")
     with open_journal(reader, chat, out) as journal, TableMap(out) as job:
         judge_all(journal, {name: texts.get(name, "") for name in read_table(data / "wav.scp")}, job, text_prompt)
-        write_json(out.with_name(f"{out.name}.json"), about(reader, chat))
+        write_json(out.with_name(f"{out.name}.json"), {"reader": reader, **about(chat)})
 
 
 if __name__ == "__main__":

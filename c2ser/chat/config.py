@@ -85,6 +85,6 @@ def licence(model: str) -> dict[str, str]:
     }
 
 
-def about(name: ChatName, config: ChatConfig) -> dict[str, Any]:
+def about(config: ChatConfig) -> dict[str, Any]:
     """Return what is recorded beside a table that a model filled."""
-    return {"through": name, **vars(config.sampling), **licence(config.sampling.model)}
+    return {**vars(config.sampling), **licence(config.sampling.model)}

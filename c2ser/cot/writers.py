@@ -78,7 +78,7 @@ def open_writer(name: WriterName, chat: ChatConfig, out: Path) -> Iterator[Write
 
 def describe(name: WriterName, chat: ChatConfig) -> dict[str, Any]:
     """Return what is recorded about a writer beside its table."""
-    return {"writer": name, **({} if name == "template" else about(name, chat))}
+    return {"writer": name, **({} if name == "template" else about(chat))}
 
 
 def write_all(
