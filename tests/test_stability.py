@@ -266,11 +266,14 @@ def test_the_card_holds_what_is_there_and_nothing_else(decoded):
     card = stability(data, read_decoded(exp, "test"))
     explicit, implicit, probe = (card["models"][name] for name in ("explicit", "implicit", "probe"))
     assert set(probe) == {"ua", "wa", "f1_reference", "f1_union", "intervals", "same_text"} and probe["ua"] == 1
-    assert set(implicit) - set(probe) == {"answers", "calibration", "variants"}
+    assert set(implicit) - set(probe) == {"answers", "calibration", "variants", "wordings"}
     assert set(explicit) - set(implicit) == {"transcripts", "levels", "rationales"}
     assert explicit["levels"]["pitch"]["balanced_accuracy"] == 1 and explicit["transcripts"]["wer"] == 0
     assert explicit["answers"]["out_of_set"] > 0.1 and explicit["answers"]["empty"] == 0
     assert set(explicit["variants"]) == {"noise20", "wording1", "wording2"}
+    asked = [explicit["variants"][name] for name in ("wording1", "wording2")]
+    assert explicit["wordings"]["flips"] == pytest.approx((asked[0]["flips"] + asked[1]["flips"]) / 2)
+    assert explicit["wordings"]["worst_ua"] == min(explicit["ua"], asked[0]["ua"], asked[1]["ua"]) < explicit["ua"]
     assert 0 < card["explicit_implicit"]["agreement"] < 1
     page = card_page(card)
     assert "| WER % of it | 0.0 | – | – |" in page and "judge" not in page and "nan" not in page

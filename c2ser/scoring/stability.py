@@ -103,6 +103,10 @@ def _model_figures(decoded: Decoded, tables: Mapping[str, dict[str, str]]) -> di
             name: {"flips": flip_rate(decoded.labels, labels), "ua": scores(reference, labels)["ua"]}
             for name, labels in decoded.variants.items()
         }
+        if asked := [row for name, row in card["variants"].items() if name.startswith("wording")]:
+            flips = sum(row["flips"] for row in asked) / len(asked)
+            worst = min(row["ua"] for row in [*asked, card])
+            card["wordings"] = {"number": len(asked), "flips": flips, "worst_ua": worst}
     return card
 
 
