@@ -265,7 +265,8 @@ def test_the_card_holds_what_is_there_and_nothing_else(decoded):
     data, exp = decoded / "data/test", decoded / "exp"
     card = stability(data, read_decoded(exp, "test"))
     explicit, implicit, probe = (card["models"][name] for name in ("explicit", "implicit", "probe"))
-    assert set(probe) == {"ua", "wa", "f1_reference", "f1_union", "intervals", "same_text"} and probe["ua"] == 1
+    assert set(probe) == {"ua", "wa", "f1_reference", "f1_union", "intervals", "languages", "same_text"}
+    assert probe["ua"] == probe["languages"]["zh"]["ua"] == 1
     assert set(implicit) - set(probe) == {"answers", "calibration", "variants", "wordings"}
     assert set(explicit) - set(implicit) == {"transcripts", "levels", "rationales"}
     assert explicit["levels"]["pitch"]["balanced_accuracy"] == 1 and explicit["transcripts"]["wer"] == 0
@@ -277,6 +278,7 @@ def test_the_card_holds_what_is_there_and_nothing_else(decoded):
     assert 0 < card["explicit_implicit"]["agreement"] < 1
     page = card_page(card)
     assert "| WER % of it | 0.0 | – | – |" in page and "judge" not in page and "nan" not in page
+    assert "| UA % of en |" in page and "UA % of under" not in page
     assert "| labels that noise20 flips % |" in page and "refusals" in page
     with pytest.raises(ValueError, match="run stages 8 and 9 first"):
         read_decoded(exp, "other")

@@ -54,7 +54,8 @@ def card_page(card: Mapping[str, Any]) -> str:
     """Return a stability card as Markdown, a column for each model; rows that no model has are left out."""
     models = card["models"]
     rows = [[heading, *(_cell(figures, *rule) for figures in models.values())] for heading, rule in ROWS.items()]
-    rows += _variant_rows(models)
+    for part, heading, figure in GROUPS:
+        rows += _group_rows(models, part, heading, figure)
     body = [row for row in rows if any(cell != "–" for cell in row[1:])]
     lines = [f"# Stability on {card['set']}, {card['utterances']} utterances", "", *pipe_table(["", *models], body), ""]
     if "explicit_implicit" in card:
@@ -64,12 +65,19 @@ def card_page(card: Mapping[str, Any]) -> str:
     return "\n".join([*lines, NOTE])
 
 
-def _variant_rows(models: Mapping[str, Mapping[str, Any]]) -> Iterator[list[str]]:
-    names = sorted({name for figures in models.values() for name in figures.get("variants", {})})
-    for name in names:
-        found = [figures.get("variants", {}).get(name) for figures in models.values()]
-        yield [f"labels that {name} flips %", *(f"{100 * row['flips']:.1f}" if row else "–" for row in found)]
-        yield [f"UA % with {name}", *(f"{100 * row['ua']:.1f}" if row else "–" for row in found)]
+GROUPS = (
+    ("languages", "UA % of {}", "ua"),
+    ("durations", "UA % of {}", "ua"),
+    ("variants", "labels that {} flips %", "flips"),
+    ("variants", "UA % with {}", "ua"),
+)
+"""Rows for each member of a group: its place, the heading, the figure, a fraction."""
+
+
+def _group_rows(models: Mapping[str, Mapping[str, Any]], part: str, heading: str, figure: str) -> Iterator[list[str]]:
+    for name in sorted({name for figures in models.values() for name in figures.get(part, {})}):
+        found = [figures.get(part, {}).get(name) for figures in models.values()]
+        yield [heading.format(name), *(f"{100 * row[figure]:.1f}" if row else "–" for row in found)]
 
 
 def _cell(figures: Mapping[str, Any], place: str, factor: float, decimals: int) -> str:

@@ -12,7 +12,7 @@ from c2ser.scoring.bootstrap import intervals
 from c2ser.scoring.calibration import calibration
 from c2ser.scoring.faithfulness import answer_kinds, level_figures, rationale_figures, transcript_figures
 from c2ser.scoring.labels import rationale, read_answer, read_label
-from c2ser.scoring.metrics import reader_gap, scores
+from c2ser.scoring.metrics import duration_group, reader_gap, scores, slices
 from c2ser.tables import read_table
 
 logger = get_logger(__name__)
@@ -71,10 +71,10 @@ def stability(data: Path, models: Mapping[str, Decoded]) -> dict[str, Any]:
     """Return the figures of every model, and of the explicit and the implicit one together.
 
     Args:
-        data: data directory; of its tables text, utt2lang, utt2level and utt2spk may be missing.
+        data: data directory; of its tables all but utt2emo may be missing.
         models: what was decoded, by model.
     """
-    tables = {name: _table(data / name) for name in ("utt2emo", "text", "utt2lang", "utt2level", "utt2spk")}
+    tables = {name: _table(data / name) for name in ("utt2emo", "text", "utt2lang", "utt2level", "utt2spk", "utt2dur")}
     card = {model: _model_figures(decoded, tables) for model, decoded in models.items()}
     both = {}
     if "explicit" in models and "implicit" in models:
@@ -88,6 +88,11 @@ def _model_figures(decoded: Decoded, tables: Mapping[str, dict[str, str]]) -> di
     card: dict[str, Any] = {name: figures[name] for name in ("ua", "wa", "f1_reference", "f1_union")}
     if tables["utt2spk"]:
         card["intervals"] = intervals(reference, decoded.labels, tables["utt2spk"])
+    durations = {name: duration_group(float(seconds)) for name, seconds in tables["utt2dur"].items()}
+    for part, groups in {"languages": tables["utt2lang"], "durations": durations}.items():
+        found = slices(reference, decoded.labels, groups)
+        if len(found) > 1:
+            card[part] = found
     if decoded.answers:
         card["answers"] = answer_kinds(decoded.answers, reference, decoded.labels, texts)
         if explains(decoded.answers):
