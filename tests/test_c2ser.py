@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from transformers import AutoModelForCausalLM, Qwen2Config, WhisperConfig, WhisperFeatureExtractor, WhisperModel
 
 from c2ser.corpus import Utterance, write_corpus
-from c2ser.cot.prompts import Request, sentence
+from c2ser.cot.prompts import Request, instruction, sentence
 from c2ser.data.collate import SpecAugment, augment, pad_waves
 from c2ser.emotion2vec.convert import save_model
 from c2ser.emotion2vec.model import Emotion2Vec, Emotion2VecConfig
@@ -363,6 +363,15 @@ def test_parts_can_be_left_out(place, changes):
     assert len(answers) == 1
     speech = model.listen(model.features(waves(0.5)))
     assert int(speech.lengths) <= model.length(0.5) <= int(speech.lengths) + 1
+
+
+def test_a_model_reads_the_wording_that_it_is_asked_with(place):
+    model, read = build(place), []
+    frame = model.language.frame
+    model.language.frame = lambda prompt: read.append(prompt) or frame(prompt)
+    for model.wording in (0, 7):
+        model.generate(waves(0.5), "implicit", max_new_tokens=2)
+    assert read == [instruction("implicit"), instruction("implicit", 7)] and read[0] != read[1]
 
 
 def test_trainable_parts_are_those_asked_for(place):

@@ -26,12 +26,12 @@ RECIPES = sorted(path.parent for path in FILES if path.name == "run.sh" and path
 LAYERS = [
     {"log"},
     {"tables", "emotions"},
-    {"audio", "cli"},
+    {"audio", "chat", "cli"},
     {"corpus"},
     {"scoring"},
     {"attributes", "cot", "data"},
     {"emotion2vec"},
-    {"model"},
+    {"labelling", "model"},
     {"training"},
     {"benchmarks"},
     {"bin"},
@@ -47,6 +47,12 @@ TEXT_ONLY = (
     "score",
     "show_results",
     "compare_systems",
+    "stability",
+    "label_text",
+    "agree_labels",
+    "sample_data",
+    "make_annotation_page",
+    "collect_annotations",
 )
 
 
@@ -191,6 +197,8 @@ ENTRY_POINTS = sorted(path.stem for path in (ROOT / "c2ser/bin").glob("[a-z]*.py
 CONFIGS = {
     "attributes": "extract_attributes",
     "cot": "generate_cot",
+    "judge": "extract_labels",
+    "label_text": "label_text",
     "emotion2vec": "train_emotion2vec",
     "claim": "train_emotion2vec",
     "probe": "train_probe",

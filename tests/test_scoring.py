@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score
 
 from c2ser.emotions import EMOTIONS, UNPARSED
-from c2ser.scoring.metrics import explicit_figures, scores, timing
+from c2ser.scoring.faithfulness import explicit_figures
+from c2ser.scoring.metrics import scores, timing
 from c2ser.scoring.report import find_results, markdown
 from c2ser.tables import read_json, read_table, write_json
 

@@ -6,7 +6,7 @@
 #
 # The command is called once for each part, with `--data <part> --out <part's table>` behind its own words, and writes
 # the table, other tables beside it if it likes, and `<table>.rejected` with a reason for each utterance that cannot be
-# done. The parts are joined in order when every utterance of the data directory is either done or rejected; a short
+# done. A `.json` beside it is the same for every part, such as the command's settings, and is kept once. The parts are joined in order when every utterance of the data directory is either done or rejected; a short
 # table is refused, and its parts stay. A run that was killed goes on where it stopped when the same command is given
 # again; if the command, the data or --nj have changed in between, it starts anew. Logs: log/ beside the table.
 set -euo pipefail
@@ -74,10 +74,13 @@ rm -rf "$parts/joined" && mkdir "$parts/joined"
 for ((part = 1; part <= nj; part++)); do
     [ -e "$parts/$part/$name" ] || die "$table: part $part is missing; see $folder/log/$name.$part.log"
     for file in "$parts/$part"/*; do
-        if [ -f "$file" ]; then cat "$file" >> "$parts/joined/${file##*/}"; fi
+        case $file in
+            *.json) cp "$file" "$parts/joined/" ;;
+            *) if [ -f "$file" ]; then cat "$file" >> "$parts/joined/${file##*/}"; fi ;;
+        esac
     done
 done
-for file in "$parts/joined"/*; do sort -k1,1 -o "$file" "$file"; done
+for file in "$parts/joined"/*; do [[ $file = *.json ]] || sort -k1,1 -o "$file" "$file"; done
 touch "$parts/joined/$name.rejected"
 rejected=$(awk 'END { print NR }' "$parts/joined/$name.rejected")
 if ! keys "$parts/joined/$name" "$parts/joined/$name.rejected" | sort | cmp -s - <(keys "$data/wav.scp" | sort); then

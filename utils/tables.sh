@@ -9,7 +9,7 @@ tables_of() {
     for path in "$1"/*; do
         name=${path##*/}
         case $name in
-            *.rejected | *.partial | *.parts | *.new) ;;
+            *.rejected | *.partial | *.parts | *.new | *.json) ;;
             wav.scp | text | utt2* | cot_*) if [ -f "$path" ]; then printf '%s\n' "$name"; fi ;;
         esac
     done

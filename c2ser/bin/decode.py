@@ -8,7 +8,7 @@ from c2ser.model.decoding import decode
 from c2ser.model.recognition import DecodeConfig, pick_device
 
 
-def main(model: Path, data: Path, out: Path, search: DecodeConfig, device: str = "auto") -> None:
+def main(model: Path, data: Path, out: Path, search: DecodeConfig, device: str = "auto", wording: int = 0) -> None:
     """Write the table of answers OUT, and utt2ms and utt2prob beside it.
 
     Args:
@@ -17,8 +17,11 @@ def main(model: Path, data: Path, out: Path, search: DecodeConfig, device: str =
         out: table of answers.
         search: how answers are searched for.
         device: "cpu", "cuda", …; "auto" takes a graphics card where there is one.
+        wording: 0 asks as in training, 1 to 10 in other words.
     """
-    decode(C2SER.from_pretrained(model).to(pick_device(device)), data, out, search)
+    loaded = C2SER.from_pretrained(model).to(pick_device(device))
+    loaded.wording = wording
+    decode(loaded, data, out, search)
 
 
 if __name__ == "__main__":

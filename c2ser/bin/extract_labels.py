@@ -1,20 +1,42 @@
 """Read the emotion in each answer."""
 
 from pathlib import Path
+from typing import Literal
 
+from c2ser.chat.config import ChatConfig, about, open_journal
 from c2ser.cli import run
-from c2ser.scoring.labels import read_label
-from c2ser.tables import read_table, write_table
+from c2ser.scoring.judge import judge_all
+from c2ser.scoring.labels import rationale, read_label, unquoted
+from c2ser.tables import TableMap, read_table, write_json, write_table
 
 
-def main(answers: Path, out: Path) -> None:
+def main(
+    answers: Path,
+    out: Path,
+    chat: ChatConfig,
+    reader: Literal["parser", "local", "server", "batch"] = "parser",
+    text: Path | None = None,
+    part: Literal["answer", "rationale"] = "answer",
+) -> None:
     """Write the table OUT: the emotion each answer names, or "unparsed".
 
     Args:
         answers: table of answers.
         out: table of labels.
+        chat: the language model that judges, where one does.
+        reader: who reads; the parser's strict rules, or a language model with the paper's prompt.
+        text: what the speakers said, where it is known; quoted in an answer it is left out whatever it holds.
+        part: what is read; the whole answer, or what stands before its conclusion.
     """
-    write_table(out, {utterance: read_label(answer) for utterance, answer in read_table(answers).items()})
+    said = read_table(text) if text else {}
+    take = unquoted if part == "answer" else rationale
+    texts = {name: take(answer, said.get(name, "")).strip() for name, answer in read_table(answers).items()}
+    if reader == "parser":
+        write_table(out, {name: read_label(rest) for name, rest in texts.items()})
+        return
+    with open_journal(reader, chat, out) as journal, TableMap(out) as job:
+        judge_all(journal, texts, job)
+        write_json(out.with_name(f"{out.name}.json"), {"part": part, "reader": reader, **about(chat)})
 
 
 if __name__ == "__main__":

@@ -1,10 +1,13 @@
 """Score labels, and what explicit answers say."""
 
 from pathlib import Path
+from typing import Any
 
 from c2ser.cli import run
 from c2ser.log import get_logger
-from c2ser.scoring.metrics import explicit_figures, scores, timing
+from c2ser.scoring.bootstrap import intervals
+from c2ser.scoring.faithfulness import explicit_figures
+from c2ser.scoring.metrics import duration_group, reader_gap, scores, slices, timing
 from c2ser.scoring.report import plot_confusion
 from c2ser.tables import read_table, write_json
 
@@ -15,7 +18,9 @@ def main(
     reference: Path,
     labels: Path,
     out: Path,
+    data: Path | None = None,
     times: Path | None = None,
+    judge: Path | None = None,
     answers: Path | None = None,
     levels: Path | None = None,
     text: Path | None = None,
@@ -26,14 +31,21 @@ def main(
         reference: utt2emo of the data directory.
         labels: table of labels.
         out: folder of the results.
+        data: the data directory, for intervals and for figures of each language and duration.
         times: utt2ms, for the time an answer takes.
+        judge: table of labels that a language model read, to compare the two readers.
         answers: explicit answers, to compare what they name with `levels` and `text`.
         levels: utt2level of the data directory.
         text: transcripts of the data directory.
     """
-    figures = scores(read_table(reference), read_table(labels))
+    true, said = read_table(reference), read_table(labels)
+    figures = scores(true, said)
+    if data:
+        figures |= in_parts(true, said, data)
     if times:
         figures |= timing(read_table(times))
+    if judge:
+        figures["judge"] = reader_gap(true, said, read_table(judge))
     if answers and not (levels and text):
         raise ValueError(f"{answers}: answers are compared with levels and text; give --levels and --text too")
     if answers and levels and text:
@@ -42,6 +54,16 @@ def main(
     write_json(out / "scores.json", figures)
     counts = f"{figures['utterances']} utterances, {figures['unreadable']} unreadable"
     logger.info("%s: UA %.4f, WA %.4f, F1 %.4f, %s", out, figures["ua"], figures["wa"], figures["f1_reference"], counts)
+
+
+def in_parts(true: dict[str, str], said: dict[str, str], data: Path) -> dict[str, Any]:
+    """Return intervals, and figures of each language and duration."""
+    durations = {name: duration_group(float(seconds)) for name, seconds in read_table(data / "utt2dur").items()}
+    return {
+        "intervals": intervals(true, said, read_table(data / "utt2spk")),
+        "languages": slices(true, said, read_table(data / "utt2lang")),
+        "durations": slices(true, said, durations),
+    }
 
 
 if __name__ == "__main__":

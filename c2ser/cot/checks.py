@@ -2,7 +2,7 @@
 
 from c2ser.cot.prompts import Request, Style, single_quotes
 from c2ser.emotions import ATTRIBUTES
-from c2ser.scoring.labels import read_answer
+from c2ser.scoring.labels import QUOTES, read_answer
 
 
 def problem(request: Request, style: Style, text: str) -> str | None:
@@ -11,13 +11,15 @@ def problem(request: Request, style: Style, text: str) -> str | None:
     An explicit one must quote the transcript and name the three levels; either must conclude with the true emotion and
     name no other. A text that fails would teach the model to say what is not so.
     """
-    reading = read_answer(text)
+    reading = read_answer(text, single_quotes(request.text))
     if reading.emotion != request.emotion:
         return f"the text says '{reading.emotion}', not '{request.emotion}'"
     if style == "implicit":
         return None
-    if _plain(reading.transcript or "") != _plain(request.text):
+    if reading.transcript is None or _plain(reading.transcript) != _plain(request.text):
         return "the text does not quote the transcript"
+    if len([quoted for quoted in QUOTES.findall(text) if _plain("".join(quoted)) == _plain(request.text)]) > 1:
+        return "the text quotes the transcript more than once"
     for attribute in ATTRIBUTES:
         said, true = reading.levels.get(attribute), request.levels[attribute]
         if said != true:
@@ -26,4 +28,5 @@ def problem(request: Request, style: Style, text: str) -> str | None:
 
 
 def _plain(text: str) -> str:
-    return " ".join(single_quotes(text).split())
+    """Return the letters and digits of a text: a writer may set its punctuation otherwise."""
+    return "".join(sign for sign in text.casefold() if sign.isalnum())

@@ -18,6 +18,34 @@ INSTRUCTIONS: dict[Style, str] = {
 }
 """The published prompts of the two training stages (`prompt_config.yaml` of the authors' code)."""
 
+PARAPHRASES: dict[Style, tuple[str, ...]] = {
+    "explicit": (
+        "Please describe the speaking style and content, and infer emotion of this speech.",
+        "Describe how this is spoken and what is said, then name the speaker's emotion.",
+        "What is said here, how is it said, and what does the speaker feel?",
+        "Tell me about the delivery and the words of this recording, and conclude with the emotion.",
+        "First report speaking style and content of the speech; after that, state the emotion.",
+        "请描述这段语音的说话风格、内容以及说话者的情绪。",
+        "请说明这段话是怎么说的、说了什么，并推断说话者的情绪。",
+        "这段语音说了什么？语气如何？说话者是什么情绪？",
+        "请先描述说话方式和内容，再给出情绪。",
+        "请分析这段录音的表达方式与文字内容，最后说出情绪。",
+    ),
+    "implicit": (
+        "Please consider the speaking style and content, and directly describe emotion of this speech.",
+        "Mind how this is spoken and what is said, and just name the speaker's emotion.",
+        "What does the speaker feel? Take words and delivery into account and answer directly.",
+        "Name the emotion of this recording at once, judging by its delivery and its words.",
+        "State only the emotion of the speech, having regard to style and content.",
+        "请考虑说话风格和内容，直接给出这段语音中说话者的情绪。",
+        "请结合说话方式和所说的内容，直接说出情绪。",
+        "说话者是什么情绪？请综合语气和内容直接回答。",
+        "请根据表达方式与文字内容，直接判断这段录音的情绪。",
+        "请只说出这段语音的情绪，同时考虑风格与内容。",
+    ),
+}
+"""Other wordings of the instructions, to see whether answers depend on them; the first stand in the authors' figure."""
+
 SENTENCES: dict[Style, dict[str, str]] = {
     "explicit": {
         "en": "The speaker spoke at a {rate} pace, with a {pitch} tone and {loudness} level: “{text}”. "
@@ -86,9 +114,20 @@ def published_spelling(text: str) -> str:
     return re.sub(r"\s*([\u4e00-\u9fff<>])\s*", r"\1", text).lower()
 
 
-def instruction(style: Style) -> str:
-    """Return what C²SER itself is asked in a style."""
-    return INSTRUCTIONS[style]
+def instruction(style: Style, wording: int = 0) -> str:
+    """Return what C²SER itself is asked in a style.
+
+    Args:
+        style: explicit or implicit.
+        wording: 0 for the published one, which training uses, or the number of a paraphrase, from 1.
+
+    Raises:
+        ValueError: there is no such wording.
+    """
+    wordings = (INSTRUCTIONS[style], *PARAPHRASES[style])
+    if not 0 <= wording < len(wordings):
+        raise ValueError(f"wording {wording}: there is no such wording; give 0 to {len(wordings) - 1}")
+    return wordings[wording]
 
 
 def sentence(request: Request, style: Style) -> str:

@@ -78,6 +78,7 @@ class C2SER(nn.Module):
 
     Attributes:
         temperature: divides the log-probabilities of the seven emotions; fitted on a validation set.
+        wording: which wording of its instruction it is asked with; see `c2ser.cot.prompts.instruction`.
     """
 
     def __init__(
@@ -91,6 +92,7 @@ class C2SER(nn.Module):
         super().__init__()
         self.llm_inside = llm_inside
         self.temperature = 1.0
+        self.wording = 0
         self.config = config
         self.whisper, self.acoustic, self.language = whisper, acoustic, language
         self.connector = Connector(
@@ -195,13 +197,13 @@ class C2SER(nn.Module):
         keys: Sequence[str] | None = None,
     ) -> tuple[list[str], list[int]]:
         """Answer speech embeddings (batch, time, size of the language model); see `generate`."""
-        prompts = [instruction(style)] * len(speech.values)
+        prompts = [instruction(style, self.wording)] * len(speech.values)
         return self.language.generate(speech, self.connector.boundaries, prompts, max_new_tokens, search, keys)
 
     @torch.no_grad()
     def score(self, speech: Vectors, style: Style, answers: Sequence[Sequence[str]]) -> list[Tensor]:
         """Return the log-probabilities of the answers given for each row of speech embeddings, each (answers,)."""
-        prompts = [instruction(style)] * len(speech.values)
+        prompts = [instruction(style, self.wording)] * len(speech.values)
         spelled = [self.spelled(row) for row in answers]
         return self.language.score(speech, self.connector.boundaries, prompts, spelled)
 

@@ -1,34 +1,27 @@
-"""What an answer says: the emotion it concludes with and, if it is explicit, the transcript and the levels it names."""
+"""What an answer says: the emotion it concludes with and, if it is explicit, the transcript and the levels it names.
+
+The rules are strict: what is quoted is the speaker's, what is denied does not count, and an answer that names several
+emotions names none.
+"""
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Literal
 
-from c2ser.emotions import ATTRIBUTES, LEVEL_WORDS, UNPARSED, WORDS
+from c2ser.emotions import ATTRIBUTES, UNPARSED
+from c2ser.scoring.words import EMOTION_PATTERNS, FOREIGN_PATTERN, LEVEL_PATTERNS, NEGATION, REFUSAL_PATTERN
 
 QUOTES = re.compile(r"“([^”]*)(?:”|$)|「([^」]*)(?:」|$)|\"([^\"]*)(?:\"|$)")
 """What is quoted is what the speaker said; an open quotation lasts to the end."""
 
-NOUNS = {
-    "pitch": {"en": r"(?:-pitched)? (?:tone|pitch)", "zh": "的?音[调高]"},
-    "loudness": {"en": r" (?:(?:volume|energy|loudness) )?(?:level|volume|energy|loudness)", "zh": "的?音量"},
-    "rate": {"en": r" (?:speaking )?(?:pace|rate|speed)", "zh": "的?语速"},
-}
-"""What follows the word of a level in a chain of thought, by attribute and language."""
+Kind = Literal["label", "empty", "several", "denied", "foreign", "refusal", "nothing"]
+"""What an answer is as an answer: it names one emotion; or it is empty, names several, only denies some, names only
+others than the seven, refuses, or names none."""
 
+KINDS: tuple[Kind, ...] = ("label", "empty", "several", "denied", "foreign", "refusal", "nothing")
 
-def _level_pattern(attribute: str, language: str) -> re.Pattern[str]:
-    words = "|".join(names[language] for names in LEVEL_WORDS.values())
-    edge = r"\b" if language == "en" else ""
-    return re.compile(f"{edge}({words}){NOUNS[attribute][language]}{edge}", re.IGNORECASE)
-
-
-LEVEL_PATTERNS = {
-    attribute: {language: _level_pattern(attribute, language) for language in ("en", "zh")} for attribute in ATTRIBUTES
-}
-
-EMOTION_PATTERNS = {
-    emotion: re.compile(rf"\b{names['en']}\b|{names['zh']}", re.IGNORECASE) for emotion, names in WORDS.items()
-}
+CLOSED = {"“": "”", "「": "」", '"': '"'}
 
 
 @dataclass(frozen=True)
@@ -38,7 +31,7 @@ class Reading:
     Attributes:
         emotion: the one emotion that it names outside quotations, or "unparsed".
         transcript: its first quotation, or None.
-        levels: level by attribute, for the attributes that it names.
+        levels: level by attribute, for the attributes of which it names one level.
     """
 
     emotion: str
@@ -46,32 +39,91 @@ class Reading:
     levels: dict[str, str]
 
 
-def read_label(answer: str) -> str:
+@dataclass(frozen=True)
+class Mention:
+    """A place where a text names an emotion.
+
+    Attributes:
+        start: where it begins.
+        emotion: which.
+        denied: whether the text says that it is not there.
+    """
+
+    start: int
+    emotion: str
+    denied: bool
+
+
+def read_label(answer: str, transcript: str = "") -> str:
     """Return the emotion an answer names, or "unparsed" if it names none or several.
 
     Words in quotation marks are the speaker's and do not count: somebody may speak of fear and be happy.
+
+    Args:
+        answer: what a model says.
+        transcript: what the speaker said, where it is known: quoted as a whole it does not count even if it holds
+            quotation marks itself.
     """
-    return _emotion(QUOTES.sub(" ", answer))
+    return _label(mentions(unquoted(answer, transcript)))
 
 
-def read_answer(answer: str) -> Reading:
-    """Return what an answer says."""
-    quoted = QUOTES.search(answer)
-    transcript = next((group for group in quoted.groups() if group is not None), None) if quoted else None
-    rest = QUOTES.sub(" ", answer)
-    found = {attribute: _level(attribute, rest) for attribute in ATTRIBUTES}
-    return Reading(_emotion(rest), transcript, {name: level for name, level in found.items() if level is not None})
+def read_answer(answer: str, transcript: str = "") -> Reading:
+    """Return what an answer says; the transcript is as for `read_label`."""
+    found = QUOTES.search(answer)
+    quoted = next((group for group in found.groups() if group is not None), None) if found else None
+    if transcript and any(mark + transcript + CLOSED[mark] in answer for mark in CLOSED):
+        quoted = transcript
+    rest = unquoted(answer, transcript)
+    levels = {attribute: _level(attribute, rest) for attribute in ATTRIBUTES}
+    named = {attribute: level for attribute, level in levels.items() if level is not None}
+    return Reading(_label(mentions(rest)), quoted, named)
 
 
-def _emotion(text: str) -> str:
-    named = [emotion for emotion, pattern in EMOTION_PATTERNS.items() if pattern.search(text)]
-    return named[0] if len(named) == 1 else UNPARSED
+def read_kind(answer: str, transcript: str = "") -> Kind:
+    """Return what an answer is as an answer; see `Kind`."""
+    if not answer.strip():
+        return "empty"
+    rest = unquoted(answer, transcript)
+    found = list(mentions(rest))
+    claimed = {mention.emotion for mention in found if not mention.denied}
+    if claimed:
+        return "label" if len(claimed) == 1 else "several"
+    if found:
+        return "denied"
+    if FOREIGN_PATTERN.search(rest):
+        return "foreign"
+    return "refusal" if REFUSAL_PATTERN.search(rest) else "nothing"
+
+
+def rationale(answer: str, transcript: str = "") -> str:
+    """Return what an answer says before its conclusion, the sentence with its last emotion; quotations are left out."""
+    rest = unquoted(answer, transcript)
+    last = max((mention.start for mention in mentions(rest) if not mention.denied), default=0)
+    begins = max((end.end() for end in re.finditer(r"[.!?;。！？；]\s*", rest[:last])), default=0)
+    return rest[:begins].strip()
+
+
+def unquoted(answer: str, transcript: str = "") -> str:
+    """Return an answer without what it quotes."""
+    if transcript:
+        for opened, closed in CLOSED.items():
+            answer = answer.replace(opened + transcript + closed, " ")
+    return QUOTES.sub(" ", answer)
+
+
+def mentions(text: str) -> Iterator[Mention]:
+    """Yield the places where a text, quotations taken out, names one of the seven emotions."""
+    for emotion, pattern in EMOTION_PATTERNS.items():
+        for found in pattern.finditer(text):
+            before = text[max(0, found.start() - 80) : found.start()]
+            yield Mention(found.start(), emotion, NEGATION.search(before) is not None)
+
+
+def _label(found: Iterator[Mention]) -> str:
+    claimed = {mention.emotion for mention in found if not mention.denied}
+    return claimed.pop() if len(claimed) == 1 else UNPARSED
 
 
 def _level(attribute: str, text: str) -> str | None:
-    for language, pattern in LEVEL_PATTERNS[attribute].items():
-        found = pattern.search(text)
-        if found:
-            word = found.group(1).lower()
-            return next(level for level, names in LEVEL_WORDS.items() if names[language] == word)
-    return None
+    named = [level for level, pattern in LEVEL_PATTERNS[attribute].items() if pattern.search(text)]
+    return named[0] if len(named) == 1 else None

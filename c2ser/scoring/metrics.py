@@ -1,13 +1,19 @@
-"""Figures about labels and answers: UA, WA, macro F1, what explicit answers name, how long answers take."""
+"""Figures about labels and answers: UA, WA, macro F1, of parts and of two readers, how long answers take."""
 
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, recall_score
+from sklearn.metrics import (
+    accuracy_score,
+    cohen_kappa_score,
+    confusion_matrix,
+    f1_score,
+    precision_recall_fscore_support,
+    recall_score,
+)
 
-from c2ser.emotions import ATTRIBUTES, EMOTIONS, UNPARSED, check_emotion
-from c2ser.scoring.labels import read_answer
+from c2ser.emotions import EMOTIONS, UNPARSED, check_emotion
 
 
 def scores(reference: Mapping[str, str], labels: Mapping[str, str]) -> dict[str, Any]:
@@ -23,7 +29,8 @@ def scores(reference: Mapping[str, str], labels: Mapping[str, str]) -> dict[str,
     Returns:
         `ua` (mean recall of the reference's emotions), `wa` (accuracy), `f1_reference` and `f1_union` (macro F1 over
         the emotions of the reference, and over those of reference and labels), all fractions; the counts `utterances`,
-        `unreadable`, `unparsed`, `missing`; `per_emotion` recall; `confusion` (counts by true emotion, then by label).
+        `unreadable`, `unparsed`, `missing`; `per_emotion` recall; `classes` (recall, precision, F1 and utterances of
+        each of the reference's emotions); `confusion` (counts by true emotion, then by label).
 
     Raises:
         ValueError: the reference is empty, an emotion is unknown, or a label is of no utterance of the reference.
@@ -45,12 +52,75 @@ def scores(reference: Mapping[str, str], labels: Mapping[str, str]) -> dict[str,
         "unreadable": unparsed + missing,
         "unparsed": unparsed,
         "missing": missing,
+        "classes": _classes(true, said, classes),
         "per_emotion": {emotion: float(recall) for emotion, recall in zip(classes, recalls, strict=True)},
         "confusion": {
             emotion: {column: int(count) for column, count in zip(columns, row, strict=True) if count}
             for emotion, row in zip(columns, counts, strict=True)
             if emotion in classes
         },
+    }
+
+
+def _classes(true: list[str], said: list[str], classes: list[str]) -> dict[str, dict[str, float]]:
+    figures = precision_recall_fscore_support(true, said, labels=classes, average=None, zero_division=0.0)
+    rows = zip(classes, *figures, strict=True)
+    return {
+        emotion: {"recall": float(recall), "precision": float(precision), "f1": float(f1), "utterances": int(count)}
+        for emotion, precision, recall, f1, count in rows
+    }
+
+
+DURATIONS = {"under 2 s": 2.0, "2 to 5 s": 5.0, "5 to 10 s": 10.0, "10 s and more": float("inf")}
+"""Groups of durations, each with its end in seconds."""
+
+
+def duration_group(seconds: float) -> str:
+    """Return the group of `DURATIONS` that a duration belongs to."""
+    return next(name for name, end in DURATIONS.items() if seconds < end)
+
+
+def slices(
+    reference: Mapping[str, str], labels: Mapping[str, str], groups: Mapping[str, str]
+) -> dict[str, dict[str, float]]:
+    """Return UA, WA and macro F1 of each group of utterances.
+
+    Args:
+        reference: true emotion by utterance.
+        labels: emotion or "unparsed" by utterance.
+        groups: group by utterance, for example its language; utterances without one are left out.
+    """
+    found = {}
+    for group in sorted({groups[utterance] for utterance in reference if groups.get(utterance)}):
+        part = {utterance: emotion for utterance, emotion in reference.items() if groups.get(utterance) == group}
+        figures = scores(part, {utterance: label for utterance, label in labels.items() if utterance in part})
+        found[group] = {name: figures[name] for name in SLICED}
+    return found
+
+
+SLICED = ("ua", "wa", "f1_reference", "utterances", "unreadable")
+"""The figures that are given for groups of utterances."""
+
+
+def reader_gap(
+    reference: Mapping[str, str], parsed: Mapping[str, str], judged: Mapping[str, str]
+) -> dict[str, float | int]:
+    """Compare the judge's labels with the parser's.
+
+    Returns:
+        the judge's `ua`, `wa`, `f1_reference`, `f1_union` and `unreadable`; `gap_ua` and `gap_wa`, its figures minus
+        the parser's; `kappa`, Cohen's, of the two (1 where they are the same); `differ`, of how many utterances they
+        read different labels.
+    """
+    figures, own = scores(reference, judged), scores(reference, parsed)
+    both = [[labels.get(utterance, UNPARSED) for utterance in reference] for labels in (judged, parsed)]
+    agreed = both[0] == both[1]
+    return {
+        **{name: figures[name] for name in ("ua", "wa", "f1_reference", "f1_union", "unreadable")},
+        "gap_ua": figures["ua"] - own["ua"],
+        "gap_wa": figures["wa"] - own["wa"],
+        "kappa": 1.0 if agreed else float(cohen_kappa_score(*both, labels=[*EMOTIONS, UNPARSED])),
+        "differ": sum(one != other for one, other in zip(*both, strict=True)),
     }
 
 
@@ -65,52 +135,6 @@ def _aligned(reference: Mapping[str, str], labels: Mapping[str, str]) -> tuple[l
         for utterance, emotion in table.items():
             check_emotion(emotion, utterance)
     return list(reference.values()), [labels.get(utterance, UNPARSED) for utterance in reference]
-
-
-def explicit_figures(
-    answers: Mapping[str, str], levels: Mapping[str, str], texts: Mapping[str, str]
-) -> dict[str, float]:
-    """Compare what explicit answers name with what is known.
-
-    Args:
-        answers: answer by utterance.
-        levels: the true `utt2level` rows.
-        texts: the true transcripts.
-
-    Returns:
-        `names_all` (share of the answers that name a transcript and three levels), `level_accuracy` (share of right
-        levels among all, a level that is not named being wrong), `wer` (word error rate of the transcripts; characters
-        count as words in scripts without spaces).
-
-    Raises:
-        ValueError: no answer has both levels and a transcript to compare with.
-    """
-    common = sorted(set(answers) & set(levels) & set(texts))
-    if not common:
-        raise ValueError("no answer has a level and a transcript to compare with; check --levels and --text")
-    readings = {utterance: read_answer(answers[utterance]) for utterance in common}
-    complete = [bool(r.transcript) and len(r.levels) == len(ATTRIBUTES) for r in readings.values()]
-    right = [
-        readings[utterance].levels.get(attribute) == level
-        for utterance in common
-        for attribute, level in zip(ATTRIBUTES, levels[utterance].split(), strict=True)
-    ]
-    return {
-        "names_all": float(np.mean(complete)),
-        "level_accuracy": float(np.mean(right)),
-        "wer": _word_error_rate([texts[u] for u in common], [readings[u].transcript or "" for u in common]),
-    }
-
-
-def _word_error_rate(true: list[str], said: list[str]) -> float:
-    import jiwer  # in the extra [eval], and slow to import
-
-    return float(jiwer.wer([_words(text) for text in true], [_words(text) for text in said]))
-
-
-def _words(text: str) -> str:
-    spaced = "".join(f" {sign} " if "\u3040" <= sign <= "\u9fff" else sign for sign in text.lower())
-    return " ".join("".join(sign if sign.isalnum() or sign == "'" else " " for sign in spaced).split())
 
 
 def timing(rows: Mapping[str, str]) -> dict[str, float]:

@@ -1,0 +1,38 @@
+"""Keep the utterances whose sound and words express the same emotion."""
+
+from pathlib import Path
+
+from c2ser.cli import run
+from c2ser.data.subset import write_subset
+from c2ser.labelling.agree import agree, counts
+from c2ser.log import get_logger
+from c2ser.tables import read_table, write_json
+
+logger = get_logger(__name__)
+
+
+def main(data: Path, speech: Path, text: Path, out: Path, minimum: float = 0.0) -> None:
+    """Write the data directory OUT with utt2emo; OUT/rejected names all other utterances with the reason.
+
+    Nothing is written where sound and words agree nowhere.
+
+    Args:
+        data: data directory.
+        speech: table of labels by the sound.
+        text: table of labels by the words.
+        out: the labelled data directory; agreement.json in it counts which labels met.
+        minimum: probability that the sound's label must have.
+    """
+    heard, read = read_table(speech), read_table(text)
+    emotions, reasons = agree(heard, read, minimum)
+    reasons |= {name: "no label" for name in read_table(data / "wav.scp") if name not in emotions | reasons}
+    if not emotions:
+        logger.warning("%s: sound and words agree nowhere; %s is not written", data, out)
+        return
+    write_subset(data, out, emotions, {"utt2emo": emotions}, reasons)
+    write_json(out / "agreement.json", counts(heard, read))
+    logger.info("%s: %d utterances, %d left out", out, len(emotions), len(reasons))
+
+
+if __name__ == "__main__":
+    run(main)

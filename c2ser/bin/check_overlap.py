@@ -1,0 +1,28 @@
+"""Find what a test set has in common with training sets."""
+
+from pathlib import Path
+
+from c2ser.cli import run
+from c2ser.labelling.overlap import overlap
+from c2ser.log import get_logger
+from c2ser.tables import write_json
+
+logger = get_logger(__name__)
+
+
+def main(data: Path, train: list[Path], out: Path) -> None:
+    """Write OUT: for each training set the test utterances with the same id, audio, speaker or text.
+
+    Args:
+        data: data directory of the test set.
+        train: data directories of training sets.
+        out: a JSON file.
+    """
+    found = {str(folder): overlap(data, folder) for folder in train}
+    write_json(out, found)
+    for folder, kinds in found.items():
+        logger.info("%s: %s in common", folder, ", ".join(f"{len(names)} by {kind}" for kind, names in kinds.items()))
+
+
+if __name__ == "__main__":
+    run(main)

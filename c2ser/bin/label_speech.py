@@ -1,0 +1,33 @@
+"""Label utterances by their sound, with a fine-tuned emotion2vec."""
+
+from pathlib import Path
+
+import torch
+
+from c2ser.cli import run
+from c2ser.emotion2vec.checkpoints import read_published
+from c2ser.labelling.speech import BatchConfig, label_speech
+from c2ser.tables import TableMap
+
+
+def main(model: Path, data: Path, out: Path, batches: BatchConfig, device: str = "auto") -> None:
+    """Write the table OUT: the emotion heard in each utterance, or other or unknown, and its probability.
+
+    Args:
+        model: a published checkpoint with a classifier, such as emotion2vec+ large.
+        data: data directory.
+        out: the table.
+        batches: how utterances are grouped.
+        device: "cpu", "cuda", …; "auto" takes a graphics card where there is one.
+    """
+    chosen = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
+    published = read_published(model)
+    published.model.to(chosen)
+    if published.head is not None:
+        published.head.to(chosen)
+    with TableMap(out) as job:
+        label_speech(published, data, job, batches)
+
+
+if __name__ == "__main__":
+    run(main)

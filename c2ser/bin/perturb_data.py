@@ -1,0 +1,22 @@
+"""Copy a data directory with changed audio, to see whether a model's labels hold."""
+
+from pathlib import Path
+
+from c2ser.cli import run
+from c2ser.data.perturb import perturb
+
+
+def main(data: Path, out: Path, perturbation: str) -> None:
+    """Write the data directory OUT, and its audio into OUT/wav.
+
+    Args:
+        data: data directory.
+        out: the copy.
+        perturbation: noise<dB> (white noise at that signal-to-noise ratio), gain<dB> or speed<factor>; noise20, gain-6
+            and speed0.9, for example.
+    """
+    perturb(data, out, perturbation)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,35 @@
+"""Measure how stable the answers of all models are."""
+
+from pathlib import Path
+
+from c2ser.cli import run
+from c2ser.scoring.calibration import plot_reliability
+from c2ser.scoring.card import card_page, plot_flips
+from c2ser.scoring.stability import read_decoded, stability
+from c2ser.tables import write_json, write_text
+
+
+def main(data: Path, exp: Path, out: Path) -> None:
+    """Print the stability card and write it to OUT: stability.json, stability.md, reliability.png, flips.png.
+
+    Figures whose tables are not there are left out.
+
+    Args:
+        data: data directory that was decoded.
+        exp: folder with `<model>/decode_<set>`, and `<model>/decode_<set>-<variant>` of variants.
+        out: folder of the card.
+    """
+    card = stability(data, read_decoded(exp, data.name))
+    for picture in ("reliability.png", "flips.png"):
+        (out / picture).unlink(missing_ok=True)
+    calibrated = {model: row["calibration"] for model, row in card["models"].items() if "calibration" in row}
+    if calibrated:
+        plot_reliability(calibrated, f"Probabilities of labels on {data.name}", out / "reliability.png")
+    plot_flips(card, out / "flips.png")
+    write_json(out / "stability.json", card)
+    write_text(out / "stability.md", card_page(card) + "\n")
+    print(card_page(card))
+
+
+if __name__ == "__main__":
+    run(main)

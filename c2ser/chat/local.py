@@ -1,0 +1,117 @@
+"""A model in this process, through `transformers`."""
+
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import Tensor
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    LogitsProcessor,
+    LogitsProcessorList,
+    TemperatureLogitsWarper,
+    TopPLogitsWarper,
+)
+
+from c2ser.chat.config import LocalConfig
+from c2ser.chat.protocol import Line, completion, response
+
+
+class LocalChat:
+    """Answers in batches of similar length, the longest first.
+
+    Chance is drawn for each prompt from its own seed: a reply does not depend on the batch it is made in, but for
+    rounding.
+
+    Args:
+        config: where and how fast.
+        model: folder or hub id of a causal language model with a chat template.
+
+    Raises:
+        ValueError: the model has no chat template.
+    """
+
+    def __init__(self, config: LocalConfig, model: str) -> None:
+        self.config, self.name = config, model
+        self.tokenizer = AutoTokenizer.from_pretrained(model, trust_remote_code=False, padding_side="left")
+        if not self.tokenizer.chat_template:
+            raise ValueError(f"{model}: its tokenizer has no chat template; choose a model that was made for chats")
+        if self.tokenizer.pad_token is None:
+            self.tokenizer.pad_token = self.tokenizer.eos_token
+        device = ("cuda" if torch.cuda.is_available() else "cpu") if config.device == "auto" else config.device
+        dtype = getattr(torch, config.dtype)
+        self.llm = AutoModelForCausalLM.from_pretrained(model, dtype=dtype, trust_remote_code=False).to(device).eval()
+        ends = self.llm.generation_config.eos_token_id or self.tokenizer.eos_token_id
+        self.ends = set(ends if isinstance(ends, list) else [ends])
+
+    def responses(self, requests: Sequence[Line]) -> Iterator[Line]:
+        """Yield responses batch by batch; see `Chat`.
+
+        Raises:
+            OSError: a batch does not fit into the memory of the graphics card.
+        """
+        ordered = sorted(requests, key=lambda line: (-len(_text(line)), line["custom_id"]))
+        for start in range(0, len(ordered), self.config.batch):
+            batch = ordered[start : start + self.config.batch]
+            try:
+                replies = self._answer(batch)
+            except torch.OutOfMemoryError:
+                raise OSError(
+                    f"{batch[0]['custom_id']}: {len(batch)} prompts of up to {len(_text(batch[0]))} characters do not "
+                    "fit into memory; lower local.batch and run this again, it goes on"
+                ) from None
+            for line, (text, finished) in zip(batch, replies, strict=True):
+                yield response(line["custom_id"], 200, completion(text, finished, self.name))
+
+    @torch.inference_mode()
+    def _answer(self, batch: Sequence[Line]) -> list[tuple[str, bool]]:
+        chats = [line["body"]["messages"] for line in batch]
+        encoded = self.tokenizer.apply_chat_template(
+            chats, add_generation_prompt=True, padding=True, return_dict=True, return_tensors="pt"
+        ).to(self.llm.device)
+        ids = self.llm.generate(
+            input_ids=encoded["input_ids"],
+            attention_mask=encoded["attention_mask"],
+            logits_processor=_chance([line["body"] for line in batch], self.llm.device),
+            max_new_tokens=batch[0]["body"]["max_tokens"],
+            do_sample=False,
+            temperature=None,
+            top_p=None,
+            top_k=None,
+            repetition_penalty=1.0,
+            pad_token_id=self.tokenizer.pad_token_id,
+            eos_token_id=sorted(self.ends),
+        )
+        return [self._until_end(row) for row in ids[:, encoded["input_ids"].shape[1] :].tolist()]
+
+    def _until_end(self, ids: list[int]) -> tuple[str, bool]:
+        end = next((place for place, token in enumerate(ids) if token in self.ends), None)
+        return self.tokenizer.decode(ids[:end], skip_special_tokens=True), end is not None
+
+
+def _text(line: Line) -> str:
+    return line["body"]["messages"][0]["content"]
+
+
+def _chance(bodies: Sequence[dict], device: torch.device) -> LogitsProcessorList:
+    """Return what makes the search for the likeliest token a draw."""
+    temperature, top_p = bodies[0]["temperature"], bodies[0]["top_p"]
+    if temperature == 0:
+        return LogitsProcessorList()
+    chosen = [TemperatureLogitsWarper(float(temperature))]
+    if top_p < 1:
+        chosen.append(TopPLogitsWarper(top_p))
+    return LogitsProcessorList([*chosen, _Gumbel([body["seed"] for body in bodies], device)])
+
+
+class _Gumbel(LogitsProcessor):
+    """Adds Gumbel noise: the largest of noisy logits is a draw from their softmax."""
+
+    def __init__(self, seeds: Sequence[int], device: torch.device) -> None:
+        self.generators = [torch.Generator(device).manual_seed(seed) for seed in seeds]
+
+    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
+        """Return noisy logits, (batch, vocabulary), each row's noise from its own generator."""
+        rows = [torch.empty_like(row, dtype=torch.float32).exponential_(generator=generator)
+                for row, generator in zip(scores, self.generators, strict=True)]  # fmt: skip
+        return scores.float() - torch.stack(rows).log()

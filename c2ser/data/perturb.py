@@ -1,0 +1,102 @@
+"""Data directories that sound otherwise but mean the same: noise, gain, speed."""
+
+import hashlib
+import io
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from scipy.io import wavfile
+
+from c2ser.audio import SAMPLE_RATE, resample
+from c2ser.corpus import read_data_dir, wave
+from c2ser.data.subset import write_subset
+from c2ser.log import get_logger, progress
+from c2ser.tables import write_bytes
+
+logger = get_logger(__name__)
+
+
+def add_noise(wave: np.ndarray, utterance: str, decibels: float) -> np.ndarray:
+    """Add white noise.
+
+    Args:
+        wave: mono waveform, (samples,) float32.
+        utterance: its id; the same one always gets the same noise.
+        decibels: signal-to-noise ratio over the whole utterance.
+    """
+    seed = int.from_bytes(hashlib.sha256(utterance.encode()).digest()[:8], "big")
+    noise = np.random.default_rng(seed).standard_normal(len(wave))
+    power = np.mean(np.square(wave, dtype=np.float64))
+    return (wave + noise * np.sqrt(power * 10 ** (-decibels / 10))).astype(np.float32)
+
+
+def change_gain(wave: np.ndarray, utterance: str, decibels: float) -> np.ndarray:
+    """Make a waveform (samples,) louder by so many decibels, or softer if they are negative; nothing is clipped."""
+    return (wave * 10 ** (decibels / 20)).astype(np.float32)
+
+
+def change_speed(wave: np.ndarray, utterance: str, factor: float) -> np.ndarray:
+    """Play a waveform (samples,) faster by a factor; the pitch rises with it, as with a tape."""
+    return resample(wave, round(SAMPLE_RATE * factor))
+
+
+KINDS: dict[str, tuple[Callable[[np.ndarray, str, float], np.ndarray], float, float]] = {
+    "noise": (add_noise, -20.0, 100.0),
+    "gain": (change_gain, -60.0, 60.0),
+    "speed": (change_speed, 0.5, 2.0),
+}
+"""What can be done to a waveform, and from where to where its amount may go."""
+
+
+def read_perturbation(name: str) -> Callable[[np.ndarray, str], np.ndarray]:
+    """Return the function that a name such as "noise20" (dB), "gain-6" (dB) or "speed0.9" stands for.
+
+    Raises:
+        ValueError: no such perturbation, or its amount is out of range.
+    """
+    found = re.fullmatch(r"([a-z]+)(-?\d+(?:\.\d+)?)", name)
+    if not found or found[1] not in KINDS:
+        raise ValueError(f"{name}: no such perturbation; give noise<dB>, gain<dB> or speed<factor>, such as noise20")
+    function, low, high = KINDS[found[1]]
+    amount = float(found[2])
+    if not low <= amount <= high:
+        raise ValueError(f"{name}: out of range; give {found[1]}{low:g} to {found[1]}{high:g}")
+    return lambda wave, utterance: function(wave, utterance, amount)
+
+
+def perturb(data: Path, out: Path, name: str) -> None:
+    """Write a perturbed copy of a data directory; its utterances keep their names.
+
+    Utterances that cannot be read are left out; `rejected` names them with the reason.
+
+    Args:
+        data: data directory.
+        out: where the copy goes, its audio into `out/wav`.
+        name: the perturbation; see `read_perturbation`.
+
+    Raises:
+        ValueError: as `read_perturbation`, or no utterance can be read.
+    """
+    function, rejected = read_perturbation(name), {}
+    wavs, seconds = {}, {}
+    utterances = read_data_dir(data)
+    for number, (i, utterance) in enumerate(progress(utterances.items(), "utterances", len(utterances))):
+        try:
+            changed = function(wave(utterance), i)
+        except ValueError as error:
+            rejected[i] = str(error).removeprefix(f"{i}: ")
+            continue
+        path = (out / "wav" / f"{number:07}.wav").resolve()
+        write_bytes(path, _wav(changed))
+        wavs[i], seconds[i] = str(path), f"{len(changed) / SAMPLE_RATE:.3f}"
+    write_subset(data, out, wavs, {"wav.scp": wavs, "utt2dur": seconds}, rejected, dropped=["utt2channel"])
+    logger.info("%s: %d utterances, %d rejected", out, len(wavs), len(rejected))
+
+
+def _wav(samples: np.ndarray) -> bytes:
+    """Return a wav file of floats, which can be louder than 1; soundfile's would hold the time of writing."""
+    file = io.BytesIO()
+    wavfile.write(file, SAMPLE_RATE, samples)
+    return file.getvalue()

@@ -1,0 +1,46 @@
+"""Data directories made of another one's utterances."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from c2ser.tables import read_table, write_table
+
+TABLES = ("wav.scp", "text", "utt2spk", "utt2emo", "utt2lang", "utt2dur", "utt2channel", "utt2fold")
+
+
+def write_subset(
+    data: Path,
+    out: Path,
+    utterances: Iterable[str],
+    changed: Mapping[str, Mapping[str, str]],
+    rejected: Mapping[str, str],
+    dropped: Iterable[str] = (),
+) -> None:
+    """Write a data directory that holds some utterances of another one.
+
+    Args:
+        data: where they are from.
+        out: the new data directory.
+        utterances: which.
+        changed: tables that are new, or other than there.
+        rejected: reason by utterance of those that are left out.
+        dropped: tables that hold no longer.
+
+    Raises:
+        ValueError: no utterance is left.
+    """
+    names = set(utterances)
+    if not names:
+        reason = f", the first because: {next(iter(rejected.values()))}" if rejected else ""
+        raise ValueError(f"{data}: no utterance is left for {out}{reason}; see to that first")
+    present = {name: read_table(data / name) for name in TABLES if name not in dropped and (data / name).exists()}
+    tables = {**present, **changed}
+    for name, rows in tables.items():
+        if name != "wav.scp":
+            write_table(out / name, {i: value for i, value in rows.items() if i in names})
+    speakers: dict[str, list[str]] = {}
+    for i in sorted(names, key=str.encode):
+        speakers.setdefault(tables["utt2spk"][i], []).append(i)
+    write_table(out / "spk2utt", {speaker: " ".join(own) for speaker, own in speakers.items()})
+    write_table(out / "rejected", rejected)
+    write_table(out / "wav.scp", {i: path for i, path in tables["wav.scp"].items() if i in names})

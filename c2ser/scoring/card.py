@@ -1,0 +1,129 @@
+"""The stability card for people: a Markdown table and pictures."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from c2ser.emotions import ATTRIBUTES
+from c2ser.scoring.report import pipe_table
+
+ROWS = {
+    "UA %": ("ua", 100, 1),
+    "UA %, 95 % interval": ("intervals.ua", 100, 1),
+    "macro F1 %, over the reference's emotions": ("f1_reference", 100, 1),
+    "macro F1 %, over labels too": ("f1_union", 100, 1),
+    "invalid answers %": ("answers.invalid", 100, 1),
+    "… missing": ("answers.missing", 100, 1),
+    "… empty": ("answers.empty", 100, 1),
+    "… several emotions": ("answers.several", 100, 1),
+    "… emotions only denied": ("answers.denied", 100, 1),
+    "… none of the seven": ("answers.foreign", 100, 1),
+    "… not in this corpus": ("answers.out_of_set", 100, 1),
+    "… refusals": ("answers.refusal", 100, 1),
+    "… no emotion": ("answers.nothing", 100, 1),
+    "judge minus parser, UA points": ("judge.gap_ua", 100, 1),
+    "judge and parser, kappa": ("judge.kappa", 1, 3),
+    "quotes a transcript %": ("transcripts.quoted", 100, 1),
+    "WER % of it": ("transcripts.wer", 100, 1),
+    "CER % of it": ("transcripts.cer", 100, 1),
+    **{f"{name} stated %": (f"levels.{name}.stated", 100, 1) for name in ATTRIBUTES},
+    **{f"{name} stated rightly %, balanced": (f"levels.{name}.balanced_accuracy", 100, 1) for name in ATTRIBUTES},
+    **{f"{name} contradicted %": (f"levels.{name}.contradicted", 100, 1) for name in ATTRIBUTES},
+    "rationales that name an emotion": ("rationales.compared", 1, 0),
+    "… and agree with the conclusion %": ("rationales.agreement", 100, 1),
+    "same text: accuracy %": ("same_text.accuracy", 100, 1),
+    "same text: chance %": ("same_text.chance", 100, 1),
+    "same text: skill": ("same_text.skill", 1, 3),
+    "paraphrases of the instruction": ("wordings.number", 1, 0),
+    "… labels that one flips %, mean": ("wordings.flips", 100, 1),
+    "… UA % of the worst wording": ("wordings.worst_ua", 100, 1),
+    "ECE": ("calibration.ece", 1, 3),
+    "Brier score": ("calibration.brier", 1, 3),
+    "NLL, nats": ("calibration.nll", 1, 3),
+    "AURC": ("calibration.aurc", 1, 3),
+    "coverage % at 90 % accuracy": ("calibration.coverage_at_90", 100, 1),
+}
+"""What stands in a row: heading, and the place of the figure, factor, decimals."""
+
+NOTE = "docs/metrics.md defines each figure. What was not measured is left out, or – for one model."
+
+
+def card_page(card: Mapping[str, Any]) -> str:
+    """Return a stability card as Markdown, a column for each model; rows that no model has are left out."""
+    models = card["models"]
+    rows = [[heading, *(_cell(figures, *rule) for figures in models.values())] for heading, rule in ROWS.items()]
+    for part, heading, figure in GROUPS:
+        rows += _group_rows(models, part, heading, figure)
+    body = [row for row in rows if any(cell != "–" for cell in row[1:])]
+    lines = [f"# Stability on {card['set']}, {card['utterances']} utterances", "", *pipe_table(["", *models], body), ""]
+    if "explicit_implicit" in card:
+        both = card["explicit_implicit"]
+        lines += [f"Explicit and implicit labels are the same for {100 * both['agreement']:.1f} % of "
+                  f"{both['utterances']} utterances, kappa {both['kappa']:.3f}.", ""]  # fmt: skip
+    return "\n".join([*lines, NOTE])
+
+
+GROUPS = (
+    ("languages", "UA % of {}", "ua"),
+    ("durations", "UA % of {}", "ua"),
+    ("variants", "labels that {} flips %", "flips"),
+    ("variants", "UA % with {}", "ua"),
+)
+"""Rows for each member of a group: its place, the heading, the figure, a fraction."""
+
+
+def _group_rows(models: Mapping[str, Mapping[str, Any]], part: str, heading: str, figure: str) -> Iterator[list[str]]:
+    for name in sorted({name for figures in models.values() for name in figures.get(part, {})}):
+        found = [figures.get(part, {}).get(name) for figures in models.values()]
+        yield [heading.format(name), *(f"{100 * row[figure]:.1f}" if row else "–" for row in found)]
+
+
+def _cell(figures: Mapping[str, Any], place: str, factor: float, decimals: int) -> str:
+    value: Any = figures
+    for key in place.split("."):
+        value = value.get(key) if isinstance(value, Mapping) else None
+    if value is None:
+        return "–"
+    if isinstance(value, list):
+        return f"{value[0] * factor:.{decimals}f} to {value[1] * factor:.{decimals}f}"
+    return f"{value * factor:.{decimals}f}"
+
+
+def plot_flips(card: Mapping[str, Any], path: Path) -> bool:
+    """Draw how many labels each variant flips, as groups of bars.
+
+    Args:
+        card: what `c2ser.scoring.stability.stability` returned.
+        path: the PNG.
+
+    Returns:
+        whether there was anything to draw.
+    """
+    models = {model: figures["variants"] for model, figures in card["models"].items() if "variants" in figures}
+    names = sorted({name for variants in models.values() for name in variants})
+    if not names:
+        return False
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    drawing, axis = pyplot.subplots(figsize=(max(5.0, 1.5 + 0.9 * len(names)), 3.8))
+    width, places = 0.8 / len(models), np.arange(len(names))
+    for number, (model, variants) in enumerate(models.items()):
+        drawn = [(place, 100 * variants[name]["flips"]) for place, name in enumerate(names) if name in variants]
+        middles = [place + (number - (len(models) - 1) / 2) * width for place, _ in drawn]
+        bars = axis.bar(middles, [height for _, height in drawn], width * 0.92, label=model)
+        axis.bar_label(bars, fmt="%.0f", fontsize=8, padding=1)
+    axis.set_xticks(places, names, rotation=30, ha="right")
+    axis.set_ylabel("labels that change, %")
+    axis.set_ylim(0, max(10.0, axis.get_ylim()[1]))
+    axis.set_title(f"What flips labels on {card['set']}", fontsize=11)
+    axis.spines[["top", "right"]].set_visible(False)
+    axis.legend(frameon=False, loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    drawing.savefig(path, dpi=130, bbox_inches="tight")
+    pyplot.close(drawing)
+    return True

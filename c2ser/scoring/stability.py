@@ -1,0 +1,132 @@
+"""The stability card: what a model's answers are worth beside their accuracy. `docs/metrics.md` defines each figure."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from c2ser.log import get_logger
+from c2ser.scoring.agreement import agreement, flip_rate, same_text
+from c2ser.scoring.bootstrap import intervals
+from c2ser.scoring.calibration import calibration
+from c2ser.scoring.faithfulness import answer_kinds, level_figures, rationale_figures, transcript_figures
+from c2ser.scoring.labels import rationale, read_answer, read_label
+from c2ser.scoring.metrics import duration_group, reader_gap, scores, slices
+from c2ser.tables import read_table
+
+logger = get_logger(__name__)
+
+VARIANT = re.compile(r"(wording|noise|gain|speed)[-\d.]+")
+"""How a set is called beside the one that it is a variant of: `test-noise20`, `test-wording3`."""
+
+
+@dataclass
+class Decoded:
+    """What a model said of a set; tables that are not there are empty.
+
+    Attributes:
+        labels: emotion or "unparsed" by utterance.
+        answers: what it said.
+        probabilities: `utt2prob` rows.
+        judge: labels that a language model read.
+        rationales: emotions that stand before the conclusions, where a language model read them.
+        variants: labels of the same utterances, asked or played otherwise, by variant.
+    """
+
+    labels: dict[str, str]
+    answers: dict[str, str]
+    probabilities: dict[str, str]
+    judge: dict[str, str]
+    rationales: dict[str, str]
+    variants: dict[str, dict[str, str]] = field(default_factory=dict)
+
+
+def read_decoded(exp: Path, name: str) -> dict[str, Decoded]:
+    """Return what the models below `exp` said of a set, from their `decode_<set>` and `decode_<set>-<variant>`.
+
+    Raises:
+        ValueError: no model has labels of that set.
+    """
+    found = {}
+    for folder in sorted(exp.glob(f"*/decode_{name}")):
+        if not (folder / "utt2emo").exists():
+            continue
+        tables = (_table(folder / table) for table in ("utt2emo", "answer", "utt2prob", "utt2judge", "utt2rationale"))
+        decoded = found[folder.parent.name] = Decoded(*tables)
+        for other in sorted(folder.parent.glob(f"decode_{name}-*/utt2emo")):
+            variant = other.parent.name.removeprefix(f"decode_{name}-")
+            if VARIANT.fullmatch(variant):
+                decoded.variants[variant] = read_table(other)
+    if not found:
+        raise ValueError(f"{exp}: no model has labels in decode_{name}; run stages 8 and 9 first")
+    return found
+
+
+def _table(path: Path) -> dict[str, str]:
+    return read_table(path) if path.exists() else {}
+
+
+def stability(data: Path, models: Mapping[str, Decoded]) -> dict[str, Any]:
+    """Return the figures of every model, and of the explicit and the implicit one together.
+
+    Args:
+        data: data directory; of its tables all but utt2emo may be missing.
+        models: what was decoded, by model.
+    """
+    tables = {name: _table(data / name) for name in ("utt2emo", "text", "utt2lang", "utt2level", "utt2spk", "utt2dur")}
+    card = {model: _model_figures(decoded, tables) for model, decoded in models.items()}
+    both = {}
+    if "explicit" in models and "implicit" in models:
+        both = {"explicit_implicit": agreement(models["explicit"].labels, models["implicit"].labels)}
+    return {"set": data.name, "utterances": len(tables["utt2emo"]), "models": card, **both}
+
+
+def _model_figures(decoded: Decoded, tables: Mapping[str, dict[str, str]]) -> dict[str, Any]:
+    reference, texts = tables["utt2emo"], tables["text"]
+    figures = scores(reference, decoded.labels)
+    card: dict[str, Any] = {name: figures[name] for name in ("ua", "wa", "f1_reference", "f1_union")}
+    if tables["utt2spk"]:
+        card["intervals"] = intervals(reference, decoded.labels, tables["utt2spk"])
+    durations = {name: duration_group(float(seconds)) for name, seconds in tables["utt2dur"].items()}
+    for part, groups in {"languages": tables["utt2lang"], "durations": durations}.items():
+        found = slices(reference, decoded.labels, groups)
+        if len(found) > 1:
+            card[part] = found
+    if decoded.answers:
+        card["answers"] = answer_kinds(decoded.answers, reference, decoded.labels, texts)
+        if explains(decoded.answers):
+            card |= _faithfulness(decoded, tables)
+    if decoded.judge:
+        card["judge"] = reader_gap(reference, decoded.labels, decoded.judge)
+    if texts and (parallel := same_text(reference, decoded.labels, texts)):
+        card["same_text"] = parallel
+    if decoded.probabilities:
+        card["calibration"] = calibration(reference, decoded.probabilities)
+    if decoded.variants:
+        card["variants"] = {
+            name: {"flips": flip_rate(decoded.labels, labels), "ua": scores(reference, labels)["ua"]}
+            for name, labels in decoded.variants.items()
+        }
+        if asked := [row for name, row in card["variants"].items() if name.startswith("wording")]:
+            flips = sum(row["flips"] for row in asked) / len(asked)
+            worst = min(row["ua"] for row in [*asked, card])
+            card["wordings"] = {"number": len(asked), "flips": flips, "worst_ua": worst}
+    return card
+
+
+def explains(answers: Mapping[str, str]) -> bool:
+    """Return whether answers are explicit: half of them or more quote something or state a level."""
+    readings = [read_answer(answer) for answer in answers.values()]
+    return 2 * sum(reading.transcript is not None or bool(reading.levels) for reading in readings) >= len(readings) > 0
+
+
+def _faithfulness(decoded: Decoded, tables: Mapping[str, dict[str, str]]) -> dict[str, Any]:
+    answers, texts, card = decoded.answers, tables["text"], {}
+    if quoted := transcript_figures(answers, texts, tables["utt2lang"]):
+        card["transcripts"] = quoted
+    if set(answers) & set(tables["utt2level"]):
+        card["levels"] = level_figures(answers, tables["utt2level"])
+    own = {name: read_label(rationale(answer, texts.get(name, ""))) for name, answer in answers.items()}
+    card["rationales"] = rationale_figures(decoded.rationales or own, decoded.labels)
+    return card

@@ -1,0 +1,96 @@
+#!/usr/bin/env bash
+# From speech without labels to labels, as the paper made its internal corpus and Emo-Emilia (sections IV.A, IV.B). Call it
+# through a recipe whose local/data_prep.py writes data/shards and a data directory for each shard:
+#     cd egs/<corpus> && ./label.sh [--stage N] [--stop-stage N] [options]
+# A run that was killed goes on where it stopped when it is called again with the same options and --stage. Stages 5 and 6
+# are for a test set; data/agreed of stage 3 is what a training set needs.
+set -euo pipefail
+stage=0            # first stage
+stop_stage=5       # last stage
+db_root=           # folder of the corpus
+speech_model=      # checkpoint of emotion2vec+ large
+reader=local       # local|server|batch: how the language model of conf/label_text.yaml is reached
+minimum=0          # probability that the sound's label must have
+candidates=300     # utterances of each emotion and language that experts see
+kept=100           # utterances of each emotion and language in the final set, at most
+experts=           # files that the experts' pages saved, separated by blanks
+train_sets=        # data directories that the final set is compared with, separated by blanks
+nj=1               # parallel jobs that label a shard
+ngpu=1             # graphics cards for each job that labels
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+. "$root/local/cmd.sh"
+. "$root/utils/parse_options.sh"
+[ $# = 0 ] || { printf '%s: %s: not an option; see --help\n' "${0##*/}" "$1" >&2; exit 2; }
+. "$root/utils/stage.sh"
+. "$root/local/path.sh"
+
+# listed WORD...: a list of strings as JSON.
+listed() {
+    local words
+    words=$(printf '"%s",' "$@")
+    echo "[${words%,}]"
+}
+
+# map SHARD TABLE COMMAND...: fill a table of a shard, unless it is there.
+map() {
+    if [ ! -s "data/$1/$2" ]; then
+        map_data.sh --nj "$nj" --cmd "$gpu_cmd --gpu $ngpu" --max-rejected 100 "data/$1" "data/$1/$2" python -m "${@:3}"
+    fi
+}
+
+if stage 0 "data: describe the corpus, shard by shard"; then
+    [ -n "$db_root" ] || die "the corpus is needed; give its folder with --db-root"
+    python local/data_prep.py --db-root "$db_root" --out data
+fi
+shards=()
+if [ -s data/shards ]; then read -ra shards -d '' < data/shards || true; fi
+
+if stage 1 "speech: what the sound says"; then
+    need data/shards 0
+    [ -n "$speech_model" ] || die "emotion2vec+ is needed; give its checkpoint with --speech-model"
+    for shard in "${shards[@]}"; do map "$shard" utt2speech c2ser.bin.label_speech --model "$speech_model"; done
+fi
+
+if stage 2 "text: what the words say"; then
+    need data/shards 0
+    config=$root/local/conf/label_text.yaml
+    [ ! -f conf/label_text.yaml ] || config=conf/label_text.yaml
+    for shard in "${shards[@]}"; do
+        map "$shard" utt2words c2ser.bin.label_text --config "$config" --reader "$reader"
+    done
+fi
+
+if stage 3 "agree: keep what both say alike"; then
+    for shard in "${shards[@]}"; do
+        need "data/$shard/utt2speech" 1
+        need "data/$shard/utt2words" 2
+        py agree_labels --data "data/$shard" --speech "data/$shard/utt2speech" --text "data/$shard/utt2words" \
+            --out "data/agreed.parts/$shard" --minimum "$minimum"
+    done
+    combine_data.sh data/agreed data/agreed.parts/*
+fi
+
+if stage 4 "sample: as many utterances of each emotion and language"; then
+    need data/agreed/utt2emo 3
+    py sample_data --data data/agreed --out data/candidates --number "$candidates"
+fi
+
+if stage 5 "page: for experts to label the sample"; then
+    need data/candidates/wav.scp 4
+    py make_annotation_page --data data/candidates --out exp/page --title "$(basename "$PWD")"
+    log "send exp/page to each expert; then run stage 6 with --experts"
+fi
+
+if stage 6 "collect: what all experts say alike, balanced"; then
+    need data/candidates/wav.scp 4
+    read -ra files <<< "$experts"
+    [ ${#files[@]} -gt 0 ] || die "the experts' files are needed; give them with --experts"
+    py collect_annotations --data data/candidates --experts "$(listed "${files[@]}")" --out data/unanimous
+    py sample_data --data data/unanimous --out data/final --number "$kept"
+    read -ra others <<< "$train_sets"
+    if [ ${#others[@]} -gt 0 ]; then
+        py check_overlap --data data/final --train "$(listed "${others[@]}")" --out data/final/overlap.json
+    fi
+fi
+
+finish
