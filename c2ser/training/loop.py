@@ -68,7 +68,7 @@ class Trainer:
         if any(not 0 <= epoch <= (training.epochs or 0) for epoch in training.keep_epochs):
             raise ValueError(f"{out}: training.keep_epochs names an epoch that is not trained; raise training.epochs")
         self.steps = objective.steps = max(self.epochs, default=training.steps)
-        self.objective = objective.to(self.accelerator.device)
+        self.objective = objective
         self._prepare()
         self.step, self.best = 0, {"step": None, "score": -1e30}
         self.history: list[dict[str, float]] = []
@@ -87,8 +87,10 @@ class Trainer:
         )
         sharding = self.accelerator.state.fsdp_plugin if self.accelerator.is_fsdp2 else None
         zero = self.accelerator.state.deepspeed_plugin
-        if sharding:
+        if sharding:  # the other layers come to the card one by one, in shares
             sharding.ignored_modules = self.objective.kept_whole()
+        for module in sharding.ignored_modules if sharding else [self.objective]:
+            module.to(self.accelerator.device)
         if zero:
             sizes = {"train_micro_batch_size_per_gpu": 1, "gradient_accumulation_steps": self.training.accumulate}
             zero.deepspeed_config |= {**sizes, "gradient_clipping": optim.clip}
