@@ -91,6 +91,8 @@ class Trainer:
             sharding.ignored_modules = self.objective.kept_whole()
         for module in sharding.ignored_modules if sharding else [self.objective]:
             module.to(self.accelerator.device)
+        if zero and zero.zero_stage > 2:
+            raise ValueError(f"{self.out}: ZeRO 3 is not supported; share the weights with fsdp2 instead")
         if zero:
             sizes = {"train_micro_batch_size_per_gpu": 1, "gradient_accumulation_steps": self.training.accumulate}
             zero.deepspeed_config |= {**sizes, "gradient_clipping": optim.clip}
