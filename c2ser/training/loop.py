@@ -69,7 +69,7 @@ class Trainer:
         if any(not 0 <= epoch <= (training.epochs or 0) for epoch in training.keep_epochs):
             raise ValueError(f"{out}: training.keep_epochs names an epoch that is not trained; raise training.epochs")
         self.steps = objective.steps = max(self.epochs, default=training.steps)
-        self.objective = objective.to(self.accelerator.device)
+        self.objective = objective
         self._prepare()
         self.step, self.best = 0, {"step": None, "score": -1e30}
         self.history: list[dict[str, float]] = []
@@ -93,8 +93,12 @@ class Trainer:
         )  # fmt: skip
         sharding = self.accelerator.state.fsdp_plugin if self.accelerator.is_fsdp2 else None
         zero = self.accelerator.state.deepspeed_plugin
-        if sharding:
+        if sharding:  # the other layers come to the card one by one, in shares
             sharding.ignored_modules = self.objective.kept_whole()
+        for module in sharding.ignored_modules if sharding else [self.objective]:
+            module.to(self.accelerator.device)
+        if zero and zero.zero_stage > 2:
+            raise ValueError(f"{self.out}: ZeRO 3 is not supported; share the weights with fsdp2 instead")
         if zero:
             sizes = {"train_micro_batch_size_per_gpu": 1, "gradient_accumulation_steps": self.training.accumulate}
             zero.deepspeed_config |= {**sizes, "gradient_clipping": optim.clip}
