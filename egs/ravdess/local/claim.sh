@@ -1,17 +1,20 @@
 #!/usr/bin/env bash
 # Does the category loss help? Train emotion2vec's objective alone on nEMO; continue without the category loss (F) and
-# with it (S), for as long; probe all three on RAVDESS, other speakers in another language. Stage 0 of both recipes first.
+# with it (S), for as long; probe all three, and untrained weights, on RAVDESS: other speakers in another language.
+# Stage 0 of both recipes first.
 #     cd egs/ravdess && local/claim.sh [options]
 # A run that was killed goes on where it stopped when it is called again.
 set -euo pipefail
 nemo=../nemo/data      # data directories of nEMO
 exp=exp/claim          # where models and figures go
-seeds="1 2 3"          # each gives three models
+seeds="1 2 3"          # each gives four encoders
 steps=300              # steps of the objective alone
 more=500               # steps of each continuation
 category=100           # weight of the category loss in S
 config=conf/claim.yaml # sizes and training of the encoder
-device=auto            # what embeddings are computed on: cpu, cuda or auto
+epochs=40              # of the probe
+rate=1e-3              # the probe's learning rate
+device=auto            # what embeddings are computed and probed on: cpu, cuda or auto
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../../.." && pwd)
 cd "$root/egs/ravdess"
 . "$root/utils/parse_options.sh"
@@ -29,8 +32,35 @@ train() {
         --training.seed "$2" --training.steps "$3" --losses.category "$4" "${@:5}"
 }
 
+# probe ENCODER: embeddings of RAVDESS, and EmoBox's classifier on its six folds.
+probe() {
+    local folder=$exp/$1/probe
+    [ ! -f "$folder/config.yaml" ] || return 0
+    log "probing $1"
+    for name in train valid test; do
+        py extract_embeddings --model "$exp/$1" --data "data/$name" --out "$folder/$name.scp" --device "$device"
+    done
+    py train_probe --config "$root/local/conf/full/probe.yaml" --embeddings "$folder" --out "$folder" \
+        --folds '["data/train","data/valid","data/test"]' --device "$device" \
+        --probe.epochs "$epochs" --probe.lr "$rate" --probe.seed 1
+}
+
+systems=()
 for seed in "${seed_list[@]}"; do
+    train untrained "$seed" 1 0 --optim.lr 0
     train alone "$seed" "$steps" 0
     train f "$seed" "$more" 0 --init "$exp/alone_$seed"
     train s "$seed" "$more" "$category" --init "$exp/alone_$seed"
+done
+for system in untrained alone f s; do
+    runs=()
+    for seed in "${seed_list[@]}"; do
+        probe "${system}_$seed"
+        runs+=("\"$exp/${system}_$seed/probe\"")
+    done
+    systems+=("\"$system\": [$(IFS=,; echo "${runs[*]}")]")
+done
+for baseline in f untrained; do
+    py compare_systems --data '["data/train","data/valid","data/test"]' --systems "{$(IFS=,; echo "${systems[*]}")}" \
+        --baseline "$baseline" --out "$exp/against_$baseline" --title "RAVDESS, six folds"
 done
