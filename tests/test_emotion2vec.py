@@ -17,10 +17,13 @@ from safetensors.torch import load_file
 
 from c2ser.corpus import Utterance, durations, write_corpus
 from c2ser.data.crops import CropBatches, CropConfig
+from c2ser.emotion2vec import losses
 from c2ser.emotion2vec.convert import load_model, save_model
 from c2ser.emotion2vec.losses import (
     LossConfig,
     category_loss,
+    contrast,
+    deviation,
     frame_loss,
     frame_targets,
     utterance_loss,
@@ -32,6 +35,7 @@ from c2ser.tables import read_json, read_table
 from c2ser.training import checkpoint
 from c2ser.training.emotion2vec import Batch, Emotion2VecObjective, GuardConfig, Material, TeacherConfig, make_teacher
 from c2ser.training.schedule import learning_rate_factor
+from c2ser.training.settings import OptimConfig
 
 SIZES = {
     "a": {"dim": 48, "heads": 6, "inner": 192, "tokens": 10},
@@ -396,6 +400,8 @@ def test_training_embeddings_and_probe(root, data, tmp_path):
 def brute_force(embeddings, labels, temperature, centre):
     """The category loss by its definition, pair by pair."""
     rows = [(row, label) for row, label in zip(embeddings.double(), labels.tolist(), strict=True) if label >= 0]
+    if not rows:
+        return 0.0
     middle = torch.stack([row for row, _ in rows]).mean(0) if centre else 0.0
     unit = [(row - middle) / (row - middle).norm() for row, _ in rows]
     total, anchors = 0.0, 0
@@ -500,6 +506,44 @@ def objective_of(config, **changes):
     model = Emotion2Vec(Emotion2VecConfig(**{**config["model"], **changes}))
     parts = (MaskConfig(**config["masks"]), LossConfig(**config["losses"]), TeacherConfig(), GuardConfig())
     return Emotion2VecObjective(model, material, *parts, 1)
+
+
+def test_the_front_has_its_own_rate_and_is_told_by_name():
+    values = {**yaml.safe_load(YAML), "losses": {}}
+    objective = objective_of(values)
+    objective.front_rate = 0.25
+    slow = {name for name, _ in objective.named_parameters() if objective.rate(name) == 0.25}
+    audio = objective.model.audio
+    front = {*audio.local_encoder.parameters(), *audio.project_features.parameters()}
+    assert slow == {name for name, parameter in objective.named_parameters() if parameter in front} and slow
+    groups = {share: [torch.nn.Parameter(torch.zeros(1))] for share in (0.25, 1.0)}
+    optimiser = OptimConfig(lr=0.1).optimiser(groups)
+    assert [group["share"] for group in optimiser.param_groups] == [0.25, 1.0]
+
+
+def test_targets_that_tell_only_the_place_are_seen():
+    place = torch.randn(1, 20, 8, generator=torch.Generator().manual_seed(0)).expand(6, -1, -1)
+    own = torch.randn(6, 20, 8, generator=torch.Generator().manual_seed(1))
+    assert deviation(place) > 0.8 and contrast(place) == 0 and contrast(own) > 0.8
+    assert contrast(own[:1]) == deviation(own[:1])
+
+
+def test_centred_targets_leave_nothing_to_learn_of_the_place():
+    values = {**yaml.safe_load(YAML), "losses": {"frame_centre": True, "utterance": 0.0, "category": 0.0}}
+    torch.manual_seed(0)
+    objective = objective_of(values).eval()
+    wave = torch.randn(1, 8000).expand(2, -1)  # twice the same: all that is common to the batch
+    frames = int(objective.model.audio.local_encoder.frames(torch.tensor(8000)))
+    masked = torch.from_numpy(block_masks(4, frames, MaskConfig(clones=2), np.random.default_rng(0)))
+    batch = Batch(["u0", "u1"], wave, torch.tensor([0, 0]), masked)
+    targets = []
+    original = losses.frame_loss
+    losses.frame_loss = lambda guess, target, masked: targets.append(target) or original(guess, target, masked)
+    try:
+        objective(batch, 0)
+    finally:
+        losses.frame_loss = original
+    assert targets[0].abs().max() < 1e-5
 
 
 def test_the_full_configuration_builds_and_steps_at_reduced_depth(root):

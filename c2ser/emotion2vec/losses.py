@@ -118,6 +118,16 @@ def utterance_loss(tokens: Tensor, targets: Tensor, prediction: Prediction) -> T
     return distance(tokens.mean(dim=1) if prediction == "chunk" else tokens[:, -1], targets).sum()
 
 
+def deviation(values: Tensor) -> Tensor:
+    """Return the mean over dimensions of the deviation over all frames of (batch, frames, dim)."""
+    return values.detach().flatten(0, 1).float().std(dim=0).mean()
+
+
+def contrast(targets: Tensor) -> Tensor:
+    """Return the mean deviation of (batch, frames, dim) between utterances; of one utterance, that over its frames."""
+    return targets.float().std(dim=0).mean() if len(targets) > 1 else deviation(targets)
+
+
 def category_loss(embeddings: Tensor, labels: Tensor, temperature: float | Tensor, centre: bool = False) -> Tensor:
     """Draw utterances of one emotion together and the others apart (supervised contrastive loss on cosines).
 

@@ -183,7 +183,7 @@ class Emotion2VecObjective(Objective):
         layers = self.teacher.teach(local.detach())
         kinds = self.losses
         targets = parts.frame_targets(layers, kinds.frame_target)
-        deviations = {"target_deviation": _deviation(targets), "target_contrast": _contrast(targets)}
+        deviations = {"target_deviation": parts.deviation(targets), "target_contrast": parts.contrast(targets)}
         if kinds.frame_centre:
             targets = targets - targets.mean(dim=0)
         pooled = parts.utterance_targets(layers, kinds.utterance_target, kinds.frame_target)
@@ -195,7 +195,7 @@ class Emotion2VecObjective(Objective):
         figures = {"frame": frame, "utterance": utterance, **self._category(embeddings, batch.labels)}
         weights = {"frame": 1.0, "utterance": kinds.utterance, "category": kinds.category, "class": kinds.classifier}
         figures["loss"] = sum(weights[name] * figure for name, figure in figures.items())
-        deviations["guess_deviation"] = _deviation(guess)
+        deviations["guess_deviation"] = parts.deviation(guess)
         self._check(deviations, batch, step)
         return {**figures, **deviations}
 
@@ -291,13 +291,3 @@ def make_teacher(model: Emotion2Vec) -> Emotion2Vec:
     for name in STUDENT_ONLY:
         setattr(teacher.audio, name, None)
     return teacher
-
-
-def _deviation(values: Tensor) -> Tensor:
-    """Return the mean over dimensions of the deviation over all frames of (batch, frames, dim)."""
-    return values.detach().flatten(0, 1).float().std(dim=0).mean()
-
-
-def _contrast(targets: Tensor) -> Tensor:
-    """Return the mean deviation of (batch, frames, dim) between utterances; of one utterance, that over its frames."""
-    return targets.float().std(dim=0).mean() if len(targets) > 1 else _deviation(targets)

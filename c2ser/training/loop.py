@@ -86,11 +86,7 @@ class Trainer:
                 groups[self.objective.rate(name)].append(parameter)
         if not groups:
             raise ValueError(f"{self.out}: nothing to train; every parameter is frozen by the configuration")
-        optim = self.optim
-        optimiser = torch.optim.AdamW(
-            [{"params": parameters, "share": share} for share, parameters in groups.items()],
-            lr=optim.lr, betas=optim.betas, eps=optim.eps, weight_decay=optim.weight_decay,
-        )  # fmt: skip
+        optimiser = self.optim.optimiser(groups)
         sharding = self.accelerator.state.fsdp_plugin if self.accelerator.is_fsdp2 else None
         zero = self.accelerator.state.deepspeed_plugin
         if sharding:  # the other layers come to the card one by one, in shares
@@ -101,7 +97,7 @@ class Trainer:
             raise ValueError(f"{self.out}: ZeRO 3 is not supported; share the weights with fsdp2 instead")
         if zero:
             sizes = {"train_micro_batch_size_per_gpu": 1, "gradient_accumulation_steps": self.training.accumulate}
-            zero.deepspeed_config |= {**sizes, "gradient_clipping": optim.clip}
+            zero.deepspeed_config |= {**sizes, "gradient_clipping": self.optim.clip}
         self.wrapped, self.optimiser = self.accelerator.prepare(self.objective, optimiser)
         if sharding:
             register_fsdp_forward_method(self.wrapped, "validate")

@@ -1,7 +1,11 @@
 """How a training runs, whatever is trained."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
+
+import torch
+from torch import nn
 
 from c2ser.training.schedule import Schedule
 
@@ -27,6 +31,17 @@ class OptimConfig:
     warmup: float = 0.15
     schedule: Schedule = "warmup_inverse_sqrt"
     clip: float = 5.0
+
+    def optimiser(self, groups: Mapping[float, Sequence[nn.Parameter]]) -> torch.optim.AdamW:
+        """Return AdamW.
+
+        Args:
+            groups: parameters by their share of the learning rate.
+        """
+        return torch.optim.AdamW(
+            [{"params": list(parameters), "share": share} for share, parameters in groups.items()],
+            lr=self.lr, betas=self.betas, eps=self.eps, weight_decay=self.weight_decay,
+        )  # fmt: skip
 
 
 @dataclass
