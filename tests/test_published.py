@@ -294,7 +294,7 @@ def test_what_does_not_fit_is_named(sources, tmp_path, change, message):
 
 
 @pytest.mark.parametrize(
-    ("rows", "message"), [(151_700, "is 2 in its tokenizer, not 151643"), (200, "but 200 embeddings; give it its own")]
+    ("rows", "message"), [(151_700, "is 2 in its tokenizer, not 151643"), (200, "has 200 tokens, its tokenizer")]
 )
 def test_the_tokenizer_of_another_model_is_refused(sources, tmp_path, rows, message):
     shutil.copytree(sources, tmp_path / "sources")

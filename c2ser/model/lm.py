@@ -86,8 +86,8 @@ class LanguageModel(nn.Module):
         end_token: what ends an answer; None takes the tokeniser's own.
 
     Raises:
-        ValueError: the tokeniser lacks the end token or a chat template or has too many tokens, or the model scales its
-            logits.
+        ValueError: the tokeniser lacks the end token or a chat template or has more tokens than the model, or the model
+            scales its logits.
     """
 
     def __init__(
@@ -104,10 +104,10 @@ class LanguageModel(nn.Module):
         if end is None or (end_token and tokenizer.convert_ids_to_tokens(end) != end_token):
             token = end_token or "end token"
             raise ValueError(f"{name}: its tokenizer has no {token}; choose another language model")
-        if len(tokenizer) > (rows := llm.get_input_embeddings().num_embeddings):
-            raise ValueError(f"{name}: {len(tokenizer)} tokens, but {rows} embeddings; give it its own tokenizer")
         if chat_template and not tokenizer.chat_template:
             raise ValueError(f"{name}: its tokenizer has no chat template; set chat_template: false")
+        if len(tokenizer) > (rows := llm.get_input_embeddings().num_embeddings):
+            raise ValueError(f"{name}: has {rows} tokens, its tokenizer {len(tokenizer)}; use the one made for it")
         if scaled := [key for key in SCALED_LOGITS if getattr(llm.config, key, None) is not None]:
             raise ValueError(f"{name}: scales its logits ({', '.join(scaled)}); choose a model of another family")
         self.tokenizer, self.chat_template = tokenizer, chat_template
