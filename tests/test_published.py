@@ -294,7 +294,7 @@ def test_what_does_not_fit_is_named(sources, tmp_path, change, message):
 
 
 @pytest.mark.parametrize(
-    ("rows", "message"), [(151_700, "is 2 in its tokenizer, not 151643"), (200, "but 200 embeddings; give it its own")]
+    ("rows", "message"), [(151_700, "is 2 in its tokenizer, not 151643"), (200, "has 200 tokens, its tokenizer")]
 )
 def test_the_tokenizer_of_another_model_is_refused(sources, tmp_path, rows, message):
     shutil.copytree(sources, tmp_path / "sources")
@@ -320,3 +320,12 @@ def test_a_broken_file_and_code_in_it_are_refused(sources, tmp_path, root):
 
 def test_the_spelling_of_published_answers():
     assert published_spelling("Said “ 你 好 , Ms Lee”  <Sad> Now") == "said “你好, ms lee”<sad>now"
+
+
+def test_bfloat16_weights_stay_what_they_are_in_the_language_model(sources, tmp_path):
+    weights = {name: tensor.bfloat16() for name, tensor in checkpoint(sources).items()}
+    model = converted(sources, weights, tmp_path)
+    assert model.language.llm.model.layers[0].mlp.up_proj.weight.dtype == torch.bfloat16
+    assert {p.dtype for name, p in model.named_parameters() if not name.startswith("language.")} == {torch.float32}
+    found = model.predict(np.full(9000, 0.1, dtype=np.float32), 16000)
+    assert sum(found.probabilities.values()) == pytest.approx(1) and found.tokens > 0

@@ -86,8 +86,8 @@ class LanguageModel(nn.Module):
         end_token: what ends an answer; None takes the tokeniser's own.
 
     Raises:
-        ValueError: the tokeniser lacks the end token or a chat template or has too many tokens, or the model scales its
-            logits.
+        ValueError: the tokeniser lacks the end token or a chat template or has more tokens than the model, or the model
+            scales its logits.
     """
 
     def __init__(

@@ -178,7 +178,8 @@ def _connector(tensors: Mapping[str, Tensor]) -> ConnectorConfig:
 
 def _completed(model: C2SER, tensors: Mapping[str, Tensor], path: Path) -> dict[str, Tensor]:
     """Return tensors in the precision they are used in, with those that come from elsewhere."""
-    made = {name: t if name.startswith("language.") else t.float() for name, t in tensors.items()}
+    base = {name for name in tensors if name.startswith("language.") and ".lora_" not in name}
+    made = {name: tensor if name in base else tensor.float() for name, tensor in tensors.items()}
     if WHISPER_POSITIONS in made:
         made[WHISPER_POSITIONS] = made[WHISPER_POSITIONS].squeeze(0)
     own = model.state_dict()
