@@ -26,7 +26,8 @@ LEGEND = """UA: mean recall of the emotions. WA: accuracy. Macro F1: over the re
 that were only answered too. Unreadable: answers without a single emotion, or missing; they count as wrong. Tokens and
 ms: mean length of an answer and the time it takes. Names all: explicit answers that name a transcript and three levels;
 levels: how many of all levels are right; WER: of the transcript. In brackets: 95 % intervals, from speakers drawn with
-replacement; too narrow where there are under ten speakers. Mean of folds: what EmoBox reports of a cross-validation."""
+replacement; too narrow where there are under ten speakers. Mean of folds: what EmoBox reports of a cross-validation.
+Label score: the most probable of the seven emotions, another decision than the answer."""
 
 
 def find_results(exp: Path) -> dict[tuple[str, str], dict[str, Any]]:
