@@ -23,7 +23,7 @@ from c2ser.prep.describe import ordered
 from c2ser.prep.download import download, fetch
 from c2ser.prep.folds import overlap_report, overlaps, with_folds
 from c2ser.prep.layout import find_top
-from c2ser.prep.report import counts, differences, report
+from c2ser.prep.report import counts, differences, report, together
 from c2ser.prep.unpack import unpack
 from c2ser.prep.writer import parallel, write_corpus
 from c2ser.tables import read_table
@@ -112,9 +112,19 @@ def test_the_report_says_found_and_expected(sound, tmp_path, caplog, monkeypatch
 
 def test_more_than_expected_is_a_difference_too(sound, tmp_path):
     found = counts(write_corpus(some(sound), tmp_path / "d", CORPUS, labels="raw"))
-    lines = differences(found, {"train": Counter({"anger": 1, ALL: 5})})
-    assert [line.split(":")[0] for line in lines] == ["train, amusement", "train, boredom"]
-    assert "1 of 0 utterances found; does the folder hold copies" in lines[0]
+    lines = differences(found, {"train": Counter({"anger": 1, ALL: 4})})
+    assert [line.split(";")[0] for line in lines] == ["train, all: 5 of 4 utterances found"]
+    assert "does the folder hold copies" in lines[0]
+
+
+def test_counts_of_all_sets_together(tmp_path, sound):
+    path = tmp_path / "long.wav"
+    soundfile.write(path, np.zeros(21 * 100), 100)
+    given = [Utterance(name, "s", name, path, "A", "en", "") for name in ("train", "test")]
+    given += [Utterance("train", "s", label, sound, label, "en", "") for label in "AL"]
+    corpus = Corpus(emotions={"A": "anger", "L": None}, counts={ALL: {"A": 3, "L": 1}})
+    written = write_corpus(given, tmp_path / "d", corpus)
+    assert together(written, corpus, "seven") == {"anger": 3, ALL: 4} == corpus.expected("seven")[ALL]
 
 
 def test_folds(sound):

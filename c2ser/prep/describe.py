@@ -9,7 +9,7 @@ from c2ser.emotions import EMOTIONS, check_emotion
 from c2ser.prep.download import Archive
 
 ALL = "all"
-"""In `Corpus.counts`: utterances of a set, whatever their labels, where those by label are not known."""
+"""In `Corpus.counts`: as a set, all sets together; as a label, utterances of labels that are not listed."""
 
 MAX_TRAINING_SECONDS = 20.0
 """Longer utterances leave the sets whose name begins with `train` (section IV.A of the paper)."""
@@ -28,7 +28,7 @@ class Corpus:
         emotions: emotion by the corpus' label, None for those that are none of the seven; without it, labels are
             emotions already.
         classes: the name of the class where `--labels raw` keeps one that `emotions` leaves out or merges.
-        counts: utterances by set and label in the whole corpus, those over 20 s too.
+        counts: utterances by set and label in the whole corpus, those over 20 s too; see `ALL`.
         long: those of `counts` that are over 20 s and leave the training sets.
         notes: what is said under the table of counts, such as where the paper differs.
         archives: what `--download true` fetches; none where the licence or the site does not allow it.
@@ -65,7 +65,7 @@ class Corpus:
     def expected(self, labels: Labels, into: str | None = None) -> dict[str, Counter]:
         """Return how many utterances of each class each data directory should have, and under `ALL` how many in all.
 
-        `ALL` counts what is left out too; where counts by label are not known, it is all there is.
+        `ALL` counts what is left out too. The set `ALL`, which is all sets together, knows no limit of 20 s.
 
         Args:
             labels: which classes.

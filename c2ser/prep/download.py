@@ -24,7 +24,7 @@ ATTEMPTS = 4
 
 @dataclass(frozen=True)
 class Archive:
-    """A file to download and unpack.
+    """A file to download and, if it is a zip or tar archive, to unpack.
 
     Attributes:
         url: where it is; its last part is the name of the file.
@@ -42,6 +42,11 @@ class Archive:
     def name(self) -> str:
         """Name of the file."""
         return Path(urllib.parse.unquote(urllib.parse.urlsplit(self.url).path)).name
+
+    @property
+    def packed(self) -> bool:
+        """Whether it is an archive, and not a plain file such as a list of texts."""
+        return self.name.endswith((".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz"))
 
 
 def fetch(archives: tuple[Archive, ...], db_root: Path) -> None:
@@ -63,7 +68,8 @@ def fetch(archives: tuple[Archive, ...], db_root: Path) -> None:
         if not path.exists():
             download(archive.url, path)
         digest = _check(path, archive.md5)
-        unpack(path, db_root / archive.folder, int(archive.gigabytes * 1e9))
+        if archive.packed:
+            unpack(path, db_root / archive.folder, int(archive.gigabytes * 1e9))
         write_table(record, {digest: path.name})
 
 

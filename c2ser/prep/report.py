@@ -24,6 +24,8 @@ def report(written: Written, corpus: Corpus, labels: Labels, into: str | None) -
         into: the one set that all utterances went to, or None.
     """
     found, expected = counts(written), corpus.expected(labels, into)
+    if ALL in expected:
+        found[ALL] = together(written, corpus, labels)
     lines = [_table(found, expected, written)]
     lines += [f"note: {note}" for note in corpus.notes]
     lines += [f"{name}: {line}" for name in written.sets for line in _left_out(written.left_out[name])]
@@ -46,13 +48,18 @@ def counts(written: Written) -> dict[str, Counter]:
     return result
 
 
+def together(written: Written, corpus: Corpus, labels: Labels) -> Counter:
+    """Return utterances by class over all sets, those that are too long for training among them."""
+    total = sum(counts(written).values(), Counter())
+    long = [left.utterance for part in written.left_out.values() for left in part.values() if left.kind == "length"]
+    return total + Counter(corpus.class_of(utterance.emotion, labels, utterance.id) for utterance in long)
+
+
 def differences(found: Mapping[str, Counter], expected: Mapping[str, Counter]) -> list[str]:
     """Return a sentence for each count that is not the expected one."""
     lines = []
     for name, row in expected.items():
-        known = {*row} - {ALL}
-        classes = known | ({*found.get(name, {})} - {ALL} if known else set())
-        for what in [*ordered(classes), ALL]:
+        for what in [*ordered({*row} - {ALL}), ALL]:
             got, wanted = found.get(name, Counter())[what], row[what]
             if got != wanted:
                 why = "is the corpus complete?" if got < wanted else "does the folder hold copies, or another version?"
@@ -66,8 +73,9 @@ def _table(found: Mapping[str, Counter], expected: Mapping[str, Counter], writte
     for name in sorted({*found, *expected}):
         row, wanted = found.get(name, Counter()), expected.get(name, Counter())
         kept, hoped = row.total() - row[ALL], wanted.total() - wanted[ALL]
-        cells = [_cell(row[c], wanted[c] if hoped else None) for c in classes]
-        cells += [_cell(kept, hoped or None), str(len(written.left_out.get(name, {})))]
+        whole = hoped and {c for c in row if row[c]} <= {*wanted}
+        cells = [_cell(row[c], wanted.get(c)) for c in classes]
+        cells += [_cell(kept, hoped if whole else None), str(len(written.left_out.get(name, {})))]
         rows.append([name, *cells, _cell(row[ALL], wanted[ALL] or None)])
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = ["  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) for row in rows]
