@@ -172,11 +172,12 @@ def test_bad_files_are_left_out_by_name(sound, tmp_path):
     assert read_table(tmp_path / "d/t/utt2channel") == {"s-6": "1"}
 
 
-@pytest.mark.parametrize(("channels", "chosen"), [(6, "2"), (2, "0"), (1, "0")])
+@pytest.mark.parametrize(("channels", "chosen"), [(6, {"s-1": "2"}), (2, {"s-1": "0"}), (1, None)])
 def test_the_centre_of_six_channels(tmp_path, channels, chosen):
     soundfile.write(tmp_path / "a.wav", np.zeros((800, channels)), 8000)
     write_corpus([Utterance("t", "s", "1", tmp_path / "a.wav", "A", "en", "", "centre")], tmp_path / "d", CORPUS)
-    assert read_table(tmp_path / "d/t/utt2channel") == {"s-1": chosen}
+    table = tmp_path / "d/t/utt2channel"
+    assert (read_table(table) if table.exists() else None) == chosen
 
 
 def test_a_video_needs_pyav_or_is_extracted(tmp_path):

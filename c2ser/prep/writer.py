@@ -155,7 +155,9 @@ def _with_audio(utterance: Utterance, out: Path) -> Utterance:
         if _is_pointer(path):
             raise ValueError("a pointer of git-lfs instead of audio; run git lfs pull in the corpus") from None
         raise
-    channel = audio.centre_channel(channels) if utterance.channel == "centre" else utterance.channel
+    channel = utterance.channel
+    if channel == "centre":
+        channel = audio.centre_channel(channels) if channels > 1 else None
     if channel is not None and channel >= channels:
         raise ValueError(f"no channel {channel}, the file has {channels}; check or re-download {path}")
     return dataclasses.replace(utterance, channel=channel, duration=seconds)
