@@ -11,7 +11,7 @@ from c2ser.prep.download import fetch
 from c2ser.prep.folds import Folds, with_folds
 from c2ser.prep.layout import find_top
 from c2ser.prep.report import report
-from c2ser.prep.writer import write_corpus
+from c2ser.prep.writer import Written, write_corpus
 
 
 def prepare(generator: Callable[[Path], Iterable[Utterance]], corpus: Corpus | None = None) -> None:
@@ -47,12 +47,32 @@ def prepare(generator: Callable[[Path], Iterable[Utterance]], corpus: Corpus | N
             _fetch(description, db_root)
         if description.makes_audio:
             db_root.mkdir(parents=True, exist_ok=True)
-        utterances = with_folds(generator(find_top(db_root, description.layout)), folds)
-        if into:
-            utterances = (dataclasses.replace(utterance, set=into) for utterance in utterances)
-        report(write_corpus(utterances, out, description, labels, nj), description, labels, into)
+        write_data(generator, description, db_root, out, labels, folds, into, nj)
 
     cli.run(main)
+
+
+def write_data(
+    generator: Callable[[Path], Iterable[Utterance]],
+    corpus: Corpus,
+    db_root: Path,
+    out: Path,
+    labels: Labels = "seven",
+    folds: Folds = "published",
+    into: str | None = None,
+    nj: int = 8,
+) -> Written:
+    """Write the data directories of a corpus and log the report; arguments as those of `prepare` and its command line.
+
+    Raises:
+        ValueError: the corpus is not there, or what it yields makes no data directory.
+    """
+    utterances = with_folds(generator(find_top(db_root, corpus.layout)), folds)
+    if into:
+        utterances = (dataclasses.replace(utterance, set=into) for utterance in utterances)
+    written = write_corpus(utterances, out, corpus, labels, nj)
+    report(written, corpus, labels, into)
+    return written
 
 
 def _fetch(corpus: Corpus, db_root: Path) -> None:

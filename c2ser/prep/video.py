@@ -31,7 +31,8 @@ def extract(path: Path, wav: Path, utterance: str, channel: audio.Channel = None
         ValueError: PyAV is not installed, or the clip cannot be read or has no sound.
     """
     try:
-        if wav.exists() and wav.stat().st_mtime >= path.stat().st_mtime:
+        changed = path.stat().st_mtime
+        if wav.exists() and wav.stat().st_mtime >= changed:
             return wav
         samples, rate = decode(path, utterance)
     except OSError as error:

@@ -55,7 +55,9 @@ def folds(emotions: Mapping[str, str]) -> dict[str, str]:
     chosen = {}
     for members in sorted(of_speaker.values(), key=lambda members: (-len(members), members)):
         classes = Counter(kind for _, kind in members)
-        best = min(FOLDS, key=lambda fold: sum(n * (2 * size[fold][kind] + n) for kind, n in classes.items()))
+        best = min(
+            FOLDS, key=lambda fold: (sum(n * size[fold][kind] for kind, n in classes.items()), size[fold].total())
+        )
         size[best] += classes
         chosen |= dict.fromkeys((index for index, _ in members), best)
     return chosen
