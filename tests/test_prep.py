@@ -18,8 +18,8 @@ import numpy as np
 import pytest
 import soundfile
 
+from c2ser.emotions import ordered
 from c2ser.prep import ALL, Archive, Corpus, Utterance, files, in_share, read_rows, read_text, speaker_id
-from c2ser.prep.describe import ordered
 from c2ser.prep.download import download, fetch
 from c2ser.prep.folds import overlap_report, overlaps, with_folds
 from c2ser.prep.layout import find_top

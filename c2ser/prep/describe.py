@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from c2ser.emotions import EMOTIONS, check_emotion
+from c2ser.emotions import check_emotion
 from c2ser.prep.download import Archive
 
 ALL = "all"
@@ -91,8 +91,3 @@ def limit(name: str, labels: Labels) -> float | None:
     The limit is the paper's for training C²SER; EmoBox's protocol, which `raw` is for, has none at this stage.
     """
     return MAX_TRAINING_SECONDS if labels == "seven" and name.startswith("train") else None
-
-
-def ordered(classes: set[str]) -> list[str]:
-    """Return classes in the order of tables: the seven emotions as in the paper, then the corpus' own by alphabet."""
-    return [emotion for emotion in EMOTIONS if emotion in classes] + sorted(classes - set(EMOTIONS))

@@ -3,9 +3,9 @@
 from collections import Counter
 from collections.abc import Mapping
 
-from c2ser.emotions import EMOTIONS
+from c2ser.emotions import EMOTIONS, ordered
 from c2ser.log import get_logger
-from c2ser.prep.describe import ALL, Corpus, Labels, ordered
+from c2ser.prep.describe import ALL, Corpus, Labels
 from c2ser.prep.folds import overlap_report
 from c2ser.prep.writer import LeftOut, Written
 
