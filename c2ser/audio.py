@@ -14,7 +14,10 @@ SAMPLE_RATE = 16000
 MAX_SECONDS = 3600
 """Longer files are refused: no utterance is that long, and a lying header could ask for all memory."""
 
-Channel = int | Literal["mean"] | None
+HEAD = 512
+"""Bytes of a wav file in which its data chunk is looked for first."""
+
+Channel = int | Literal["mean", "centre"] | None
 
 
 def load(path: str | Path, utterance: str, channel: Channel = None) -> np.ndarray:
@@ -23,7 +26,7 @@ def load(path: str | Path, utterance: str, channel: Channel = None) -> np.ndarra
     Args:
         path: the file.
         utterance: its id, for messages.
-        channel: which channel (from 0) or "mean"; None takes a mono file as it is and the mean of several channels.
+        channel: which channel (from 0), "centre" or "mean"; None takes a mono file as it is and the mean of several.
 
     Returns:
         float32 waveform at 16 kHz, shape (samples,).
@@ -46,15 +49,22 @@ def load(path: str | Path, utterance: str, channel: Channel = None) -> np.ndarra
         raise ValueError(f"{utterance}: truncated, {len(wave)} of {declared} samples; re-download {path}")
     if not np.isfinite(wave).all():
         raise ValueError(f"{utterance}: NaN or Inf in {path}; convert it again from its source")
-    return resample(_mono(wave, utterance, channel), rate)
+    return resample(mono(wave, utterance, channel), rate)
 
 
 def _reason(error: Exception) -> str:
     return str(error).rsplit(": ", 1)[-1].rstrip(".")
 
 
-def _mono(wave: np.ndarray, utterance: str, channel: Channel) -> np.ndarray:
+def mono(wave: np.ndarray, utterance: str, channel: Channel) -> np.ndarray:
+    """Return one channel (samples,) of a waveform (samples, channels); `channel` as in `load`.
+
+    Raises:
+        ValueError: there is no such channel; the message names the utterance.
+    """
     channels = wave.shape[1]
+    if channel == "centre":
+        channel = centre_channel(channels)
     if isinstance(channel, int):
         if not 0 <= channel < channels:
             raise ValueError(f"{utterance}: no channel {channel}, the file has {channels}; choose 0 to {channels - 1}")
@@ -62,12 +72,19 @@ def _mono(wave: np.ndarray, utterance: str, channel: Channel) -> np.ndarray:
     return wave[:, 0].copy() if channels == 1 else wave.mean(axis=1)
 
 
+def centre_channel(channels: int) -> int:
+    """Return where voices are, from 0: the front centre of 5.1 sound, which comes third, else the first channel."""
+    return 2 if channels >= 6 else 0
+
+
 def _check_riff(path: Path, utterance: str) -> None:
     """Refuse a wav file that declares more data than it holds; libsndfile reads such files without a word."""
     try:
         size = path.stat().st_size
         with open(path, "rb") as file:
-            declared = _data_chunk(file.read(65536))
+            head = file.read(HEAD)
+            # the chunk is nearly always near the front; long headers are read only where they are
+            declared = _data_chunk(head) or (_data_chunk(head + file.read(65536)) if head[:4] == b"RIFF" else None)
     except OSError as error:
         raise ValueError(f"{utterance}: cannot read {path} ({error.strerror}); check the path in wav.scp") from None
     if size == 0:
@@ -98,6 +115,15 @@ def duration(path: str | Path, utterance: str) -> float:
     Raises:
         ValueError: unreadable, empty or truncated.
     """
+    return header(path, utterance)[0]
+
+
+def header(path: str | Path, utterance: str) -> tuple[float, int]:
+    """Return the length of an audio file in seconds and its number of channels, from its header.
+
+    Raises:
+        ValueError: unreadable, empty or truncated.
+    """
     _check_riff(Path(path), utterance)
     try:
         information = soundfile.info(str(path))
@@ -105,7 +131,7 @@ def duration(path: str | Path, utterance: str) -> float:
         raise ValueError(f"{utterance}: cannot read {path} ({_reason(error)}); check or re-download it") from None
     if information.frames == 0:
         raise ValueError(f"{utterance}: 0 samples in {path}; remove it or re-download")
-    return information.frames / information.samplerate
+    return information.frames / information.samplerate, information.channels
 
 
 def resample(wave: np.ndarray, rate: int) -> np.ndarray:

@@ -1,5 +1,7 @@
 """The words of the field as constants: emotions, attributes, levels."""
 
+from collections.abc import Iterable
+
 EMOTIONS = ("anger", "happiness", "neutral", "sadness", "surprise", "disgust", "fear")
 """The seven emotions, in the paper's order (section IV.A)."""
 
@@ -40,3 +42,9 @@ def check_emotion(emotion: str, utterance: str) -> str:
     if emotion not in EMOTIONS:
         raise ValueError(f"{utterance}: unknown emotion '{emotion}'; map it to one of {', '.join(EMOTIONS)}")
     return emotion
+
+
+def ordered(classes: Iterable[str]) -> list[str]:
+    """Return classes in the order of tables: the seven emotions as in the paper, then a corpus' own by alphabet."""
+    given = set(classes)
+    return [emotion for emotion in EMOTIONS if emotion in given] + sorted(given - set(EMOTIONS))

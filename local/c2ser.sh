@@ -9,6 +9,9 @@ db_root=            # folder of the corpus
 train_set=train     # data directory to learn from
 valid_set=valid     # data directory to choose the best weights on
 test_sets="test"    # data directories to score on, separated by blanks
+labels=seven        # seven|raw: the seven emotions, or the corpus' own classes (for the probe alone)
+folds=published     # published|speaker|session|none: folds in utt2fold; each speaker or session left out in turn
+download=false      # true|false: fetch the corpus into db_root (default: db) first, where its licence allows it
 size=full           # full|tiny: the paper's sizes, or small random models for a laptop
 exp=exp             # folder of everything that is trained or scored
 emotion2vec=        # a ready Emotion2Vec-S folder; stage 4 is then skipped
@@ -134,8 +137,10 @@ compare() {
 if stage 0 "data: describe the corpus"; then
     site_root=root_$(basename "$PWD" | tr -c 'A-Za-z0-9\n' _)
     db_root=${db_root:-${!site_root-}}
+    [ "$download" = false ] || db_root=${db_root:-db}
     [ -n "$db_root" ] || die "the corpus is needed; give its folder with --db-root, or set $site_root in local/site.sh"
-    python local/data_prep.py --db-root "$db_root" --out data
+    python local/data_prep.py --db-root "$db_root" --out data --labels "$labels" --folds "$folds" \
+        --download "$download" --nj "$nj"
     for name in "${sets[@]}"; do validate_data_dir.sh "data/$name"; done
 fi
 

@@ -28,6 +28,7 @@ LAYERS = [
     {"tables", "emotions"},
     {"audio", "chat", "cli"},
     {"corpus"},
+    {"prep"},
     {"scoring"},
     {"attributes", "cot", "data"},
     {"emotion2vec"},

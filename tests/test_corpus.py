@@ -1,14 +1,14 @@
 """The writer of data directories: ids, order, filters, counts."""
 
 import logging
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 import soundfile
 
-from c2ser.corpus import Utterance, durations, read_data_dir, wave, write_corpus
+from c2ser.corpus import Utterance, durations, read_data_dir, wave
+from c2ser.prep.report import counts
+from c2ser.prep.writer import write_corpus
 from c2ser.tables import read_table
 
 
@@ -31,8 +31,8 @@ def utterances(tmp_path):
 
 def test_write_and_read(tmp_path):
     out = tmp_path / "data"
-    counts = write_corpus(utterances(tmp_path), out)
-    assert counts["train"] == {"anger": 1, "fear": 1} and counts["test"] == {"neutral": 1}
+    found = counts(write_corpus(utterances(tmp_path), out))
+    assert found["train"] == {"anger": 1, "fear": 1, "all": 5} and found["test"] == {"neutral": 1, "all": 1}
     assert list(read_table(out / "train" / "wav.scp")) == ["s1-1", "s2-1"]
     assert read_table(out / "train" / "text")["s2-1"] == "what a 'day'"
     assert not (out / "test" / "text").exists()
@@ -69,28 +69,6 @@ def test_pipes_are_never_run(tmp_path):
     with pytest.raises(ValueError, match="^a: .*pipe"):
         read_data_dir(tmp_path)
     assert not (tmp_path / "pwned").exists()
-
-
-PREP = """
-from c2ser.corpus import Utterance, prepare
-def generate(root):
-    yield Utterance("train", "s", "1", root / "a.wav", "anger", "en", "hi")
-prepare(generate, expected={"anger": 2})
-"""
-
-
-def test_prepare_warns_and_refuses(tmp_path, root):
-    sound(tmp_path, "a")
-    run = [sys.executable, "-c", PREP]
-    environment = {"PYTHONPATH": str(root), "PATH": "/usr/bin:/bin"}
-    command = [*run, "--db-root", str(tmp_path), "--out", str(tmp_path / "d")]
-    done = subprocess.run(command, capture_output=True, text=True, env=environment)
-    assert done.returncode == 0, done.stderr
-    assert "anger: 1 of 2 utterances found" in done.stderr
-    missing = subprocess.run([*run, "--db-root", "/nowhere"], capture_output=True, text=True, env=environment)
-    assert missing.returncode == 1 and "no such folder" in missing.stderr
-    wrong = subprocess.run([*run, "--db-rot", "x"], capture_output=True, text=True, env=environment)
-    assert wrong.returncode == 2 and wrong.stderr.count("\n") == 1
 
 
 def test_progress_in_a_log(caplog, monkeypatch):

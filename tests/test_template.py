@@ -11,7 +11,7 @@ import soundfile
 from c2ser.tables import read_table
 
 GENERATOR = """
-from c2ser.corpus import Utterance, prepare
+from c2ser.prep import Corpus, Utterance, prepare
 
 LETTERS = {"A": "anger", "S": "sadness", "N": "neutral"}
 
@@ -19,10 +19,10 @@ def utterances(db_root):
     for path in sorted(db_root.glob("*.wav")):
         speaker, letter = path.stem.split("_")[:2]
         set_name = {"s1": "train", "s2": "valid"}.get(speaker, "test")
-        yield Utterance(set_name, speaker, path.stem, path, LETTERS[letter], "en", "A short sentence was said.")
+        yield Utterance(set_name, speaker, path.stem, path, letter, "en", "A short sentence was said.")
 
 if __name__ == "__main__":
-    prepare(utterances)
+    prepare(utterances, Corpus(emotions=LETTERS))
 """
 
 

@@ -3,15 +3,20 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from c2ser.corpus import Utterance, prepare
+from c2ser.prep import Archive, Corpus, Utterance, files, prepare
+from c2ser.tables import read_table
 
 EMOTIONS = {
     "W": "anger", "F": "happiness", "N": "neutral", "T": "sadness", "E": "disgust", "A": "fear", "L": None,
 }  # fmt: skip
 """Letters of the German words; L is boredom, which is none of the seven."""
 
-COUNTS = {"anger": 127, "happiness": 71, "neutral": 79, "sadness": 62, "disgust": 46, "fear": 69}
-"""Utterances in the whole corpus (535 with 81 of boredom)."""
+COUNTS = {
+    "train": {"W": 72, "F": 44, "N": 52, "T": 35, "E": 20, "A": 36, "L": 45},
+    "valid": {"W": 28, "F": 10, "N": 11, "T": 14, "E": 10, "A": 18, "L": 13},
+    "test": {"W": 27, "F": 17, "N": 16, "T": 13, "E": 16, "A": 15, "L": 23},
+}
+"""Utterances in the whole corpus, 535."""
 
 SENTENCES = {
     "a01": "Der Lappen liegt auf dem Eisschrank.",
@@ -30,15 +35,29 @@ HELD_OUT = {"12": "valid", "14": "valid", "15": "test", "16": "test"}
 """A man and a woman for each; the corpus has no official split. The other six speakers are for training."""
 
 
+FOLDS = read_table(Path(__file__).parent / "utt2fold")
+"""EmoBox's five folds; all ten speakers are in each."""
+
+ARCHIVES = (Archive("http://emodb.bilderbar.info/download/download.zip", gigabytes=1),)
+
+
 def utterances(db_root: Path) -> Iterator[Utterance]:
     """Yield the recordings below `db_root`."""
-    for path in sorted(db_root.glob("wav/*.wav")):
+    for path in files(db_root, "wav/*.wav"):
         speaker, sentence, letter = path.stem[:2], path.stem[2:5], path.stem[5:6]
         if letter in EMOTIONS and sentence in SENTENCES:
-            set_name = HELD_OUT.get(speaker, "train")
-            text = SENTENCES[sentence]
-            yield Utterance(set_name, speaker, path.stem[2:], path, EMOTIONS[letter], "de", text)
+            set_name, name = HELD_OUT.get(speaker, "train"), path.stem[2:]
+            fold = FOLDS.get(f"{speaker}-{name}")
+            yield Utterance(set_name, speaker, name, path, letter, "de", SENTENCES[sentence], fold=fold)
 
+
+CORPUS = Corpus(
+    layout=("wav/[01][0-9][ab][01][0-9]*.wav",),
+    emotions=EMOTIONS,
+    classes={"L": "boredom"},
+    counts=COUNTS,
+    archives=ARCHIVES,
+)
 
 if __name__ == "__main__":
-    prepare(utterances, expected=COUNTS)
+    prepare(utterances, CORPUS)

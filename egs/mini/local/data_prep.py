@@ -11,9 +11,9 @@ import soundfile
 from sentences import SENTENCES
 from synthesis import Synthesiser, Voice
 
-from c2ser.corpus import Utterance, prepare
 from c2ser.data.sampler import rng
 from c2ser.emotions import EMOTIONS
+from c2ser.prep import Corpus, Utterance, prepare
 
 LANGUAGES = {"en": "en-us", "zh": "cmn"}
 
@@ -77,4 +77,4 @@ def manner(name: str, emotion: str, number: int, drift: list[float]) -> Voice:
 
 
 if __name__ == "__main__":
-    prepare(speak, makes_audio=True)
+    prepare(speak, Corpus(makes_audio=True))

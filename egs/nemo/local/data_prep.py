@@ -4,14 +4,18 @@ import csv
 from collections.abc import Iterator
 from pathlib import Path
 
-from c2ser.corpus import Utterance, prepare
+from c2ser.prep import Corpus, Utterance, prepare
 
 EMOTIONS = {
     "anger": "anger", "fear": "fear", "happiness": "happiness", "neutral": "neutral", "sadness": "sadness",
     "surprised": "surprise",
 }  # fmt: skip
 
-COUNTS = {"anger": 749, "fear": 736, "happiness": 749, "neutral": 809, "sadness": 769, "surprise": 669}
+COUNTS = {
+    "train": {"anger": 540, "fear": 539, "happiness": 539, "neutral": 540, "sadness": 540, "surprised": 449},
+    "valid": {"anger": 29, "fear": 17, "happiness": 30, "neutral": 90, "sadness": 49, "surprised": 41},
+    "test": {"anger": 180, "fear": 180, "happiness": 180, "neutral": 179, "sadness": 180, "surprised": 179},
+}
 """Utterances in the whole corpus, 4,481."""
 
 HELD_OUT = {"MP0": "valid", "EB0": "test", "WR0": "test"}
@@ -25,9 +29,11 @@ def utterances(db_root: Path) -> Iterator[Utterance]:
         for row in csv.DictReader(table, delimiter="\t", quoting=csv.QUOTE_NONE):
             speaker, stem = row["speaker_id"].strip(), Path(row["file_id"]).stem
             name, path = stem.removeprefix(f"{speaker}_"), files.get(stem, db_root / "samples" / row["file_id"])
-            emotion = EMOTIONS.get(row["emotion"].strip())
-            yield Utterance(HELD_OUT.get(speaker, "train"), speaker, name, path, emotion, "pl", row["raw_text"])
+            set_name, emotion = HELD_OUT.get(speaker, "train"), row["emotion"].strip()
+            yield Utterance(set_name, speaker, name, path, emotion, "pl", row["raw_text"])
 
+
+CORPUS = Corpus(layout=("data.tsv",), emotions=EMOTIONS, counts=COUNTS)
 
 if __name__ == "__main__":
-    prepare(utterances, expected=COUNTS)
+    prepare(utterances, CORPUS)

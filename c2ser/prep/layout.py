@@ -1,0 +1,112 @@
+"""Finding a corpus on a disk, and reading its files whatever their names and encodings."""
+
+import csv
+import hashlib
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+LEVELS = 3
+"""How many folders below `--db-root` the corpus is looked for."""
+
+FALLBACKS = ("utf-8-sig", "gb18030", "latin-1")
+"""Encodings that are tried in turn where there is no byte order mark of UTF-16; the last fits any bytes."""
+
+
+def find_top(db_root: Path, layout: tuple[str, ...]) -> Path:
+    """Return the corpus' own top folder: `db_root`, or the one folder below it that looks like it.
+
+    Args:
+        db_root: the folder that was given.
+        layout: patterns, as `Corpus.layout`.
+
+    Raises:
+        ValueError: there is no such folder, it does not hold the corpus, or holds several.
+    """
+    if not db_root.is_dir():
+        raise ValueError(f"{db_root}: no such folder; give the corpus with --db-root")
+    level = [db_root.resolve()]
+    for _ in range(LEVELS + 1):
+        found = [folder for folder in level if _matches(folder, layout)]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            raise ValueError(f"{db_root}: holds the corpus {len(found)} times, in {found[0]} and {found[1]}; "
+                             "give one of them with --db-root")  # fmt: skip
+        level = [below for folder in level for below in _folders(folder)]
+    raise ValueError(
+        f"{db_root}: found no {' nor '.join(layout)} in it, nor up to {LEVELS} folders below; "
+        "check --db-root against the layout in the recipe's README.md"
+    )
+
+
+def _matches(folder: Path, layout: tuple[str, ...]) -> bool:
+    return not layout or any(next(folder.glob(pattern), None) is not None for pattern in layout)
+
+
+def _folders(folder: Path) -> list[Path]:
+    try:
+        return sorted(path for path in folder.iterdir() if path.is_dir() and not _hidden(path))
+    except PermissionError:
+        return []
+
+
+def _hidden(path: Path) -> bool:
+    """Whether a path is one of those that file managers leave, such as macOS' `._x.wav` and `__MACOSX`."""
+    return path.name.startswith(".") or path.name == "__MACOSX"
+
+
+def files(top: Path, *patterns: str) -> list[Path]:
+    """Return the files that fit any of the patterns, each once, in the order of their names, hidden ones left out."""
+    found = {path for pattern in patterns for path in top.glob(pattern)}
+    visible = (path for path in found if not any(_hidden(part) for part in (path, *path.relative_to(top).parents)))
+    return sorted((path for path in visible if path.is_file()), key=lambda path: str(path).encode("utf-8", "replace"))
+
+
+def read_text(path: Path) -> str:
+    """Return a text file's content, whether it is UTF-8 or UTF-16 with a mark, GB 18030 or Latin-1.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    content = path.read_bytes()
+    if content[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        return content.decode("utf-16", "replace")
+    for encoding in FALLBACKS:
+        try:
+            return content.decode(encoding)
+        except UnicodeDecodeError:
+            continue
+    raise AssertionError("Latin-1 decodes any bytes")
+
+
+def read_rows(path: Path, *columns: str) -> Iterator[dict[str, str]]:
+    """Yield the rows of a comma-separated file by its headings, blanks around the values taken away.
+
+    Args:
+        path: the file.
+        columns: headings that it must have.
+
+    Raises:
+        ValueError: a heading is missing.
+    """
+    rows = csv.DictReader(read_text(path).splitlines(keepends=True))
+    names = [name.strip() for name in rows.fieldnames or []]
+    lacking = [column for column in columns if column not in names]
+    if lacking:
+        raise ValueError(f"{path}: no column {', '.join(lacking)}, only {', '.join(names)}; take the corpus' own file")
+    for row in rows:
+        yield {str(key).strip(): (value or "").strip() for key, value in row.items() if isinstance(value, str | None)}
+
+
+def speaker_id(name: str) -> str:
+    """Return a name as a speaker id: letters and digits stay, what is between them becomes "_".
+
+    No sign of it sorts before the "-" that ends the speaker in an utterance id, as Kaldi's order wants.
+    """
+    return re.sub(r"[^\w]+", "_", name).strip("_") or "unknown"
+
+
+def in_share(name: str, percent: int) -> bool:
+    """Whether a name belongs to the share of so many percent; always the same, and as good as by chance."""
+    return int.from_bytes(hashlib.sha256(name.encode("utf-8")).digest()[:8], "big") % 100 < percent

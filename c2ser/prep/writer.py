@@ -1,0 +1,203 @@
+"""The one place that writes data directories: ids, order, filters, what is left out and why."""
+
+import dataclasses
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+from c2ser import audio
+from c2ser.corpus import Utterance
+from c2ser.log import progress
+from c2ser.prep.describe import Corpus, Labels, limit
+from c2ser.prep.video import VIDEO, extract
+from c2ser.tables import check_id, write_table
+
+T, R = TypeVar("T"), TypeVar("R")
+
+LFS = b"version https://git-lfs"
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """An utterance that is not in the data directory.
+
+    Attributes:
+        utterance: as the recipe gave it.
+        reason: what stands in `rejected`.
+        kind: "label", "length", "flaw" or "audio".
+    """
+
+    utterance: Utterance
+    reason: str
+    kind: str
+
+
+@dataclass
+class Written:
+    """What came of a corpus.
+
+    Attributes:
+        kept: utterance by id, by set.
+        left_out: those that are not in the data directories, by id, by set.
+    """
+
+    kept: dict[str, dict[str, Utterance]] = field(default_factory=lambda: defaultdict(dict))
+    left_out: dict[str, dict[str, LeftOut]] = field(default_factory=lambda: defaultdict(dict))
+
+    @property
+    def sets(self) -> list[str]:
+        """Names of the sets."""
+        return sorted(self.kept.keys() | self.left_out.keys())
+
+
+def write_corpus(
+    utterances: Iterable[Utterance],
+    out: str | Path,
+    corpus: Corpus | None = None,
+    labels: Labels = "seven",
+    nj: int = 8,
+) -> Written:
+    """Write one data directory per set.
+
+    Utterances without one of the classes, without readable audio, and training utterances over 20 s are left out;
+    `rejected` in each directory names them with the reason.
+
+    Args:
+        utterances: as a recipe yields them.
+        out: folder of the data directories.
+        corpus: what its labels mean; by default they are emotions.
+        labels: which classes.
+        nj: how many headers are read at once.
+
+    Raises:
+        ValueError: an id is malformed or given twice, or nothing is left.
+    """
+    description, seen, written = corpus or Corpus(), {}, Written()
+
+    def examined(utterance: Utterance) -> Utterance | LeftOut:
+        return _examine(utterance, description, labels, Path(out))
+
+    for result in parallel(examined, _checked(progress(utterances, "utterances"), seen), nj):
+        if isinstance(result, LeftOut):
+            written.left_out[result.utterance.set][result.utterance.id] = result
+        else:
+            written.kept[result.set][result.id] = result
+    if not any(written.kept.values()):
+        some = [f"{i}: {left.reason}" for part in written.left_out.values() for i, left in part.items()][:2]
+        why = f"every utterance was left out, such as {'; '.join(some)}" if some else "no utterance found"
+        raise ValueError(f"{out}: {why}; check --db-root against the layout in the recipe's README.md")
+    for name in written.sets:
+        _write_set(Path(out) / name, written.kept[name], written.left_out[name])
+    return written
+
+
+def parallel(function: Callable[[T], R], items: Iterable[T], jobs: int) -> Iterator[R]:
+    """Yield `function(item)` in the order of the items, several computed at once; an interrupt ends it soon."""
+    waiting: deque = deque()
+    with ThreadPoolExecutor(jobs) as pool:
+        try:
+            for item in items:
+                waiting.append(pool.submit(function, item))
+                if len(waiting) >= 64 * jobs:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _checked(utterances: Iterable[Utterance], seen: dict[str, str]) -> Iterator[Utterance]:
+    for utterance in utterances:
+        check_id(utterance.speaker), check_id(utterance.id)
+        if utterance.id in seen:
+            raise ValueError(f"{utterance.id}: given twice, in {seen[utterance.id]} and {utterance.set}; "
+                             "make `name` unique in data_prep.py")  # fmt: skip
+        seen[utterance.id] = utterance.set
+        yield utterance
+
+
+def _examine(utterance: Utterance, corpus: Corpus, labels: Labels, out: Path) -> Utterance | LeftOut:
+    kind = "label"
+    try:
+        emotion = corpus.class_of(utterance.emotion, labels, utterance.id)
+        if emotion is None:
+            what = f"its label {utterance.emotion}" if utterance.emotion else "its label"
+            raise ValueError(f"{what} is {'none of the seven emotions' if labels == 'seven' else 'no class'}; left out")
+        kind = "flaw"
+        if utterance.flaw:
+            raise ValueError(f"{utterance.flaw}; left out")
+        kind = "audio"
+        found = _with_audio(utterance, out)
+        kind = "length"
+        longest = limit(utterance.set, labels)
+        if longest and found.duration and found.duration > longest:
+            raise ValueError(f"{found.duration:.1f} s, over {longest:.0f} s; left out of training")
+    except ValueError as error:
+        reason = str(error).removeprefix(f"{utterance.id}: ")
+        return LeftOut(utterance, " ".join(_printable(reason).split()), kind)
+    return dataclasses.replace(found, emotion=emotion, text=" ".join(utterance.text.split()))
+
+
+def _with_audio(utterance: Utterance, out: Path) -> Utterance:
+    """Return the utterance with its duration and the number of its channel; of a video, the sound is extracted."""
+    path = Path(utterance.wav)
+    if _printable(str(path)) != str(path) or "\n" in str(path):
+        raise ValueError("the name of its file is not UTF-8; rename it, for example with convmv")
+    if path.suffix.lower() in VIDEO:
+        path = extract(path, out / "audio" / utterance.set / f"{utterance.id}.wav", utterance.id, utterance.channel)
+        return dataclasses.replace(utterance, wav=path, channel=None, duration=audio.duration(path, utterance.id))
+    try:
+        seconds, channels = audio.header(path, utterance.id)
+    except ValueError:
+        if _is_pointer(path):
+            raise ValueError("a pointer of git-lfs instead of audio; run git lfs pull in the corpus") from None
+        raise
+    channel = utterance.channel
+    if channel == "centre":
+        channel = audio.centre_channel(channels) if channels > 1 else None
+    if channel is not None and channel >= channels:
+        raise ValueError(f"no channel {channel}, the file has {channels}; check or re-download {path}")
+    return dataclasses.replace(utterance, channel=channel, duration=seconds)
+
+
+def _printable(text: str) -> str:
+    """Return text without the marks of bytes that were no UTF-8."""
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
+def _is_pointer(path: Path) -> bool:
+    try:
+        with open(path, "rb") as file:
+            return file.read(len(LFS)) == LFS
+    except OSError:
+        return False
+
+
+def _write_set(folder: Path, utterances: Mapping[str, Utterance], left_out: Mapping[str, LeftOut]) -> None:
+    if not utterances:
+        some = {i: left.reason for i, left in list(left_out.items())[:3]}
+        raise ValueError(f"{folder}: every utterance was left out; see the reasons: {some}")
+    columns = {
+        "wav.scp": {i: str(u.wav) for i, u in utterances.items()},
+        # Kaldi wants a line for every utterance, or no file
+        "text": {i: u.text for i, u in utterances.items()} if any(u.text for u in utterances.values()) else {},
+        "utt2spk": {i: u.speaker for i, u in utterances.items()},
+        "utt2emo": {i: str(u.emotion) for i, u in utterances.items()},
+        "utt2lang": {i: u.language for i, u in utterances.items()},
+        "utt2dur": {i: f"{u.duration:.3f}" for i, u in utterances.items()},
+        "utt2channel": {i: str(u.channel) for i, u in utterances.items() if u.channel is not None},
+        "utt2fold": {i: u.fold for i, u in utterances.items() if u.fold is not None},
+        "rejected": {i: left.reason for i, left in left_out.items()},
+    }
+    speakers = defaultdict(list)
+    for i in sorted(utterances, key=str.encode):
+        speakers[utterances[i].speaker].append(i)
+    columns["spk2utt"] = {speaker: " ".join(ids) for speaker, ids in speakers.items()}
+    for name, rows in columns.items():
+        if rows:
+            write_table(folder / name, rows)
+        else:
+            (folder / name).unlink(missing_ok=True)
