@@ -1,6 +1,6 @@
 """Utterances, and the data directories they are read from; `c2ser.prep` writes these."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -8,7 +8,10 @@ from typing import Literal
 import numpy as np
 
 from c2ser import audio
+from c2ser.log import get_logger
 from c2ser.tables import read_table
+
+logger = get_logger(__name__)
 
 TABLES = ("wav.scp", "text", "utt2spk", "utt2emo", "utt2lang", "utt2dur", "utt2channel", "utt2fold")
 
