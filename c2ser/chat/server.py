@@ -83,7 +83,7 @@ class ServerChat:
         try:
             pending: set[Future[Line]] = set()
             while True:
-                room = 2 * self.config.concurrency - len(pending)
+                room = self.config.concurrency - len(pending)  # what is not in the journal is lost by a kill
                 pending |= {workers.submit(self._send, line) for line in islice(todo, room)}
                 if not pending:
                     return
