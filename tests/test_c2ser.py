@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import WhisperConfig, WhisperFeatureExtractor, WhisperModel
 
-from c2ser.corpus import Utterance, write_corpus
+from c2ser.corpus import Utterance
 from c2ser.cot.prompts import Request, sentence
 from c2ser.data.collate import SpecAugment, augment, pad_waves
 from c2ser.emotion2vec.convert import save_model
@@ -23,6 +23,7 @@ from c2ser.model.connector import Connector, ConnectorConfig
 from c2ser.model.lm import LoraSettings
 from c2ser.model.perception import LogMel, Vectors, WhisperEncoder
 from c2ser.model.tiny import TinyLlm, TinyWhisper, make, train_tokenizer
+from c2ser.prep.writer import write_corpus
 from c2ser.tables import read_table, write_table
 from c2ser.training import checkpoint
 

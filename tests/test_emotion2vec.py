@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file
 
-from c2ser.corpus import Utterance, write_corpus
+from c2ser.corpus import Utterance
 from c2ser.emotion2vec.convert import load_model, save_model
 from c2ser.emotion2vec.losses import (
     LossConfig,
@@ -27,6 +27,7 @@ from c2ser.emotion2vec.losses import (
 )
 from c2ser.emotion2vec.masking import MaskConfig, block_masks
 from c2ser.emotion2vec.model import Emotion2Vec, Emotion2VecConfig, normalised, pool
+from c2ser.prep.writer import write_corpus
 from c2ser.tables import read_json, read_table
 from c2ser.training import checkpoint
 from c2ser.training.emotion2vec import Emotion2VecObjective, TeacherConfig, make_teacher
