@@ -130,7 +130,7 @@ compare() {
         folder=$exp/$model/decode_$1
         if [ -s "$folder/utt2emo" ]; then systems+="\"$model\": [\"$folder/utt2emo\"], "; fi
     done
-    py compare_systems --data "[\"data/$1\"]" --systems "{${systems%, }}" --baseline explicit \
+    py compare_systems --data "$(listed "data/$1")" --systems "{${systems%, }}" --baseline explicit --max-seconds 36000 \
         --out "$exp/comparison_$1" --title "Accuracy of each emotion on $(basename "$PWD"), $1"
 }
 

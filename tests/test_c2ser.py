@@ -15,8 +15,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import AutoModelForCausalLM, Qwen2Config, WhisperConfig, WhisperFeatureExtractor, WhisperModel
 
+<<<<<<< HEAD
 from c2ser.corpus import Utterance, write_corpus
 from c2ser.cot.prompts import Request, instruction, sentence
+=======
+from c2ser.corpus import Utterance
+from c2ser.cot.prompts import Request, sentence
+>>>>>>> w6a
 from c2ser.data.collate import SpecAugment, augment, pad_waves
 from c2ser.emotion2vec.convert import save_model
 from c2ser.emotion2vec.model import Emotion2Vec, Emotion2VecConfig
@@ -26,6 +31,7 @@ from c2ser.model.lm import LanguageModel, LoraSettings, load_llm
 from c2ser.model.perception import AcousticEncoder, LogMel, Vectors, WhisperEncoder, stack
 from c2ser.model.search import Search
 from c2ser.model.tiny import TinyLlm, TinyWhisper, make, train_tokenizer
+from c2ser.prep.writer import write_corpus
 from c2ser.tables import read_table, write_table
 from c2ser.training import checkpoint
 
