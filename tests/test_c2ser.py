@@ -15,13 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import AutoModelForCausalLM, Qwen2Config, WhisperConfig, WhisperFeatureExtractor, WhisperModel
 
-<<<<<<< HEAD
-from c2ser.corpus import Utterance, write_corpus
-from c2ser.cot.prompts import Request, instruction, sentence
-=======
 from c2ser.corpus import Utterance
-from c2ser.cot.prompts import Request, sentence
->>>>>>> w6a
+from c2ser.cot.prompts import Request, instruction, sentence
 from c2ser.data.collate import SpecAugment, augment, pad_waves
 from c2ser.emotion2vec.convert import save_model
 from c2ser.emotion2vec.model import Emotion2Vec, Emotion2VecConfig

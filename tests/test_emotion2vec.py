@@ -15,13 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file
 
-<<<<<<< HEAD
-from c2ser.corpus import Utterance, durations, write_corpus
+from c2ser.corpus import Utterance, durations
 from c2ser.data.crops import CropBatches, CropConfig
 from c2ser.emotion2vec import losses
-=======
-from c2ser.corpus import Utterance
->>>>>>> w6a
 from c2ser.emotion2vec.convert import load_model, save_model
 from c2ser.emotion2vec.losses import (
     LossConfig,
@@ -34,12 +30,8 @@ from c2ser.emotion2vec.losses import (
     utterance_targets,
 )
 from c2ser.emotion2vec.masking import MaskConfig, block_masks
-<<<<<<< HEAD
 from c2ser.emotion2vec.model import Emotion2Vec, Emotion2VecConfig, embed, normalised, pool
-=======
-from c2ser.emotion2vec.model import Emotion2Vec, Emotion2VecConfig, normalised, pool
 from c2ser.prep.writer import write_corpus
->>>>>>> w6a
 from c2ser.tables import read_json, read_table
 from c2ser.training import checkpoint
 from c2ser.training.emotion2vec import Batch, Emotion2VecObjective, GuardConfig, Material, TeacherConfig, make_teacher
