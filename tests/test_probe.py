@@ -15,12 +15,13 @@ from matplotlib.image import imread
 from torch import nn
 
 from c2ser.bin import compare_systems, plot_embeddings, train_probe
-from c2ser.corpus import Utterance, write_corpus
+from c2ser.corpus import Utterance
 from c2ser.data.arks import ArkWriter
 from c2ser.emotion2vec.convert import save_model
 from c2ser.emotion2vec.model import Emotion2Vec, Emotion2VecConfig
 from c2ser.emotion2vec.probe import Probe, ProbeConfig, ProbeData, cross_validate, rate, read_probe_data
 from c2ser.emotion2vec.probe import train_probe as train
+from c2ser.prep.writer import write_corpus
 from c2ser.scoring.compare import compare, comparison_table
 from c2ser.scoring.pictures import COLOURS
 from c2ser.scoring.report import find_results, markdown
