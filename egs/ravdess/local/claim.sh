@@ -8,11 +8,12 @@ set -euo pipefail
 nemo=../nemo/data      # data directories of nEMO
 exp=exp/claim          # where models and figures go
 seeds="1 2 3"          # each gives four encoders
-steps=300              # steps of the objective alone
-more=500               # steps of each continuation
+steps=100              # steps of the objective alone
+more=250               # steps of each continuation
+front=0.3              # share of the learning rate for the convolutions in the objective alone, which else collapses
 category=100           # weight of the category loss in S
 config=conf/claim.yaml # sizes and training of the encoder
-epochs=40              # of the probe
+epochs=20              # of the probe
 rate=1e-3              # the probe's learning rate
 device=auto            # what embeddings are computed and probed on: cpu, cuda or auto
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../../.." && pwd)
@@ -48,7 +49,7 @@ probe() {
 systems=()
 for seed in "${seed_list[@]}"; do
     train untrained "$seed" 1 0 --optim.lr 0
-    train alone "$seed" "$steps" 0
+    train alone "$seed" "$steps" 0 --front_rate "$front"
     train f "$seed" "$more" 0 --init "$exp/alone_$seed"
     train s "$seed" "$more" "$category" --init "$exp/alone_$seed"
 done
