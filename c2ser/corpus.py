@@ -99,6 +99,19 @@ def read_data_dirs(folders: Iterable[str | Path], max_seconds: float = float("in
     return pooled
 
 
+def emotions_of(utterances: Mapping[str, Utterance]) -> dict[str, str]:
+    """Return emotion by utterance.
+
+    Raises:
+        ValueError: an utterance has none.
+    """
+    emotions = {i: utterance.emotion for i, utterance in utterances.items() if utterance.emotion}
+    blank = next((i for i in utterances if i not in emotions), None)
+    if blank is not None:
+        raise ValueError(f"{blank}: no emotion in {utterances[blank].set}/utt2emo; complete it")
+    return emotions
+
+
 def _read_utterance(i: str, wav: str, folder: Path, columns: Mapping[str, Mapping[str, str]]) -> Utterance:
     if wav.endswith("|") or wav.startswith("|"):
         raise ValueError(f"{i}: {folder}/wav.scp holds a pipe; pipes are never run, write the audio to a file")

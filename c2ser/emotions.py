@@ -40,7 +40,8 @@ def check_emotion(emotion: str, utterance: str) -> str:
         ValueError: it is not; the message names the utterance.
     """
     if emotion not in EMOTIONS:
-        raise ValueError(f"{utterance}: unknown emotion '{emotion}'; map it to one of {', '.join(EMOTIONS)}")
+        raise ValueError(f"{utterance}: unknown emotion '{emotion}' (raw labels are for the probe alone); "
+                         f"map it to one of {', '.join(EMOTIONS)}")  # fmt: skip
     return emotion
 
 

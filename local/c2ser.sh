@@ -39,6 +39,7 @@ read -ra tests <<< "$test_sets"
 sets=("$train_set" "$valid_set" "${tests[@]}")
 read -ra gpu_launcher <<< "$gpu_cmd"
 [ -z "$init" ] || skip_stages="4 5 6"
+[ "$labels" != raw ] || { skip_stages+=" 3 6 7 8 9" && log "raw labels are for the probe alone: no stages 3 and 6 to 9"; }
 read -ra changes <<< "$perturb"
 variants=("${changes[@]}")
 for ((wording = 1; wording <= wordings; wording++)); do variants+=("wording$wording"); done

@@ -10,7 +10,7 @@ from c2ser.scoring.metrics import scores
 METRICS = ("ua", "wa", "f1_reference", "f1_union")
 
 
-def corpus(seed, speakers=6, utterances=20, kinds=4, right=0.6):
+def corpus(seed, speakers=6, utterances=20, kinds=4, right=0.6, classes=EMOTIONS):
     """References, labels of two systems and speakers; some speakers lack an emotion, some labels are missing."""
     generator = np.random.default_rng(seed)
     reference, labels, others, speaker = {}, {}, {}, {}
@@ -18,8 +18,8 @@ def corpus(seed, speakers=6, utterances=20, kinds=4, right=0.6):
         skill = right + generator.normal(0, 0.15)
         for u in range(utterances):
             name = f"s{s}-u{u}"
-            reference[name] = EMOTIONS[generator.integers(kinds - s % 2)]
-            wrong = generator.choice([*EMOTIONS[:5], UNPARSED])
+            reference[name] = classes[generator.integers(kinds - s % 2)]
+            wrong = generator.choice([*classes[:5], UNPARSED])
             labels[name] = reference[name] if generator.random() < skill else wrong
             others[name] = reference[name] if generator.random() < skill - 0.2 else wrong
             speaker[name] = f"s{s}"
@@ -39,8 +39,14 @@ def by_hand(reference, labels, speaker, chosen):
     return [figures[metric] for metric in METRICS]
 
 
-def test_intervals_are_those_of_speakers_drawn_one_by_one():
-    reference, labels, others, speaker = corpus(1)
+RAW = ("calm", "sleepiness", *EMOTIONS[:2], "boredom", *EMOTIONS[2:])
+"""Classes of which one, boredom, is said and never true; the first system alone says another one."""
+
+
+@pytest.mark.parametrize("classes", [EMOTIONS, RAW])
+def test_intervals_are_those_of_speakers_drawn_one_by_one(classes):
+    reference, labels, others, speaker = corpus(1, classes=classes)
+    labels["s1-u0"] = classes[-1]
     names = sorted(set(speaker.values()))
     weights = np.random.default_rng(5).multinomial(len(names), np.full(len(names), 1 / len(names)), size=60)
     drawn = [[name for name, times in zip(names, row, strict=True) for _ in range(times)] for row in weights]

@@ -23,26 +23,28 @@ from c2ser.emotion2vec.probe import Probe, ProbeConfig, ProbeData, cross_validat
 from c2ser.emotion2vec.probe import train_probe as train
 from c2ser.prep.writer import write_corpus
 from c2ser.scoring.compare import compare, comparison_table
-from c2ser.scoring.pictures import COLOURS
+from c2ser.scoring.folds import figures_of_folds
+from c2ser.scoring.pictures import COLOURS, colours, plot_points
 from c2ser.scoring.report import find_results, markdown
 from c2ser.tables import read_json, read_table, write_table
 
 EMOTIONS = ("anger", "neutral", "fear")
+EIGHT = ("anger", "happiness", "neutral", "sadness", "surprise", "disgust", "fear", "calm")
 
 
 def utterance(speaker, number, emotion, set_name="train", fold=None):
     return Utterance(set_name, speaker, f"u{number}", "none.wav", emotion, "en", "", fold=fold, duration=1.0)
 
 
-def made(seed=0, speakers=6, number=12, dim=5, shift=1.5):
+def made(seed=0, speakers=6, number=12, dim=5, shift=1.5, emotions=EMOTIONS):
     """Utterances of different lengths whose emotion shows in one dimension; speakers two by two make the folds."""
     generator, data = np.random.default_rng(seed), ProbeData({}, {})
     for s in range(speakers):
         for u in range(number):
-            emotion = EMOTIONS[u % 3]
+            emotion = emotions[u % len(emotions)]
             one = utterance(f"s{s}", u, emotion, fold=str(s // 2 + 1))
             states = generator.normal(size=(generator.integers(3, 12), dim))
-            states[:, u % 3] += shift
+            states[:, u % len(emotions)] += shift
             data.utterances[one.id] = one
             data.embeddings[one.id] = nn.functional.layer_norm(torch.from_numpy(states).float(), states.shape)
     return data
@@ -244,11 +246,12 @@ def test_comparisons_that_cannot_be_are_refused():
         compare_systems.tables_of("S", [])
 
 
-def colours(path):
+def seen_colours(path):
     """The emotions whose colour is seen, through the points' transparency."""
     pixels = imread(path)[:, :, :3].reshape(-1, 3)
     assert len(pixels) > 100_000
-    seen = {emotion: 0.75 * np.array(to_rgb(code)) + 0.25 for emotion, code in COLOURS.items()}
+    known = colours([*COLOURS, "calm"])
+    seen = {emotion: 0.75 * np.array(to_rgb(code)) + 0.25 for emotion, code in known.items()}
     return {emotion for emotion, code in seen.items() if (np.abs(pixels - code).max(axis=1) < 0.02).sum() > 50}
 
 
@@ -256,10 +259,82 @@ def colours(path):
 def test_embeddings_are_drawn_in_the_colours_of_their_emotions(corpus, tmp_path, projection):
     folders = [corpus / "data" / name for name in ("train", "test")]
     plot_embeddings.main(folders, corpus / "vectors", tmp_path / "x.png", projection)
-    assert colours(tmp_path / "x.png") == {"anger", "neutral", "fear"}
+    assert seen_colours(tmp_path / "x.png") == {"anger", "neutral", "fear"}
     with pytest.raises(ValueError, match="0 utterances give no picture"):
         write_table(tmp_path / "train.scp", {"x": "none.ark:1"})
         plot_embeddings.main(folders[:1], tmp_path, tmp_path / "y.png")
+
+
+def test_raw_classes_are_cross_validated():
+    data = made(number=16, dim=9, shift=2.5, emotions=EIGHT)
+    config = dataclasses.replace(CONFIG, lr=0.05)
+    labels, probes = cross_validate(data, config)
+    assert all(probe.emotions == list(EIGHT) for probe in probes.values())
+    figures = figures_of_folds(data.utterances, labels)
+    assert list(figures["per_emotion"]) == list(EIGHT) and figures["ua"] > 0.7 and figures["per_emotion"]["calm"] > 0.5
+    assert len(figures["intervals"]["ua"]) == 2 and list(figures["folds"]["2"]["per_emotion"]) == list(EIGHT)
+    # a class of one fold alone is never answered there, nor refused
+    lone = {
+        name: dataclasses.replace(one, emotion="boredom") if one.fold == "1" and one.emotion == "calm" else one
+        for name, one in data.utterances.items()
+    }
+    labels, probes = cross_validate(ProbeData(lone, data.embeddings), config)
+    assert "boredom" not in probes["1"].emotions and probes["2"].emotions == [*EIGHT[:-1], "boredom", "calm"]
+    figures = figures_of_folds(lone, labels)
+    assert len(figures["per_emotion"]) == 9 and figures["per_emotion"]["boredom"] == 0
+    assert "boredom" not in figures["folds"]["2"]["per_emotion"]
+
+
+def test_an_utterance_without_an_emotion_is_no_class():
+    data = made()
+    data.utterances["s0-u3"] = dataclasses.replace(data.utterances["s0-u3"], emotion=None)
+    with pytest.raises(ValueError, match="^s0-u3: no emotion in train/utt2emo; complete it"):
+        train(data, made(), CONFIG)
+    with pytest.raises(ValueError, match="^s0-u3: no emotion"):
+        figures_of_folds(data.utterances, {})
+
+
+def test_stage_5_knows_raw_classes(corpus, tmp_path):
+    data, turned = tmp_path / "data", {"fear": "calm"}
+    shutil.copytree(corpus / "data", data)
+    for table in data.glob("*/utt2emo"):
+        write_table(table, {name: turned.get(emotion, emotion) for name, emotion in read_table(table).items()})
+    train_set, tests = data / "train", [data / "test"]
+    train_probe.main(corpus / "vectors", tmp_path / "probe", CONFIG, train=train_set, valid=data / "valid", tests=tests)
+    folder = tmp_path / "probe/decode_test"
+    assert set(read_table(folder / "utt2emo").values()) == {"anger", "neutral", "calm"}
+    figures = read_json(folder / "scores.json")
+    assert list(figures["per_emotion"]) == ["anger", "neutral", "calm"] and figures["per_emotion"]["calm"] > 0.3
+    compare_systems.main(tests, {"probe": [folder / "utt2emo"]}, folder)
+    assert read_json(folder / "comparison.json")["probe"]["per_emotion"] == figures["per_emotion"]
+    assert (folder / "per_emotion.png").stat().st_size > 5000
+    plot_embeddings.main(tests, corpus / "vectors", folder / "embeddings.png", "pca")
+    assert seen_colours(folder / "embeddings.png") == {"anger", "neutral", "calm"}
+
+
+def test_many_classes_have_colours_of_their_own(tmp_path):
+    names = [*EMOTIONS, "calm", "boredom", "sleepiness", "pain", "contempt", "worry", "breath", "amusement"]
+    assert len(set(colours(names).values())) == len(names) and len(colours([*names, "x", "y"])) == len(names) + 2
+    assert list(colours(reversed(names))) == [*EMOTIONS, *sorted(names[3:])]
+    vectors = {str(i): np.eye(len(names))[i] for i in range(len(names))}
+    plot_points(vectors, {str(i): name for i, name in enumerate(names)}, "pca", "t", tmp_path / "x.png")
+
+
+def test_stages_that_raw_labels_cannot_have_are_passed_over(root, tmp_path):
+    environment = os.environ | {"VIRTUAL_ENV": sys.prefix, "PATH": f"{sys.prefix}/bin:{os.environ['PATH']}"}
+    said = "raw labels are for the probe alone: no stages 3 and 6 to 9"
+
+    def stages(first, last, *words):
+        command = [root / "egs/TEMPLATE/run.sh", "--exp", tmp_path, "--stage", str(first), "--stop-stage", str(last)]
+        return subprocess.run([*command, *words], capture_output=True, text=True, env=environment, check=False)
+
+    for stage in (3, 6, 7, 8, 9):
+        done = stages(stage, stage, "--labels", "raw")
+        assert done.returncode == 2 and said in done.stderr and f"stage {stage} is skipped" in done.stderr
+        assert len(done.stderr.splitlines()) == 3
+    done = stages(5, 9, "--labels", "raw")  # stage 5 itself is asked for what it needs
+    assert done.returncode == 1 and said in done.stderr and done.stderr.endswith("run stage 4 first\n")
+    assert said not in stages(6, 6).stderr
 
 
 @pytest.mark.slow

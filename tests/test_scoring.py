@@ -9,11 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score
 
+from c2ser.bin import score
 from c2ser.emotions import EMOTIONS, UNPARSED
 from c2ser.scoring.faithfulness import explicit_figures
 from c2ser.scoring.metrics import scores, timing
-from c2ser.scoring.report import find_results, markdown
-from c2ser.tables import read_json, read_table, write_json
+from c2ser.scoring.report import find_results, markdown, plot_confusion
+from c2ser.scoring.stability import Decoded, stability
+from c2ser.tables import read_json, read_table, write_json, write_table
 
 LABELS = st.sampled_from([*EMOTIONS[:4], UNPARSED])
 
@@ -44,13 +46,64 @@ def test_silence_never_helps():
     assert wrong["f1_union"] < wrong["f1_reference"]
 
 
-def test_strangers_and_unknown_emotions_are_refused():
+def test_strangers_and_missing_emotions_are_refused():
     with pytest.raises(ValueError, match="^b: labelled, but not in the reference"):
         scores({"a": "fear"}, {"b": "fear"})
-    with pytest.raises(ValueError, match="^a: unknown emotion 'rage'"):
-        scores({"a": "rage"}, {})
+    for reference, labels in (({"a": UNPARSED}, {}), ({"a": ""}, {}), ({"a": "fear"}, {"a": ""})):
+        with pytest.raises(ValueError, match="^a: no emotion; complete utt2emo"):
+            scores(reference, labels)
     with pytest.raises(ValueError, match="no utterance"):
         scores({}, {})
+
+
+@pytest.mark.parametrize(
+    ("reference", "labels"), [({"a": "calm", "b": "fear"}, {"b": "fear"}), ({"a": "fear"}, {"a": "rage"})]
+)
+def test_classes_beyond_the_seven_are_refused_where_answers_are_scored(tmp_path, reference, labels):
+    for folder, table in (("test", reference), ("exp/implicit/decode_test", labels)):
+        write_table(tmp_path / folder / "utt2emo", table)
+    phrase = "^a: unknown emotion '(calm|rage)' .raw labels are for the probe alone.; map it to one of anger, .*fear$"
+    out = tmp_path / "exp/implicit/decode_test"
+    with pytest.raises(ValueError, match=phrase):
+        score.main(tmp_path / "test/utt2emo", out / "utt2emo", out)
+    assert not (out / "scores.json").exists() and not (out / "confusion.png").exists()
+    with pytest.raises(ValueError, match=phrase):
+        stability(tmp_path / "test", {"implicit": Decoded(labels, {}, {}, {}, {})})
+
+
+def test_raw_classes_count_as_emotions_do(tmp_path):
+    classes = [*EMOTIONS, "calm"]  # RAVDESS' own eight
+    reference = {f"{kind}-{i}": kind for kind in classes for i in range(2)}
+    labels = {name: name[:-2] for name in reference} | {"calm-1": "neutral", "fear-0": "calm", "anger-1": "boredom"}
+    figures = scores(reference, labels)
+    assert figures["ua"] == pytest.approx((5 + 3 * 0.5) / 8) and figures["wa"] == pytest.approx(13 / 16)
+    assert list(figures["per_emotion"]) == classes and figures["per_emotion"]["calm"] == 0.5
+    assert figures["classes"]["calm"] == {"recall": 0.5, "precision": 0.5, "f1": 0.5, "utterances": 2}
+    assert figures["f1_union"] == pytest.approx(figures["f1_reference"] * 8 / 9)  # boredom was said, and never true
+    assert figures["confusion"]["calm"] == {"neutral": 1, "calm": 1}
+    assert figures["confusion"]["fear"] == {"fear": 1, "calm": 1} and figures["confusion"]["anger"]["boredom"] == 1
+    assert list(figures["confusion"]) == classes
+    page = markdown({("test", "probe"): figures}, "t")
+    assert "Chance with 8 emotions: 12.5 % UA" in page and "| fear | calm |" in page
+    heads = axes_of_confusion(figures, tmp_path / "raw.png")
+    assert heads == ([*classes[:-1], "boredom", "calm"], classes)
+    seven = {name: kind for name, kind in reference.items() if kind != "calm"}
+    heads = axes_of_confusion(scores(seven, {**seven, "fear-0": UNPARSED}), tmp_path / "seven.png")
+    assert heads == ([*EMOTIONS, UNPARSED], [*EMOTIONS])
+
+
+def axes_of_confusion(figures, path):
+    """Draw a confusion matrix, and return what stands under its columns and beside its rows."""
+    from matplotlib import pyplot
+
+    seen, close = [], pyplot.close
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pyplot, "close", lambda drawing: (seen.append(drawing.axes[0]), close(drawing)))
+        plot_confusion(figures, "t", path)
+    assert path.stat().st_size > 5000
+    return tuple(
+        [label.get_text() for label in labels] for labels in (seen[0].get_xticklabels(), seen[0].get_yticklabels())
+    )
 
 
 ANSWER = (

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from c2ser.cli import run
-from c2ser.corpus import read_data_dirs
+from c2ser.corpus import emotions_of, read_data_dirs
 from c2ser.scoring.compare import compare, comparison_table
 from c2ser.scoring.pictures import plot_accuracies
 from c2ser.tables import read_table, write_json, write_text
@@ -28,7 +28,7 @@ def main(
         max_seconds: longer utterances are left out, as train_probe leaves them out.
     """
     utterances = read_data_dirs(data, max_seconds)
-    reference = {name: str(utterance.emotion) for name, utterance in utterances.items()}
+    reference = emotions_of(utterances)
     speakers = {name: utterance.speaker for name, utterance in utterances.items()}
     runs = {name: [read_table(path) for path in tables_of(name, paths)] for name, paths in systems.items()}
     compared = compare(reference, speakers, runs, baseline)

@@ -15,13 +15,13 @@ def main(
     """Write the PNG OUT: each utterance is its mean embedding.
 
     Args:
-        data: data directories.
+        data: data directories; their utterances without an emotion are not drawn.
         embeddings: folder that holds <set>.scp of each.
         out: the picture.
         projection: tsne keeps neighbours together, pca keeps the largest spread.
         title: stands above the picture.
     """
-    emotions, vectors = {name: str(one.emotion) for name, one in read_data_dirs(data).items()}, {}
+    emotions, vectors = {name: one.emotion for name, one in read_data_dirs(data).items() if one.emotion}, {}
     for folder in data:
         matrices = read_matrices(read_table(embeddings / f"{folder.name}.scp"), emotions)
         vectors |= {name: matrix.mean(axis=0) for name, matrix in matrices}

@@ -7,7 +7,7 @@ from c2ser.cli import run
 from c2ser.log import get_logger
 from c2ser.scoring.bootstrap import intervals
 from c2ser.scoring.faithfulness import explicit_figures
-from c2ser.scoring.metrics import duration_group, reader_gap, scores, slices, timing
+from c2ser.scoring.metrics import check_seven, duration_group, reader_gap, scores, slices, timing
 from c2ser.scoring.report import plot_confusion
 from c2ser.tables import read_table, write_json
 
@@ -25,7 +25,7 @@ def main(
     levels: Path | None = None,
     text: Path | None = None,
 ) -> None:
-    """Write OUT/scores.json and OUT/confusion.png.
+    """Write OUT/scores.json and OUT/confusion.png, of the seven emotions; raw labels are refused.
 
     Args:
         reference: utt2emo of the data directory.
@@ -39,6 +39,7 @@ def main(
         text: transcripts of the data directory.
     """
     true, said = read_table(reference), read_table(labels)
+    check_seven(true, said)
     figures = scores(true, said)
     if data:
         figures |= in_parts(true, said, data)

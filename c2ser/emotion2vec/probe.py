@@ -12,10 +12,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, layer_norm
 
-from c2ser.corpus import Utterance, read_data_dirs
+from c2ser.corpus import Utterance, emotions_of, read_data_dirs
 from c2ser.data.arks import read_matrices
 from c2ser.data.sampler import rng
-from c2ser.emotions import EMOTIONS
+from c2ser.emotions import ordered
 from c2ser.log import get_logger, progress
 from c2ser.tables import read_table
 
@@ -67,8 +67,8 @@ class ProbeData:
 
     @property
     def reference(self) -> dict[str, str]:
-        """Emotion by utterance."""
-        return {name: str(utterance.emotion) for name, utterance in self.utterances.items()}
+        """Emotion by utterance: one of the seven or, with raw labels, a class of the corpus' own."""
+        return emotions_of(self.utterances)
 
     def part(self, names: Iterable[str]) -> "ProbeData":
         """Return these utterances alone."""
@@ -126,7 +126,7 @@ class TrainedProbe:
 
     Attributes:
         network: the classifier.
-        emotions: what its outputs mean.
+        emotions: what its outputs mean, in the order of tables: the classes of what it learnt from.
         config: its settings.
         accuracy: the best on the validation set.
         epoch: when that was, from 1.
@@ -167,12 +167,12 @@ def train_probe(train: ProbeData, valid: ProbeData, config: ProbeConfig) -> Trai
     """Train a probe and keep the epoch with the best accuracy on the validation set.
 
     Raises:
-        ValueError: a set has no embeddings.
+        ValueError: a set has no embeddings, or an utterance no emotion.
     """
     if not train.embeddings or not valid.embeddings:
         raise ValueError("no embeddings to train or validate the probe on; run extract_embeddings on both sets")
     reference = {**train.reference, **valid.reference}
-    emotions = [emotion for emotion in EMOTIONS if emotion in {reference[name] for name in train.embeddings}]
+    emotions = ordered(reference[name] for name in train.embeddings)
     first = next(iter(train.embeddings.values()))
     torch.manual_seed(config.seed)
     network = Probe(first.shape[1], config.hidden, len(emotions)).to(first.device)
@@ -199,8 +199,8 @@ def train_probe(train: ProbeData, valid: ProbeData, config: ProbeConfig) -> Trai
 
 
 def _batches(names: Iterable[str], config: ProbeConfig, epoch: int) -> list[list[str]]:
-    ordered = sorted(names, key=str.encode)
-    order = [ordered[i] for i in rng(config.seed, epoch).permutation(len(ordered))]
+    known = sorted(names, key=str.encode)
+    order = [known[i] for i in rng(config.seed, epoch).permutation(len(known))]
     return [order[start : start + config.batch] for start in range(0, len(order), config.batch)]
 
 

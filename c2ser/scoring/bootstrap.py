@@ -16,7 +16,7 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from c2ser.emotions import EMOTIONS, UNPARSED
+from c2ser.emotions import UNPARSED, ordered
 from c2ser.scoring.metrics import scores
 
 Metric = Literal["ua", "wa", "f1_reference", "f1_union"]
@@ -67,7 +67,7 @@ def interval(
     Raises:
         ValueError: an utterance has no speaker, there is one speaker alone, or as `scores`.
     """
-    counts = _counts(reference, labels, speakers)
+    counts = _counts(reference, _tables(labels), speakers)
     drawn = [_figures(weighted, metric).mean(axis=1) for weighted in _drawn(counts, draws, seed)]
     value = _figures(counts.sum(axis=0)[None], metric).mean()
     return _interval(float(value), np.concatenate(drawn), confidence)
@@ -100,8 +100,8 @@ def difference(
     Raises:
         ValueError: as `interval`.
     """
-    ours, theirs = _counts(reference, labels, speakers), _counts(reference, baseline, speakers)
-    both, tables = np.concatenate([ours, theirs], axis=1), ours.shape[1]
+    ours, theirs = _tables(labels), _tables(baseline)
+    both, tables = _counts(reference, [*ours, *theirs], speakers), len(ours)
 
     def gap(counts: np.ndarray) -> np.ndarray:
         figures = _figures(counts, metric)
@@ -111,11 +111,17 @@ def difference(
     return _interval(float(gap(both.sum(axis=0)[None])[0]), drawn, confidence)
 
 
-def _counts(reference: Mapping[str, str], labels: Labels, speakers: Mapping[str, str]) -> np.ndarray:
-    """Return confusion counts, (speakers, tables, emotions, emotions and "unparsed")."""
+def _tables(labels: Labels) -> list[Mapping[str, str]]:
     tables = [labels] if isinstance(labels, Mapping) else list(labels)
     if not tables:
         raise ValueError("no table of labels; give at least one")
+    return tables
+
+
+def _counts(
+    reference: Mapping[str, str], tables: Sequence[Mapping[str, str]], speakers: Mapping[str, str]
+) -> np.ndarray:
+    """Return confusion counts, (speakers, tables, emotions, emotions and "unparsed"), of all that any table names."""
     for table in tables:
         scores(reference, table)  # refuses what cannot be compared
     silent = next((utterance for utterance in reference if not speakers.get(utterance)), None)
@@ -124,10 +130,11 @@ def _counts(reference: Mapping[str, str], labels: Labels, speakers: Mapping[str,
     names = sorted({speakers[utterance] for utterance in reference})
     if len(names) < 2:
         raise ValueError(f"all utterances are of speaker {names[0]}; an interval needs two speakers or more")
-    place = {label: number for number, label in enumerate([*EMOTIONS, UNPARSED])}
+    emotions = ordered({label for table in (reference, *tables) for label in table.values()} - {UNPARSED})
+    place = {label: number for number, label in enumerate([*emotions, UNPARSED])}
     rows = np.array([names.index(speakers[utterance]) for utterance in reference])
     true = np.array([place[emotion] for emotion in reference.values()])
-    counts = np.zeros((len(names), len(tables), len(EMOTIONS), len(place)))
+    counts = np.zeros((len(names), len(tables), len(emotions), len(place)))
     for number, table in enumerate(tables):
         said = np.array([place[table.get(utterance, UNPARSED)] for utterance in reference])
         np.add.at(counts, (rows, number, true, said), 1)
@@ -145,7 +152,7 @@ def _drawn(counts: np.ndarray, draws: int, seed: int) -> Iterator[np.ndarray]:
 
 def _figures(counts: np.ndarray, metric: Metric) -> np.ndarray:
     """Return the figure of each confusion matrix (…, emotions, labels), as `scores` has it."""
-    true, said = counts.sum(axis=-1), counts[..., : len(EMOTIONS)].sum(axis=-2)
+    true, said = counts.sum(axis=-1), counts[..., :-1].sum(axis=-2)
     right = np.diagonal(counts, axis1=-2, axis2=-1)
     if metric == "wa":
         return right.sum(axis=-1) / true.sum(axis=-1)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, get_args
 
-from c2ser.corpus import Utterance
+from c2ser.corpus import Utterance, emotions_of
 from c2ser.scoring.bootstrap import Metric, intervals
 from c2ser.scoring.metrics import scores
 
@@ -15,7 +15,7 @@ def figures_with_intervals(utterances: Mapping[str, Utterance], labels: Mapping[
         utterances: by id, with emotions and speakers.
         labels: emotion by utterance; a missing one is wrong.
     """
-    reference = {name: str(utterance.emotion) for name, utterance in utterances.items()}
+    reference = emotions_of(utterances)
     speakers = {name: utterance.speaker for name, utterance in utterances.items()}
     return {**scores(reference, labels), "intervals": intervals(reference, labels, speakers)}
 

@@ -13,14 +13,15 @@ from sklearn.metrics import (
     recall_score,
 )
 
-from c2ser.emotions import EMOTIONS, UNPARSED, check_emotion
+from c2ser.emotions import EMOTIONS, UNPARSED, check_emotion, ordered
 
 
 def scores(reference: Mapping[str, str], labels: Mapping[str, str]) -> dict[str, Any]:
     """Compare labels with the reference.
 
     Every utterance of the reference counts: one without a label (`missing`) or whose answer could not be read
-    (`unparsed`) is wrong, so that a model gains nothing by silence.
+    (`unparsed`) is wrong, so that a model gains nothing by silence. The classes are those that stand in the two tables,
+    so that a corpus' own (`--labels raw`) count like the seven emotions; `check_seven` refuses them.
 
     Args:
         reference: true emotion by utterance.
@@ -33,12 +34,11 @@ def scores(reference: Mapping[str, str], labels: Mapping[str, str]) -> dict[str,
         each of the reference's emotions); `confusion` (counts by true emotion, then by label).
 
     Raises:
-        ValueError: the reference is empty, an emotion is unknown, or a label is of no utterance of the reference.
+        ValueError: the reference is empty, an emotion is missing, or a label is of no utterance of the reference.
     """
     true, said = _aligned(reference, labels)
-    classes = [emotion for emotion in EMOTIONS if emotion in true]
-    union = [emotion for emotion in EMOTIONS if emotion in true or emotion in said]
-    columns = [*EMOTIONS, UNPARSED]
+    classes, union = ordered(true), ordered({*true, *said} - {UNPARSED})
+    columns = [*union, UNPARSED]
     recalls = recall_score(true, said, labels=classes, average=None, zero_division=0.0)
     unparsed = sum(labels.get(utterance) == UNPARSED for utterance in reference)
     missing = sum(utterance not in labels for utterance in reference)
@@ -131,10 +131,26 @@ def _aligned(reference: Mapping[str, str], labels: Mapping[str, str]) -> tuple[l
     if strangers:
         raise ValueError(f"{strangers[0]}: labelled, but not in the reference ({len(strangers)} such utterances); "
                          "score against the data directory that was decoded")  # fmt: skip
+    blank = next((name for name, emotion in reference.items() if emotion in ("", UNPARSED)), None)
+    blank = blank or next((name for name, label in labels.items() if not label), None)
+    if blank is not None:
+        raise ValueError(f"{blank}: no emotion; complete utt2emo")
+    return list(reference.values()), [labels.get(utterance, UNPARSED) for utterance in reference]
+
+
+def check_seven(reference: Mapping[str, str], labels: Mapping[str, str]) -> None:
+    """Refuse classes other than the seven emotions, which are all that C²SER's answers know.
+
+    Args:
+        reference: true emotion by utterance.
+        labels: emotion or "unparsed" by utterance.
+
+    Raises:
+        ValueError: an emotion is none of the seven; the message names the utterance.
+    """
     for table in (reference, {name: label for name, label in labels.items() if label != UNPARSED}):
         for utterance, emotion in table.items():
             check_emotion(emotion, utterance)
-    return list(reference.values()), [labels.get(utterance, UNPARSED) for utterance in reference]
 
 
 def timing(rows: Mapping[str, str]) -> dict[str, float]:

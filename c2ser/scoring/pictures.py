@@ -1,13 +1,14 @@
 """Pictures of what probes find: the accuracy of each emotion, and where utterances lie among each other."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from itertools import cycle
 from pathlib import Path
 from typing import Literal
 
 import matplotlib
 import numpy as np
 
-from c2ser.emotions import EMOTIONS
+from c2ser.emotions import ordered
 
 matplotlib.use("Agg")
 
@@ -20,6 +21,9 @@ COLOURS = {
 }  # fmt: skip
 """The colour of each emotion."""
 
+MORE_COLOURS = ("#8c564b", "#17becf", "#000000", "#bcbd22", "#98df8a", "#aec7e8", "#ffbb78", "#c49c94")
+"""The colours of a corpus' own classes, in their order; then they begin again."""
+
 
 def plot_accuracies(systems: Mapping[str, Mapping[str, float]], title: str, path: Path) -> None:
     """Draw how much of each emotion each system recognises, as groups of bars (the paper's Figure 6 shows the same).
@@ -31,7 +35,7 @@ def plot_accuracies(systems: Mapping[str, Mapping[str, float]], title: str, path
     """
     from matplotlib import pyplot
 
-    emotions = [emotion for emotion in EMOTIONS if any(emotion in row for row in systems.values())]
+    emotions = ordered(emotion for row in systems.values() for emotion in row)
     width, places = 0.8 / len(systems), np.arange(len(emotions))
     size = max(6.0, 1.2 + 0.45 * len(emotions) * max(2, len(systems)))
     drawing, axis = pyplot.subplots(figsize=(min(size, 16.0), 4.2))
@@ -74,15 +78,20 @@ def plot_points(
         raise ValueError(f"{path}: {len(names)} utterances give no picture; extract embeddings of more of them")
     points = _project(np.stack([vectors[name] for name in names]), projection)
     drawing, axis = pyplot.subplots(figsize=(7.4, 5.6))
-    for emotion in EMOTIONS:
+    for emotion, colour in colours(emotions[name] for name in names).items():
         chosen = np.array([emotions[name] == emotion for name in names])
-        if chosen.any():
-            axis.scatter(*points[chosen].T, s=14, alpha=0.75, linewidths=0, color=COLOURS[emotion], label=emotion)
+        axis.scatter(*points[chosen].T, s=14, alpha=0.75, linewidths=0, color=colour, label=emotion)
     axis.set_xticks([])
     axis.set_yticks([])
     axis.set_title(f"{title} ({ {'tsne': 't-SNE', 'pca': 'PCA'}[projection] }, {len(names)} utterances)", fontsize=11)
     axis.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False, markerscale=1.8)
     _save(drawing, path)
+
+
+def colours(classes: Iterable[str]) -> dict[str, str]:
+    """Return the colour of each class, in the order of tables."""
+    more = cycle(MORE_COLOURS)
+    return {name: COLOURS.get(name) or next(more) for name in ordered(classes)}
 
 
 def _project(matrix: np.ndarray, projection: Projection) -> np.ndarray:

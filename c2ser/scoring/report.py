@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from c2ser.emotions import EMOTIONS, UNPARSED
+from c2ser.emotions import UNPARSED, ordered
 from c2ser.tables import read_json
 
 COLUMNS = {
@@ -82,7 +82,7 @@ def _with_folds(model: str, figures: Mapping[str, Any]) -> Iterator[tuple[str, M
 
 
 def _recalls(rows: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    emotions = [emotion for emotion in EMOTIONS if any(emotion in row["per_emotion"] for row in rows.values())]
+    emotions = ordered(emotion for row in rows.values() for emotion in row["per_emotion"])
     body = [[model, *(_cell(row["per_emotion"], e, 100, 1) for e in emotions)] for model, row in rows.items()]
     return ["Recall of each emotion, %:", "", *pipe_table(["model", *emotions], body), ""]
 
@@ -116,9 +116,8 @@ def plot_confusion(figures: Mapping[str, Any], title: str, path: Path) -> None:
     from matplotlib import pyplot
 
     confusion = figures["confusion"]
-    rows = [emotion for emotion in EMOTIONS if emotion in confusion]
-    said = {label for row in confusion.values() for label in row}
-    columns = [label for label in [*EMOTIONS, UNPARSED] if label in said or label in rows]
+    rows, said = ordered(confusion), {label for row in confusion.values() for label in row}
+    columns = ordered({*rows, *said} - {UNPARSED}) + [UNPARSED] * (UNPARSED in said)
     counts = np.array([[confusion[row].get(column, 0) for column in columns] for row in rows])
     shares = counts / counts.sum(axis=1, keepdims=True)
     drawing, axis = pyplot.subplots(figsize=(1.6 + 0.75 * len(columns), 1.6 + 0.6 * len(rows)))

@@ -12,7 +12,7 @@ from c2ser.scoring.bootstrap import intervals
 from c2ser.scoring.calibration import calibration
 from c2ser.scoring.faithfulness import answer_kinds, level_figures, rationale_figures, transcript_figures
 from c2ser.scoring.labels import rationale, read_answer, read_label
-from c2ser.scoring.metrics import duration_group, reader_gap, scores, slices
+from c2ser.scoring.metrics import check_seven, duration_group, reader_gap, scores, slices
 from c2ser.tables import read_table
 
 logger = get_logger(__name__)
@@ -73,6 +73,9 @@ def stability(data: Path, models: Mapping[str, Decoded]) -> dict[str, Any]:
     Args:
         data: data directory; of its tables all but utt2emo may be missing.
         models: what was decoded, by model.
+
+    Raises:
+        ValueError: an emotion is none of the seven, or as `c2ser.scoring.metrics.scores`.
     """
     tables = {name: _table(data / name) for name in ("utt2emo", "text", "utt2lang", "utt2level", "utt2spk", "utt2dur")}
     card = {model: _model_figures(decoded, tables) for model, decoded in models.items()}
@@ -84,6 +87,7 @@ def stability(data: Path, models: Mapping[str, Decoded]) -> dict[str, Any]:
 
 def _model_figures(decoded: Decoded, tables: Mapping[str, dict[str, str]]) -> dict[str, Any]:
     reference, texts = tables["utt2emo"], tables["text"]
+    check_seven(reference, decoded.labels)
     figures = scores(reference, decoded.labels)
     card: dict[str, Any] = {name: figures[name] for name in ("ua", "wa", "f1_reference", "f1_union")}
     if tables["utt2spk"]:

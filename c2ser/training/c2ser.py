@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from c2ser.corpus import emotions_of
 from c2ser.cot.prompts import Style, instruction
 from c2ser.data.collate import SpecAugment, augment
 from c2ser.data.datasets import Heard, Item, readable
@@ -17,7 +18,7 @@ from c2ser.data.sampler import Batches, by_length, rng, spread
 from c2ser.model.c2ser import C2SER
 from c2ser.model.perception import Features, Vectors
 from c2ser.scoring.labels import read_label
-from c2ser.scoring.metrics import scores
+from c2ser.scoring.metrics import check_seven, scores
 from c2ser.training.models import Stage
 from c2ser.training.objective import Objective
 from c2ser.training.schedule import explicit_probability
@@ -112,8 +113,8 @@ class C2SERObjective(Objective):
         seed: decides batches and coins.
 
     Raises:
-        ValueError: an utterance fits into no batch, weights would train in bfloat16, or the acoustic vectors that were
-            extracted are not the model's.
+        ValueError: an utterance fits into no batch, weights would train in bfloat16, the acoustic vectors that were
+            extracted are not the model's, or a validation utterance has none of the seven emotions.
     """
 
     thrift = f"{Objective.thrift}, or set model.checkpointing: true"
@@ -127,7 +128,8 @@ class C2SERObjective(Objective):
         sizes, durations = corpus.batches, {i: item.seconds for i, item in corpus.train.items()}
         tokens = _tokens(model, corpus.train)
         self.batches = Batches(durations, sizes.seconds, sizes.utterances, seed, tokens=tokens, max_tokens=sizes.tokens)
-        emotions = {name: item.utterance.emotion for name, item in corpus.valid.items()}
+        emotions = emotions_of({name: item.utterance for name, item in corpus.valid.items()})
+        check_seven(emotions, {})
         chosen = spread(emotions, corpus.validation.utterances, seed)
         lengths = {name: corpus.valid[name].seconds for name in chosen}
         self.valid_batches = by_length(lengths, corpus.validation.seconds, corpus.batches.utterances)

@@ -89,7 +89,8 @@ class Material:
     """What the objective is trained and validated on.
 
     Attributes:
-        train: utterances to learn from; those without an emotion count for the first two losses only.
+        train: utterances to learn from; those without an emotion, or with a class of the corpus' own (`--labels raw`),
+            count for the first two losses only.
         valid: utterances to validate on.
         seconds: duration of each.
         crops: how they become batches.
@@ -110,7 +111,7 @@ class Batch:
     Attributes:
         utterances: their ids.
         waves: shape (batch, samples).
-        labels: number of the emotion, -1 without one, (batch,).
+        labels: number of the emotion, -1 without one or with none of the seven, (batch,).
         masked: shape (batch * clones, frames), True where a frame is hidden; an utterance's clones follow each other.
     """
 
