@@ -29,7 +29,7 @@ from c2ser.attributes.rate import speaking_rate
 from c2ser.attributes.viterbi import follow, triangle
 from c2ser.tables import read_json, read_table
 
-COARSE = PitchConfig(hop=0.05, decoder="argmax")
+COARSE = PitchConfig(hop=0.05, decoder="argmax", batch=20)
 
 
 def voice(pitch, seconds=1.0):
@@ -51,7 +51,7 @@ def mean_pitch(wave, config):
 
 @pytest.mark.xdist_group("penn")
 @pytest.mark.parametrize("pitch", [80, 120, 220, 440])
-@pytest.mark.parametrize("config", [COARSE, PitchConfig(hop=0.02)])
+@pytest.mark.parametrize("config", [COARSE, PitchConfig(hop=0.02, batch=25)])
 def test_pitch_of_known_sounds(pitch, config):
     assert mean_pitch(voice(pitch), config) == pytest.approx(pitch, rel=0.01)
 
@@ -73,7 +73,7 @@ def test_tracks_are_penns_and_do_not_depend_on_who_is_tracked_together(decoder, 
 
     paths = sorted((test_data / "speech/emodb/wav").glob("*.wav"))[:2]
     waves = [audio.load(path, path.stem)[:16000] for path in paths] + [voice(140, 0.4)]
-    config = PitchConfig(hop=0.02, decoder=decoder)
+    config = PitchConfig(hop=0.02, decoder=decoder, batch=32)
     tracks = tracker(config).track(waves)
     for wave, track in zip(waves, tracks, strict=True):
         alone = tracker(config).track([wave])[0]

@@ -43,7 +43,7 @@ class PitchConfig:
     fmax: float = 1000.0
     voiced: float = 0.065
     decoder: Literal["viterbi", "argmax"] = "viterbi"
-    batch: int = 128
+    batch: int = 64
     together: float = 30.0
     device: int | None = None
 
