@@ -1,5 +1,6 @@
 """The parts of C²SER: Whisper at its exact length, labels from one pass, answers in batches, the loss, the batches."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -207,8 +208,8 @@ def packing(setting: Setting) -> Count:
     theirs = [order[start : start + BATCH] for start in range(0, number, BATCH)]
 
     def check() -> Equivalence:
-        heard = sorted(name for batch in ours for name in batch), sorted(name for batch in theirs for name in batch)
-        odd = sum(one != other for one, other in zip(*heard, strict=True))
+        one, other = (Counter(name for batch in batches for name in batch) for batches in (ours, theirs))
+        odd = ((one - other) + (other - one)).total()
         return Equivalence("utterances that are not in both exactly once", float(odd), 0.0)
 
     work = {"utterances": number, "batches": len(ours), "noise": sampler.noise}

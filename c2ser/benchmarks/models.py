@@ -26,18 +26,19 @@ WHISPERS = {"quick": (48, 2, 4), "small": (768, 12, 12), "medium": (1024, 24, 16
 
 LLMS: dict[str, dict[str, Any]] = {
     "quick": {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 4,
-              "num_key_value_heads": 2, "vocab_size": 2000, "tie_word_embeddings": True},
+              "num_key_value_heads": 2, "vocab_size": 2000, "tie_word_embeddings": False},
     "47M": {"hidden_size": 512, "intermediate_size": 2048, "num_hidden_layers": 8, "num_attention_heads": 8,
-            "num_key_value_heads": 2, "vocab_size": 32768, "tie_word_embeddings": True},
+            "num_key_value_heads": 2, "vocab_size": 16384, "tie_word_embeddings": False},
     "wide": {"hidden_size": 896, "intermediate_size": 896, "num_hidden_layers": 1, "num_attention_heads": 14,
-             "num_key_value_heads": 2, "vocab_size": 152064, "tie_word_embeddings": True},
+             "num_key_value_heads": 2, "vocab_size": 152064, "tie_word_embeddings": False},
     "7B": {"hidden_size": 3584, "intermediate_size": 18944, "num_hidden_layers": 28, "num_attention_heads": 28,
            "num_key_value_heads": 4, "vocab_size": 152064, "tie_word_embeddings": False},
 }  # fmt: skip
 """Language models with Qwen2's architecture; "wide" is one layer of Qwen2-0.5B's size under its whole vocabulary."""
 
-SPREAD = 0.05
-"""Standard deviation of random weights: answers of a language model with less are one token again and again."""
+SPREAD = 2.0
+"""Standard deviation of random weights, times the root of the hidden size: with less, an answer is one token again and
+again, whatever was heard. For the same reason no model ties its head to its embeddings."""
 
 
 @torch.no_grad()
@@ -62,7 +63,9 @@ def whisper(setting: Setting, size: str, dropout: float = 0.0) -> WhisperEncoder
 def language(setting: Setting, size: str, lora: LoraSettings | None = None) -> LanguageModel:
     """Return a random language model of one of the sizes of `LLMS`, at 7B in bf16; without adapters it is frozen."""
     torch.manual_seed(setting.seed)
-    config = Qwen2Config(max_position_embeddings=4096, initializer_range=SPREAD, bos_token_id=None, **LLMS[size])
+    sizes = LLMS[size]
+    spread = SPREAD / sizes["hidden_size"] ** 0.5
+    config = Qwen2Config(max_position_embeddings=4096, initializer_range=spread, bos_token_id=None, **sizes)
     with torch.device(setting.device):  # large ones are made where they stay
         llm = empty_llm(config, "bfloat16" if size == "7B" else "float32")
         made = LanguageModel(llm, tokenizer(), lora or LoraSettings(r=0), chat_template=False)
@@ -130,7 +133,7 @@ def asked(model: LanguageModel, style: Style, utterances: int, seed: int) -> Ask
     """Return a model asked about random speech: ten acoustic vectors and 12.5 for each of about 6.5 s."""
     generator = rng(seed, 14)
     lengths = generator.integers(10 + 75, 10 + 88, utterances)
-    rows = [generator.normal(0.0, SPREAD, (length, model.dim)) for length in [*lengths, 2]]
+    rows = [generator.normal(0.0, model.llm.config.initializer_range, (length, model.dim)) for length in [*lengths, 2]]
     *speech, boundaries = (torch.from_numpy(row).float() for row in rows)
     device = model.llm.device
     return Asked(model, stack(speech).to(device), boundaries.to(device), [instruction(style)] * utterances)
