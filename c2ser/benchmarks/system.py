@@ -20,6 +20,7 @@ from c2ser.benchmarks.c2ser import (
     decoding_cost,
     endless,
     same_answers,
+    same_probabilities,
     scoring_cost,
     tree_scores,
 )
