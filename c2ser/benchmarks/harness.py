@@ -82,6 +82,27 @@ class Case:
 
 
 @dataclass
+class Count:
+    """Two ways to do one thing of which something is counted; nothing is timed.
+
+    Attributes:
+        figure: what is counted, the more the better.
+        ours: our figure.
+        peer: that of the other way.
+        peer_name: the other way.
+        check: compares what the two give.
+        workload: how much is done, for example {"utterances": 20000}.
+    """
+
+    figure: str
+    ours: float
+    peer: float
+    peer_name: str
+    check: Callable[[], Equivalence]
+    workload: dict[str, float]
+
+
+@dataclass
 class Arm:
     """What was measured of one of the two: seconds by the clock and of the processor, bytes on top of those in use."""
 
@@ -95,12 +116,12 @@ class Arm:
         return {**figures, "processor_s": min(self.processor_seconds), "peak_memory_bytes": self.peak_memory}
 
 
-def run_case(name: str, case: Case, setting: Setting, rounds: int) -> dict[str, Any]:
+def run_case(name: str, case: Case | Count, setting: Setting, rounds: int) -> dict[str, Any]:
     """Check, time and describe a case.
 
     Args:
         name: of the case.
-        case: what is compared.
+        case: what is compared; of a count, the two figures are all there is.
         setting: device, size and seed it was built for.
         rounds: how often each of the two runs.
 
@@ -116,13 +137,26 @@ def run_case(name: str, case: Case, setting: Setting, rounds: int) -> dict[str, 
             "%s: outputs differ by %.3g, over %.3g; nothing is timed", name, equivalence.value, equivalence.tolerance
         )
         return {**report, "ratio_to_peer": None, "ratio_to_limit": None}
+    return report | (_counted(case, report) if isinstance(case, Count) else _measured(case, setting, rounds, report))
+
+
+def _counted(case: Count, report: dict[str, Any]) -> dict[str, Any]:
+    ratio = dict.fromkeys(("median", "min", "max"), case.ours / case.peer)
+    peer = {**report["peer"], "counted": case.peer}
+    return {
+        "figure": case.figure, "ours": {"counted": case.ours}, "peer": peer, "rounds": 0, "ratio_to_peer": ratio,
+        "ratio_to_limit": None,
+    }  # fmt: skip
+
+
+def _measured(case: Case, setting: Setting, rounds: int, report: dict[str, Any]) -> dict[str, Any]:
     load = os.getloadavg()[0]
     arms, ceilings = _rounds(case, setting, rounds)
     load = max(load, os.getloadavg()[0])
     ratios = [theirs / ours for ours, theirs in zip(arms["ours"].seconds, arms["peer"].seconds, strict=True)]
     floor = max(case.flops / ceilings["flops_per_s"], case.bytes / ceilings["bytes_per_s"])
-    report["peer"] |= arms["peer"].summary()
-    return report | {
+    return {
+        "peer": {**report["peer"], **arms["peer"].summary()},
         "ours": arms["ours"].summary(),
         "ceilings": ceilings,
         "floor": {"flops": case.flops, "bytes": case.bytes, "seconds": floor},

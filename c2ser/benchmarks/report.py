@@ -19,6 +19,9 @@ def _row(report: dict[str, Any]) -> list[str]:
     if report["ratio_to_peer"] is None:
         return [report["name"], work, "–", "–", "–", "–", "–", difference, "void: outputs differ"]
     ratio, ours, peer = report["ratio_to_peer"], report["ours"], report["peer"]
+    if "figure" in report:
+        counts = [f"{arm['counted']:.4f}" for arm in (ours, peer)]
+        return [report["name"], work, *counts, f"{ratio['median']:.2f}", "–", "–", difference, report["figure"]]
     memory = " / ".join(f"{arm['peak_memory_bytes'] / 1e6:.0f}" for arm in (ours, peer))
     remark = f"load {report['load']:.1f}, {report['machine']['threads']} threads"
     return [

@@ -6,7 +6,7 @@ from typing import Literal
 
 import torch
 
-from c2ser.benchmarks import emotion2vec  # noqa: F401 - enters its cases
+from c2ser.benchmarks import c2ser, emotion2vec, system  # noqa: F401 - they enter their cases
 from c2ser.benchmarks.cases import CASES
 from c2ser.benchmarks.harness import Setting, run_case
 from c2ser.benchmarks.report import markdown
