@@ -36,7 +36,7 @@ class Batches:
         max_seconds: float,
         max_utterances: int = 1_000_000,
         seed: int = 777,
-        noise: float = 0.1,
+        noise: float = 0.01,
         classes: Mapping[str, str | None] | None = None,
         tokens: Mapping[str, int] | None = None,
         max_tokens: int = 0,
