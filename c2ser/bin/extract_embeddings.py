@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from c2ser.audio import SAMPLE_RATE
 from c2ser.cli import run
 from c2ser.corpus import Utterance, durations, read_data_dir, wave
 from c2ser.data.arks import ArkWriter
+from c2ser.data.collate import pick_device
 from c2ser.data.sampler import by_length
 from c2ser.emotion2vec.encoders import Encoder, Normalise, load_encoder
 from c2ser.emotion2vec.model import Level
@@ -59,7 +59,7 @@ def main(
         peer_padding: let the padding of a batch leak into its shorter utterances, as other implementations do.
         device: "cpu", "cuda", …; "auto" takes a graphics card where there is one.
     """
-    chosen = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
+    chosen = pick_device(device)
     encoder = load_encoder(model, normalise, peer_padding, chosen)
     utterances, archive = read_data_dir(data), out.with_suffix(".ark")
     with TableMap(out) as job:

@@ -2,9 +2,8 @@
 
 from pathlib import Path
 
-import torch
-
 from c2ser.cli import run
+from c2ser.data.collate import pick_device
 from c2ser.emotion2vec.checkpoints import read_published
 from c2ser.labelling.speech import BatchConfig, label_speech
 from c2ser.tables import TableMap
@@ -20,7 +19,7 @@ def main(model: Path, data: Path, out: Path, batches: BatchConfig, device: str =
         batches: how utterances are grouped.
         device: "cpu", "cuda", …; "auto" takes a graphics card where there is one.
     """
-    chosen = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
+    chosen = pick_device(device)
     published = read_published(model)
     published.model.to(chosen)
     if published.head is not None:

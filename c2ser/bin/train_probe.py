@@ -4,9 +4,8 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from c2ser.cli import run, save_config
+from c2ser.data.collate import pick_device
 from c2ser.emotion2vec.probe import ProbeConfig, ProbeData, TrainedProbe, cross_validate, read_probe_data, train_probe
 from c2ser.log import get_logger
 from c2ser.scoring.folds import figures_of_folds, figures_with_intervals
@@ -41,7 +40,7 @@ def main(
     """
     if bool(folds) == bool(train and tests):
         raise ValueError("two ways to test a probe: give either --train and --tests, or --folds")
-    chosen = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
+    chosen = pick_device(device)
     sets = {"folds": folds, "train": train and [train], "valid": valid and [valid]}
     sets |= {f"decode_{folder.name}": [folder] for folder in tests or []}
     data = {name: read_probe_data(paths, embeddings, probe, chosen) for name, paths in sets.items() if paths}

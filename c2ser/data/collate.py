@@ -1,4 +1,4 @@
-"""What turns utterances into padded batches, and the masks that augment spectrograms."""
+"""What turns utterances into padded batches on a device, and the masks that augment spectrograms."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,6 +24,11 @@ class SpecAugment:
     time_width: int = 50
     bin_masks: int = 2
     bin_width: int = 10
+
+
+def pick_device(name: str) -> str:
+    """Return the device of a name; "auto" is a graphics card where there is one."""
+    return ("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name
 
 
 def pad_waves(waves: Sequence[np.ndarray]) -> tuple[Tensor, Tensor]:
