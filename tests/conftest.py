@@ -1,6 +1,7 @@
 """Fixtures that every test may use."""
 
 import os
+import shutil
 import signal
 from pathlib import Path
 
@@ -16,6 +17,16 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 def root() -> Path:
     """The project's root."""
     return ROOT
+
+
+@pytest.fixture
+def own_recipe(tmp_path, root) -> Path:
+    """A copy of egs/TEMPLATE in a project of its own, whose other folders are links to this one's."""
+    project = tmp_path / "project"
+    project.mkdir()
+    for name in ("c2ser", "local", "tools", "utils"):
+        (project / name).symlink_to(root / name)
+    return Path(shutil.copytree(root / "egs/TEMPLATE", project / "egs/own"))
 
 
 @pytest.fixture(scope="session")

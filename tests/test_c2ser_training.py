@@ -421,21 +421,16 @@ validation: {utterances: 4, max_new_tokens: 4}
 
 
 @pytest.mark.slow
-def test_a_recipe_fine_tunes_and_scores_a_model(root, model_place):
-    copy = root / "egs" / f"test_finetune_{os.getpid()}"
-    shutil.copytree(root / "egs/TEMPLATE", copy)
-    try:
-        (copy / "conf").mkdir()
-        (copy / "conf/finetune.yaml").write_text(RECIPE)
-        (copy / "conf/decode.yaml").write_text("search: {max_new_tokens: 8}\n")
-        shutil.copytree(model_place / "data", copy / "data")
-        shutil.copytree(copy / "data/valid", copy / "data/test")
-        environment = os.environ | {"VIRTUAL_ENV": sys.prefix, "PATH": f"{sys.prefix}/bin:{os.environ['PATH']}"}
-        command = [copy / "run.sh", "--init", model_place / "model", "--stage", "4", "--size", "tiny", "--ngpu", "0"]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr
-        assert all(f"stage {stage} is skipped" in done.stderr for stage in (4, 5, 6))
-        table = (copy / "exp/RESULTS.md").read_text()
-        assert all(f"| finetune/epoch_{epoch} | " in table for epoch in (0, 1, 2))
-    finally:
-        shutil.rmtree(copy)
+def test_a_recipe_fine_tunes_and_scores_a_model(own_recipe, model_place):
+    (own_recipe / "conf").mkdir()
+    (own_recipe / "conf/finetune.yaml").write_text(RECIPE)
+    (own_recipe / "conf/decode.yaml").write_text("search: {max_new_tokens: 8}\n")
+    shutil.copytree(model_place / "data", own_recipe / "data")
+    shutil.copytree(own_recipe / "data/valid", own_recipe / "data/test")
+    environment = os.environ | {"VIRTUAL_ENV": sys.prefix, "PATH": f"{sys.prefix}/bin:{os.environ['PATH']}"}
+    command = [own_recipe / "run.sh", "--init", model_place / "model", "--stage", "4", "--size", "tiny", "--ngpu", "0"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert all(f"stage {stage} is skipped" in done.stderr for stage in (4, 5, 6))
+    table = (own_recipe / "exp/RESULTS.md").read_text()
+    assert all(f"| finetune/epoch_{epoch} | " in table for epoch in (0, 1, 2))

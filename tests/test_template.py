@@ -1,7 +1,6 @@
 """egs/TEMPLATE: copy, fill in one generator, run stages 0 to 2."""
 
 import os
-import shutil
 import subprocess
 import sys
 
@@ -26,8 +25,7 @@ if __name__ == "__main__":
 """
 
 
-def test_ten_wavs_and_fifteen_lines(tmp_path, root):
-    copy = root / "egs" / f"test_template_{os.getpid()}"
+def test_ten_wavs_and_fifteen_lines(tmp_path, own_recipe):
     corpus = tmp_path / "cor pus"
     corpus.mkdir()
     for number in range(10):
@@ -35,16 +33,12 @@ def test_ten_wavs_and_fifteen_lines(tmp_path, root):
         time = np.arange(16000) / 16000
         tone = sum(np.sin(2 * np.pi * (120 + 10 * number) * k * time) / k for k in range(1, 9))
         soundfile.write(corpus / f"{name}.wav", 0.1 * tone, 16000)
-    shutil.copytree(root / "egs" / "TEMPLATE", copy)
-    try:
-        (copy / "local/data_prep.py").write_text(GENERATOR)
-        environment = os.environ | {"VIRTUAL_ENV": sys.prefix, "PATH": f"{sys.prefix}/bin:{os.environ['PATH']}"}
-        command = [copy / "run.sh", "--db-root", corpus, "--size", "tiny", "--nj", "2", "--stop-stage", "2"]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr
-        assert len(read_table(copy / "data/train/utt2level")) == 4
-        pitches = [float(row.split()[0]) for row in read_table(copy / "data/test/utt2attr").values()]
-        assert all(100 < pitch < 230 for pitch in pitches)
-        assert (copy / "exp/attr_stats.png").exists()
-    finally:
-        shutil.rmtree(copy)
+    (own_recipe / "local/data_prep.py").write_text(GENERATOR)
+    environment = os.environ | {"VIRTUAL_ENV": sys.prefix, "PATH": f"{sys.prefix}/bin:{os.environ['PATH']}"}
+    command = [own_recipe / "run.sh", "--db-root", corpus, "--size", "tiny", "--nj", "2", "--stop-stage", "2"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert len(read_table(own_recipe / "data/train/utt2level")) == 4
+    pitches = [float(row.split()[0]) for row in read_table(own_recipe / "data/test/utt2attr").values()]
+    assert all(100 < pitch < 230 for pitch in pitches)
+    assert (own_recipe / "exp/attr_stats.png").exists()
