@@ -1,6 +1,7 @@
 """Emotion2Vec-S: parity with FunASR (forward pass) and fairseq (losses, gradients, teacher); masks, training."""
 
 import importlib.util
+import math
 import os
 import socket
 import subprocess
@@ -19,6 +20,7 @@ from c2ser.corpus import Utterance, durations
 from c2ser.data.crops import CropBatches, CropConfig
 from c2ser.emotion2vec import losses
 from c2ser.emotion2vec.convert import load_model, save_model
+from c2ser.emotion2vec.layers import ConvExtractor, set_filter_bank
 from c2ser.emotion2vec.losses import (
     LossConfig,
     category_loss,
@@ -36,7 +38,6 @@ from c2ser.tables import read_json, read_table
 from c2ser.training import checkpoint
 from c2ser.training.emotion2vec import Batch, Emotion2VecObjective, GuardConfig, Material, TeacherConfig, make_teacher
 from c2ser.training.schedule import learning_rate_factor
-from c2ser.training.settings import OptimConfig
 
 SIZES = {
     "a": {"dim": 48, "heads": 6, "inner": 192, "tokens": 10},
@@ -500,26 +501,67 @@ def test_killed_training_gives_the_model_of_an_undisturbed_one(root, data, tmp_p
     assert (tmp_path / "two/model.safetensors").read_bytes() == (tmp_path / "one/model.safetensors").read_bytes()
 
 
-def objective_of(config, **changes):
+def objective_of(config, teacher=None, **changes):
     """The full configuration's objective over utterances that are never read."""
     utterances = {f"u{k}": Utterance("train", "s", f"u{k}", "none.wav", "anger", "", "") for k in range(2)}
     material = Material(utterances, utterances, dict.fromkeys(utterances, 1.0), CropConfig(**config["batches"]))
     model = Emotion2Vec(Emotion2VecConfig(**{**config["model"], **changes}))
-    parts = (MaskConfig(**config["masks"]), LossConfig(**config["losses"]), TeacherConfig(), GuardConfig())
+    parts = (MaskConfig(**config["masks"]), LossConfig(**config["losses"]), teacher or TeacherConfig(), GuardConfig())
     return Emotion2VecObjective(model, material, *parts, 1)
 
 
-def test_the_front_has_its_own_rate_and_is_told_by_name():
-    values = {**yaml.safe_load(YAML), "losses": {}}
-    objective = objective_of(values)
-    objective.front_rate = 0.25
-    slow = {name for name, _ in objective.named_parameters() if objective.rate(name) == 0.25}
-    audio = objective.model.audio
-    front = {*audio.local_encoder.parameters(), *audio.project_features.parameters()}
-    assert slow == {name for name, parameter in objective.named_parameters() if parameter in front} and slow
-    groups = {share: [torch.nn.Parameter(torch.zeros(1))] for share in (0.25, 1.0)}
-    optimiser = OptimConfig(lr=0.1).optimiser(groups)
-    assert [group["share"] for group in optimiser.param_groups] == [0.25, 1.0]
+def test_a_teacher_with_a_front_hears_with_its_own():
+    torch.manual_seed(0)
+    config = {**yaml.safe_load(YAML), "losses": {}}
+    waves = torch.randn(2, 6400)
+    batches = Batch(["u0", "u1"], waves, torch.tensor([0, 1]), torch.arange(19).expand(2, -1) % 2 == 0)
+    figures = {}
+    for front in (False, True):
+        torch.manual_seed(1)
+        objective = objective_of(config, teacher=TeacherConfig(start=0.5, front=front))
+        names = {name for name, _ in objective.teacher.named_parameters()}
+        assert any("local_encoder" in name for name in names) == front
+        for weight in objective.model.audio.local_encoder.parameters():
+            weight.data.mul_(torch.randn_like(weight))  # what the student hears changes
+        with torch.no_grad():
+            figures[front] = float(objective(batches, 0)["target_deviation"])
+        if front:
+            before = {name: parameter.clone() for name, parameter in objective.teacher.named_parameters()}
+            objective.after_step(1)
+            name = "modality_encoders.AUDIO.local_encoder.conv_layers.0.0.weight"
+            student = dict(objective.model.named_parameters())[name]
+            moved = dict(objective.teacher.named_parameters())[name]
+            assert (moved - before[name].lerp(student, 1 - objective.teaching.decay(1))).abs().max() < 1e-6
+    torch.manual_seed(1)
+    unchanged = objective_of(config, teacher=TeacherConfig())
+    with torch.no_grad():
+        assert figures[True] == pytest.approx(float(unchanged(batches, 0)["target_deviation"]), rel=1e-5)
+    assert figures[False] != pytest.approx(figures[True], rel=1e-3)
+
+
+def test_a_filter_bank_hears_pitch_not_phase():
+    torch.manual_seed(0)
+    extractor, random = (ConvExtractor([[160, 320, 160], [96, 2, 2]]) for _ in range(2))
+    set_filter_bank(extractor)
+    mel = lambda hertz: 2595 * np.log10(1 + hertz / 700)  # noqa: E731
+    nearest = []
+    for hertz in (150, 440, 1000, 3000, 6000):
+        time = torch.arange(8000) / 16000
+        tones = torch.stack([torch.cos(2 * math.pi * hertz * time + phase) for phase in (0.0, 0.7, 1.9)])
+        with torch.no_grad():
+            heard, noise = extractor(tones), random(tones)
+        loudest = heard[:, 5, :40].argmax(dim=1)
+        nearest.append(round((mel(hertz) - mel(60)) / (mel(7600) - mel(60)) * 39))
+        assert (loudest - nearest[-1]).abs().max() <= 1
+        spread = [float((x - x.mean(0)).std() / x.std()) for x in (heard[:, :, :80], noise)]
+        assert spread[0] < 0.5 * spread[1]  # what is left of the phase
+    assert nearest == sorted(nearest)
+
+
+@pytest.mark.parametrize("convs", [[[160, 320, 320]], [[162, 320, 160], [96, 2, 2]], [[160, 320, 160], [64, 2, 2]]])
+def test_convolutions_without_room_for_a_filter_bank_are_refused(convs):
+    with pytest.raises(ValueError, match="hold no filter bank; give the first layer four channels"):
+        set_filter_bank(ConvExtractor(convs))
 
 
 def test_targets_that_tell_only_the_place_are_seen():

@@ -10,6 +10,7 @@ from c2ser.cli import run, save_config
 from c2ser.corpus import durations, read_data_dir
 from c2ser.data.crops import CropConfig
 from c2ser.emotion2vec.convert import grown, load_model, save_model
+from c2ser.emotion2vec.layers import set_filter_bank
 from c2ser.emotion2vec.losses import LossConfig
 from c2ser.emotion2vec.masking import MaskConfig
 from c2ser.emotion2vec.model import Emotion2Vec, Emotion2VecConfig
@@ -33,7 +34,7 @@ def main(
     validation: ValidConfig,
     init: Path | None = None,
     unlabelled: list[Path] = [],  # noqa: B006 - never changed
-    front_rate: float = 1.0,
+    filter_bank: bool = False,
 ) -> None:
     """Train an encoder with the frame, utterance and category losses; OUT becomes its folder.
 
@@ -52,24 +53,27 @@ def main(
         validation: how the encoder is judged.
         init: model folder or published checkpoint to start from; random weights without it.
         unlabelled: further data directories to learn from, whose emotions are not looked at.
-        front_rate: share of the learning rate for the convolutions on the waveform and their projection. The teacher
-            hears the student's, so that they can lead both astray at once; less than 1 steadies small models.
+        filter_bank: without `init`, let the two first convolutions begin as a filter bank instead of at random. What
+            random ones give depends on the phase, so that no frame says anything about its neighbours, and small
+            trainings never get past that.
     """
     torch.manual_seed(training.seed)
     encoder = grown(load_model(init), model) if init else Emotion2Vec(model)
+    if filter_bank and not init:
+        set_filter_bank(encoder.audio.local_encoder)
     utterances = read_data_dir(train)
     for folder in unlabelled:
         utterances |= {i: replace(u, emotion=None) for i, u in read_data_dir(folder).items() if i not in utterances}
     sets = [utterances, read_data_dir(valid)]
     seconds = {name: length for part in sets for name, length in durations(part, unreadable=0.0)}
     material = Material(*sets, seconds, batches, validation)
-    parts = (masks, losses, teacher, guard, training.seed, front_rate)
+    parts = (masks, losses, teacher, guard, training.seed)
     fit(Emotion2VecObjective(encoder, material, *parts), optim, training, out)
     if PartialState().is_main_process:
         save_config(
             out, train=train, valid=valid, unlabelled=unlabelled, init=init, model=encoder.config, masks=masks,
             losses=losses, teacher=teacher, guard=guard, batches=batches, optim=optim, training=training,
-            validation=validation, front_rate=front_rate,
+            validation=validation, filter_bank=filter_bank,
         )  # fmt: skip
         save_model(encoder, out)
 

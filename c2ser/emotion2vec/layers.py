@@ -103,6 +103,36 @@ class ConvExtractor(nn.Module):
         return field
 
 
+@torch.no_grad()
+def set_filter_bank(extractor: ConvExtractor) -> None:
+    """Let the first two convolutions begin as a filter bank, evenly spaced in mel from 60 Hz to 7,600 Hz.
+
+    The first holds each band at four phases, a quarter of a period apart: of these, the norm and the GELU leave about
+    the same for any phase. The second gives, in the channels that come first, the mean of each band over its kernel and
+    how much it falls within it; further channels stay random.
+
+    Raises:
+        ValueError: there are not two convolutions, or not channels enough.
+    """
+    spec = extractor.spec
+    if len(spec) < 2 or spec[0][0] % 4 or spec[1][0] < spec[0][0] // 2:
+        raise ValueError(
+            f"convs: {spec[:2]} hold no filter bank; give the first layer four channels for each band and the second "
+            "at least two"
+        )
+    first, second = (layer[0].weight for layer in extractor.conv_layers[:2])
+    bands, width = len(first) // 4, first.shape[2]
+    mels = torch.linspace(*(2595 * math.log10(1 + hertz / 700) for hertz in (60, 7600)), bands)
+    centres = 700 * (10 ** (mels / 2595) - 1)  # Hz
+    times = (torch.arange(width) - (width - 1) / 2) / 16000  # s
+    phases = math.pi / 2 * torch.arange(4)[:, None, None]
+    waves = torch.hann_window(width, periodic=False) * torch.cos(2 * math.pi * centres[:, None] * times + phases)
+    first.copy_((waves / waves.norm(dim=2, keepdim=True)).view_as(first))
+    same_band = torch.eye(bands).repeat(1, 4)[:, :, None] / second.shape[2]  # (bands, channels, 1)
+    falls = torch.where(torch.arange(second.shape[2]) < second.shape[2] / 2, 1.0, -1.0)
+    second[:bands], second[bands : 2 * bands] = same_band, same_band * falls
+
+
 class PositionalConvs(nn.ModuleList):
     """Relative positions by stacked grouped convolutions; member 0 stands for a transpose of the checkpoints."""
 

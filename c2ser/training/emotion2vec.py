@@ -23,11 +23,8 @@ from c2ser.emotion2vec.model import Emotion2Vec, embed
 from c2ser.emotions import EMOTIONS
 from c2ser.training.objective import Objective
 
-STUDENT_ONLY = ("local_encoder", "project_features", "decoder")
-"""Parts that the teacher does without: it hears the student's local features and guesses nothing."""
-
-FRONT = ("model.modality_encoders.AUDIO.local_encoder.", "model.modality_encoders.AUDIO.project_features.")
-"""How the names of the student's parameters begin that turn the waveform into local features."""
+FRONT_PARTS = ("local_encoder", "project_features")
+"""Parts that turn the waveform into local features; the teacher may hear the student's instead of its own."""
 
 
 @dataclass
@@ -38,11 +35,15 @@ class TeacherConfig:
         start: decay of the first update.
         end: decay after `anneal` updates.
         anneal: updates in which it rises.
+        front: whether the teacher has an average of the front too (data2vec 2.0's `ema_local_encoder`). As published it
+            hears the student's local features; a front that learns fast can then make the targets easier instead of
+            the guesses better.
     """
 
     start: float = 0.999
     end: float = 0.99999
     anneal: int = 20000
+    front: bool = False
 
     def decay(self, update: int) -> float:
         """Return the decay of an update, counted from 1."""
@@ -132,7 +133,6 @@ class Emotion2VecObjective(Objective):
         teacher: how the average moves.
         guard: when training is stopped.
         seed: decides batches, crops and masks.
-        front_rate: share of the learning rate for the convolutions on the waveform and their projection.
     """
 
     leaves_out = True  # blocks that are dropped, a scale or a classifier whose loss has no weight
@@ -146,14 +146,12 @@ class Emotion2VecObjective(Objective):
         teacher: TeacherConfig,
         guard: GuardConfig,
         seed: int,
-        front_rate: float = 1.0,
     ) -> None:
         super().__init__()
         self.model, self.material, self.seed = model, material, seed
         self.masks, self.losses, self.teaching, self.guard = masks, losses, teacher, guard
-        self.front_rate = front_rate
         self.head = parts.CategoryHead(model.config.dim, len(EMOTIONS), losses)
-        self.teacher = make_teacher(model)
+        self.teacher = make_teacher(model, teacher.front)
         shortest = 2 * model.audio.local_encoder.receptive_field
         self.stream = CropBatches(material.train, material.seconds, material.crops, seed, shortest)
         self.valid_stream = CropBatches(material.valid, material.seconds, material.crops, seed, shortest)
@@ -181,7 +179,7 @@ class Emotion2VecObjective(Objective):
         """
         samples = torch.full((len(batch.waves),), batch.waves.shape[1], device=batch.waves.device)
         local, _ = self.model.local(batch.waves, samples)
-        layers = self.teacher.teach(local.detach())
+        layers = self.teacher.teach(self._heard(batch.waves, samples) if self.teaching.front else local.detach())
         kinds = self.losses
         targets = parts.frame_targets(layers, kinds.frame_target)
         deviations = {"target_deviation": parts.deviation(targets), "target_contrast": parts.contrast(targets)}
@@ -199,6 +197,11 @@ class Emotion2VecObjective(Objective):
         deviations["guess_deviation"] = parts.deviation(guess)
         self._check(deviations, batch, step)
         return {**figures, **deviations}
+
+    @torch.no_grad()
+    def _heard(self, waves: Tensor, samples: Tensor) -> Tensor:
+        """Return the teacher's own local features, (batch, frames, dim)."""
+        return self.teacher.local(waves, samples)[0]
 
     def _category(self, embeddings: Tensor, labels: Tensor) -> dict[str, Tensor]:
         """Return the category loss over the batches of all processes and, if asked for, the classifier's loss."""
@@ -262,12 +265,7 @@ class Emotion2VecObjective(Objective):
         shared = {"masks": self.masks, "losses": self.losses, "teacher": self.teaching, "model": self.model.config}
         shared |= {"crops": self.material.crops, "validation": self.material.validation, "guard": self.guard}
         sizes = {"train": len(self.material.train), "valid": len(self.material.valid)}
-        sizes["front_rate"] = self.front_rate
         return {name: dataclasses.asdict(part) for name, part in shared.items()} | sizes
-
-    def rate(self, parameter: str) -> float:
-        """Return the share of the learning rate that a parameter gets."""
-        return self.front_rate if parameter.startswith(FRONT) else 1.0
 
     def extra_state(self) -> dict[str, Tensor]:
         """Return the teacher's weights."""
@@ -286,9 +284,9 @@ class Emotion2VecObjective(Objective):
         return self
 
 
-def make_teacher(model: Emotion2Vec) -> Emotion2Vec:
-    """Return a frozen copy of a student without the parts that a teacher does without."""
+def make_teacher(model: Emotion2Vec, front: bool = False) -> Emotion2Vec:
+    """Return a frozen copy of a student, without its decoder and, unless asked for, without its front."""
     teacher = copy.deepcopy(model).requires_grad_(False).eval()
-    for name in STUDENT_ONLY:
+    for name in ("decoder", *(() if front else FRONT_PARTS)):
         setattr(teacher.audio, name, None)
     return teacher

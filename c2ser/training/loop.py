@@ -80,13 +80,10 @@ class Trainer:
 
     def _prepare(self) -> None:
         """Make the optimiser, and spread the work over the processes as accelerate is configured."""
-        groups: dict[float, list[torch.nn.Parameter]] = defaultdict(list)
-        for name, parameter in self.objective.named_parameters():
-            if parameter.requires_grad:
-                groups[self.objective.rate(name)].append(parameter)
-        if not groups:
+        trained = [parameter for parameter in self.objective.parameters() if parameter.requires_grad]
+        if not trained:
             raise ValueError(f"{self.out}: nothing to train; every parameter is frozen by the configuration")
-        optimiser = self.optim.optimiser(groups)
+        optimiser = self.optim.optimiser(trained)
         sharding = self.accelerator.state.fsdp_plugin if self.accelerator.is_fsdp2 else None
         zero = self.accelerator.state.deepspeed_plugin
         if sharding:  # the other layers come to the card one by one, in shares
@@ -155,7 +152,7 @@ class Trainer:
     def _update(self) -> None:
         factor = learning_rate_factor(self.step + 1, self.steps, self.optim.warmup, self.optim.schedule)
         for group in self.optimiser.param_groups:
-            group["lr"] = self.optim.lr * factor * group["share"]
+            group["lr"] = self.optim.lr * factor
         self.wrapped.train()
         self.heard, rows = [], []
         for micro in range(self.training.accumulate):

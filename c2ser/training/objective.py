@@ -50,10 +50,6 @@ class Objective(nn.Module):
         """Return what a resumed run must share with the first one (JSON values), besides the loop's own settings."""
         return {}
 
-    def rate(self, parameter: str) -> float:
-        """Return the share of the learning rate that a parameter gets, by its name."""
-        return 1.0
-
     def extra_state(self) -> dict[str, torch.Tensor]:
         """Return tensors beyond the trained parameters that a resume needs."""
         return {}

@@ -1,6 +1,6 @@
 """How a training runs, whatever is trained."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -32,16 +32,9 @@ class OptimConfig:
     schedule: Schedule = "warmup_inverse_sqrt"
     clip: float = 5.0
 
-    def optimiser(self, groups: Mapping[float, Sequence[nn.Parameter]]) -> torch.optim.AdamW:
-        """Return AdamW.
-
-        Args:
-            groups: parameters by their share of the learning rate.
-        """
-        return torch.optim.AdamW(
-            [{"params": list(parameters), "share": share} for share, parameters in groups.items()],
-            lr=self.lr, betas=self.betas, eps=self.eps, weight_decay=self.weight_decay,
-        )  # fmt: skip
+    def optimiser(self, parameters: Sequence[nn.Parameter]) -> torch.optim.AdamW:
+        """Return AdamW for these parameters."""
+        return torch.optim.AdamW(parameters, lr=self.lr, betas=self.betas, eps=self.eps, weight_decay=self.weight_decay)
 
 
 @dataclass

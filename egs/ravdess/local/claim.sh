@@ -7,10 +7,9 @@
 set -euo pipefail
 nemo=../nemo/data      # data directories of nEMO
 exp=exp/claim          # where models and figures go
-seeds="1 2 3"          # each gives four encoders
-steps=100              # steps of the objective alone
-more=250               # steps of each continuation
-front=0.3              # share of the learning rate for the convolutions in the objective alone, which else collapses
+seeds="2 3 4"          # each gives four encoders
+steps=500              # steps of the objective alone
+more=600               # steps of each continuation
 category=100           # weight of the category loss in S
 config=conf/claim.yaml # sizes and training of the encoder
 epochs=20              # of the probe
@@ -48,8 +47,8 @@ probe() {
 
 systems=()
 for seed in "${seed_list[@]}"; do
-    train untrained "$seed" 1 0 --optim.lr 0
-    train alone "$seed" "$steps" 0 --front_rate "$front"
+    train untrained "$seed" 1 0 --filter_bank true --optim.lr 0
+    train alone "$seed" "$steps" 0 --filter_bank true
     train f "$seed" "$more" 0 --init "$exp/alone_$seed"
     train s "$seed" "$more" "$category" --init "$exp/alone_$seed"
 done
