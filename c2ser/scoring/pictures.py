@@ -1,6 +1,6 @@
 """Pictures of what probes find: the accuracy of each emotion, and where utterances lie among each other."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import cycle
 from pathlib import Path
 from typing import Literal
@@ -25,13 +25,28 @@ MORE_COLOURS = ("#8c564b", "#17becf", "#000000", "#bcbd22", "#98df8a", "#aec7e8"
 """The colours of a corpus' own classes, in their order; then they begin again."""
 
 
-def plot_accuracies(systems: Mapping[str, Mapping[str, float]], title: str, path: Path) -> None:
-    """Draw how much of each emotion each system recognises, as groups of bars (the paper's Figure 6 shows the same).
+PARTS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#999999")
+"""Colours that the colour-blind tell apart (Okabe and Ito), for the parts of a whole; then they begin again."""
+
+Ranges = Mapping[str, Mapping[str, Sequence[float]]]
+"""Lower and upper end by emotion, by system."""
+
+
+def plot_accuracies(
+    systems: Mapping[str, Mapping[str, float]],
+    title: str,
+    path: Path,
+    intervals: Ranges | None = None,
+    said: Ranges | None = None,
+) -> None:
+    """Draw how much of each emotion each system recognises, as groups of bars, like the paper's Figures 6 and 7.
 
     Args:
         systems: recall by emotion, by system.
         title: stands above the picture.
         path: the PNG.
+        intervals: of the recalls, as fractions.
+        said: what the paper's text says of a system, in percent: dashed frames.
     """
     from matplotlib import pyplot
 
@@ -41,15 +56,79 @@ def plot_accuracies(systems: Mapping[str, Mapping[str, float]], title: str, path
     drawing, axis = pyplot.subplots(figsize=(min(size, 16.0), 4.2))
     colours = pyplot.get_cmap("viridis")(np.linspace(0.1, 0.85, len(systems)))
     for number, (system, recalls) in enumerate(systems.items()):
-        heights = [100 * recalls.get(emotion, 0.0) for emotion in emotions]
+        heights = np.array([100 * recalls.get(emotion, 0.0) for emotion in emotions])
         middles = places + (number - (len(systems) - 1) / 2) * width
-        bars = axis.bar(middles, heights, width * 0.95, label=system, color=colours[number])
-        if len(systems) <= 4:
-            axis.bar_label(bars, fmt="%.0f", fontsize=8, padding=1)
+        axis.bar(middles, heights, width * 0.95, label=system, color=colours[number])
+        tops = _whiskers(axis, middles, heights, emotions, (intervals or {}).get(system, {}))
+        _frames(axis, middles, width, emotions, (said or {}).get(system, {}))
+        for place, height, top in zip(middles, heights, tops, strict=True):
+            if len(systems) <= 4:
+                axis.annotate(
+                    f"{height:.0f}", (place, top), (0, 2), textcoords="offset points", ha="center", fontsize=8
+                )
     axis.axhline(100 / len(emotions), color="black", linewidth=0.8, linestyle=":", label="chance")
+    if said:
+        axis.bar([0], [0], 0, fill=False, linestyle="--", edgecolor="black", label="the paper's text")
     axis.set_xticks(places, emotions)
-    axis.set_ylim(0, 105)
+    axis.set_ylim(0, 110)
+    axis.set_yticks(range(0, 101, 20))
     axis.set_ylabel("recognised, %")
+    axis.set_title(title, fontsize=11)
+    axis.spines[["top", "right"]].set_visible(False)
+    axis.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False)
+    _save(drawing, path)
+
+
+def _whiskers(
+    axis: "matplotlib.axes.Axes", middles: np.ndarray, heights: np.ndarray, emotions: Sequence[str],
+    intervals: Mapping[str, Sequence[float]],
+) -> list[float]:  # fmt: skip
+    """Draw intervals on bars, and return how high each reaches."""
+    tops = list(heights)
+    for number, emotion in enumerate(emotions):
+        if emotion in intervals:
+            low, high = (100 * end for end in intervals[emotion])
+            axis.plot([middles[number]] * 2, [low, high], color="black", linewidth=1.0)
+            tops[number] = max(tops[number], high)
+    return tops
+
+
+def _frames(
+    axis: "matplotlib.axes.Axes", middles: np.ndarray, width: float, emotions: Sequence[str],
+    said: Mapping[str, Sequence[float]],
+) -> None:  # fmt: skip
+    for number, emotion in enumerate(emotions):
+        if emotion in said:
+            low, high = said[emotion]
+            axis.bar(
+                middles[number], high - low, width, low, fill=False, linestyle="--", edgecolor="black", linewidth=1.0
+            )
+
+
+def plot_shares(counts: Mapping[str, Mapping[str, int]], title: str, path: Path) -> None:
+    """Draw what a whole consists of: a bar for each class, made of parts, with its share and number.
+
+    Args:
+        counts: number by part, by class; classes and parts appear in their order.
+        title: stands above the picture.
+        path: the PNG.
+    """
+    from matplotlib import pyplot
+
+    totals = {kind: sum(row.values()) for kind, row in counts.items()}
+    whole, parts = sum(totals.values()), list(dict.fromkeys(part for row in counts.values() for part in row))
+    drawing, axis = pyplot.subplots(figsize=(8.2, 1.4 + 0.42 * len(counts)))
+    left = np.zeros(len(counts))
+    for part, colour in zip(parts, cycle(PARTS), strict=False):
+        lengths = np.array([100 * row.get(part, 0) / whole for row in counts.values()])
+        axis.barh(list(counts), lengths, 0.7, left, label=part, color=colour, edgecolor="white", linewidth=0.5)
+        left += lengths
+    for place, total in enumerate(totals.values()):
+        words = f"{100 * total / whole:.1f} % ({total:,})"
+        axis.annotate(words, (left[place], place), (4, 0), textcoords="offset points", va="center", fontsize=9)
+    axis.invert_yaxis()
+    axis.set_xlim(0, 1.28 * max(left))
+    axis.set_xlabel(f"share of {whole:,} utterances, %")
     axis.set_title(title, fontsize=11)
     axis.spines[["top", "right"]].set_visible(False)
     axis.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False)
