@@ -11,6 +11,9 @@ NOTHING = "–"
 UNLIKE = "≠"
 """Stands before a figure of the paper that ours is sure not to be."""
 
+BLANK = "\u00a0"
+"""Stands where a cell must not be broken."""
+
 SHAPES = ("**{}**", "<u>{}</u>")
 """How the best and the second best are marked."""
 
@@ -30,8 +33,8 @@ class Footnotes:
         """Return the numbers of the notes about any of these places, as a superscript; "" where there is none."""
         found = [note for note in self.notes if set(addresses) & set(note.at)]
         self.used += [note for note in found if note not in self.used]
-        numbers = ",".join(str(self.used.index(note) + 1) for note in found)
-        return f"<sup>{numbers}</sup>" if numbers else ""
+        numbers = sorted(self.used.index(note) + 1 for note in found)
+        return f"<sup>{','.join(map(str, numbers))}</sup>" if numbers else ""
 
     def lines(self) -> list[str]:
         """Return the notes that were referred to, as a numbered list."""
@@ -49,8 +52,8 @@ def beside(ours: str | None, printed: str | None, unlike: bool = False, marks: s
     """
     if ours == printed and ours is not None and not any(sign.isdigit() for sign in ours):
         return f"{ours}{marks}"
-    sign = f"{UNLIKE} " if unlike else ""
-    return f"{ours or NOTHING} / {sign}{printed or NOTHING}{marks}"
+    sign = f"{UNLIKE}{BLANK}" if unlike else ""
+    return f"{ours or NOTHING}{BLANK}/{BLANK}{sign}{printed or NOTHING}{marks}"
 
 
 def count_cell(ours: int | None, printed: int | None, marks: str = "") -> str:
@@ -71,7 +74,7 @@ def hours_cell(ours: float | None, printed: float | None, marks: str = "") -> st
 def figure_cell(
     figures: Mapping[str, Any] | None, metric: str, printed: float, alone: bool, rank: int | None, marks: str
 ) -> str:
-    """Return a cell of a table of results, in percent.
+    """Return a cell of a table of results, in percent; what belongs to ours stands in lines of its own below.
 
     Args:
         figures: what `read_scores` returned, or None.
@@ -84,25 +87,24 @@ def figure_cell(
     if figures is None:
         return f"{printed:.2f}{marks}" if alone else beside(None, f"{printed:.2f}", marks=marks)
     value = percent(figures[metric])
-    ours = [value if rank is None else SHAPES[rank].format(value)]
-    ends = figures.get("intervals", {}).get(metric)
+    ours, ends = value if rank is None else SHAPES[rank].format(value), figures.get("intervals", {}).get(metric)
+    lines = [beside(ours, f"{printed:.2f}", bool(ends) and outside(printed, ends), marks)]
     if ends:
-        ours.append(f"[{percent(ends[0])}, {percent(ends[1])}]")
-    if others := _other_figures(figures, metric, value):
-        ours.append(f"({others})")
-    return beside(" ".join(ours), f"{printed:.2f}", bool(ends) and outside(printed, ends), marks)
+        lines.append(f"[{percent(ends[0])}, {percent(ends[1])}]")
+    lines += _other_figures(figures, metric, value)
+    return "<br>".join(line.replace(" ", BLANK) for line in lines)
 
 
-def _other_figures(figures: Mapping[str, Any], metric: str, value: str) -> str:
+def _other_figures(figures: Mapping[str, Any], metric: str, value: str) -> list[str]:
     """Return the mean over folds and the other F1, where they are other figures."""
     others = []
     mean = figures.get("mean", {}).get(metric)
     if mean is not None and percent(mean) != value:
-        others.append(f"folds {percent(mean)}")
+        others.append(f"(folds {percent(mean)})")
     other = {"f1_union": "f1_reference", "f1_reference": "f1_union"}.get(metric)
     if other and percent(figures[other]) != value:
-        others.append(f"{other.removeprefix('f1_')} {percent(figures[other])}")
-    return ", ".join(others)
+        others.append(f"({other.removeprefix('f1_')} {percent(figures[other])})")
+    return others
 
 
 def outside(printed: float, ends: Sequence[float]) -> bool:

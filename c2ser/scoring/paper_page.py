@@ -1,5 +1,6 @@
 """The page of results: Tables II to IX and Figures 4 to 7 in the paper's form, ours beside the paper's."""
 
+import re
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,21 +20,22 @@ from c2ser.scoring.paper_data import Part, read_part, training_parts
 from c2ser.scoring.paper_figures import accuracies_section, shares_section
 from c2ser.scoring.paper_results import Results, find_table, results_table
 
-LEGEND = f"""In a cell stands ours / the paper's. A word alone is both; a number alone is the paper's, of another system that was
-not run here. {NOTHING}: nothing was run, or nothing is printed. {UNLIKE} stands before a figure of the paper that lies outside our
-interval or, where things are counted, is another one. In square brackets: 95 % intervals, from speakers drawn with
-replacement; what another training would change is not in them. **Best** and <u>second best</u> compare ours with ours.
+LEGEND = f"""In a cell stands ours / the paper's. A word alone is both; a number alone is the paper's, of another system
+that was not run here. {NOTHING}: nothing was run, or nothing is printed. {UNLIKE} stands before a figure of the paper
+that lies outside our interval or, where things are counted, is another one. In square brackets: 95 % intervals of ours,
+from speakers drawn with replacement; what another training would change is not in them. **Best** and <u>second
+best</u> compare ours with ours.
 
-F1 is macro F1 over the emotions of reference and answers, as the paper computes it; where that over the reference's emotions
-alone is another figure, it follows in round brackets (reference). In Table V the folds are pooled; where their mean, which
-is what the paper prints, is another figure, it follows too (folds). Small numbers lead to the notes below each table:
-what is wrong in the paper, or not like ours."""
+F1 is macro F1 over the emotions of reference and answers, as the paper computes it; where that over the
+reference's emotions alone is another figure, it follows in round brackets (reference). In Table V the folds are pooled;
+where their mean, which is what the paper prints, is another figure, it follows too (folds). Small numbers lead to the
+notes below each table: what is wrong in the paper, or not like ours."""
 
 CROSS_VALIDATED = "V"
 """The table whose systems are tested on whole corpora, fold by fold."""
 
-KEPT = """What stage 0 counted of each training corpus and what it left out: another label than the seven emotions, over 20 s,
-unusable (unreadable, or known to be broken)."""
+KEPT = """What stage 0 counted of each training corpus and what it left out: another label than the seven emotions, over
+20 s, unusable (unreadable, or known to be broken)."""
 
 
 @dataclass
@@ -102,7 +104,8 @@ def write_page(data: Path, exp: Path, paper: Paper, folder: Path, made: str) -> 
             lines += accuracies_section(drawn[number], paper, ours.results[number], data, folder)
     if ours.training:
         lines += ["## Training corpora", "", KEPT, "", *kept_table(paper, ours.training), ""]
-    return "\n".join([*lines, "## Not run", "", *not_run(paper, ours)])
+    page = "\n".join([*lines, "## Not run", "", *not_run(paper, ours)])
+    return re.sub("\n{3,}", "\n\n", page)
 
 
 def _dates(ours: Ours) -> str:
@@ -142,7 +145,9 @@ def not_run(paper: Paper, ours: Ours) -> list[str]:
         if absent:
             lines.append(f"- {what}: {', '.join(absent)}.")
     for number, table in paper.results.items():
-        lines += _systems_not_run(number, table, ours.results[number], paper)
+        systems = _systems_not_run(table, ours.results[number], paper)
+        if systems:
+            lines.append(f"- Table {number}: {'; '.join(systems)}.")
     drawn = {"4": ours.training, "5": ours.training}
     for number, figure in paper.figures.items():
         there = drawn.get(number) or any((key, figure.set) in ours.results.get(figure.table, {}) for key in figure.rows)
@@ -151,11 +156,13 @@ def not_run(paper: Paper, ours: Ours) -> list[str]:
     return lines or ["Everything was run."]
 
 
-def _systems_not_run(number: str, table: ResultTable, results: Results, paper: Paper) -> list[str]:
-    sets, lines = [name for block in table.sets for name in block], []
+def _systems_not_run(table: ResultTable, results: Results, paper: Paper) -> list[str]:
+    """Return the systems that lack figures: those without any, then those that lack some, with the corpora."""
+    sets, without, some = [name for block in table.sets for name in block], [], []
     for key, row in table.rows.items():
         lacking = [paper.evaluation.rows[name].name for name in sets if (key, name) not in results]
-        if lacking:
-            where = f" on {', '.join(lacking)}" if len(lacking) < len(sets) else ""
-            lines.append(f"- Table {number}: {row.name}{where}.")
-    return lines
+        if len(lacking) == len(sets):
+            without.append(row.name)
+        elif lacking:
+            some.append(f"{row.name} on {', '.join(lacking)}")
+    return [*([", ".join(without)] if without else []), *some]

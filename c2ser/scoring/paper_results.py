@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from c2ser.scoring.paper import METRICS, Paper, ResultRow, ResultTable
-from c2ser.scoring.paper_cells import Footnotes, figure_cell, ranks
+from c2ser.scoring.paper_cells import BLANK, Footnotes, figure_cell, ranks
 from c2ser.scoring.report import pipe_table
 from c2ser.tables import read_json
 
-HEADINGS = {"ua": "UA (%) ↑", "wa": "WA (%) ↑", "f1": "F1 (%) ↑"}
+HEADINGS = {metric: f"{metric.upper()} (%) ↑".replace(" ", BLANK) for metric in METRICS}
 """What the paper calls the figures."""
 
 NEEDED = ("ua", "wa", "f1_reference", "f1_union")

@@ -7,6 +7,9 @@ from typing import Literal
 
 import matplotlib
 import numpy as np
+from matplotlib import patheffects
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from c2ser.emotions import ordered
 
@@ -59,13 +62,11 @@ def plot_accuracies(
         heights = np.array([100 * recalls.get(emotion, 0.0) for emotion in emotions])
         middles = places + (number - (len(systems) - 1) / 2) * width
         axis.bar(middles, heights, width * 0.95, label=system, color=colours[number])
-        tops = _whiskers(axis, middles, heights, emotions, (intervals or {}).get(system, {}))
+        ends = (intervals or {}).get(system, {})
+        _whiskers(axis, middles, emotions, ends)
         _frames(axis, middles, width, emotions, (said or {}).get(system, {}))
-        for place, height, top in zip(middles, heights, tops, strict=True):
-            if len(systems) <= 4:
-                axis.annotate(
-                    f"{height:.0f}", (place, top), (0, 2), textcoords="offset points", ha="center", fontsize=8
-                )
+        if len(systems) <= 4:
+            _numbers(axis, middles, heights, at_foot=bool(ends))
     axis.axhline(100 / len(emotions), color="black", linewidth=0.8, linestyle=":", label="chance")
     if said:
         axis.bar([0], [0], 0, fill=False, linestyle="--", edgecolor="black", label="the paper's text")
@@ -79,30 +80,35 @@ def plot_accuracies(
     _save(drawing, path)
 
 
+HALO = [patheffects.withStroke(linewidth=2.5, foreground="white")]
+"""What keeps lines and numbers readable on bars of any colour."""
+
+
 def _whiskers(
-    axis: "matplotlib.axes.Axes", middles: np.ndarray, heights: np.ndarray, emotions: Sequence[str],
-    intervals: Mapping[str, Sequence[float]],
-) -> list[float]:  # fmt: skip
-    """Draw intervals on bars, and return how high each reaches."""
-    tops = list(heights)
-    for number, emotion in enumerate(emotions):
+    axis: Axes, middles: np.ndarray, emotions: Sequence[str], intervals: Mapping[str, Sequence[float]]
+) -> None:
+    for middle, emotion in zip(middles, emotions, strict=True):
         if emotion in intervals:
-            low, high = (100 * end for end in intervals[emotion])
-            axis.plot([middles[number]] * 2, [low, high], color="black", linewidth=1.0)
-            tops[number] = max(tops[number], high)
-    return tops
+            ends = [100 * end for end in intervals[emotion]]
+            axis.plot([middle, middle], ends, color="black", linewidth=1.2, path_effects=HALO)
+
+
+def _numbers(axis: Axes, middles: np.ndarray, heights: np.ndarray, at_foot: bool) -> None:
+    """Write the height of each bar above it, or at its foot, where no interval is in the way."""
+    for middle, height in zip(middles, heights, strict=True):
+        place = middle, 0 if at_foot else height
+        axis.annotate(
+            f"{height:.0f}", place, (0, 2), textcoords="offset points", ha="center", fontsize=8, path_effects=HALO
+        )
 
 
 def _frames(
-    axis: "matplotlib.axes.Axes", middles: np.ndarray, width: float, emotions: Sequence[str],
-    said: Mapping[str, Sequence[float]],
-) -> None:  # fmt: skip
-    for number, emotion in enumerate(emotions):
+    axis: Axes, middles: np.ndarray, width: float, emotions: Sequence[str], said: Mapping[str, Sequence[float]]
+) -> None:
+    for middle, emotion in zip(middles, emotions, strict=True):
         if emotion in said:
             low, high = said[emotion]
-            axis.bar(
-                middles[number], high - low, width, low, fill=False, linestyle="--", edgecolor="black", linewidth=1.0
-            )
+            axis.bar(middle, high - low, width, low, fill=False, linestyle="--", edgecolor="black")
 
 
 def plot_shares(counts: Mapping[str, Mapping[str, int]], title: str, path: Path) -> None:
@@ -186,7 +192,7 @@ def _project(matrix: np.ndarray, projection: Projection) -> np.ndarray:
     return TSNE(2, perplexity=neighbours, init="pca", random_state=0).fit_transform(scaled)
 
 
-def _save(drawing: "matplotlib.figure.Figure", path: Path) -> None:
+def _save(drawing: Figure, path: Path) -> None:
     from matplotlib import pyplot
 
     path.parent.mkdir(parents=True, exist_ok=True)
