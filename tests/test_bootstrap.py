@@ -111,6 +111,12 @@ def test_what_cannot_be_compared_is_refused():
         interval(reference, [], speaker)
 
 
+def test_draws_without_an_emotion_do_not_count_for_its_recall():
+    reference = {f"s{i}-{kind}": kind for i in range(4) for kind in ("anger", "fear") if kind == "anger" or i == 0}
+    found = recall_intervals(reference, reference, {name: name[:2] for name in reference}, draws=100)
+    assert (found["fear"].low, found["fear"].high) == (1, 1)  # one speaker alone is afraid
+
+
 def test_recalls_have_the_intervals_of_speakers_drawn_one_by_one():
     reference, labels, _, speaker = corpus(4, speakers=4, utterances=6)
     names = sorted(set(speaker.values()))

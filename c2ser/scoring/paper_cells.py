@@ -42,7 +42,7 @@ class Footnotes:
 
 
 def beside(ours: str | None, printed: str | None, unlike: bool = False, marks: str = "") -> str:
-    """Return a cell with ours and the paper's; where both are the same words, these alone.
+    """Return a cell with ours and the paper's: the same words but once, lists one above the other.
 
     Args:
         ours: None where nothing was run.
@@ -53,7 +53,8 @@ def beside(ours: str | None, printed: str | None, unlike: bool = False, marks: s
     if ours == printed and ours is not None and not any(sign.isdigit() for sign in ours):
         return f"{ours}{marks}"
     sign = f"{UNLIKE}{BLANK}" if unlike else ""
-    return f"{ours or NOTHING}{BLANK}/{BLANK}{sign}{printed or NOTHING}{marks}"
+    listed = ours is not None and any(", " in (text or "") for text in (ours, printed))
+    return f"{ours or NOTHING}{'<br>' if listed else BLANK}/{BLANK}{sign}{printed or NOTHING}{marks}"
 
 
 def count_cell(ours: int | None, printed: int | None, marks: str = "") -> str:
