@@ -1,5 +1,6 @@
 """The page with the paper's tables and figures: what is printed, ours beside it, and what is said of both."""
 
+import dataclasses
 import re
 import shutil
 import subprocess
@@ -15,7 +16,7 @@ from c2ser.bin import score, show_paper
 from c2ser.corpus import read_data_dir
 from c2ser.emotions import EMOTIONS, UNPARSED
 from c2ser.scoring.folds import figures_of_folds, figures_with_intervals
-from c2ser.scoring.paper import METRICS, read_paper
+from c2ser.scoring.paper import METRICS, Note, addresses, read_paper
 from c2ser.scoring.paper_cells import BLANK, figure_cell, outside, ranks
 from c2ser.scoring.paper_page import write_page
 from c2ser.scoring.pictures import plot_accuracies, plot_shares
@@ -301,6 +302,12 @@ def test_every_table_and_figure_is_there_with_every_note_under_its_table(page, p
     assert pictures == [f"img/figure_{number}.png" for number in range(4, 8)]
     assert all((project / "exp" / path).stat().st_size > 8000 for path in pictures)
     assert "\n\n\n" not in page and "Page made at commit" in page
+
+
+def test_a_note_about_any_place_is_shown(project, paper, tmp_path):
+    noted_all = dataclasses.replace(paper, notes=[Note([at], f"About {at}.") for at in addresses(paper)])
+    page = write_page(project / "data", project / "exp", noted_all, tmp_path / "img", "Made.")
+    assert [note.text for note in noted_all.notes if f". {note.text}" not in page] == []
 
 
 def test_notes_are_numbered_where_they_belong(page, paper):

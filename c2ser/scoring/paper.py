@@ -4,14 +4,12 @@ An address names a place in the tables: `II` a table, `II/iemocap` a row, `VI/*/
 `II/iemocap/hours` a cell, `VI/cascade/esd` the three cells of a set and `VI/cascade/esd/ua` one of them; `F5` a figure.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 import jsonargparse
-
-from c2ser.emotions import EMOTIONS
 
 METRICS = ("ua", "wa", "f1")
 """The order of the printed figures of a set."""
@@ -237,23 +235,19 @@ def _check_figure(place: str, figure: Figure, paper: Paper) -> None:
 
 def addresses(paper: Paper) -> Iterator[str]:
     """Yield every address that a note may have."""
-    columns = ("emotions", "language", "utterances", "hours", "tested")
     yield from (f"F{number}" for number in paper.figures)
-    for number, table in (("II", paper.training), ("IV", paper.evaluation)):
-        rows = [*table.rows, *(["total"] if table.total else [])]
-        yield from _grid(number, rows, columns)
-    yield from _grid("III", [*EMOTIONS, "total"], list(paper.emo_emilia.total.durations))
-    for number, results in paper.results.items():
-        sets = [name for block in results.sets for name in block]
-        yield from _grid(number, results.rows, sets)
-        yield from (f"{number}/{row}/{name}/{metric}" for row in results.rows for name in sets for metric in METRICS)
+    rows = [*paper.training.rows, *(["total"] if paper.training.total else [])]
+    yield from _cells("II", rows, ("emotions", "utterances", "hours"))
+    yield from _cells("III", [*paper.emo_emilia.rows, "total"], paper.emo_emilia.total.durations)
+    yield from ["IV/*/tested", *_cells("IV", paper.evaluation.rows, ("emotions", "utterances"))]
+    for number, table in paper.results.items():
+        sets = [name for block in table.sets for name in block]
+        yield from _cells(number, table.rows, [*sets, *(f"{name}/{metric}" for name in sets for metric in METRICS)])
+        yield from (f"{number}/*/{name}" for block in table.sets for name, heading in block.items() if heading)
 
 
-def _grid(
-    number: str, rows: "Iterator[str] | list[str] | dict[str, ResultRow]", columns: "tuple | list"
-) -> Iterator[str]:
+def _cells(number: str, rows: Iterable[str], columns: Iterable[str]) -> Iterator[str]:
+    """Yield the addresses of a table, its rows and its cells."""
     yield number
-    yield from (f"{number}/*/{column}" for column in columns)
     for row in rows:
-        yield f"{number}/{row}"
-        yield from (f"{number}/{row}/{column}" for column in columns)
+        yield from (f"{number}/{row}", *(f"{number}/{row}/{column}" for column in columns))

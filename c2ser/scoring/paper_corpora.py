@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from c2ser.emotions import EMOTIONS, ordered
+from c2ser.emotions import ordered
 from c2ser.scoring.paper import CorpusRow, DurationRow, Paper
 from c2ser.scoring.paper_cells import NOTHING, Footnotes, beside, count_cell, hours_cell
 from c2ser.scoring.paper_data import Part, read_part, together
@@ -79,26 +79,29 @@ def durations_table(paper: Paper, part: Part | None) -> list[str]:
         for kind in (emotion, "total"):
             groups[kind, part.languages.get(name, "")].append(part.seconds.get(name))
     body = []
-    for key in [*(emotion for emotion in EMOTIONS if emotion in table.rows), "total"]:
-        row = table.rows.get(key, table.total)
-        marks = [notes.marks(f"III/{key}/{code}") for code in codes]
-        body.append(_durations(key, row, [groups[key, code] for code in codes] if part else None, codes, marks))
+    for key, row in {**table.rows, "total": table.total}.items():
+        name = f"{key.capitalize()}{notes.marks(f'III/{key}')}"
+        ours = {code: groups[key, code] for code in codes} if part else None
+        marks = {code: notes.marks(f"III/{key}/{code}") for code in codes}
+        body.append([name, *_durations(row, ours, marks)])
     return [*lines, *pipe_table(head, body), "", *notes.lines(), ""]
 
 
 def _durations(
-    key: str, row: DurationRow, groups: list[list[float | None]] | None, codes: Sequence[str], marks: Sequence[str]
+    row: DurationRow, groups: Mapping[str, list[float | None]] | None, marks: Mapping[str, str]
 ) -> list[str]:
-    shorts = [SHORT.get(code, code) for code in codes]
-    printed = "+".join(f"{row.samples[code]}{short}" for code, short in zip(codes, shorts, strict=True))
-    ours = groups and "+".join(f"{len(group)}{short}" for group, short in zip(groups, shorts, strict=True))
-    cells = [key.capitalize(), beside(ours, printed, ours is not None and ours != printed)]
-    for place, code in enumerate(codes):
-        known = groups is not None and None not in groups[place]
-        spent = clock(sum(groups[place])) if known else None
-        unlike = spent is not None and spent != row.durations[code]
-        cells.append(beside(spent, row.durations[code], unlike, marks[place]))
+    """Return the cells of a row behind its name; groups and marks by language, groups None where nothing is there."""
+    printed, ours = _sizes(row.samples), groups and _sizes({code: len(group) for code, group in groups.items()})
+    cells = [beside(ours, printed, ours is not None and ours != printed)]
+    for code, mark in marks.items():
+        known = groups is not None and None not in groups[code]
+        spent = clock(sum(groups[code])) if known else None
+        cells.append(beside(spent, row.durations[code], known and spent != row.durations[code], mark))
     return cells
+
+
+def _sizes(samples: Mapping[str, int]) -> str:
+    return "+".join(f"{number}{SHORT.get(code, code)}" for code, number in samples.items())
 
 
 def evaluation_table(paper: Paper, raw: Mapping[str, Part], tested: Mapping[str, Part]) -> list[str]:
