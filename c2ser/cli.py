@@ -1,6 +1,8 @@
-"""The command line of every entry point, made from its typed `main`."""
+"""The command line of every entry point, made from its typed `main`; and which code ran where, with which settings."""
 
 import os
+import platform
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -72,6 +74,24 @@ def save_config(folder: str | Path, **values: Any) -> None:
         values: what to record; dataclasses, paths and plain values.
     """
     write_text(Path(folder) / "config.yaml", yaml.safe_dump(_plain(values), sort_keys=False, allow_unicode=True))
+
+
+def commit() -> str:
+    """Return the checkout's commit, with a + where files were changed since; "unknown" outside a checkout."""
+    words = ["git", "describe", "--always", "--dirty=+", "--exclude=*"]
+    try:
+        done = subprocess.run(words, cwd=Path(__file__).parent, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return done.stdout.strip()
+
+
+def processor() -> str:
+    """Return the name of this machine's processor."""
+    information = Path("/proc/cpuinfo")
+    lines = information.read_text().splitlines() if information.exists() else []
+    named = next((line for line in lines if line.startswith("model name")), "").partition(": ")[2]
+    return named or platform.processor() or platform.machine()
 
 
 def _plain(value: Any) -> Any:

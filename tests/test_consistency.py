@@ -48,6 +48,7 @@ TEXT_ONLY = (
     "score",
     "show_results",
     "compare_systems",
+    "show_paper",
     "stability",
     "label_text",
     "agree_labels",
@@ -212,7 +213,12 @@ CONFIGS = {
 }
 """Which entry point reads the configurations of a name."""
 
-YAMLS = [path for path in FILES if path.suffix == ".yaml" and path.parent.name != "accelerate"]
+TABLES = ["paper"]
+"""What is read as data, by its own reader (test_paper.py), and configures nothing."""
+
+YAMLS = [
+    path for path in FILES if path.suffix == ".yaml" and path.parent.name != "accelerate" and path.stem not in TABLES
+]
 
 SHARED = [path for path in FILES if path.suffix == ".yaml" and path.parent.name == "accelerate"]
 """How processes share a training; accelerate reads these."""

@@ -5,7 +5,6 @@ import os
 import platform
 import resource
 import statistics
-import subprocess
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ from typing import Any, Literal
 
 import torch
 
+from c2ser.cli import commit, processor
 from c2ser.log import get_logger
 
 logger = get_logger(__name__)
@@ -239,27 +239,12 @@ def _resident(field_name: str) -> int:
     return next(int(line.split()[1]) * 1024 for line in status.read_text().splitlines() if field_name in line)
 
 
-def commit() -> str:
-    """Return the checkout's commit, with a + where files were changed since; "unknown" outside a checkout."""
-    words = ["git", "describe", "--always", "--dirty=+", "--exclude=*"]
-    try:
-        done = subprocess.run(words, cwd=Path(__file__).parent, capture_output=True, text=True, check=True)
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
-    return done.stdout.strip()
-
-
 def machine(device: str) -> dict[str, Any]:
     """Return what a reader must know of the machine and the libraries."""
-    processor = platform.processor() or platform.machine()
-    information = Path("/proc/cpuinfo")
-    if information.exists():
-        names = (line for line in information.read_text().splitlines() if line.startswith("model name"))
-        processor = next(names, processor).partition(": ")[2] or processor
     card = torch.cuda.get_device_name() if device == "cuda" else None
     versions = {name: version(name) for name in ("torch", "transformers", "numpy")}
     return {
-        "processor": processor,
+        "processor": processor(),
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
         "card": card,

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 
 from c2ser.emotions import EMOTIONS
-from c2ser.scoring.report import pipe_table
+from c2ser.scoring.report import clock, pipe_table
 
 NAMES = {"zh": "CN"}
 """What Table III calls languages; others have their code in capitals."""
@@ -33,9 +33,4 @@ def statistics_table(emotions: Mapping[str, str], languages: Mapping[str, str], 
 
 def _row(name: str, groups: list[list[float]], titles: list[str]) -> list[str]:
     samples = "+".join(f"{len(group)}{title}" for group, title in zip(groups, titles, strict=True))
-    return [name, samples, *(_clock(sum(group)) for group in groups)]
-
-
-def _clock(seconds: float) -> str:
-    whole = round(seconds)
-    return f"{whole // 3600:02}:{whole % 3600 // 60:02}:{whole % 60:02}"
+    return [name, samples, *(clock(sum(group)) for group in groups)]

@@ -130,7 +130,7 @@ def _counts(
     names = sorted({speakers[utterance] for utterance in reference})
     if len(names) < 2:
         raise ValueError(f"all utterances are of speaker {names[0]}; an interval needs two speakers or more")
-    emotions = ordered({label for table in (reference, *tables) for label in table.values()} - {UNPARSED})
+    emotions = _emotions(reference, tables)
     place = {label: number for number, label in enumerate([*emotions, UNPARSED])}
     rows = np.array([names.index(speakers[utterance]) for utterance in reference])
     true = np.array([place[emotion] for emotion in reference.values()])
@@ -139,6 +139,10 @@ def _counts(
         said = np.array([place[table.get(utterance, UNPARSED)] for utterance in reference])
         np.add.at(counts, (rows, number, true, said), 1)
     return counts
+
+
+def _emotions(reference: Mapping[str, str], tables: Sequence[Mapping[str, str]]) -> list[str]:
+    return ordered({label for table in (reference, *tables) for label in table.values()} - {UNPARSED})
 
 
 def _drawn(counts: np.ndarray, draws: int, seed: int) -> Iterator[np.ndarray]:
@@ -172,3 +176,45 @@ def intervals(reference: Mapping[str, str], labels: Labels, speakers: Mapping[st
         return {}
     found = {metric: interval(reference, labels, speakers, metric) for metric in get_args(Metric)}
     return {metric: [ends.low, ends.high] for metric, ends in found.items()}
+
+
+def recall_intervals(
+    reference: Mapping[str, str],
+    labels: Labels,
+    speakers: Mapping[str, str],
+    draws: int = 10000,
+    confidence: float = 0.95,
+    seed: int = 0,
+) -> dict[str, Interval]:
+    """Return the recall of each of the reference's emotions with its interval.
+
+    A draw whose speakers have no utterance of an emotion does not count for it.
+
+    Args:
+        reference: true emotion by utterance.
+        labels: emotion or "unparsed" by utterance, or several such tables; a missing one is wrong.
+        speakers: speaker by utterance.
+        draws: how many times speakers are drawn.
+        confidence: how much of the draws' figures the interval holds.
+        seed: decides the draws.
+
+    Raises:
+        ValueError: as `interval`.
+    """
+    tables = _tables(labels)
+    counts = _counts(reference, tables, speakers)
+    emotions = _emotions(reference, tables)
+    drawn = np.concatenate([_recalls(weighted).mean(axis=1) for weighted in _drawn(counts, draws, seed)])
+    values = _recalls(counts.sum(axis=0)[None]).mean(axis=1)[0]  # (emotions,)
+    found = {}
+    for place, emotion in enumerate(emotions):
+        own = drawn[:, place]
+        if not np.isnan(values[place]):
+            found[emotion] = _interval(float(values[place]), own[~np.isnan(own)], confidence)
+    return found
+
+
+def _recalls(counts: np.ndarray) -> np.ndarray:
+    """Return the recall of each emotion (…, emotions) of confusion matrices; NaN where none was drawn."""
+    true = counts.sum(axis=-1)
+    return np.divide(np.diagonal(counts, axis1=-2, axis2=-1), true, out=np.full(true.shape, np.nan), where=true > 0)

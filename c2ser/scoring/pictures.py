@@ -1,12 +1,15 @@
 """Pictures of what probes find: the accuracy of each emotion, and where utterances lie among each other."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import cycle
 from pathlib import Path
 from typing import Literal
 
 import matplotlib
 import numpy as np
+from matplotlib import patheffects
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from c2ser.emotions import ordered
 
@@ -25,13 +28,28 @@ MORE_COLOURS = ("#8c564b", "#17becf", "#000000", "#bcbd22", "#98df8a", "#aec7e8"
 """The colours of a corpus' own classes, in their order; then they begin again."""
 
 
-def plot_accuracies(systems: Mapping[str, Mapping[str, float]], title: str, path: Path) -> None:
-    """Draw how much of each emotion each system recognises, as groups of bars (the paper's Figure 6 shows the same).
+PARTS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#999999")
+"""Colours that the colour-blind tell apart (Okabe and Ito), for the parts of a whole; then they begin again."""
+
+Ranges = Mapping[str, Mapping[str, Sequence[float]]]
+"""Lower and upper end by emotion, by system."""
+
+
+def plot_accuracies(
+    systems: Mapping[str, Mapping[str, float]],
+    title: str,
+    path: Path,
+    intervals: Ranges | None = None,
+    said: Ranges | None = None,
+) -> None:
+    """Draw how much of each emotion each system recognises, as groups of bars, like the paper's Figures 6 and 7.
 
     Args:
         systems: recall by emotion, by system.
         title: stands above the picture.
         path: the PNG.
+        intervals: of the recalls, as fractions.
+        said: what the paper's text says of a system, in percent: dashed frames.
     """
     from matplotlib import pyplot
 
@@ -41,15 +59,82 @@ def plot_accuracies(systems: Mapping[str, Mapping[str, float]], title: str, path
     drawing, axis = pyplot.subplots(figsize=(min(size, 16.0), 4.2))
     colours = pyplot.get_cmap("viridis")(np.linspace(0.1, 0.85, len(systems)))
     for number, (system, recalls) in enumerate(systems.items()):
-        heights = [100 * recalls.get(emotion, 0.0) for emotion in emotions]
+        heights = np.array([100 * recalls.get(emotion, 0.0) for emotion in emotions])
         middles = places + (number - (len(systems) - 1) / 2) * width
-        bars = axis.bar(middles, heights, width * 0.95, label=system, color=colours[number])
+        axis.bar(middles, heights, width * 0.95, label=system, color=colours[number])
+        ends = (intervals or {}).get(system, {})
+        _whiskers(axis, middles, emotions, ends)
+        _frames(axis, middles, width, emotions, (said or {}).get(system, {}))
         if len(systems) <= 4:
-            axis.bar_label(bars, fmt="%.0f", fontsize=8, padding=1)
+            _numbers(axis, middles, heights, at_foot=bool(ends))
     axis.axhline(100 / len(emotions), color="black", linewidth=0.8, linestyle=":", label="chance")
+    if said:
+        axis.bar([0], [0], 0, fill=False, linestyle="--", edgecolor="black", label="the paper's text")
     axis.set_xticks(places, emotions)
-    axis.set_ylim(0, 105)
+    axis.set_ylim(0, 110)
+    axis.set_yticks(range(0, 101, 20))
     axis.set_ylabel("recognised, %")
+    axis.set_title(title, fontsize=11)
+    axis.spines[["top", "right"]].set_visible(False)
+    axis.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False)
+    _save(drawing, path)
+
+
+HALO = [patheffects.withStroke(linewidth=2.5, foreground="white")]
+"""What keeps lines and numbers readable on bars of any colour."""
+
+
+def _whiskers(
+    axis: Axes, middles: np.ndarray, emotions: Sequence[str], intervals: Mapping[str, Sequence[float]]
+) -> None:
+    for middle, emotion in zip(middles, emotions, strict=True):
+        if emotion in intervals:
+            ends = [100 * end for end in intervals[emotion]]
+            axis.plot([middle, middle], ends, color="black", linewidth=1.2, path_effects=HALO)
+
+
+def _numbers(axis: Axes, middles: np.ndarray, heights: np.ndarray, at_foot: bool) -> None:
+    """Write the height of each bar above it, or at its foot, where no interval is in the way."""
+    for middle, height in zip(middles, heights, strict=True):
+        place = middle, 0 if at_foot else height
+        axis.annotate(
+            f"{height:.0f}", place, (0, 2), textcoords="offset points", ha="center", fontsize=8, path_effects=HALO
+        )
+
+
+def _frames(
+    axis: Axes, middles: np.ndarray, width: float, emotions: Sequence[str], said: Mapping[str, Sequence[float]]
+) -> None:
+    for middle, emotion in zip(middles, emotions, strict=True):
+        if emotion in said:
+            low, high = said[emotion]
+            axis.bar(middle, high - low, width, low, fill=False, linestyle="--", edgecolor="black")
+
+
+def plot_shares(counts: Mapping[str, Mapping[str, int]], title: str, path: Path) -> None:
+    """Draw what a whole consists of: a bar for each class, made of parts, with its share and number.
+
+    Args:
+        counts: number by part, by class; classes and parts appear in their order.
+        title: stands above the picture.
+        path: the PNG.
+    """
+    from matplotlib import pyplot
+
+    totals = {kind: sum(row.values()) for kind, row in counts.items()}
+    whole, parts = sum(totals.values()), list(dict.fromkeys(part for row in counts.values() for part in row))
+    drawing, axis = pyplot.subplots(figsize=(8.2, 1.4 + 0.42 * len(counts)))
+    left = np.zeros(len(counts))
+    for part, colour in zip(parts, cycle(PARTS), strict=False):
+        lengths = np.array([100 * row.get(part, 0) / whole for row in counts.values()])
+        axis.barh(list(counts), lengths, 0.7, left, label=part, color=colour, edgecolor="white", linewidth=0.5)
+        left += lengths
+    for place, total in enumerate(totals.values()):
+        words = f"{100 * total / whole:.1f} % ({total:,})"
+        axis.annotate(words, (left[place], place), (4, 0), textcoords="offset points", va="center", fontsize=9)
+    axis.invert_yaxis()
+    axis.set_xlim(0, 1.28 * max(left))
+    axis.set_xlabel(f"share of {whole:,} utterances, %")
     axis.set_title(title, fontsize=11)
     axis.spines[["top", "right"]].set_visible(False)
     axis.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False)
@@ -107,7 +192,7 @@ def _project(matrix: np.ndarray, projection: Projection) -> np.ndarray:
     return TSNE(2, perplexity=neighbours, init="pca", random_state=0).fit_transform(scaled)
 
 
-def _save(drawing: "matplotlib.figure.Figure", path: Path) -> None:
+def _save(drawing: Figure, path: Path) -> None:
     from matplotlib import pyplot
 
     path.parent.mkdir(parents=True, exist_ok=True)
