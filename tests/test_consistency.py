@@ -30,7 +30,7 @@ LAYERS = [
     {"corpus"},
     {"prep"},
     {"scoring"},
-    {"attributes", "cot", "data"},
+    {"attributes", "cot", "data", "paper"},
     {"emotion2vec"},
     {"labelling", "model"},
     {"training"},

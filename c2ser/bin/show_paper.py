@@ -5,8 +5,8 @@ from pathlib import Path
 
 from c2ser.cli import commit, processor, run
 from c2ser.log import get_logger
-from c2ser.scoring.paper import read_paper
-from c2ser.scoring.paper_page import write_page
+from c2ser.paper.page import write_page
+from c2ser.paper.printed import read_paper
 from c2ser.tables import write_text
 
 logger = get_logger(__name__)

@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from c2ser.emotions import ordered
-from c2ser.scoring.paper import CorpusRow, DurationRow, Paper
-from c2ser.scoring.paper_cells import NOTHING, Footnotes, beside, count_cell, hours_cell
-from c2ser.scoring.paper_data import Part, read_part, together
+from c2ser.paper.cells import NOTHING, Footnotes, beside, count_cell, hours_cell
+from c2ser.paper.data import Part, read_part, together
+from c2ser.paper.printed import CorpusRow, DurationRow, Paper
 from c2ser.scoring.report import clock, pipe_table
 
 LANGUAGES = {

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from c2ser.scoring.paper import METRICS, Paper, ResultRow, ResultTable
-from c2ser.scoring.paper_cells import BLANK, Footnotes, figure_cell, ranks
+from c2ser.paper.cells import BLANK, Footnotes, figure_cell, ranks
+from c2ser.paper.printed import METRICS, Paper, ResultRow, ResultTable
 from c2ser.scoring.report import pipe_table
 from c2ser.tables import read_json
 

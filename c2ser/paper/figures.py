@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import Any
 
 from c2ser.emotions import ordered
+from c2ser.paper.cells import Footnotes, percent
+from c2ser.paper.corpora import LANGUAGES
+from c2ser.paper.data import Part, by_class, read_part, together
+from c2ser.paper.printed import Figure, Paper
+from c2ser.paper.results import Found, Results
 from c2ser.scoring.bootstrap import recall_intervals
-from c2ser.scoring.paper import Figure, Paper
-from c2ser.scoring.paper_cells import Footnotes, percent
-from c2ser.scoring.paper_corpora import LANGUAGES
-from c2ser.scoring.paper_data import Part, by_class, read_part, together
-from c2ser.scoring.paper_results import Found, Results
 from c2ser.scoring.pictures import plot_accuracies, plot_shares
 from c2ser.tables import read_table
 

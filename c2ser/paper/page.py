@@ -6,9 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from c2ser.scoring.paper import Paper, ResultTable
-from c2ser.scoring.paper_cells import NOTHING, UNLIKE
-from c2ser.scoring.paper_corpora import (
+from c2ser.paper.cells import NOTHING, UNLIKE
+from c2ser.paper.corpora import (
     durations_table,
     evaluation_parts,
     evaluation_table,
@@ -16,9 +15,10 @@ from c2ser.scoring.paper_corpora import (
     kept_table,
     training_table,
 )
-from c2ser.scoring.paper_data import Part, read_part, training_parts
-from c2ser.scoring.paper_figures import accuracies_section, shares_section
-from c2ser.scoring.paper_results import Results, find_table, results_table
+from c2ser.paper.data import Part, read_part, training_parts
+from c2ser.paper.figures import accuracies_section, shares_section
+from c2ser.paper.printed import Paper, ResultTable
+from c2ser.paper.results import Results, find_table, results_table
 
 LEGEND = f"""In a cell stands ours / the paper's. A word alone is both; a number alone is the paper's, of another system
 that was not run here. {NOTHING}: nothing was run, or nothing is printed. {UNLIKE} stands before a figure of the paper

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from c2ser.scoring.paper import Note
+from c2ser.paper.printed import Note
 
 NOTHING = "–"
 """Stands where nothing was run or nothing is printed."""
