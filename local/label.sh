@@ -16,6 +16,7 @@ candidates=300     # utterances of each emotion and language that experts see
 kept=100           # utterances of each emotion and language in the final set, at most
 experts=           # files that the experts' pages saved, separated by blanks
 train_sets=        # data directories that the final set is compared with, separated by blanks
+prep_nj=1          # parallel jobs of stage 0
 nj=0               # jobs into which the shards are divided; 0 for one each
 max_jobs=0         # jobs at once, at most; 0 for as many as there are cards, or as the cluster allows
 ngpu=1             # graphics cards for each job that labels; 0 for none
@@ -43,7 +44,13 @@ map() {
 
 if stage 0 "data: describe the corpus, shard by shard"; then
     [ -n "$db_root" ] || die "the corpus is needed; give its folder with --db-root"
-    python local/data_prep.py --db-root "$db_root" --out data
+    if [ "$prep_nj" -gt 1 ]; then
+        read -ra launcher <<< "$cpu_cmd"
+        "${launcher[@]}" "JOB=1:$prep_nj" data/log/data.JOB.log \
+            python local/data_prep.py --db-root "$db_root" --out data --part JOB --parts "$prep_nj"
+    else
+        python local/data_prep.py --db-root "$db_root" --out data
+    fi
 fi
 shards=()
 if [ -s data/shards ]; then read -ra shards -d '' < data/shards || true; fi

@@ -284,7 +284,7 @@ def test_from_emilia_to_a_test_set(tmp_path, root, plus):
         }
         write_json(tmp_path / "recipe/conf/label_text.yaml", config)
         data = tmp_path / "recipe/data"
-        label("--db-root", tmp_path / "emilia", "--stop-stage", 1, "--speech-model", plus)
+        label("--db-root", tmp_path / "emilia", "--stop-stage", 1, "--speech-model", plus, "--prep-nj", 2)
         for shard in ("ZH_B00000", "EN-B000000"):
             assert {i: u.text for i, u in read_data_dir(data / shard).items()}.items() <= texts.items()
             heard |= read_table(data / shard / "utt2speech")
