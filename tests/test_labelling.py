@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import tarfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from model_server import Server
 
 from c2ser.chat.protocol import completion
 from c2ser.corpus import read_data_dir
+from c2ser.data.datasets import read_ahead
 from c2ser.emotion2vec.checkpoints import read_published
 from c2ser.emotion2vec.model import Emotion2Vec, Emotion2VecConfig
 from c2ser.emotions import EMOTIONS, UNPARSED
@@ -223,6 +225,25 @@ def test_labels_by_sound_do_not_depend_on_the_batch(plus):
     published.head = None
     with pytest.raises(ValueError, match="no classifier of nine emotions"):
         hear(published, waves)
+
+
+def test_audio_is_read_ahead_in_order_but_not_far(speech):
+    utterances = read_data_dir(speech)
+    names = list(utterances)
+    Path(utterances[names[2]].wav).write_bytes(b"")
+    taken = []
+
+    def batches():
+        for number in range(20):
+            taken.append(number)
+            yield [names[number % 4]]
+
+    ahead = read_ahead(batches(), utterances, 2)
+    waves, reasons = next(ahead)
+    assert list(waves) == names[:1] and waves[names[0]].shape == (8000,) and not reasons and len(taken) == 4
+    rest = list(ahead)
+    assert [name for waves, reasons in rest for name in (*waves, *reasons)] == (names * 5)[1:]
+    assert all(reasons.keys() <= {names[2]} for _, reasons in rest) and "is empty" in rest[1][1][names[2]]
 
 
 def emilia(root):
