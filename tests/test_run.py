@@ -170,6 +170,15 @@ def test_each_job_gets_its_own_cards_and_no_card_two_jobs(tmp_path):
         assert len(spans) >= 2 and all(a[1] <= b[0] for a, b in zip(spans, spans[1:], strict=False))
 
 
+def test_a_card_that_is_named_twice_serves_two_jobs(tmp_path):
+    code = "import os, time; print(os.environ['CUDA_VISIBLE_DEVICES'], time.time()); time.sleep(1); print(time.time())"
+    words = ["--gpu", "1", "--max-jobs", "9", "JOB=1:2", "x.JOB.log", PYTHON, "-c", code]
+    assert run(*words, folder=tmp_path, CUDA_VISIBLE_DEVICES="3,3").returncode == 0
+    shown = [command_output(tmp_path / f"x.{n}.log").split() for n in (1, 2)]
+    assert [card for card, _, _ in shown] == ["3", "3"]
+    assert max(float(start) for _, start, _ in shown) < min(float(end) for _, _, end in shown)
+
+
 def test_without_gpu_a_job_sees_no_card(tmp_path):
     assert (
         run("x.log", "sh", "-c", "echo [$CUDA_VISIBLE_DEVICES]", folder=tmp_path, CUDA_VISIBLE_DEVICES="0").returncode

@@ -212,6 +212,24 @@ def test_subsets(data, tmp_path):
     assert run(subset, data, "many", tmp_path / "x").returncode == 2
 
 
+@pytest.mark.parametrize("parts", [1, 2, 4, 6])
+def test_parts_are_subsets_in_order_and_together_the_whole(data, tmp_path, parts):
+    (data / "text").write_text((data / "text").read_text("utf-8") + "s3-a nobody\n", "utf-8")
+    (data / "utt2fold").write_text("s2-c 1\n")
+    out = tmp_path / "p arts"
+    assert run(UTILS / "split_data.sh", data, str(parts), out).returncode == 0
+    names = [line.split()[0] for line in lines(data / "wav.scp")]
+    own = [[line.split()[0] for line in lines(out / str(n) / "data/wav.scp")] for n in range(1, parts + 1)]
+    assert sum(own, []) == names and {len(part) for part in own} <= {6 // parts, 6 // parts + 1}
+    for number, part in enumerate(own, start=1):
+        write(tmp_path / "list", part)
+        subset = tmp_path / f"sub {number}"
+        assert run(UTILS / "subset_data_dir.sh", "--utt-list", tmp_path / "list", data, subset).returncode == 0
+        made = {path.name: path.read_bytes() for path in (out / str(number) / "data").iterdir()}
+        assert made == {path.name: path.read_bytes() for path in subset.iterdir()}
+    assert sorted(path.name for path in out.iterdir()) == sorted(str(n) for n in range(1, parts + 1))
+
+
 def test_combining_gives_the_whole_back(data, tmp_path):
     subset, combine = UTILS / "subset_data_dir.sh", UTILS / "combine_data.sh"
     run(subset, "--how", "first", data, "4", tmp_path / "one")

@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from test_map_data import TOOL
+from test_map_shards import TOTAL, tables, write_shards
 
 SLURM = Path(__file__).parent.parent / "utils" / "slurm.py"
 PYTHON = sys.executable
@@ -273,3 +275,33 @@ class TestOnCluster:
         assert (process.returncode, said) == (0, "")
         assert command_output(tmp_path / "x.log") == "try\ntry\n"
         assert (tmp_path / "x.log").read_text().count("# status ") == 2
+
+    def test_shards_are_one_bounded_array_and_a_requeued_job_does_nothing_twice(self, cluster, tmp_path):
+        write_shards(tmp_path / "da ta")
+        (tmp_path / "tool.py").write_text(TOOL)
+        calls = tmp_path / "calls"
+        tool = [PYTHON, tmp_path / "tool.py", f"--calls={calls}", "--reject", "u01-s2 u04-s5", "--delay", "0.3"]
+        options = ["--nj", "4", "--max-rejected", "50"]
+        map_shards = [SLURM.parent / "map_shards.sh", *options, "--cmd", f"{SLURM} --max-jobs 2", tmp_path / "da ta"]
+        site = {"C2SER_SLURM_OPTIONS": "--requeue", "PYTHONPATH": str(SLURM.parent.parent)}
+        command = [str(word) for word in (*map_shards, "utt2x", *tool)]
+        process = subprocess.Popen(command, env=cluster | site, stderr=subprocess.PIPE, text=True)
+        wait_for(lambda: calls.exists() and len(calls.read_text().split()) > 3)
+        array, element = squeue(cluster, "squeue", "--noheader", "--array", "--states=R", "--format=%F %K").split()[:2]
+        assert len(squeue(cluster, "squeue", "--noheader", "--array", "--states=R").splitlines()) <= 2
+        job = f"{array}_{element}"
+        squeue(cluster, "scontrol", "requeue", job)
+        waits = ["squeue", "--noheader", "--array", f"--jobs={job}", "--states=PD", "--format=%T"]
+        wait_for(lambda: squeue(cluster, *waits).split() == ["PENDING"])
+        squeue(cluster, "scontrol", "update", f"JobId={job}", "StartTime=now")
+        _, said = process.communicate(timeout=100)
+        assert process.returncode == 0, said
+        assert f"{TOTAL} utterances, {TOTAL - 2} done, 2 rejected" in said
+        assert len(calls.read_text().split()) <= TOTAL + 1 and len(set(calls.read_text().split())) == TOTAL
+        assert (tmp_path / f"da ta/log/utt2x.{element}.log").read_text().count("# start ") == 2
+        assert "#SBATCH --array=1-4%2\n" in (tmp_path / "da ta/log/q/utt2x.JOB.log.sbatch").read_text()
+        made = tables(tmp_path)
+        for name in made:
+            (tmp_path / "da ta" / name).unlink()
+        here = [str(word) for word in (map_shards[0], *options, tmp_path / "da ta", "utt2x", *tool)]
+        assert subprocess.run(here, env=cluster | site, timeout=100).returncode == 0 and tables(tmp_path) == made

@@ -11,46 +11,38 @@
 # again; if the command, the data or --nj have changed in between, it starts anew. Logs: log/ beside the table.
 set -euo pipefail
 nj=4              # parts that run side by side; fewer where there are fewer utterances
-cmd=              # launcher and its options, run.py or slurm.py of this folder; run.py if empty
+cmd=              # launcher and its options, run.py, slurm.py or ray_data.py of this folder; run.py if empty
 max_rejected=10   # refuse the table if more than so many percent of the utterances are rejected
 utils=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$utils/parse_options.sh"
 . "$utils/stage.sh"
 . "$utils/tables.sh"
+. "$utils/map.sh"
 
 if [ $# -lt 3 ]; then
     printf '%s: a data directory, a table and a command are needed; see --help\n' "${0##*/}" >&2
     exit 2
 fi
 data=$1 table=$2 && shift 2
-for word in "$@" "$table"; do
-    [[ $word != *JOB* ]] || die "'$word': JOB stands for the number of a part in job arrays; rename it"
-done
+check_words "$@" "$table"
 [ "$nj" -ge 1 ] || die "--nj: $nj parts are too few"
 [ -s "$data/wav.scp" ] || die "$data/wav.scp is missing or empty; prepare the data first"
 
-name=${table##*/} parts=$table.parts folder=$(dirname "$table")
+[[ $table == */* ]] || table=./$table
+name=${table##*/} parts=$table.parts folder=${table%/*}
 total=$(awk 'END { print NR }' "$data/wav.scp")
 [ "$nj" -le "$total" ] || nj=$total
 if [ -n "$cmd" ]; then read -ra launcher <<< "$cmd"; else launcher=("$utils/run.py"); fi
-mkdir -p "$parts" "$folder/log"
-exec 9> "$folder/log/$name.lock" # whatever is started from here holds it too
-flock -n 9 || die "$table: another run is making it; wait for it, or stop it"
+lock "$table"
 
-# What the result depends on. Files and folders among the words of the command are looked into.
+# What the result depends on.
 fingerprint() {
     local file
-    printf '%s\0' "$nj" "$total" "$@" | sha256sum
+    printf '%s\0' "$nj" "$total"
     while IFS= read -r file; do
         if [ "$file" != "$name" ]; then sha256sum < "$data/$file"; fi
     done < <(tables_of "$data")
-    for file in "$@"; do
-        if [ -f "$file" ]; then
-            sha256sum < "$file"
-        elif [ -d "$file" ]; then
-            find "$file" -maxdepth 1 -type f -printf '%f %s %T@\n' | sort
-        fi
-    done
+    settings "$@"
 }
 
 if [ -e "$parts/fingerprint" ] && fingerprint "$@" | cmp -s - "$parts/fingerprint"; then
@@ -81,21 +73,12 @@ for ((part = 1; part <= nj; part++)); do
     done
 done
 for file in "$parts/joined"/*; do [[ $file = *.json ]] || sort -k1,1 -o "$file" "$file"; done
-touch "$parts/joined/$name.rejected"
-rejected=$(awk 'END { print NR }' "$parts/joined/$name.rejected")
-if ! keys "$parts/joined/$name" "$parts/joined/$name.rejected" | sort | cmp -s - <(keys "$data/wav.scp" | sort); then
-    done_count=$(awk 'END { print NR }' "$parts/joined/$name")
-    die "$table: $done_count done and $rejected rejected do not make $total utterances; the parts are kept in $parts"
-fi
-if [ $((100 * rejected)) -gt $((max_rejected * total)) ]; then
-    die "$table: $rejected of $total utterances were rejected, the first because: $(head -n 1 \
-        "$parts/joined/$name.rejected"); mend that, or raise --max-rejected; all reasons: $parts/joined/$name.rejected"
-fi
+check_whole "$parts/joined" "$name" "$data" "$table"
 
-if [ "$rejected" = 0 ]; then
-    rm -f "$parts/joined/$name.rejected" "$table.rejected"
+if [ -s "$parts/joined/$name.rejected" ]; then
+    log "$table: $(awk 'END { print NR }' "$parts/joined/$name.rejected") of $total utterances rejected, see $table.rejected"
 else
-    log "$table: $rejected of $total utterances rejected, see $table.rejected"
+    rm -f "$parts/joined/$name.rejected" "$table.rejected"
 fi
 for file in "$parts/joined"/*; do
     if [ "${file##*/}" != "$name" ]; then mv "$file" "$folder/"; fi

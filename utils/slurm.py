@@ -111,7 +111,10 @@ class Array:
                 asked = time.monotonic()
                 self.check_hope()
         if self.process.poll() is not None and not self.identity():
-            raise Refused(f"sbatch refused: {self.words()}; ask for less (--gpu, --mem, --time) or mend {SETTINGS}")
+            raise Refused(
+                f"sbatch refused: {self.words()}; ask for less (--gpu, --mem, --time), for fewer jobs (--nj; the "
+                f"cluster's MaxArraySize limits their number) or mend {SETTINGS}"
+            )
         seen = time.monotonic()
         while self.missing() and not signals.seen and time.monotonic() - seen < LATENCY:
             time.sleep(0.5)

@@ -14,10 +14,14 @@ data=$1 parts=$2 out=$3
 total=$(awk 'END { print NR }' "$data/wav.scp")
 [ "$parts" -le "$total" ] || die "$data: $total utterances cannot make $parts parts; ask for fewer"
 
-for ((part = 1; part <= parts; part++)); do
-    mkdir -p "$out/$part/data"
-    first=$(((part - 1) * total / parts + 1)) last=$((part * total / parts))
-    sed -n "${first},${last}p" "$data/wav.scp" | keys /dev/stdin > "$out/$part/.ids"
-    copy_subset "$out/$part/.ids" "$data" "$out/$part/data"
-    rm "$out/$part/.ids"
-done
+# Each table is gone through once, however many parts there are.
+mkdir -p "$out"
+places=$(mktemp "$out/.places.XXXXXX")
+trap 'rm -f "$places"' EXIT
+out=$out awk -v parts="$parts" -v total="$total" \
+    '{ print $1 " " ENVIRON["out"] "/" int((NR * parts - 1) / total) + 1 "/data" }' "$data/wav.scp" > "$places"
+for ((part = 1; part <= parts; part++)); do mkdir -p "$out/$part/data"; done
+while IFS= read -r name; do deal "$places" "$data/$name" "$name"; done < <(tables_of "$data")
+if [ -f "$data/utt2spk" ]; then
+    for ((part = 1; part <= parts; part++)); do make_spk2utt "$out/$part/data"; done
+fi

@@ -25,6 +25,22 @@ filter() {
     awk 'FILENAME == ARGV[1] { wanted[$1]; next } $1 in wanted' "$1" "$2"
 }
 
+# deal PLACES TABLE NAME: put each line of a table into the file NAME of the folder that a line `<utterance> <folder>` of
+# the file PLACES gives to its utterance. Nobody's lines are left aside, and a folder that gets no line gets no file.
+deal() {
+    local folder
+    cut -d ' ' -f 2- "$1" | uniq | while IFS= read -r folder; do rm -f "$folder/.$3.new" "$folder/$3"; done
+    name=$3 awk '
+        FILENAME == ARGV[1] { i = index($0, " "); place = substr($0, i + 1)
+                              if (place != last) { folders[++n] = place; last = place }
+                              of[substr($0, 1, i - 1)] = n; next }
+        $1 in of { if (of[$1] != now) { close(file); now = of[$1]; file = folders[now] "/." ENVIRON["name"] ".new" }
+                   print >> file }' "$1" "$2"
+    cut -d ' ' -f 2- "$1" | uniq | while IFS= read -r folder; do
+        if [ -e "$folder/.$3.new" ]; then mv "$folder/.$3.new" "$folder/$3"; fi
+    done
+}
+
 # make_spk2utt DIR: write spk2utt from utt2spk.
 make_spk2utt() {
     "${BASH_SOURCE[0]%/*}/utt2spk_to_spk2utt.sh" "$1/utt2spk" > "$1/.spk2utt.new"

@@ -25,7 +25,8 @@ def main(data: Path, speech: Path, text: Path, out: Path, minimum: float = 0.0) 
     """
     heard, read = read_table(speech), read_table(text)
     emotions, reasons = agree(heard, read, minimum)
-    reasons |= {name: "no label" for name in read_table(data / "wav.scp") if name not in emotions | reasons}
+    labelled = emotions.keys() | reasons.keys()
+    reasons |= {name: "no label" for name in read_table(data / "wav.scp") if name not in labelled}
     if not emotions:
         logger.warning("%s: sound and words agree nowhere; %s is not written", data, out)
         return

@@ -9,7 +9,7 @@ import torch
 
 from c2ser.corpus import durations, read_data_dir
 from c2ser.data.collate import pad_waves
-from c2ser.data.datasets import load_wave
+from c2ser.data.datasets import read_ahead
 from c2ser.data.sampler import by_length
 from c2ser.emotion2vec.checkpoints import Published
 from c2ser.emotion2vec.model import pool
@@ -27,10 +27,12 @@ class BatchConfig:
     Attributes:
         seconds: padded audio in one batch, at most.
         utterances: utterances in one batch, at most.
+        readers: threads that read the audio of the next batches; a fast card wants several, and as many cores.
     """
 
     seconds: float = 240.0
     utterances: int = 64
+    readers: int = 4
 
 
 @torch.no_grad()
@@ -52,13 +54,11 @@ def label_speech(published: Published, data: Path, job: TableMap, batches: Batch
     """Fill a table with the emotion heard in each utterance and its probability; what cannot be heard is rejected."""
     utterances = read_data_dir(data)
     lengths = dict(durations(utterances, unreadable=0.0))
-    for names in progress(by_length(lengths, batches.seconds, batches.utterances), "batches"):
-        waves = {}
-        for name in job.todo(names):
-            try:
-                waves[name] = load_wave(utterances[name])
-            except ValueError as error:
-                job.reject(name, str(error).removeprefix(f"{name}: "))
+    left = [job.todo(names) for names in by_length(lengths, batches.seconds, batches.utterances)]
+    left = [names for names in left if names]
+    for waves, reasons in progress(read_ahead(left, utterances, batches.readers), "batches", len(left)):
+        for name, reason in reasons.items():
+            job.reject(name, reason)
         if waves:
             for name, (emotion, probability) in zip(waves, hear(published, [*waves.values()]), strict=True):
                 job.write(name, f"{emotion} {probability:.4f}")

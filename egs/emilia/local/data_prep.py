@@ -6,6 +6,7 @@ names files.
 """
 
 import json
+import os
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,30 +14,33 @@ from typing import Any
 
 from c2ser.cli import run
 from c2ser.log import get_logger, progress
-from c2ser.tables import check_id, write_bytes, write_table
+from c2ser.tables import check_id, write_table
 
 logger = get_logger("data_prep")
 MAX_BYTES = 20_000_000  # of one audio file; half a minute has less than one
 Entry = tuple[dict[str, Any], Path]
 
 
-def main(db_root: Path, out: Path = Path("data"), languages: str = "ZH EN") -> None:
-    """Write OUT/<shard> for each shard; shards that are there already are passed over.
+def main(db_root: Path, out: Path = Path("data"), languages: str = "ZH EN", part: int = 1, parts: int = 1) -> None:
+    """Write OUT/<shard> for each shard, and OUT/shards when all are there; those that are there are passed over.
 
     Args:
         db_root: the folder that holds ZH, EN, …
         out: where the data directories go.
         languages: folders to read, separated by blanks.
+        part: which of several jobs this is, from 1; each writes every so many-th shard.
+        parts: how many jobs there are.
     """
     folders = [db_root / language for language in languages.split()]
     shards = sorted(path for folder in folders for suffix in ("jsonl", "tar") for path in folder.glob(f"*.{suffix}"))
     if not shards:
         raise ValueError(f"{db_root}: no .jsonl or .tar in {languages}; give the folder that holds them with --db-root")
-    for shard in progress(shards, "shards"):
+    for shard in progress(shards[part - 1 :: parts], "shards"):
         folder = out / shard.stem
         if not (folder / "wav.scp").exists():
             write_shard(listed(shard) if shard.suffix == ".jsonl" else packed(shard, folder / "audio"), folder)
-    write_table(out / "shards", dict.fromkeys((shard.stem for shard in shards), ""))
+    if all((out / shard.stem / "wav.scp").exists() for shard in shards):
+        write_table(out / "shards", dict.fromkeys((shard.stem for shard in shards), ""))
 
 
 def listed(shard: Path) -> Iterator[Entry]:
@@ -54,6 +58,7 @@ def listed(shard: Path) -> Iterator[Entry]:
 def packed(shard: Path, folder: Path) -> Iterator[Entry]:
     """Yield what the members of a shard say; the audio is written under numbers, never under a member's name."""
     entries, audio = {}, {}
+    folder.mkdir(parents=True, exist_ok=True)
     with tarfile.open(shard) as tar:
         for number, member in enumerate(tar):
             stem, _, suffix = Path(member.name).name.rpartition(".")
@@ -64,7 +69,8 @@ def packed(shard: Path, folder: Path) -> Iterator[Entry]:
                 entries[stem] = json.loads(content)
             else:
                 audio[stem] = (folder / f"{number:06}.{suffix}").resolve()
-                write_bytes(audio[stem], content)
+                audio[stem].write_bytes(content)
+    os.sync()  # once: the tables say that the audio is there, and flushing each file would take most of the time
     for stem, entry in entries.items():
         if stem in audio:
             yield {"id": stem, **entry}, audio[stem]

@@ -1,0 +1,48 @@
+# shellcheck shell=bash
+# What map_data.sh and map_shards.sh share; source it after stage.sh and tables.sh. `max_rejected` is a setting of theirs.
+
+# check_words WORD...: end the script if job arrays would take one for the number of a job.
+check_words() {
+    local word
+    for word in "$@"; do
+        [[ $word != *JOB* ]] || die "'$word': JOB stands for the number of a part in job arrays; rename it"
+    done
+}
+
+# lock TABLE: keep a second run out. Whatever is started from here holds the lock too.
+lock() {
+    local folder=${1%/*} name=${1##*/}
+    mkdir -p "$folder/log"
+    exec 9> "$folder/log/$name.lock"
+    flock -n 9 || die "$1: another run is making it; wait for it, or stop it"
+}
+
+# settings WORD...: what a command depends on beside its data: its words, and the files and folders among them.
+settings() {
+    local word
+    printf '%s\0' "$@" | sha256sum
+    for word in "$@"; do
+        if [ -f "$word" ]; then
+            sha256sum < "$word"
+        elif [ -d "$word" ]; then
+            find "$word" -maxdepth 1 -type f -printf '%f %s %T@\n' | sort
+        fi
+    done
+}
+
+# check_whole FOLDER NAME DATA TABLE: end the (sub)shell unless each utterance of DATA is in FOLDER/NAME or rejected,
+# and not too many are; TABLE is what messages call it. FOLDER/NAME.rejected is there afterwards, perhaps empty.
+check_whole() {
+    local made=$1/$2 rejected total done_count
+    touch "$made.rejected"
+    rejected=$(awk 'END { print NR }' "$made.rejected") total=$(awk 'END { print NR }' "$3/wav.scp")
+    if ! keys "$made" "$made.rejected" | sort | cmp -s - <(keys "$3/wav.scp" | sort); then
+        done_count=$(awk 'END { print NR }' "$made")
+        die "$4: $done_count done and $rejected rejected do not make $total utterances; the parts are kept in $4.parts"
+    fi
+    # shellcheck disable=SC2154
+    if [ $((100 * rejected)) -gt $((max_rejected * total)) ]; then
+        die "$4: $rejected of $total utterances were rejected, the first because: $(head -n 1 "$made.rejected"); mend" \
+            "that, or raise --max-rejected; all reasons: $made.rejected"
+    fi
+}
