@@ -208,19 +208,21 @@ def _pair(setting: Setting) -> tuple[C2SER, C2SER]:
 
 
 def _settings(setting: Setting) -> str:
-    precision = "language model in bf16" if setting.size == "real" else "fp32"
+    precision = "bf16" if setting.size == "real" else "fp32"
     return f"{plain.name()} generate and PEFT, Whisper padded to 30 s, adapters beside the weights, {precision}"
 
 
 @torch.no_grad()
 def _hear(model: C2SER, waves: Sequence[np.ndarray], style: Style) -> Asked:
     """Return the model and what it hears, each waveform at its exact length."""
-    return _asked(model, model.listen(model.features(waves)), style)
+    return _asked(model, model.hear(waves), style)
 
 
 @torch.no_grad()
 def _hear_padded(model: C2SER, waves: Sequence[np.ndarray], style: Style) -> Asked:
-    return _asked(model, plain.listen(model, waves), style)
+    """Return the same with Whisper on 30 s, in the same precision."""
+    with model.precision():
+        return _asked(model, plain.listen(model, waves, exact=False), style)
 
 
 def _asked(model: C2SER, speech: Vectors, style: Style) -> Asked:

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from c2ser.corpus import durations, read_data_dir
+from c2ser.data.ahead import read_ahead
 from c2ser.data.collate import pad_waves
 from c2ser.data.datasets import load_wave
 from c2ser.data.sampler import by_length
@@ -52,13 +53,11 @@ def label_speech(published: Published, data: Path, job: TableMap, batches: Batch
     """Fill a table with the emotion heard in each utterance and its probability; what cannot be heard is rejected."""
     utterances = read_data_dir(data)
     lengths = dict(durations(utterances, unreadable=0.0))
-    for names in progress(by_length(lengths, batches.seconds, batches.utterances), "batches"):
-        waves = {}
-        for name in job.todo(names):
-            try:
-                waves[name] = load_wave(utterances[name])
-            except ValueError as error:
-                job.reject(name, str(error).removeprefix(f"{name}: "))
-        if waves:
-            for name, (emotion, probability) in zip(waves, hear(published, [*waves.values()]), strict=True):
+    groups = [left for names in by_length(lengths, batches.seconds, batches.utterances) if (left := job.todo(names))]
+    for batch in progress(read_ahead(groups, lambda name: load_wave(utterances[name])), "batches", len(groups)):
+        for name, flaw in batch.flaws.items():
+            job.reject(name, flaw)
+        if batch.waves:
+            heard = zip(batch.waves, hear(published, [*batch.waves.values()]), strict=True)
+            for name, (emotion, probability) in heard:
                 job.write(name, f"{emotion} {probability:.4f}")
