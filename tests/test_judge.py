@@ -220,6 +220,7 @@ def recipe(folder, *words):
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
 def test_a_judge_through_the_whole_recipe(decodable):
     (decodable / "conf").mkdir()
     (decodable / "conf/decode.yaml").write_text("search: {max_new_tokens: 12}\n")
