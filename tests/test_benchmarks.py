@@ -116,8 +116,8 @@ SPOILT = {
     "train_step": (C2SER, "forward", lambda out: {"loss": out["loss"] * 1.0001}),
     "decode_latency_explicit": (system, "merge_lora", None),
     "decode_latency_labels": (WhisperEncoder, "forward", lambda out: Vectors(out.values * 1.5, out.lengths)),
+    "penn_pitch": (PitchTracker, "track", lambda out: [Track(one.pitch * 1.0001, one.periodicity) for one in out]),
 }
-SPOILT["penn_pitch"] = (PitchTracker, "track", lambda out: [Track(one.pitch * 1.0001, one.periodicity) for one in out])
 """How ours is spoilt so that its outputs differ from the peer's."""
 
 PARTS = [*SPOILT, "decode_latency_implicit", "decode_throughput"]

@@ -10,8 +10,8 @@ from c2ser.cli import run
 from c2ser.corpus import Utterance, durations, read_data_dir, wave
 from c2ser.data.ahead import read_ahead
 from c2ser.data.arks import ArkWriter
-from c2ser.data.collate import pick_device
 from c2ser.data.sampler import by_length
+from c2ser.devices import pick_device
 from c2ser.emotion2vec.encoders import Encoder, Normalise, load_encoder
 from c2ser.emotion2vec.model import Level
 from c2ser.log import progress
