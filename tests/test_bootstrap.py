@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from c2ser.emotions import EMOTIONS, UNPARSED
-from c2ser.scoring.bootstrap import Draws, difference, interval, intervals
+from c2ser.scoring.bootstrap import Draws, difference, interval, intervals, recall_intervals
 from c2ser.scoring.metrics import scores
 
 METRICS = ("ua", "wa", "f1_reference", "f1_union")
@@ -118,3 +118,28 @@ def test_what_cannot_be_compared_is_refused():
         difference(reference, labels, {"x": "fear"}, speaker)
     with pytest.raises(ValueError, match="no table of labels"):
         interval(reference, [], speaker)
+
+
+def test_draws_without_an_emotion_do_not_count_for_its_recall():
+    reference = {f"s{i}-{kind}": kind for i in range(4) for kind in ("anger", "fear") if kind == "anger" or i == 0}
+    found = recall_intervals(reference, reference, {name: name[:2] for name in reference}, draws=Draws(100))
+    assert (found["fear"].low, found["fear"].high) == (1, 1)  # one speaker alone is afraid
+
+
+def test_recalls_have_the_intervals_of_speakers_drawn_one_by_one():
+    reference, labels, _, speaker = corpus(4, speakers=4, utterances=6)
+    names = sorted(set(speaker.values()))
+    drawn = [[names[place] for place in row] for row in np.random.default_rng(5).integers(4, size=(200, 4))]
+    recalls = {emotion: [] for emotion in set(reference.values())}
+    for chosen in drawn:
+        own = [u for name in chosen for u in reference if speaker[u] == name]
+        for emotion, values in recalls.items():
+            right = [labels.get(u) == emotion for u in own if reference[u] == emotion]
+            if right:
+                values.append(np.mean(right))
+    assert min(map(len, recalls.values())) < 200  # some draws have none of an emotion
+    found = recall_intervals(reference, labels, speaker, draws=Draws(200, seed=5))
+    assert {e: one.value for e, one in found.items()} == pytest.approx(scores(reference, labels)["per_emotion"])
+    for emotion, values in recalls.items():
+        ends = np.quantile(values, [0.025, 0.975]).tolist()
+        assert [found[emotion].low, found[emotion].high] == pytest.approx(ends)

@@ -248,7 +248,7 @@ def check_judged(folder, label, reader):
         gap = ua - scores(reference, read_table(out / "utt2emo"))["ua"]
         assert figures["judge"]["ua"] == ua and figures["judge"]["gap_ua"] == pytest.approx(gap)
         row = next(line for line in page.splitlines() if line.startswith(f"| {model} |"))
-        assert f"| {100 * ua:.1f} | {100 * gap:.1f} |" in row
+        assert f"| {100 * ua:.1f} [" in row and f"| {100 * gap:.1f} [" in row
     assert "judge: UA % | judge minus parser |" in page and "| judge minus parser, UA points |" in card
     assert set(read_table(folder / "exp/explicit/decode_test/utt2rationale").values()) <= {label, UNPARSED}
     assert not [*folder.glob("exp/*/decode_test/*.chat")]

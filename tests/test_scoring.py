@@ -156,7 +156,10 @@ def test_languages_are_shown_where_there_are_several_and_the_judge_where_there_i
     row = figures["languages"]["zh"]
     low, high = (100 * end for end in row["intervals"]["ua"])
     assert f"| implicit, zh | {100 * row['ua']:.1f} [{low:.1f}, {high:.1f}] |" in page and low < high
-    assert "judge: UA % | judge minus parser |" in page and f"| 100.0 | {100 * (1 - figures['ua']):.1f} |" in page
+    assert (
+        "judge: UA % | judge minus parser |" in page
+        and f"| 100.0 [100.0, 100.0] | {100 * (1 - figures['ua']):.1f} [" in page
+    )
     write_table(data / "utt2lang", dict.fromkeys(names, "en"))
     score.main(data / "utt2emo", out / "utt2emo", out, data)
     page = markdown(find_results(tmp_path / "exp"), "t")

@@ -16,13 +16,13 @@ from c2ser.corpus import read_data_dir
 from c2ser.cot.prompts import PARAPHRASES, instruction
 from c2ser.data.perturb import perturb, read_perturbation
 from c2ser.emotions import EMOTIONS, UNPARSED
-from c2ser.scoring.agreement import agreement, changes, flip_intervals, flip_rate, same_text
+from c2ser.scoring.agreement import agreement, changes, flip_intervals, flip_rate, reader_gap, same_text
 from c2ser.scoring.bootstrap import interval
 from c2ser.scoring.calibration import calibration, reliability, selective
 from c2ser.scoring.card import card_page
 from c2ser.scoring.faithfulness import answer_kinds, level_figures, rationale_figures, transcript_figures
 from c2ser.scoring.groups import duration_group, in_parts, slices
-from c2ser.scoring.metrics import reader_gap, scores
+from c2ser.scoring.metrics import scores
 from c2ser.scoring.stability import explains, read_decoded, stability
 from c2ser.tables import read_json, read_table, write_table
 
@@ -104,7 +104,10 @@ def test_two_readers():
     gap = reader_gap(reference, parsed, judged)
     assert (gap["ua"], gap["gap_ua"], gap["wa"], gap["gap_wa"], gap["differ"]) == (0.5, 0.0, 0.5, 0.0, 2)
     assert gap["kappa"] == pytest.approx((2 / 4 - (3 / 16 + 0 + 2 / 16)) / (1 - 5 / 16))
-    assert gap["unreadable"] == 1 and reader_gap(reference, parsed, parsed)["kappa"] == 1
+    assert gap["unreadable"] == 1 and reader_gap(reference, parsed, parsed)["kappa"] == 1 and "intervals" not in gap
+    ends = reader_gap(reference, parsed, judged, {"a": "s", "b": "s", "c": "t", "d": "t"})["intervals"]
+    # s alone gains a half by the judge, t alone loses one; of a quarter of the draws each
+    assert ends["gap_wa"] == [-0.5, 0.5] and ends["wa"] == [0, 1]
 
 
 def test_same_text_is_chance_for_who_only_reads():

@@ -128,7 +128,7 @@ class PitchTracker:
         """Return windows at 8 kHz, (frames, 1, window)."""
         import torch
 
-        audio = torch.from_numpy(np.ascontiguousarray(wave))[None]
+        audio = torch.from_numpy(np.ascontiguousarray(wave))[None].to(self.device)  # a card resamples too
         (frames,) = self.penn.preprocess(audio, SAMPLE_RATE, self.config.hop)
         return frames
 
@@ -139,7 +139,7 @@ class PitchTracker:
         size, convert = self.config.batch, self.penn.convert
         padded = torch.nn.functional.pad(frames, (0, 0, 0, 0, 0, -len(frames) % size))
         with torch.autocast(self.device.partition(":")[0], torch.float16, enabled=self.device != "cpu"):
-            parts = [self.network(part.to(self.device))[:, :, 0] for part in padded.split(size)]
+            parts = [self.network(part)[:, :, 0] for part in padded.split(size)]
         logits = torch.cat(parts)[: len(frames)].float()
         lowest = int(convert.frequency_to_bins(torch.tensor(self.config.fmin)))
         highest = int(convert.frequency_to_bins(torch.tensor(self.config.fmax), torch.ceil))

@@ -59,11 +59,12 @@ def penn_pitch(setting: Setting) -> Case:
 
 def _penns(tracker: PitchTracker, wave: np.ndarray) -> Track:
     """Track an utterance with PENN's function, with the tracker's settings."""
-    config = tracker.config
+    config, threads = tracker.config, torch.get_num_threads()
     pitch, periodicity = tracker.penn.from_audio(
         torch.from_numpy(wave)[None], RATE, hopsize=config.hop, fmin=config.fmin, fmax=config.fmax,
         decoder=config.decoder, checkpoint=tracker.checkpoint, gpu=config.device,
     )  # fmt: skip
+    torch.set_num_threads(threads)  # its decoder leaves torch with a single one, ours too
     return Track(pitch[0].cpu().numpy(), periodicity[0].cpu().numpy())
 
 

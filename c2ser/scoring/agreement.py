@@ -14,6 +14,7 @@ from c2ser.scoring.bootstrap import (
     difference,
     drawn_intervals,
     ends_by_name,
+    intervals,
     several_speakers,
     speaker_places,
 )
@@ -107,6 +108,41 @@ def _change(
         ends = [flip_intervals(labels, [others], speakers)[0], difference(reference, others, labels, speakers)]
         figures["intervals"] = ends_by_name(["flips", "ua_change"], ends)
     return figures
+
+
+def reader_gap(
+    reference: Mapping[str, str],
+    parsed: Mapping[str, str],
+    judged: Mapping[str, str],
+    speakers: Mapping[str, str] | None = None,
+) -> dict[str, Any]:
+    """Compare the judge's labels with the parser's.
+
+    Args:
+        reference: true emotion by utterance.
+        parsed: emotion or "unparsed" by utterance, as the parser read the answers.
+        judged: the same as the judge read them.
+        speakers: speaker by utterance; without, or with one speaker alone, there are no intervals.
+
+    Returns:
+        the judge's `ua`, `wa`, `f1_reference`, `f1_union` and `unreadable`; `gap_ua` and `gap_wa`, its figures minus
+        the parser's; `kappa`, Cohen's, of the two (1 where they are the same); `differ`, of how many utterances they
+        read different labels; `intervals` of its figures and of the gaps.
+    """
+    figures, own = scores(reference, judged), scores(reference, parsed)
+    both = [[labels.get(utterance, UNPARSED) for utterance in reference] for labels in (judged, parsed)]
+    found = {
+        **{name: figures[name] for name in ("ua", "wa", "f1_reference", "f1_union", "unreadable")},
+        "gap_ua": figures["ua"] - own["ua"],
+        "gap_wa": figures["wa"] - own["wa"],
+        "kappa": 1.0 if both[0] == both[1] else float(cohen_kappa_score(*both, labels=READINGS)),
+        "differ": sum(one != other for one, other in zip(*both, strict=True)),
+    }
+    if speakers and several_speakers(reference, speakers):
+        gaps = [difference(reference, judged, parsed, speakers, metric) for metric in ("ua", "wa")]
+        ends = intervals(reference, judged, speakers)
+        found["intervals"] = {**ends, **ends_by_name(("gap_ua", "gap_wa"), gaps)}
+    return found
 
 
 def agreement(

@@ -81,12 +81,13 @@ def drawn_intervals(
 
     Args:
         counts: what is counted of each speaker, (speakers, …).
-        figures: makes figures (sums, figures) of sums (sums, …).
+        figures: makes figures (sums, figures) of sums (sums, …); a draw does not count for a figure that is NaN in it.
         draws: how speakers are drawn.
     """
-    drawn = np.concatenate([figures(sums) for sums in draws.sums(counts)])
-    ends = np.quantile(drawn, [(1 - draws.confidence) / 2, (1 + draws.confidence) / 2], axis=0)
-    return [Interval(*map(float, row)) for row in zip(figures(counts.sum(axis=0)[None])[0], *ends, strict=True)]
+    drawn, values = np.concatenate([figures(sums) for sums in draws.sums(counts)]), figures(counts.sum(axis=0)[None])[0]
+    ends = [(1 - draws.confidence) / 2, (1 + draws.confidence) / 2]
+    found = [np.quantile(own[~np.isnan(own)], ends) for own in drawn.T]
+    return [Interval(float(value), float(low), float(high)) for value, (low, high) in zip(values, found, strict=True)]
 
 
 def interval(
@@ -156,6 +157,28 @@ def intervals(
     return ends_by_name(metrics, drawn_intervals(counts, figures))
 
 
+def recall_intervals(
+    reference: Mapping[str, str], labels: Labels, speakers: Mapping[str, str], draws: Draws = EVERY
+) -> dict[str, Interval]:
+    """Return the recall of each of the reference's emotions with its interval.
+
+    A draw whose speakers have no utterance of an emotion does not count for it. Arguments and errors are those of
+    `interval`.
+    """
+    tables, true = _tables(labels), set(reference.values())
+    counts = _counts(reference, tables, speakers)
+    places = {emotion: place for place, emotion in enumerate(_emotions(reference, tables)) if emotion in true}
+
+    def recalls(sums: np.ndarray) -> np.ndarray:
+        """Return the mean recall of each emotion, (sums, emotions); NaN where none was drawn."""
+        own = sums[:, :, [*places.values()]]
+        right = np.stack([own[:, :, row, place] for row, place in enumerate(places.values())], axis=2)
+        total = own.sum(axis=-1)  # (sums, tables, emotions)
+        return np.divide(right, total, out=np.full(total.shape, np.nan), where=total > 0).mean(axis=1)
+
+    return dict(zip(places, drawn_intervals(counts, recalls, draws), strict=True))
+
+
 def ends_by_name(names: Sequence[str], found: Sequence[Interval]) -> dict[str, list[float]]:
     """Return intervals as JSON files hold them: lower and upper end by the figure's name."""
     return {name: [one.low, one.high] for name, one in zip(names, found, strict=True)}
@@ -212,11 +235,15 @@ def _counts(
     """Return confusion counts, (speakers, tables, emotions, emotions and "unparsed"), of all that any table names."""
     pairs = [aligned(reference, table) for table in tables]
     rows = speaker_places([*reference], speakers)
-    names = [*ordered({label for pair in pairs for side in pair for label in side} - {UNPARSED}), UNPARSED]
+    names = [*_emotions(reference, tables), UNPARSED]
     place = {label: number for number, label in enumerate(names)}
     columns = [[np.array([place[label] for label in side]) for side in pair] for pair in pairs]
     counts = np.stack([count_pairs(rows, true, said, len(names)) for true, said in columns], axis=1)
     return counts[:, :, :-1]  # no utterance is truly unparsed
+
+
+def _emotions(reference: Mapping[str, str], tables: Sequence[Mapping[str, str]]) -> list[str]:
+    return ordered({label for table in (reference, *tables) for label in table.values()} - {UNPARSED})
 
 
 def _figures(counts: np.ndarray, metric: Metric) -> np.ndarray:

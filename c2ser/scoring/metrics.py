@@ -1,4 +1,4 @@
-"""Figures about labels and answers: UA, WA, macro F1, of parts and of two readers, how long answers take."""
+"""Figures about labels and answers: UA, WA, macro F1, how long answers take."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,14 +6,13 @@ from typing import Any
 import numpy as np
 from sklearn.metrics import (
     accuracy_score,
-    cohen_kappa_score,
     confusion_matrix,
     f1_score,
     precision_recall_fscore_support,
     recall_score,
 )
 
-from c2ser.emotions import EMOTIONS, UNPARSED, check_emotion, ordered
+from c2ser.emotions import UNPARSED, check_emotion, ordered
 
 
 def scores(reference: Mapping[str, str], labels: Mapping[str, str]) -> dict[str, Any]:
@@ -68,28 +67,6 @@ def _classes(true: list[str], said: list[str], classes: list[str]) -> dict[str, 
     return {
         emotion: {"recall": float(recall), "precision": float(precision), "f1": float(f1), "utterances": int(count)}
         for emotion, precision, recall, f1, count in rows
-    }
-
-
-def reader_gap(
-    reference: Mapping[str, str], parsed: Mapping[str, str], judged: Mapping[str, str]
-) -> dict[str, float | int]:
-    """Compare the judge's labels with the parser's.
-
-    Returns:
-        the judge's `ua`, `wa`, `f1_reference`, `f1_union` and `unreadable`; `gap_ua` and `gap_wa`, its figures minus
-        the parser's; `kappa`, Cohen's, of the two (1 where they are the same); `differ`, of how many utterances they
-        read different labels.
-    """
-    figures, own = scores(reference, judged), scores(reference, parsed)
-    both = [[labels.get(utterance, UNPARSED) for utterance in reference] for labels in (judged, parsed)]
-    agreed = both[0] == both[1]
-    return {
-        **{name: figures[name] for name in ("ua", "wa", "f1_reference", "f1_union", "unreadable")},
-        "gap_ua": figures["ua"] - own["ua"],
-        "gap_wa": figures["wa"] - own["wa"],
-        "kappa": 1.0 if agreed else float(cohen_kappa_score(*both, labels=[*EMOTIONS, UNPARSED])),
-        "differ": sum(one != other for one, other in zip(*both, strict=True)),
     }
 
 

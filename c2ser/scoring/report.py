@@ -102,10 +102,16 @@ def _languages(rows: Mapping[str, Mapping[str, Any]]) -> list[str]:
     return ["By language:", "", *_figures_table(parts), ""]
 
 
-def pipe_table(head: Sequence[str], body: Sequence[Sequence[str]]) -> list[str]:
-    """Return the lines of a Markdown table whose columns but the first are numbers."""
-    rule = ["---", *["---:"] * (len(head) - 1)]
+def pipe_table(head: Sequence[str], body: Sequence[Sequence[str]], words: int = 1) -> list[str]:
+    """Return the lines of a Markdown table; so many columns at its left are words, the others numbers."""
+    rule = [*["---"] * words, *["---:"] * (len(head) - words)]
     return ["| " + " | ".join(cells) + " |" for cells in [head, rule, *body]]
+
+
+def clock(seconds: float) -> str:
+    """Return a duration as HH:MM:SS."""
+    whole = round(seconds)
+    return f"{whole // 3600:02}:{whole % 3600 // 60:02}:{whole % 60:02}"
 
 
 def cell(row: Mapping[str, Any], place: str, factor: float, decimals: int) -> str:

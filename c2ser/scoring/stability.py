@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from c2ser.log import get_logger
-from c2ser.scoring.agreement import agreement, changes, same_text
+from c2ser.scoring.agreement import agreement, changes, reader_gap, same_text
 from c2ser.scoring.bootstrap import intervals
 from c2ser.scoring.calibration import calibration
 from c2ser.scoring.faithfulness import answer_kinds, level_figures, rationale_figures, transcript_figures
 from c2ser.scoring.groups import in_parts
 from c2ser.scoring.labels import rationale, read_answer, read_label
-from c2ser.scoring.metrics import check_seven, reader_gap, scores
+from c2ser.scoring.metrics import check_seven, scores
 from c2ser.tables import read_table
 
 logger = get_logger(__name__)
@@ -101,7 +101,7 @@ def _model_figures(decoded: Decoded, tables: Mapping[str, dict[str, str]]) -> di
         if explains(decoded.answers):
             card |= _faithfulness(decoded, tables)
     if decoded.judge:
-        card["judge"] = reader_gap(reference, decoded.labels, decoded.judge)
+        card["judge"] = reader_gap(reference, decoded.labels, decoded.judge, tables["utt2spk"])
     if texts and (parallel := same_text(reference, decoded.labels, texts)):
         card["same_text"] = parallel
     if decoded.probabilities:
