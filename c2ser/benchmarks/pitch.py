@@ -64,7 +64,7 @@ def _penns(tracker: PitchTracker, wave: np.ndarray) -> Track:
         torch.from_numpy(wave)[None], RATE, hopsize=config.hop, fmin=config.fmin, fmax=config.fmax,
         decoder=config.decoder, checkpoint=tracker.checkpoint, gpu=config.device,
     )  # fmt: skip
-    torch.set_num_threads(threads)  # its decoder leaves torch with a single one, ours too
+    torch.set_num_threads(threads)  # its decoder sets a single one for the whole process
     return Track(pitch[0].cpu().numpy(), periodicity[0].cpu().numpy())
 
 
