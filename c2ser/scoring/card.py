@@ -107,9 +107,8 @@ def plot_flips(card: Mapping[str, Any], path: Path) -> bool:
         drawn = {place: variants[name] for place, name in enumerate(names) if name in variants}
         middles = [place + (number - (len(models) - 1) / 2) * width for place in drawn]
         heights = np.array([100 * row["flips"] for row in drawn.values()])
-        bars = axis.bar(middles, heights, width * 0.92, label=model)
+        axis.bar(middles, heights, width * 0.92, label=model)
         axis.errorbar(middles, heights, yerr=reach(drawn.values(), "flips"), fmt="none", ecolor="black", capsize=2)
-        axis.bar_label(bars, fmt="%.0f", fontsize=8, label_type="center")
     axis.set_xticks(places, names, rotation=30, ha="right")
     axis.set_ylabel("labels that change, %")
     axis.set_ylim(0, max(10.0, axis.get_ylim()[1]))
