@@ -87,6 +87,21 @@ def test_tracks_are_penns_and_do_not_depend_on_who_is_tracked_together(decoder, 
         assert np.abs(1200 * np.log2(track.pitch / pitch[0].numpy()))[voiced].max() <= 0.1  # cent
 
 
+@pytest.mark.parametrize("samples", [40, 41])  # with 41 a place has no neighbour, and is dropped
+def test_the_first_block_is_penns(samples):
+    import torch
+    from torch import nn
+
+    from c2ser.attributes.network import FirstBlock
+
+    torch.manual_seed(0)
+    block = nn.Sequential(nn.Conv1d(1, 6, 8), nn.ReLU(), nn.MaxPool1d(2, 2), nn.LayerNorm((6, (samples - 7) // 2)))
+    nn.init.normal_(block[3].weight), nn.init.normal_(block[3].bias)
+    frames = torch.randn(5, 1, samples + 9)[:, :, 4:-5]  # a view, as PENN cuts them
+    with torch.no_grad():
+        assert (FirstBlock(block)(frames) - block(frames)).abs().max() < 1e-5
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_the_band_finds_the_path_of_the_whole_matrix(seed):
     import torch

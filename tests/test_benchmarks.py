@@ -6,12 +6,15 @@ import os
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from c2ser.benchmarks import c2ser, emotion2vec, models, system
+from c2ser import audio
+from c2ser.attributes.pitch import PitchConfig, PitchTracker, Track
+from c2ser.benchmarks import c2ser, emotion2vec, models, pitch, system
 from c2ser.benchmarks.cases import CASES, durations, signals
 from c2ser.benchmarks.harness import Case, Equivalence, Setting, run_case
 from c2ser.benchmarks.report import markdown
@@ -113,11 +116,12 @@ SPOILT = {
     "train_step": (C2SER, "forward", lambda out: {"loss": out["loss"] * 1.0001}),
     "decode_latency_explicit": (system, "merge_lora", None),
     "decode_latency_labels": (WhisperEncoder, "forward", lambda out: Vectors(out.values * 1.5, out.lengths)),
+    "penn_pitch": (PitchTracker, "track", lambda out: [Track(one.pitch * 1.0001, one.periodicity) for one in out]),
 }
 """How ours is spoilt so that its outputs differ from the peer's."""
 
 PARTS = [*SPOILT, "decode_latency_implicit", "decode_throughput"]
-"""The cases whose peer is transformers."""
+"""The cases whose peers are always there: transformers, and PENN."""
 
 
 @pytest.mark.parametrize("name", PARTS)
@@ -127,7 +131,8 @@ def test_cases_of_c2ser_run_and_equal_their_peers(name):
     assert report["equivalence"]["holds"] and report["ratio_to_peer"]["median"] > 0.2
     assert name in markdown([report]) and json.dumps(report)
     if isinstance(case, Case):
-        assert 0 < report["ratio_to_limit"] < 1.2 and "transformers" in report["peer"]["name"]
+        peer = "penn 1." if name == "penn_pitch" else "transformers"
+        assert 0 < report["ratio_to_limit"] < 1.2 and peer in report["peer"]["name"]
 
 
 @pytest.mark.parametrize("name", SPOILT)
@@ -178,8 +183,26 @@ def test_operations_of_whisper_and_the_language_model_are_those_that_torch_count
         model.hidden(torch.randn(1, 90, model.dim), torch.ones(1, 90, dtype=torch.bool))
     unseen = 4 * 90 * 89 / 2 * model.dim * 2  # torch counts what the causal mask hides, in both layers
     assert counter.get_total_flops() == pytest.approx(models.decoder_flops(model, 90) + unseen, rel=0.02)
+    assert pitch.frame_flops(PitchTracker(PitchConfig())) == pytest.approx(394.6e6, rel=0.01)
     together = models.decoder_flops(model, 60) + models.decoder_flops(model, 30, 60)
     assert together == pytest.approx(models.decoder_flops(model, 90))
+
+
+@pytest.mark.xdist_group("penn")
+def test_pitch_is_benchmarked_on_recordings(test_data):
+    folder = test_data / "speech/emodb/wav"
+    heard = pitch._speech(Setting(size="quick", speech=str(folder)), 3)
+    files = sorted(folder.glob("*.wav"))
+    assert len({len(wave) for wave in heard}) == 3 and np.array_equal(heard[0], audio.load(files[0], "x"))
+    with pytest.raises(ValueError, match="no wav file in it; give a folder of recordings to --speech"):
+        pitch._speech(Setting(speech=str(test_data / "oracle")), 3)
+
+
+def test_silence_proves_nothing_about_pitch():
+    silent = Track(np.full(9, 100.0, np.float32), np.zeros(9, np.float32))
+    assert math.isnan(pitch._cents(silent, silent, 0.065))
+    voiced = Track(np.array([100.0, 200.0]), np.array([0.9, 0.0]))
+    assert pitch._cents(Track(np.array([100.1, 9.0]), voiced.periodicity), voiced, 0.5) == pytest.approx(1.73, abs=0.01)
 
 
 @pytest.mark.gpu

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from c2ser.emotions import EMOTIONS, UNPARSED
-from c2ser.scoring.bootstrap import difference, interval, recall_intervals
+from c2ser.scoring.bootstrap import Draws, difference, interval, intervals, recall_intervals
 from c2ser.scoring.metrics import scores
 
 METRICS = ("ua", "wa", "f1_reference", "f1_union")
@@ -48,20 +48,20 @@ def test_intervals_are_those_of_speakers_drawn_one_by_one(classes):
     reference, labels, others, speaker = corpus(1, classes=classes)
     labels["s1-u0"] = classes[-1]
     names = sorted(set(speaker.values()))
-    weights = np.random.default_rng(5).multinomial(len(names), np.full(len(names), 1 / len(names)), size=60)
-    drawn = [[name for name, times in zip(names, row, strict=True) for _ in range(times)] for row in weights]
+    drawn = [[names[place] for place in row] for row in np.random.default_rng(5).integers(6, size=(60, 6))]
+    draws = Draws(60, seed=5)
     ours = np.array([by_hand(reference, labels, speaker, chosen) for chosen in drawn])
     theirs = np.array([by_hand(reference, others, speaker, chosen) for chosen in drawn])
     for column, metric in enumerate(METRICS):
         value, other = scores(reference, labels)[metric], scores(reference, others)[metric]
-        found = interval(reference, labels, speaker, metric, draws=60, seed=5)
+        found = interval(reference, labels, speaker, metric, draws)
         assert found.value == pytest.approx(value)
         assert [found.low, found.high] == pytest.approx(np.quantile(ours[:, column], [0.025, 0.975]).tolist())
-        gap = difference(reference, labels, others, speaker, metric, draws=60, seed=5)
+        gap = difference(reference, labels, others, speaker, metric, draws)
         assert gap.value == pytest.approx(value - other)
         expected = np.quantile((ours - theirs)[:, column], [0.025, 0.975])
         assert [gap.low, gap.high] == pytest.approx(expected.tolist())
-        mean = interval(reference, [labels, others], speaker, metric, draws=60, seed=5)
+        mean = interval(reference, [labels, others], speaker, metric, draws)
         expected = np.quantile((ours + theirs)[:, column] / 2, [0.025, 0.975])
         assert [mean.low, mean.high] == pytest.approx(expected.tolist())
 
@@ -75,7 +75,7 @@ def test_intervals_hold_the_truth_about_as_often_as_they_say():
         reference = {name: EMOTIONS[i % 2] for i, name in enumerate(names)}
         right = generator.random(len(names)) < np.repeat(skills, 20)
         labels = {n: reference[n] if good else "fear" for n, good in zip(names, right, strict=True)}
-        found = interval(reference, labels, {n: n.split("-")[0] for n in names}, "wa", draws=400, seed=seed)
+        found = interval(reference, labels, {n: n.split("-")[0] for n in names}, "wa", Draws(400, seed=seed))
         held += found.low <= 0.6 <= found.high
     assert 0.88 <= held / 100 <= 0.99
 
@@ -92,11 +92,20 @@ def test_pairing_narrows_the_difference_and_a_system_equals_itself():
 
 def test_the_same_seed_draws_the_same_speakers_and_many_draws_come_in_parts():
     reference, labels, _, speaker = corpus(4)
-    first = interval(reference, labels, speaker, draws=2500)
-    assert first == interval(reference, labels, speaker, draws=2500)
-    assert first != interval(reference, labels, speaker, draws=2500, seed=1)
-    narrow = interval(reference, labels, speaker, draws=2500, confidence=0.5)
+    first = interval(reference, labels, speaker, draws=Draws(2500))
+    assert first == interval(reference, labels, speaker, draws=Draws(2500))
+    assert first != interval(reference, labels, speaker, draws=Draws(2500, seed=1))
+    narrow = interval(reference, labels, speaker, draws=Draws(2500, confidence=0.5))
     assert first.low < narrow.low < narrow.high < first.high
+
+
+def test_intervals_of_all_figures_are_those_of_each():
+    reference, labels, _, speaker = corpus(6)
+    found = intervals(reference, labels, speaker)
+    for metric in METRICS:
+        one = interval(reference, labels, speaker, metric)
+        assert found[metric] == [one.low, one.high]
+    assert [*found] == [*METRICS] and intervals(reference, labels, dict.fromkeys(speaker, "s")) == {}
 
 
 def test_what_cannot_be_compared_is_refused():
@@ -113,29 +122,23 @@ def test_what_cannot_be_compared_is_refused():
 
 def test_draws_without_an_emotion_do_not_count_for_its_recall():
     reference = {f"s{i}-{kind}": kind for i in range(4) for kind in ("anger", "fear") if kind == "anger" or i == 0}
-    found = recall_intervals(reference, reference, {name: name[:2] for name in reference}, draws=100)
+    found = recall_intervals(reference, reference, {name: name[:2] for name in reference}, draws=Draws(100))
     assert (found["fear"].low, found["fear"].high) == (1, 1)  # one speaker alone is afraid
 
 
 def test_recalls_have_the_intervals_of_speakers_drawn_one_by_one():
     reference, labels, _, speaker = corpus(4, speakers=4, utterances=6)
     names = sorted(set(speaker.values()))
-    weights = np.random.default_rng(5).multinomial(len(names), np.full(len(names), 1 / len(names)), size=200)
+    drawn = [[names[place] for place in row] for row in np.random.default_rng(5).integers(4, size=(200, 4))]
     recalls = {emotion: [] for emotion in set(reference.values())}
-    for row in weights:
-        own = [
-            u
-            for name, times in zip(names, row, strict=True)
-            for u in reference
-            if speaker[u] == name
-            for _ in range(times)
-        ]
+    for chosen in drawn:
+        own = [u for name in chosen for u in reference if speaker[u] == name]
         for emotion, values in recalls.items():
             right = [labels.get(u) == emotion for u in own if reference[u] == emotion]
             if right:
                 values.append(np.mean(right))
     assert min(map(len, recalls.values())) < 200  # some draws have none of an emotion
-    found = recall_intervals(reference, labels, speaker, draws=200, seed=5)
+    found = recall_intervals(reference, labels, speaker, draws=Draws(200, seed=5))
     assert {e: one.value for e, one in found.items()} == pytest.approx(scores(reference, labels)["per_emotion"])
     for emotion, values in recalls.items():
         ends = np.quantile(values, [0.025, 0.975]).tolist()

@@ -4,6 +4,8 @@ import json
 import shutil
 import subprocess
 import sys
+import threading
+import time
 
 import numpy as np
 import pytest
@@ -17,7 +19,10 @@ from torch.nn.functional import log_softmax
 from c2ser import C2SER, audio
 from c2ser.bin.decode import main as decode_main
 from c2ser.bin.predict import main as predict_main
+from c2ser.corpus import read_data_dir
 from c2ser.cot.prompts import SENTENCES, instruction
+from c2ser.data.ahead import read_ahead
+from c2ser.data.datasets import load_wave
 from c2ser.emotion2vec.convert import save_model
 from c2ser.emotion2vec.model import Emotion2Vec, Emotion2VecConfig
 from c2ser.emotions import EMOTIONS, WORDS
@@ -241,6 +246,100 @@ def test_decode_writes_probabilities_beside_answers(folder, model, tmp_path):
         most_probable({"x": "1 2"})
 
 
+def in_bfloat16(folder, device="cpu"):
+    """Return the model with its language model in bfloat16, adapters excepted, as `llm_dtype: bfloat16` has it."""
+    model = C2SER.from_pretrained(folder)
+    for name, parameter in model.language.llm.named_parameters():
+        if ".lora_" not in name:
+            parameter.data = parameter.data.bfloat16()
+    return model.to(device).eval()
+
+
+def precisions(model, waves):
+    """Return probabilities, and speech embeddings, with the encoders in the model's precision and in fp32."""
+    rows, speech = [], [model.hear(waves), model.listen(model.features(waves))]
+    for vectors in speech:
+        with torch.no_grad():
+            rows.append(label_scores(model, vectors, "implicit", ["en"] * len(waves), None).softmax(dim=1))
+    return rows, [vectors.values.float().cpu() for vectors in speech]
+
+
+def test_on_a_processor_nothing_is_rounded(folder, model):
+    waves = [wave(0.7), wave(1.3)]
+    for one in (model, in_bfloat16(folder)):
+        rows, speech = precisions(one, waves)
+        assert torch.equal(*speech) and torch.equal(*rows)
+
+
+def test_encoders_in_bfloat16_say_nearly_the_same(folder, monkeypatch):
+    fast, waves = in_bfloat16(folder), [wave(0.7), wave(1.3), wave(2.0)]
+    monkeypatch.setattr(fast, "precision", lambda: torch.autocast("cpu", torch.bfloat16))  # as it is on a card
+    inputs = []
+    hooks = [part.register_forward_hook(lambda _, given, made: inputs.append(made)) for part in (
+        fast.whisper.spectrogram, fast.whisper.layers.conv1, fast.acoustic.model.audio.project_features[2],
+        fast.connector.project)]  # fmt: skip
+    rows, speech = precisions(fast, waves)
+    assert len(hooks) == 4 and inputs[0].values.dtype == torch.float32
+    assert [made.dtype for made in inputs[1:4]] == [torch.bfloat16] * 3
+    assert 0 < (speech[0] - speech[1]).abs().max() < 0.05 * speech[1].abs().max()
+    assert (rows[0] - rows[1]).abs().max() < 0.05
+
+
+@pytest.mark.gpu
+def test_encoders_answer_in_the_precision_of_the_language_model_on_a_card(folder):
+    if not torch.cuda.is_available():
+        pytest.skip("no graphics card")
+    waves = [wave(0.7), wave(1.3), wave(2.0)]
+    rows, speech = precisions(in_bfloat16(folder, "cuda"), waves)
+    assert 0 < (speech[0] - speech[1]).abs().max() < 0.05 * speech[1].abs().max()
+    assert (rows[0] - rows[1]).abs().max() < 0.05
+    rows, speech = precisions(C2SER.from_pretrained(folder).to("cuda").eval(), waves)
+    assert torch.equal(*speech)  # a language model in fp32 leaves the encoders in it
+
+
+def test_batches_are_read_while_those_before_are_in_use(tmp_path):
+    data = data_dir(tmp_path / "data", {f"s-{i}": wave(0.3, i) for i in range(8)})
+    (data / "s-3.wav").write_bytes(b"RIFF")
+    utterances, read, third = read_data_dir(data), [], threading.Event()
+
+    def load(name):
+        read.append(name)
+        if name == "s-5":
+            third.set()
+        return load_wave(utterances[name])
+
+    batches = read_ahead([["s-0", "s-1"], ["s-2", "s-3"], ["s-4", "s-5"], ["s-6"], ["s-7"]], load)
+    first = next(batches)
+    assert third.wait(20)  # the third is read although the second was not asked for
+    time.sleep(0.2)
+    assert "s-7" not in read
+    found = [first, *batches]
+    assert [[*batch.waves] for batch in found] == [["s-0", "s-1"], ["s-2"], ["s-4", "s-5"], ["s-6"], ["s-7"]]
+    assert [*found[1].flaws] == ["s-3"] and found[1].flaws["s-3"].startswith("cannot read")
+    assert all(np.array_equal(batch.waves[n], load_wave(utterances[n])) for batch in found for n in batch.waves)
+    assert read == [*utterances]
+    stopped = read_ahead([[name] for name in utterances], load)
+    next(stopped)
+    stopped.close()
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("read-ahead")]
+    with pytest.raises(KeyError):  # what is no flaw of the sound stops the job
+        [*read_ahead([["nobody"]], load)]
+
+
+def test_small_batches_with_bad_audio_give_the_answers_of_each_alone(folder, model, tmp_path):
+    data = data_dir(tmp_path / "data", {f"s-{i}": wave(0.3 + 0.1 * (i % 4), i) for i in range(9)})
+    (data / "s-5.wav").write_bytes((data / "s-5.wav").read_bytes()[:2000])
+    write_table(data / "utt2dur", {f"s-{i}": "0.5" for i in range(9)})  # so that its header is not looked at before
+    decode_main(folder, data, tmp_path / "out/answer", DecodeConfig(max_new_tokens=5, batch_utterances=2), "cpu")
+    said = read_table(tmp_path / "out/answer")
+    assert list(said) == [f"s-{i}" for i in range(9) if i != 5]
+    assert list(read_table(tmp_path / "out/answer.rejected")) == ["s-5"]
+    for name in said:
+        alone = recognise(model, {name: audio.load(data / f"{name}.wav", name)}, {name: "en"},
+                          DecodeConfig(max_new_tokens=5))[name]  # fmt: skip
+        assert said[name] == " ".join(alone.answer.split())
+
+
 def test_the_temperature_is_found_again():
     generator = np.random.default_rng(0)
     scores = generator.normal(size=(4000, 7)) * 2
@@ -423,7 +522,7 @@ def test_weights_that_are_nan_are_not_written(folder, tmp_path):
 
 
 def test_a_full_graphics_card_names_the_batch(model, monkeypatch):
-    def full(waves):
+    def full(waves, **_):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     monkeypatch.setattr(model, "features", full)

@@ -2,10 +2,13 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 
+import numpy as np
 import pytest
+import soundfile
 from attacks import ATTACKS
 from model_server import Server
 
@@ -14,10 +17,11 @@ from c2ser.chat.protocol import Sampling, completion
 from c2ser.chat.server import ServerChat
 from c2ser.cot.checks import problem
 from c2ser.cot.prompts import Request, request_prompt, sentence
-from c2ser.emotions import UNPARSED
+from c2ser.emotions import EMOTIONS, UNPARSED
 from c2ser.scoring.judge import PROMPT, judge_all, judge_prompt, read_judgement
 from c2ser.scoring.labels import KINDS, rationale, read_answer, read_kind, read_label, unquoted
-from c2ser.tables import TableMap, read_json, read_table
+from c2ser.scoring.metrics import scores
+from c2ser.tables import TableMap, read_json, read_table, write_json, write_table
 
 LEVELS = {"pitch": "high", "loudness": "medium", "rate": "low"}
 
@@ -141,6 +145,113 @@ def test_a_judge_that_fails_is_named(tmp_path):
             judge_all(journal, {"u": "It is anger."}, job)
     assert read_table(tmp_path / "utt2judge") == {}
     assert "cut off" in read_table(tmp_path / "utt2judge.rejected")["u"]
+
+
+JUDGE = """
+chat:
+  sampling: {{model: "{model}", temperature: 0, max_tokens: 16}}
+  local: {{device: cpu, dtype: float32, batch: 4}}
+  server: {{url: "{url}", backoff: 0.01}}
+"""
+
+
+def teach(folder, word):
+    """Train a chat model on a few texts, until it answers everything with one word."""
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    torch.manual_seed(0)
+    tokenizer, model = AutoTokenizer.from_pretrained(folder), AutoModelForCausalLM.from_pretrained(folder)
+    answer = [*tokenizer(word, add_special_tokens=False)["input_ids"], tokenizer.eos_token_id]
+    optimiser = torch.optim.AdamW(model.parameters(), lr=1e-2)
+    for text in ["The emotion is anger.", "who knows", "声音低。", "a b c"] * 12:
+        chat = [{"role": "user", "content": judge_prompt(text)}]
+        prompt = tokenizer.apply_chat_template(chat, add_generation_prompt=True, return_dict=True)["input_ids"]
+        ids = torch.tensor([[*prompt, *answer]])
+        labels = torch.cat([torch.full((1, len(prompt)), -100), torch.tensor([answer])], dim=1)
+        model(input_ids=ids, labels=labels).loss.backward()
+        optimiser.step(), optimiser.zero_grad()
+    model.save_pretrained(folder)
+
+
+@pytest.fixture
+def decodable(own_recipe, chat_model):
+    """A recipe with a test set of eight utterances, two random C2SER models and a judge that says "anger"."""
+    import torch
+
+    from c2ser import C2SER
+    from c2ser.model.c2ser import C2SERConfig
+    from c2ser.model.connector import ConnectorConfig
+    from c2ser.model.lm import LoraSettings
+    from c2ser.model.tiny import TinyLlm, TinyWhisper, make
+
+    data, names = own_recipe / "data/test", [f"s{n % 2}-{n}" for n in range(8)]
+    (data / "wav").mkdir(parents=True)
+    for n, name in enumerate(names):
+        noise = np.random.default_rng(n).normal(size=6400) * 0.1
+        soundfile.write(data / f"wav/{name}.wav", noise, 16000)
+    rows = {"wav.scp": lambda n, name: str(data / f"wav/{name}.wav"), "utt2spk": lambda n, name: name[:2]}
+    rows |= {"utt2emo": lambda n, name: EMOTIONS[n // 2], "utt2lang": lambda n, name: "en"}
+    rows |= {"text": lambda n, name: "hello there", "utt2dur": lambda n, name: "0.4"}
+    rows |= {"utt2level": lambda n, name: "high medium low"}
+    for table, value in rows.items():
+        write_table(data / table, {name: value(n, name) for n, name in enumerate(names)})
+    said = {name: sentence(Request(name, "en", "hello", EMOTIONS[n % 7], LEVELS), "explicit") for n, name in
+            enumerate(names)}  # fmt: skip
+    write_table(own_recipe / "exp/texts/cot_explicit", said)
+    sizes = TinyWhisper(32, 1, 2), TinyLlm(32, 2, 2, vocabulary=300)
+    make(own_recipe / "exp/texts", own_recipe / "exp/tiny", *sizes, seed=1)
+    for style in ("explicit", "implicit"):
+        torch.manual_seed(0)
+        connector = ConnectorConfig(dim=32, layers=1, heads=2, feed_forward=64)
+        parts = {part: str(own_recipe / "exp/tiny" / part) for part in ("whisper", "llm")}
+        config = C2SERConfig(connector=connector, lora=LoraSettings(r=2), style=style, **parts)
+        C2SER.build(config).save_pretrained(own_recipe / "exp" / style)
+        write_json(own_recipe / "exp" / style / "calibration.json", {"temperature": 1.0})
+    shutil.copytree(chat_model, own_recipe / "judge")
+    teach(own_recipe / "judge", "anger")
+    return own_recipe
+
+
+def recipe(folder, *words):
+    environment = os.environ | {"VIRTUAL_ENV": sys.prefix, "PATH": f"{sys.prefix}/bin:{os.environ['PATH']}"}
+    command = [folder / "run.sh", "--size", "tiny", "--ngpu", "0", "--test-sets", "test", *words]
+    done = subprocess.run([str(word) for word in command], env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.slow
+def test_a_judge_through_the_whole_recipe(decodable):
+    (decodable / "conf").mkdir()
+    (decodable / "conf/decode.yaml").write_text("search: {max_new_tokens: 12}\n")
+    with Server(lambda body: completion("Fear.", True, body["model"])) as server:
+        (decodable / "conf/judge.yaml").write_text(JUDGE.format(model=decodable / "judge", url=server.url))
+        recipe(decodable, "--stage", "8", "--judge", "local")
+        check_judged(decodable, "anger", "local")
+        assert not server.seen
+        recipe(decodable, "--stage", "9", "--judge", "server")
+        check_judged(decodable, "fear", "server")
+        assert server.seen
+
+
+def check_judged(folder, label, reader):
+    """The judge says one label of everything that is not empty; what follows from that stands where it should."""
+    page, card = (folder / "exp/RESULTS.md").read_text(), (folder / "exp/stability_test/stability.md").read_text()
+    for model in ("explicit", "implicit"):
+        out = folder / "exp" / model / "decode_test"
+        answers = read_table(out / "answer")
+        expected = {name: label if unquoted(answer).strip() else UNPARSED for name, answer in answers.items()}
+        assert read_table(out / "utt2judge") == expected and label in expected.values()
+        assert read_json(out / "utt2judge.json")["reader"] == reader
+        reference, figures = read_table(folder / "data/test/utt2emo"), read_json(out / "scores.json")
+        ua = scores(reference, expected)["ua"]
+        gap = ua - scores(reference, read_table(out / "utt2emo"))["ua"]
+        assert figures["judge"]["ua"] == ua and figures["judge"]["gap_ua"] == pytest.approx(gap)
+        row = next(line for line in page.splitlines() if line.startswith(f"| {model} |"))
+        assert f"| {100 * ua:.1f} [" in row and f"| {100 * gap:.1f} [" in row
+    assert "judge: UA % | judge minus parser |" in page and "| judge minus parser, UA points |" in card
+    assert set(read_table(folder / "exp/explicit/decode_test/utt2rationale").values()) <= {label, UNPARSED}
+    assert not [*folder.glob("exp/*/decode_test/*.chat")]
 
 
 def test_requests_hold_the_transcript_as_text_alone():

@@ -137,6 +137,35 @@ def test_report_shows_every_model_and_nothing_that_is_not_there(tmp_path):
         markdown({}, "title")
 
 
+def test_languages_are_shown_where_there_are_several_and_the_judge_where_there_is_one(tmp_path):
+    names = [f"s{n % 4}-{n:02}" for n in range(24)]
+    reference = {name: EMOTIONS[n % 2] for n, name in enumerate(names)}
+    data, out = tmp_path / "data/test", tmp_path / "exp/implicit/decode_test"
+    write_table(data / "utt2emo", reference)
+    write_table(data / "utt2spk", {name: name[:2] for name in names})
+    write_table(data / "utt2lang", {name: ("en", "zh")[n % 4 > 1] for n, name in enumerate(names)})
+    write_table(data / "utt2dur", {name: f"{1 + n % 2 * 3}.0" for n, name in enumerate(names)})
+    write_table(out / "utt2emo", {name: "fear" if n in (0, 2, 6) else reference[name] for n, name in enumerate(names)})
+    write_table(out / "utt2judge", reference)
+    score.main(data / "utt2emo", out / "utt2emo", out, data, judge=out / "utt2judge")
+    figures = read_json(out / "scores.json")
+    assert set(figures["languages"]) == {"en", "zh"} and list(figures["durations"]) == ["under 2 s", "2 to 5 s"]
+    assert (out / "durations.png").stat().st_size > 5000
+    assert figures["judge"]["gap_ua"] == pytest.approx(1 - figures["ua"])
+    page = markdown(find_results(tmp_path / "exp"), "t")
+    row = figures["languages"]["zh"]
+    low, high = (100 * end for end in row["intervals"]["ua"])
+    assert f"| implicit, zh | {100 * row['ua']:.1f} [{low:.1f}, {high:.1f}] |" in page and low < high
+    assert (
+        "judge: UA % | judge minus parser |" in page
+        and f"| 100.0 [100.0, 100.0] | {100 * (1 - figures['ua']):.1f} [" in page
+    )
+    write_table(data / "utt2lang", dict.fromkeys(names, "en"))
+    score.main(data / "utt2emo", out / "utt2emo", out, data)
+    page = markdown(find_results(tmp_path / "exp"), "t")
+    assert "implicit, en" not in page and "judge minus" not in page
+
+
 NO_TORCH = """
 import sys, runpy
 class Refuse:

@@ -1,8 +1,11 @@
 """The stability card: each figure against a case worked out by hand, and the card from what is there."""
 
+import itertools
+import math
 import os
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -13,11 +16,13 @@ from c2ser.corpus import read_data_dir
 from c2ser.cot.prompts import PARAPHRASES, instruction
 from c2ser.data.perturb import perturb, read_perturbation
 from c2ser.emotions import EMOTIONS, UNPARSED
-from c2ser.scoring.agreement import agreement, flip_rate, same_text
+from c2ser.scoring.agreement import agreement, changes, flip_intervals, flip_rate, reader_gap, same_text
+from c2ser.scoring.bootstrap import interval
 from c2ser.scoring.calibration import calibration, reliability, selective
 from c2ser.scoring.card import card_page
 from c2ser.scoring.faithfulness import answer_kinds, level_figures, rationale_figures, transcript_figures
-from c2ser.scoring.metrics import duration_group, reader_gap, slices
+from c2ser.scoring.groups import duration_group, in_parts, slices
+from c2ser.scoring.metrics import scores
 from c2ser.scoring.stability import explains, read_decoded, stability
 from c2ser.tables import read_json, read_table, write_table
 
@@ -99,7 +104,10 @@ def test_two_readers():
     gap = reader_gap(reference, parsed, judged)
     assert (gap["ua"], gap["gap_ua"], gap["wa"], gap["gap_wa"], gap["differ"]) == (0.5, 0.0, 0.5, 0.0, 2)
     assert gap["kappa"] == pytest.approx((2 / 4 - (3 / 16 + 0 + 2 / 16)) / (1 - 5 / 16))
-    assert gap["unreadable"] == 1 and reader_gap(reference, parsed, parsed)["kappa"] == 1
+    assert gap["unreadable"] == 1 and reader_gap(reference, parsed, parsed)["kappa"] == 1 and "intervals" not in gap
+    ends = reader_gap(reference, parsed, judged, {"a": "s", "b": "s", "c": "t", "d": "t"})["intervals"]
+    # s alone gains a half by the judge, t alone loses one; of a quarter of the draws each
+    assert ends["gap_wa"] == [-0.5, 0.5] and ends["wa"] == [0, 1]
 
 
 def test_same_text_is_chance_for_who_only_reads():
@@ -156,12 +164,117 @@ def test_what_are_no_probabilities_is_refused(row):
 
 
 def test_slices():
-    reference = {"a": "anger", "b": "fear", "c": "fear", "d": "fear"}
-    found = slices(reference, {"a": "anger", "b": "anger", "c": "fear"}, {"a": "en", "b": "en", "c": "zh", "d": ""})
+    reference = {"a": "anger", "b": "fear", "c": "fear", "d": "fear", "e": "fear"}
+    labels = {"a": "anger", "b": "anger", "c": "fear"}
+    languages = {"a": "en", "b": "en", "c": "zh", "d": "", "e": "zh"}
+    found = slices(reference, labels, languages, {"a": "s", "b": "s", "c": "t", "d": "t", "e": "u"})
     assert found["en"] == {"ua": 0.5, "wa": 0.5, "f1_reference": pytest.approx(1 / 3), "utterances": 2, "unreadable": 0}
-    assert found["zh"]["ua"] == 1 and list(found) == ["en", "zh"]
+    assert found["zh"]["ua"] == 0.5 and list(found) == ["en", "zh"] and found["zh"]["unreadable"] == 1
+    # a quarter of the draws takes t alone, who is always right, a quarter u alone
+    assert found["zh"]["intervals"] == dict.fromkeys(("ua", "wa", "f1_reference"), [0, 1])
     groups = [duration_group(seconds) for seconds in (0.1, 1.99, 2, 5, 10, 99)]
     assert groups == ["under 2 s", "under 2 s", "2 to 5 s", "5 to 10 s", "10 s and more", "10 s and more"]
+
+
+def many_utterances(number=10000, speakers=100):
+    """A set of two languages: reference, labels, and the tables that say which utterance belongs where."""
+    rng = np.random.default_rng(3)
+    names = [f"u{n:05}" for n in range(number)]
+    reference = {name: EMOTIONS[n % 7] for n, name in enumerate(names)}
+    labels = {name: emotion if rng.random() < 0.6 else "fear" for name, emotion in reference.items()}
+    tables = {
+        "utt2spk": {name: f"s{n % speakers}" for n, name in enumerate(names)},
+        "utt2lang": {name: "zh" if n % speakers < 20 else "en" for n, name in enumerate(names)},
+        "utt2dur": {name: f"{rng.uniform(0.5, 12):.3f}" for name in names},
+    }
+    return reference, labels, tables
+
+
+def test_parts_of_a_set_are_sets_of_their_own_and_quickly_scored():
+    reference, labels, tables = many_utterances()
+    start = time.process_time()
+    found = in_parts(reference, labels, tables)
+    assert time.process_time() - start < 3  # under 1 on a quiet core
+    assert list(found["durations"]) == ["under 2 s", "2 to 5 s", "5 to 10 s", "10 s and more"]
+    assert sum(row["utterances"] for row in found["durations"].values()) == 10000
+    chinese = {name: emotion for name, emotion in reference.items() if tables["utt2lang"][name] == "zh"}
+    said = {name: labels[name] for name in chinese}
+    alone = interval(chinese, said, tables["utt2spk"], "wa")
+    assert found["languages"]["zh"]["wa"] == pytest.approx(alone.value) == scores(chinese, said)["wa"]
+    assert found["languages"]["zh"]["intervals"]["wa"] == [alone.low, alone.high]
+    one = in_parts(reference, labels, {**tables, "utt2spk": dict.fromkeys(reference, "s"), "utt2dur": {}})
+    assert "intervals" not in one["languages"]["en"] and one["durations"] == {}
+
+
+def every_draw(speaker, *tables):
+    """Yield how many draws take the same speakers, and the tables with these, as copies of the utterances."""
+    names = sorted(set(speaker.values()))
+    for drawn in itertools.combinations_with_replacement(names, len(names)):
+        times = math.factorial(len(names)) // math.prod(math.factorial(drawn.count(name)) for name in names)
+        chosen = [(copy, u) for copy, name in enumerate(drawn) for u in speaker if speaker[u] == name]
+        yield times, *({f"{copy}-{u}": table[u] for copy, u in chosen if u in table} for table in tables)
+
+
+@pytest.fixture
+def two_ways():
+    """Emotions of four speakers' utterances, labels without and with a change, speakers; one label is missing."""
+    rng = np.random.default_rng(2)
+    speaker = {f"u{n:02}": f"s{n % 4}" for n in range(31)}
+    reference = {u: EMOTIONS[n % 3] for n, u in enumerate(speaker)}
+    labels = {u: emotion if rng.random() < 0.8 else "fear" for u, emotion in reference.items()}
+    rates = dict(zip("0123", (0.0, 0.2, 0.5, 0.9), strict=True))  # speakers differ in how often they flip
+    others = {u: UNPARSED if rng.random() < rates[speaker[u][1]] else label for u, label in labels.items()}
+    del others["u03"]
+    return reference, labels, others, speaker
+
+
+def test_intervals_of_flips_and_agreement_are_those_of_all_draws(two_ways):
+    reference, labels, others, speaker = two_ways
+    flips, gains, alike, kappas = [], [], [], []
+    for times, true, first, second in every_draw(speaker, reference, labels, others):
+        flips += [flip_rate(first, second)] * times
+        gains += [scores(true, second)["ua"] - scores(true, first)["ua"]] * times
+        both = agreement(first, second)
+        alike, kappas = alike + [both["agreement"]] * times, kappas + [both["kappa"]] * times
+    assert len(flips) == 4**4
+    row = changes(reference, labels, {"noise20": others}, speaker)["variants"]["noise20"]
+    assert row["flips"] == flip_rate(labels, others) > 0.2 and row["ua_change"] < 0
+    assert row["ua"] == scores(reference, others)["ua"]
+    both = agreement(labels, others, speaker)
+    for found, draws in (
+        (row["intervals"]["flips"], flips), (row["intervals"]["ua_change"], gains),
+        (both["intervals"]["agreement"], alike), (both["intervals"]["kappa"], kappas),
+    ):  # fmt: skip
+        assert found == pytest.approx(np.quantile(draws, [0.025, 0.975]).tolist(), abs=0.02)
+        assert found[1] - found[0] > 0.1
+
+
+def test_flips_of_three_speakers_by_hand():
+    speaker = dict(zip("abcdef", "112233", strict=True))
+    labels = dict.fromkeys(speaker, "fear")
+    first, second = labels | dict.fromkeys("cef", "anger"), labels | dict.fromkeys("abd", "anger")
+    one, mean = flip_intervals(labels, [first], speaker)
+    # one draw in 27 takes speaker 1 alone, who never flips, and one takes 3, who always does: 3.7 % each
+    assert (one.value, one.low, one.high) == (0.5, 0, 1) and mean == one
+    one, other, mean = flip_intervals(labels, [first, second], speaker)
+    # what the first flips the second does not: their mean is one half whoever is drawn
+    assert (one.low, other.high) == (0, 1) and (mean.low, mean.value, mean.high) == (0.5, 0.5, 0.5)
+
+
+def test_wordings_are_drawn_together_and_one_speaker_has_no_interval(two_ways):
+    reference, labels, others, speaker = two_ways
+    variants = {"wording1": others, "wording2": labels, "gain6": others}
+    found = changes(reference, labels, variants, speaker)
+    half = [end / 2 for end in found["variants"]["wording1"]["intervals"]["flips"]]
+    assert found["wordings"]["intervals"]["flips"] == pytest.approx(half)
+    assert found["wordings"]["worst_ua"] == found["variants"]["gain6"]["ua"] and found["wordings"]["number"] == 2
+    assert found["variants"]["wording2"]["intervals"] == {"flips": [0, 0], "ua_change": [0, 0]}
+    alone = changes(reference, labels, variants, dict.fromkeys(speaker, "s"))
+    assert "intervals" not in alone["variants"]["gain6"] and "intervals" not in alone["wordings"]
+    assert "intervals" not in agreement(labels, others, dict.fromkeys(speaker, "s"))
+    assert "intervals" not in changes(reference, labels, variants, {})["wordings"]
+    with pytest.raises(ValueError, match="^u04: no speaker; complete utt2spk"):
+        agreement(labels, others, {u: s for u, s in speaker.items() if u != "u04"})
 
 
 # --- perturbed data
@@ -275,9 +388,20 @@ def test_the_card_holds_what_is_there_and_nothing_else(decoded):
     asked = [explicit["variants"][name] for name in ("wording1", "wording2")]
     assert explicit["wordings"]["flips"] == pytest.approx((asked[0]["flips"] + asked[1]["flips"]) / 2)
     assert explicit["wordings"]["worst_ua"] == min(explicit["ua"], asked[0]["ua"], asked[1]["ua"]) < explicit["ua"]
-    assert 0 < card["explicit_implicit"]["agreement"] < 1
+    low, high = card["explicit_implicit"]["intervals"]["agreement"]
+    assert 0 < low < card["explicit_implicit"]["agreement"] < high < 1
+    for row in (explicit["variants"]["noise20"], explicit["wordings"]):
+        low, high = row["intervals"]["flips"]
+        assert low < row["flips"] < high
     page = card_page(card)
     assert "| WER % of it | 0.0 | – | – |" in page and "judge" not in page and "nan" not in page
+    shown = explicit["variants"]["noise20"]
+    ends = shown["intervals"]["flips"]
+    assert (
+        f"| labels that noise20 flips % | {100 * shown['flips']:.1f} [{100 * ends[0]:.1f}, {100 * ends[1]:.1f}] |"
+        in page
+    )
+    assert "kappa 0." in page and page.count("| UA points gained by") == 3
     assert "| UA % of en |" in page and "UA % of under" not in page
     assert "| labels that noise20 flips % |" in page and "refusals" in page
     with pytest.raises(ValueError, match="run stages 8 and 9 first"):

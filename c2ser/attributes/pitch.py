@@ -33,8 +33,8 @@ class PitchConfig:
         fmax: highest pitch, Hz.
         voiced: frames with at least this periodicity are voiced (PENN's own choice for its entropy measure).
         decoder: viterbi follows a path over the utterance; argmax looks at each frame alone.
-        batch: frames that the network sees at once, whichever utterances they are of.
-        together: seconds of audio that are tracked together; it does not change the result.
+        batch: frames that the network sees at once, whichever utterances they are of; some thousands on a card.
+        together: seconds of audio that are tracked together; it does not change the result. A card wants 1,000 or more.
         device: index of a graphics card, or null for the CPU.
     """
 
@@ -43,7 +43,7 @@ class PitchConfig:
     fmax: float = 1000.0
     voiced: float = 0.065
     decoder: Literal["viterbi", "argmax"] = "viterbi"
-    batch: int = 64
+    batch: int = 32
     together: float = 30.0
     device: int | None = None
 
@@ -81,6 +81,10 @@ class PitchTracker:
     Args:
         config: how to track.
 
+    Attributes:
+        penn: the package.
+        checkpoint: the file of the weights.
+
     Raises:
         ValueError: the checkpoint is none of PENN's.
     """
@@ -88,18 +92,17 @@ class PitchTracker:
     def __init__(self, config: PitchConfig) -> None:
         import torch
 
-        from c2ser.attributes import viterbi
+        from c2ser.attributes import network, viterbi
 
         penn = self.penn = _penn()
         self.config = config
         self.device = "cpu" if config.device is None else f"cuda:{config.device}"
-        path = _checkpoint()
+        path = self.checkpoint = _checkpoint()
         try:
-            self.network = penn.Model().eval()
-            self.network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True)["model"])
+            weights = torch.load(path, map_location="cpu", weights_only=True)["model"]
+            self.network = network.load_network(penn, weights, self.device)
         except (KeyError, TypeError, RuntimeError) as error:
             raise ValueError(f"{path}: not a checkpoint of PENN ({' '.join(str(error).split())[:120]})") from None
-        self.network.to(self.device)
         octaves = penn.MAX_OCTAVES_PER_SECOND * penn.HOPSIZE / penn.SAMPLE_RATE
         width = octaves * penn.OCTAVE / penn.CENTS_PER_BIN + 1
         band, norm = viterbi.triangle(penn.PITCH_BINS, width)
@@ -125,17 +128,18 @@ class PitchTracker:
         """Return windows at 8 kHz, (frames, 1, window)."""
         import torch
 
-        audio = torch.from_numpy(np.ascontiguousarray(wave))[None]
+        audio = torch.from_numpy(np.ascontiguousarray(wave))[None].to(self.device)  # a card resamples too
         (frames,) = self.penn.preprocess(audio, SAMPLE_RATE, self.config.hop)
         return frames
 
     def _logits(self, frames: "Tensor") -> "Tensor":
-        """Return scores of pitches (frames, bins), minus infinity outside the range."""
+        """Return scores of pitches (frames, bins), minus infinity outside the range; as PENN's, fp16 on a card."""
         import torch
 
         size, convert = self.config.batch, self.penn.convert
         padded = torch.nn.functional.pad(frames, (0, 0, 0, 0, 0, -len(frames) % size))
-        parts = [self.network(part.to(self.device))[:, :, 0] for part in padded.split(size)]
+        with torch.autocast(self.device.partition(":")[0], torch.float16, enabled=self.device != "cpu"):
+            parts = [self.network(part)[:, :, 0] for part in padded.split(size)]
         logits = torch.cat(parts)[: len(frames)].float()
         lowest = int(convert.frequency_to_bins(torch.tensor(self.config.fmin)))
         highest = int(convert.frequency_to_bins(torch.tensor(self.config.fmax), torch.ceil))

@@ -57,11 +57,13 @@ def whisper_encoder(setting: Setting) -> Case:
 
     @torch.no_grad()
     def ours() -> list[Vectors]:
+        """Encode the spectrograms at their exact lengths."""
         with autocast(setting):
             return [encoder(mel) for mel in exact]
 
     @torch.no_grad()
     def theirs() -> list[Vectors]:
+        """Encode them on 30 s."""
         with autocast(setting):
             return [plain.padded_states(encoder, mel) for mel in padded]
 
@@ -91,6 +93,7 @@ def label_score(setting: Setting) -> Case:
     asking = asked(_language(setting), "implicit", 4, setting.seed)
 
     def check() -> Equivalence:
+        """Compare the probabilities of the names."""
         found = same_probabilities(tree_scores(asking), plain.scores(asking, LABELS))
         return Equivalence(f"{found.metric}, one pass against seven", found.value, found.tolerance)
 
@@ -170,12 +173,15 @@ def loss(setting: Setting) -> Case:
     model, labels = asking.language, _labels(asking, answers)
 
     def ours() -> Tensor:
+        """Return the loss with the head at labels only."""
         return model.answer_loss(asking.speech, asking.boundaries, asking.prompts, answers)[0]
 
     def theirs() -> Tensor:
+        """Return it from all logits."""
         return plain.loss(asking, answers)
 
     def check() -> Equivalence:
+        """Compare the losses, and their gradients in the speech."""
         (one, own), (other, reference) = (_gradient(function, speech) for function in (ours, theirs))
         gap = float(
             torch.stack([(one - other).abs() / other, (own - reference).abs().max() / reference.abs().max()]).max()
@@ -217,6 +223,7 @@ def packing(setting: Setting) -> Count:
     theirs = [order[start : start + BATCH] for start in range(0, number, BATCH)]
 
     def check() -> Equivalence:
+        """Count the utterances that one way has more often than the other."""
         one, other = (Counter(name for batch in batches for name in batch) for batches in (ours, theirs))
         odd = ((one - other) + (other - one)).total()
         return Equivalence("utterances that are not in both exactly once", float(odd), 0.0)

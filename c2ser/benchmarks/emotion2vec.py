@@ -74,14 +74,17 @@ def _extraction(setting: Setting, waves: Sequence[np.ndarray], batch: int) -> Ca
     batches = [[waves[int(name)] for name in group] for group in by_length(names, 20.0 * batch, batch, 1.25)]
 
     def ours() -> list[np.ndarray]:
+        """Extract frames in batches of similar lengths."""
         with autocast(setting):
             return [frames for group in batches for frames in embed(model, group)]
 
     def theirs() -> list[np.ndarray]:
+        """Let FunASR extract them one utterance at a time."""
         with autocast(setting):
             return funasr_frames(peer, waves)
 
     def check() -> Equivalence:
+        """Compare the frames of up to eight utterances."""
         some = waves[:8]
         pairs = zip(embed(model, some), funasr_frames(peer, some), strict=True)
         gap = max(float(np.abs(one - other).max()) for one, other in pairs)
@@ -107,12 +110,15 @@ def e2v_pretrain_step(setting: Setting) -> Case:
     heard = normalised(batch.waves, torch.full((count,), batch.waves.shape[1], device=setting.device))
 
     def our_loss() -> Tensor:
+        """Return the loss of our objective."""
         return objective(batch, 0)["loss"]
 
     def their_loss() -> Tensor:
+        """Return that of FunASR's modules on the same masks."""
         return peer(heard, batch.masked, objective.losses.utterance)
 
     def check() -> Equivalence:
+        """Compare the losses without dropout."""
         objective.eval()
         with torch.no_grad():
             one, other = float(our_loss()), float(their_loss())
@@ -151,6 +157,7 @@ def _update(
     optimiser = torch.optim.AdamW(model.parameters(), lr=7.5e-5, betas=(0.9, 0.98), eps=1e-6)
 
     def step() -> None:
+        """Do one update, and what follows it."""
         with autocast(setting):
             value = loss()
         value.backward()

@@ -31,11 +31,13 @@ class Setting:
         device: "cpu" or "cuda".
         size: real sizes with random weights, or small ones that show that everything runs.
         seed: decides weights and signals.
+        speech: folder of recordings for the cases that can hear speech; None takes tones and noise.
     """
 
     device: str = "cpu"
     size: Literal["real", "quick"] = "real"
     seed: int = 777
+    speech: str | None = None
 
 
 @dataclass

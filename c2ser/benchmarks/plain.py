@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Sequence
+from contextlib import nullcontext
 from importlib.metadata import version
 
 import numpy as np
@@ -49,10 +50,12 @@ def unpadded_states(encoder: WhisperEncoder, mel: Tensor) -> Tensor:
     return layers(mel).last_hidden_state
 
 
-def listen(model: C2SER, waves: Sequence[np.ndarray]) -> Vectors:
-    """Return speech embeddings (batch, time, dim) of waveforms (samples,), Whisper on 30 s."""
-    with torch.autocast(model.device.type, enabled=False):
+def listen(model: C2SER, waves: Sequence[np.ndarray], exact: bool = True) -> Vectors:
+    """Return speech embeddings (batch, time, dim) of waveforms (samples,), Whisper on 30 s; see `C2SER.features`."""
+    single = torch.autocast(model.device.type, enabled=False)
+    with single:
         mel = padded_mel(model.whisper, waves, model.device)
+    with single if exact else nullcontext():
         acoustic = model.acoustic(*(tensor.to(model.device) for tensor in pad_waves(waves)))
     return model.connector(padded_states(model.whisper, mel), acoustic)
 

@@ -65,6 +65,7 @@ def train_step(setting: Setting) -> Case:
     step = _update(model, setting)
 
     def check() -> Equivalence:
+        """Compare losses and gradients of a small model on 30 s."""
         small = system(_small(setting))
         return _same_gradients(small, signals([FULL_SECONDS], setting.seed), answers[:1])
 
@@ -93,6 +94,7 @@ def _update(model: C2SER, setting: Setting) -> Callable[[Callable[[], Tensor]], 
     optimiser = torch.optim.AdamW(parameters, lr=5e-5, betas=(0.9, 0.99), weight_decay=0.01)
 
     def step(loss: Callable[[], Tensor]) -> None:
+        """Do one update on a loss."""
         with autocast(setting):
             value = loss()
         value.backward()
@@ -155,6 +157,7 @@ def decode_latency_labels(setting: Setting) -> Case:
     merged, adapted = _pair(setting)
 
     def check() -> Equivalence:
+        """Compare the probabilities of small models on 30 s."""
         ours, theirs = _pair(_small(setting))
         whole = signals([FULL_SECONDS], setting.seed)
         other = plain.scores(_hear_padded(theirs, whole, "implicit"), LABELS)
@@ -180,6 +183,7 @@ def _answering(setting: Setting, style: Style, waves: Sequence[np.ndarray], toke
     groups = [[waves[int(name)] for name in group] for group in by_length(names, 240.0, 64)]
 
     def check() -> Equivalence:
+        """Compare the answers of small models on 30 s."""
         ours, theirs = _pair(_small(setting))
         whole = signals([FULL_SECONDS], setting.seed)
         other = plain.generate(_hear_padded(theirs, whole, style), tokens)
@@ -187,6 +191,7 @@ def _answering(setting: Setting, style: Style, waves: Sequence[np.ndarray], toke
         return Equivalence(f"{found.metric}, small models in fp32 on 30 s", found.value, found.tolerance)
 
     def theirs() -> list[list[int]]:
+        """Answer one utterance after the other."""
         return [plain.generate(_hear_padded(adapted, [wave], style), tokens)[0] for wave in waves]
 
     costs = [decoding_cost(_hear(merged, group, style), tokens, 1) for group in groups]
@@ -208,19 +213,21 @@ def _pair(setting: Setting) -> tuple[C2SER, C2SER]:
 
 
 def _settings(setting: Setting) -> str:
-    precision = "language model in bf16" if setting.size == "real" else "fp32"
+    precision = "bf16" if setting.size == "real" else "fp32"
     return f"{plain.name()} generate and PEFT, Whisper padded to 30 s, adapters beside the weights, {precision}"
 
 
 @torch.no_grad()
 def _hear(model: C2SER, waves: Sequence[np.ndarray], style: Style) -> Asked:
     """Return the model and what it hears, each waveform at its exact length."""
-    return _asked(model, model.listen(model.features(waves)), style)
+    return _asked(model, model.hear(waves), style)
 
 
 @torch.no_grad()
 def _hear_padded(model: C2SER, waves: Sequence[np.ndarray], style: Style) -> Asked:
-    return _asked(model, plain.listen(model, waves), style)
+    """Return the same with Whisper on 30 s, in the same precision."""
+    with model.precision():
+        return _asked(model, plain.listen(model, waves, exact=False), style)
 
 
 def _asked(model: C2SER, speech: Vectors, style: Style) -> Asked:

@@ -6,7 +6,7 @@ from typing import Literal
 
 import torch
 
-from c2ser.benchmarks import c2ser, emotion2vec, system  # noqa: F401 - they enter their cases
+from c2ser.benchmarks import c2ser, emotion2vec, pitch, system  # noqa: F401 - they enter their cases
 from c2ser.benchmarks.cases import CASES
 from c2ser.benchmarks.harness import Setting, run_case
 from c2ser.benchmarks.report import markdown
@@ -22,6 +22,7 @@ def main(
     threads: int | None = None,
     seed: int = 777,
     out: Path = Path("exp/benchmark"),
+    speech: Path | None = None,
     peer_path: Path | None = None,
 ) -> None:
     """Run cases, write OUT/<case>.json for each and print a Markdown table.
@@ -34,6 +35,7 @@ def main(
         threads: processor threads; as torch chooses without it.
         seed: decides weights and signals.
         out: where the reports go.
+        speech: folder of wav files for the cases of pitch; without, tones and noise.
         peer_path: folder with packages of peers that are not installed.
     """
     names = cases.split(",")
@@ -46,7 +48,7 @@ def main(
         torch.set_num_threads(threads)
     if peer_path:
         sys.path.append(str(peer_path))
-    setting, reports = Setting(device, size, seed), []
+    setting, reports = Setting(device, size, seed, str(speech) if speech else None), []
     for name in names:
         reports.append(run_case(name, CASES[name](setting), setting, rounds))
         write_json(out / f"{name}.json", reports[-1])

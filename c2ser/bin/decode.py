@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from c2ser.cli import run
-from c2ser.data.collate import pick_device
+from c2ser.devices import pick_device
 from c2ser.model.c2ser import C2SER
 from c2ser.model.decoding import decode
 from c2ser.model.recognition import DecodeConfig

@@ -1,6 +1,5 @@
 """Extract embeddings of the utterances of a data directory."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,9 +8,10 @@ import numpy as np
 from c2ser.audio import SAMPLE_RATE
 from c2ser.cli import run
 from c2ser.corpus import Utterance, durations, read_data_dir, wave
+from c2ser.data.ahead import read_ahead
 from c2ser.data.arks import ArkWriter
-from c2ser.data.collate import pick_device
 from c2ser.data.sampler import by_length
+from c2ser.devices import pick_device
 from c2ser.emotion2vec.encoders import Encoder, Normalise, load_encoder
 from c2ser.emotion2vec.model import Level
 from c2ser.log import progress
@@ -67,33 +67,33 @@ def main(
             archive.unlink(missing_ok=True)
         with ArkWriter(archive) as ark:
             lengths = dict(durations(utterances, unreadable=0.0))
-            for names in progress(by_length(lengths, batches.seconds, batches.utterances, SPREAD), "batches"):
-                waves = read_batch(job, {name: utterances[name] for name in job.todo(names)}, encoder, batches)
-                for name, matrix in zip(waves, encoder.embed([*waves.values()], level), strict=True):
+            groups = by_length(lengths, batches.seconds, batches.utterances, SPREAD)
+            groups = [left for names in groups if (left := job.todo(names))]
+            read = read_ahead(groups, lambda name: heard(utterances[name], encoder, batches))
+            for batch in progress(read, "batches", len(groups)):
+                for name, flaw in batch.flaws.items():
+                    job.reject(name, flaw)
+                for name, matrix in zip(batch.waves, encoder.embed([*batch.waves.values()], level), strict=True):
                     job.write(name, ark.write(name, matrix))
 
 
-def read_batch(
-    job: TableMap, utterances: Mapping[str, Utterance], encoder: Encoder, batches: BatchConfig
-) -> dict[str, np.ndarray]:
-    """Return the waveforms that the model can hear; the other utterances are rejected."""
-    waves = {}
-    for name, utterance in utterances.items():
-        try:
-            samples = wave(utterance)
-            if len(samples) < encoder.shortest:
-                raise ValueError(f"{len(samples)} samples, under the encoder's {encoder.shortest}; remove it")
-            seconds = len(samples) / SAMPLE_RATE
-            if seconds > encoder.longest:
-                raise ValueError(f"{seconds:.1f} s, over the encoder's {encoder.longest:g}; cut it")
-            if seconds > batches.max_seconds:
-                raise ValueError(f"{seconds:.0f} s; cut it, or raise batches.max_seconds")
-            if not samples.any():
-                raise ValueError("silence throughout; remove it")
-            waves[name] = samples
-        except ValueError as error:
-            job.reject(name, str(error).removeprefix(f"{name}: "))
-    return waves
+def heard(utterance: Utterance, encoder: Encoder, batches: BatchConfig) -> np.ndarray:
+    """Return an utterance's waveform (samples,) if the encoder can hear it.
+
+    Raises:
+        ValueError: it is unreadable, silent, too short or too long.
+    """
+    samples, name = wave(utterance), utterance.id
+    if len(samples) < encoder.shortest:
+        raise ValueError(f"{name}: {len(samples)} samples, under the encoder's {encoder.shortest}; remove it")
+    seconds = len(samples) / SAMPLE_RATE
+    if seconds > encoder.longest:
+        raise ValueError(f"{name}: {seconds:.1f} s, over the encoder's {encoder.longest:g}; cut it")
+    if seconds > batches.max_seconds:
+        raise ValueError(f"{name}: {seconds:.0f} s; cut it, or raise batches.max_seconds")
+    if not samples.any():
+        raise ValueError(f"{name}: silence throughout; remove it")
+    return samples
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from c2ser.cli import run
-from c2ser.data.collate import pick_device
+from c2ser.devices import pick_device
 from c2ser.emotion2vec.checkpoints import read_published
 from c2ser.labelling.speech import BatchConfig, label_speech
 from c2ser.tables import TableMap

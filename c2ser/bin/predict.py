@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 from c2ser.cli import run
-from c2ser.data.collate import pick_device
+from c2ser.devices import pick_device
 from c2ser.model.c2ser import C2SER
 from c2ser.model.files import predict_files
 from c2ser.model.recognition import DecodeConfig

@@ -1,13 +1,15 @@
 """Score labels, and what explicit answers say."""
 
 from pathlib import Path
-from typing import Any
 
 from c2ser.cli import run
 from c2ser.log import get_logger
+from c2ser.scoring.agreement import reader_gap
 from c2ser.scoring.bootstrap import intervals
 from c2ser.scoring.faithfulness import explicit_figures
-from c2ser.scoring.metrics import check_seven, duration_group, reader_gap, scores, slices, timing
+from c2ser.scoring.groups import in_parts
+from c2ser.scoring.metrics import check_seven, scores, timing
+from c2ser.scoring.pictures import plot_durations
 from c2ser.scoring.report import plot_confusion
 from c2ser.tables import read_table, write_json
 
@@ -25,7 +27,7 @@ def main(
     levels: Path | None = None,
     text: Path | None = None,
 ) -> None:
-    """Write OUT/scores.json and OUT/confusion.png, of the seven emotions; raw labels are refused.
+    """Write OUT/scores.json, confusion.png and durations.png, of the seven emotions; raw labels are refused.
 
     Args:
         reference: utt2emo of the data directory.
@@ -41,30 +43,25 @@ def main(
     true, said = read_table(reference), read_table(labels)
     check_seven(true, said)
     figures = scores(true, said)
+    speakers = read_table(data / "utt2spk") if data else {}
+    title = f"{out.parent.name}, {out.name.removeprefix('decode_')}"
     if data:
-        figures |= in_parts(true, said, data)
+        tables = {"utt2spk": speakers, **{name: read_table(data / name) for name in ("utt2lang", "utt2dur")}}
+        figures |= {"intervals": intervals(true, said, speakers), **in_parts(true, said, tables)}
+        if len(figures["durations"]) > 1:
+            plot_durations(figures["durations"], title, out / "durations.png")
     if times:
         figures |= timing(read_table(times))
     if judge:
-        figures["judge"] = reader_gap(true, said, read_table(judge))
+        figures["judge"] = reader_gap(true, said, read_table(judge), speakers)
     if answers and not (levels and text):
         raise ValueError(f"{answers}: answers are compared with levels and text; give --levels and --text too")
     if answers and levels and text:
         figures |= explicit_figures(read_table(answers), read_table(levels), read_table(text))
-    plot_confusion(figures, f"{out.parent.name}, {out.name.removeprefix('decode_')}", out / "confusion.png")
+    plot_confusion(figures, title, out / "confusion.png")
     write_json(out / "scores.json", figures)
     counts = f"{figures['utterances']} utterances, {figures['unreadable']} unreadable"
     logger.info("%s: UA %.4f, WA %.4f, F1 %.4f, %s", out, figures["ua"], figures["wa"], figures["f1_reference"], counts)
-
-
-def in_parts(true: dict[str, str], said: dict[str, str], data: Path) -> dict[str, Any]:
-    """Return intervals, and figures of each language and duration."""
-    durations = {name: duration_group(float(seconds)) for name, seconds in read_table(data / "utt2dur").items()}
-    return {
-        "intervals": intervals(true, said, read_table(data / "utt2spk")),
-        "languages": slices(true, said, read_table(data / "utt2lang")),
-        "durations": slices(true, said, durations),
-    }
 
 
 if __name__ == "__main__":

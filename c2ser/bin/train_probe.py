@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from c2ser.cli import run, save_config
-from c2ser.data.collate import pick_device
+from c2ser.devices import pick_device
 from c2ser.emotion2vec.probe import ProbeConfig, ProbeData, TrainedProbe, cross_validate, read_probe_data, train_probe
 from c2ser.log import get_logger
 from c2ser.scoring.folds import figures_of_folds, figures_with_intervals

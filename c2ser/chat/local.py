@@ -15,6 +15,7 @@ from transformers import (
 
 from c2ser.chat.config import LocalConfig
 from c2ser.chat.protocol import Line, completion, response
+from c2ser.devices import pick_device
 
 
 class LocalChat:
@@ -38,9 +39,9 @@ class LocalChat:
             raise ValueError(f"{model}: its tokenizer has no chat template; choose a model that was made for chats")
         if self.tokenizer.pad_token is None:
             self.tokenizer.pad_token = self.tokenizer.eos_token
-        device = ("cuda" if torch.cuda.is_available() else "cpu") if config.device == "auto" else config.device
         dtype = getattr(torch, config.dtype)
-        self.llm = AutoModelForCausalLM.from_pretrained(model, dtype=dtype, trust_remote_code=False).to(device).eval()
+        llm = AutoModelForCausalLM.from_pretrained(model, dtype=dtype, trust_remote_code=False)
+        self.llm = llm.to(pick_device(config.device)).eval()
         ends = self.llm.generation_config.eos_token_id or self.tokenizer.eos_token_id
         self.ends = set(ends if isinstance(ends, list) else [ends])
 

@@ -26,11 +26,6 @@ class SpecAugment:
     bin_width: int = 10
 
 
-def pick_device(name: str) -> str:
-    """Return the device of a name; "auto" is a graphics card where there is one."""
-    return ("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name
-
-
 def pad_waves(waves: Sequence[np.ndarray]) -> tuple[Tensor, Tensor]:
     """Return waveforms (samples,) as one tensor (batch, samples), zeros at the ends, and their lengths (batch,)."""
     padded = pad_sequence([torch.from_numpy(wave) for wave in waves], batch_first=True)

@@ -1,8 +1,6 @@
 """What C²SER learns from: utterances with their chains of thought."""
 
-from collections import deque
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -87,39 +85,6 @@ def load_wave(utterance: Utterance, longest: float = MAX_SECONDS) -> np.ndarray:
         ValueError: its audio is unreadable, too short or too long; the message names the utterance.
     """
     return check_wave(corpus.wave(utterance), utterance.id, longest)
-
-
-def read_ahead(
-    batches: Iterable[Sequence[str]], utterances: Mapping[str, Utterance], readers: int
-) -> Iterator[tuple[dict[str, np.ndarray], dict[str, str]]]:
-    """Read the waveforms of batches in threads, while the caller works on the batches before.
-
-    Args:
-        batches: ids of utterances; no more than two batches for each reader are taken before they are needed.
-        utterances: by id.
-        readers: threads.
-
-    Yields:
-        for each batch, in order: waveform (samples,) by utterance, and the reason by utterance that cannot be heard.
-    """
-
-    def read(names: Sequence[str]) -> tuple[dict[str, np.ndarray], dict[str, str]]:
-        waves, reasons = {}, {}
-        for name in names:
-            try:
-                waves[name] = load_wave(utterances[name])
-            except ValueError as error:
-                reasons[name] = str(error).removeprefix(f"{name}: ")
-        return waves, reasons
-
-    with ThreadPoolExecutor(readers) as pool:
-        waiting: deque = deque()
-        for names in batches:
-            waiting.append(pool.submit(read, names))
-            if len(waiting) >= 2 * readers:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
 
 
 def read_items(folder: str | Path, styles: Sequence[str], acoustic: str | Path | None = None) -> dict[str, Item]:

@@ -8,8 +8,9 @@ import numpy as np
 import torch
 
 from c2ser.corpus import durations, read_data_dir
+from c2ser.data.ahead import read_ahead
 from c2ser.data.collate import pad_waves
-from c2ser.data.datasets import read_ahead
+from c2ser.data.datasets import load_wave
 from c2ser.data.sampler import by_length
 from c2ser.emotion2vec.checkpoints import Published
 from c2ser.emotion2vec.model import pool
@@ -54,11 +55,12 @@ def label_speech(published: Published, data: Path, job: TableMap, batches: Batch
     """Fill a table with the emotion heard in each utterance and its probability; what cannot be heard is rejected."""
     utterances = read_data_dir(data)
     lengths = dict(durations(utterances, unreadable=0.0))
-    left = [job.todo(names) for names in by_length(lengths, batches.seconds, batches.utterances)]
-    left = [names for names in left if names]
-    for waves, reasons in progress(read_ahead(left, utterances, batches.readers), "batches", len(left)):
-        for name, reason in reasons.items():
-            job.reject(name, reason)
-        if waves:
-            for name, (emotion, probability) in zip(waves, hear(published, [*waves.values()]), strict=True):
+    groups = [left for names in by_length(lengths, batches.seconds, batches.utterances) if (left := job.todo(names))]
+    read = read_ahead(groups, lambda name: load_wave(utterances[name]), batches.readers)
+    for batch in progress(read, "batches", len(groups)):
+        for name, flaw in batch.flaws.items():
+            job.reject(name, flaw)
+        if batch.waves:
+            heard = zip(batch.waves, hear(published, [*batch.waves.values()]), strict=True)
+            for name, (emotion, probability) in heard:
                 job.write(name, f"{emotion} {probability:.4f}")

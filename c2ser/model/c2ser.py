@@ -1,6 +1,7 @@
 """C²SER (section III): hears with Whisper and Emotion2Vec-S, thinks and answers with a language model."""
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from math import ceil
 from pathlib import Path
@@ -145,21 +146,26 @@ class C2SER(nn.Module):
         return self.connector.boundaries.device
 
     @torch.no_grad()
-    def features(self, waves: Sequence[np.ndarray], acoustic: Sequence[np.ndarray] | None = None) -> Features:
+    def features(
+        self, waves: Sequence[np.ndarray], acoustic: Sequence[np.ndarray] | None = None, exact: bool = True
+    ) -> Features:
         """Compute what needs no trained weights, so that it can be kept.
 
         Args:
             waves: mono waveforms at 16 kHz, each (samples,) float32.
             acoustic: their acoustic vectors (rows, dim) where they were extracted before.
+            exact: compute acoustic vectors in single precision whatever autocast says; the spectrogram always is.
         """
         padded, lengths = (tensor.to(self.device) for tensor in pad_waves(waves))
-        with torch.autocast(self.device.type, enabled=False):
+        single = torch.autocast(self.device.type, enabled=False)
+        with single:
             mel = self.whisper.log_mel(padded, lengths) if self.whisper else None
-            if self.acoustic is None:
-                return Features(mel, None)
-            if acoustic is None:
-                return Features(mel, self.acoustic(padded, lengths))
+        if self.acoustic is None:
+            return Features(mel, None)
+        if acoustic is not None:
             return Features(mel, self.acoustic.arrange([torch.from_numpy(row).to(self.device) for row in acoustic]))
+        with single if exact else nullcontext():
+            return Features(mel, self.acoustic(padded, lengths))
 
     def length(self, seconds: float) -> int:
         """Return how many speech embeddings so much audio gives, at most."""
@@ -170,6 +176,24 @@ class C2SER(nn.Module):
         """Return speech embeddings (batch, time, size of the language model)."""
         semantic = self.whisper(features.mel) if self.whisper else None
         return self.connector(semantic, features.acoustic)
+
+    @torch.no_grad()
+    def hear(self, waves: Sequence[np.ndarray]) -> Vectors:
+        """Return speech embeddings (batch, time, size of the language model) of waveforms, to answer them.
+
+        On a graphics card everything before the language model computes in its precision too; see `precision`.
+
+        Args:
+            waves: mono waveforms at 16 kHz, each (samples,) float32, up to 30 s.
+        """
+        with self.precision():
+            return self.listen(self.features(waves, exact=False))
+
+    def precision(self) -> AbstractContextManager:
+        """Return bfloat16 autocast on a card whose language model is bfloat16, and nothing elsewhere."""
+        dtype = self.language.llm.get_input_embeddings().weight.dtype
+        fast = self.device.type == "cuda" and dtype == torch.bfloat16
+        return torch.autocast("cuda", dtype) if fast else nullcontext()
 
     def forward(self, features: Features, prompts: Sequence[str], answers: Sequence[str]) -> dict[str, Tensor]:
         """Return "loss", the mean cross-entropy of the answers' tokens, and "accuracy", the share predicted rightly."""
@@ -226,7 +250,7 @@ class C2SER(nn.Module):
             one answer for each waveform, and how many tokens it took.
         """
         self.eval()
-        return self.answer(self.features(waves), style or self.config.style, max_new_tokens, search)
+        return self.say(self.hear(waves), style or self.config.style, max_new_tokens, search)
 
     def predict(
         self,

@@ -7,6 +7,7 @@ import numpy as np
 
 from c2ser import audio
 from c2ser.corpus import Utterance, read_data_dir
+from c2ser.data.ahead import read_ahead
 from c2ser.data.datasets import MAX_SECONDS, check_seconds, load_wave
 from c2ser.data.sampler import by_length
 from c2ser.emotions import EMOTIONS
@@ -78,17 +79,14 @@ def _batches(
     """Yield waveforms (samples,) and languages by utterance, of batches in which something is left to do."""
     utterances = read_data_dir(data)
     durations = _durations(job, utterances, longest)
-    for names in progress(by_length(durations, config.batch_seconds, config.batch_utterances), "batches"):
-        if not job.todo(names):
-            continue
-        waves: dict[str, np.ndarray] = {}
-        for name in names:
-            try:
-                waves[name] = load_wave(utterances[name], longest)
-            except ValueError as error:
-                _reject(job, name, error)
-        if waves:
-            yield waves, {name: utterances[name].language or None for name in waves}
+    groups = by_length(durations, config.batch_seconds, config.batch_utterances)
+    unfinished = [names for names in groups if job.todo(names)]
+    batches = read_ahead(unfinished, lambda name: load_wave(utterances[name], longest))
+    for batch in progress(batches, "batches", len(unfinished)):
+        for name in job.todo(batch.flaws):
+            job.reject(name, batch.flaws[name])
+        if batch.waves:
+            yield batch.waves, {name: utterances[name].language or None for name in batch.waves}
 
 
 def _durations(job: TableMap, utterances: Mapping[str, Utterance], longest: float) -> dict[str, float]:
@@ -100,10 +98,6 @@ def _durations(job: TableMap, utterances: Mapping[str, Utterance], longest: floa
             check_seconds(length, name, longest)
             seconds[name] = length
         except ValueError as error:
-            _reject(job, name, error)
+            if job.todo([name]):
+                job.reject(name, str(error).removeprefix(f"{name}: "))
     return seconds
-
-
-def _reject(job: TableMap, name: str, error: ValueError) -> None:
-    if job.todo([name]):
-        job.reject(name, str(error).removeprefix(f"{name}: "))

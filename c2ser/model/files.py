@@ -9,6 +9,7 @@ from typing import TextIO
 import numpy as np
 
 from c2ser import audio
+from c2ser.data.ahead import read_ahead
 from c2ser.data.datasets import check_seconds
 from c2ser.data.sampler import by_length
 from c2ser.emotions import EMOTIONS
@@ -92,15 +93,11 @@ def _batches(paths: Sequence[str], config: DecodeConfig) -> Iterator[dict[str, n
         except ValueError as error:
             seconds.pop(path, None)
             logger.warning("left out: %s", error)
-    for names in by_length(seconds, config.batch_seconds, config.batch_utterances):
-        waves = {}
-        for name in names:
-            try:
-                waves[name] = load_source(name)
-            except ValueError as error:
-                logger.warning("left out: %s", error)
-        if waves:
-            yield waves
+    for batch in read_ahead(by_length(seconds, config.batch_seconds, config.batch_utterances), load_source):
+        for name, flaw in batch.flaws.items():
+            logger.warning("left out: %s: %s", name, flaw)
+        if batch.waves:
+            yield batch.waves
 
 
 def _row(name: str, one: Recognition) -> list[str]:

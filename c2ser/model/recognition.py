@@ -102,8 +102,7 @@ def hear(
     style, names = config.style or model.config.style, [*waves]
     try:
         start = time.perf_counter()
-        with torch.no_grad():
-            speech = model.listen(model.features([*waves.values()]))
+        speech = model.hear([*waves.values()])
         said, tokens = [""] * len(names), [0] * len(names)
         if answers:
             said, tokens = model.say(speech, style, config.max_new_tokens, config, names)

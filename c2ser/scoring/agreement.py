@@ -1,14 +1,28 @@
 """How labels hold when something changes that should not matter, and whether they hear more than words."""
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from sklearn.metrics import cohen_kappa_score
 
 from c2ser.emotions import EMOTIONS, UNPARSED
+from c2ser.scoring.bootstrap import (
+    Interval,
+    count_pairs,
+    difference,
+    drawn_intervals,
+    ends_by_name,
+    intervals,
+    several_speakers,
+    speaker_places,
+)
 from c2ser.scoring.faithfulness import plain_words
+from c2ser.scoring.metrics import scores
+
+READINGS = [*EMOTIONS, UNPARSED]
+"""What can be read in an answer."""
 
 
 def flip_rate(labels: Mapping[str, str], others: Mapping[str, str]) -> float:
@@ -17,19 +31,160 @@ def flip_rate(labels: Mapping[str, str], others: Mapping[str, str]) -> float:
     Raises:
         ValueError: the tables have no utterance in common.
     """
+    pairs = _pairs(labels, others)
+    return float(np.mean([one != other for one, other in pairs.values()]))
+
+
+def flip_intervals(
+    labels: Mapping[str, str], variants: Sequence[Mapping[str, str]], speakers: Mapping[str, str]
+) -> list[Interval]:
+    """Return the flip rate of each variant, and last their mean, with intervals from the same drawn speakers.
+
+    Args:
+        labels: emotion or "unparsed" by utterance.
+        variants: the same where something was changed, one table for each change.
+        speakers: speaker by utterance.
+
+    Raises:
+        ValueError: an utterance has no speaker, or there is one speaker alone.
+    """
+    names = sorted(set(labels).union(*variants))
+    there = [[name in labels or name in others for others in variants] for name in names]
+    flips = [[labels.get(name, UNPARSED) != others.get(name, UNPARSED) for others in variants] for name in names]
+    rows = speaker_places(names, speakers)
+    counts = np.zeros((rows.max() + 1, 2, len(variants)))
+    np.add.at(counts, rows, np.stack([there, flips], axis=1))
+
+    def rates(sums: np.ndarray) -> np.ndarray:
+        """Return the rate of each variant and their mean, (sums, variants + 1)."""
+        each = sums[:, 1] / np.maximum(sums[:, 0], 1)
+        return np.column_stack([each, each.mean(axis=1)])
+
+    return drawn_intervals(counts, rates)
+
+
+def changes(
+    reference: Mapping[str, str],
+    labels: Mapping[str, str],
+    variants: Mapping[str, Mapping[str, str]],
+    speakers: Mapping[str, str],
+) -> dict[str, Any]:
+    """Return what variants of a set, played or asked otherwise, do to labels and to their UA.
+
+    Args:
+        reference: true emotion by utterance.
+        labels: emotion or "unparsed" by utterance.
+        variants: the same of each variant, by its name; "wording1" and the like are paraphrases of the instruction.
+        speakers: speaker by utterance; with fewer than two there are no intervals.
+
+    Returns:
+        `variants`: of each its `flips`, `ua`, `ua_change` (its UA minus that without the change) and `intervals`;
+        `wordings`, where there are any: their `number`, mean `flips` with its interval, and the `worst_ua` of all.
+    """
+    own = scores(reference, labels)["ua"]
+    rows = {name: _change(reference, labels, others, speakers, own) for name, others in variants.items()}
+    asked = [name for name in variants if name.startswith("wording")]
+    if not asked:
+        return {"variants": rows}
+    flips = float(np.mean([rows[name]["flips"] for name in asked]))
+    wordings = {"number": len(asked), "flips": flips, "worst_ua": min(own, *(rows[name]["ua"] for name in asked))}
+    if several_speakers(labels, speakers):
+        ends = flip_intervals(labels, [variants[name] for name in asked], speakers)
+        wordings["intervals"] = ends_by_name(["flips"], ends[-1:])
+    return {"variants": rows, "wordings": wordings}
+
+
+def _change(
+    reference: Mapping[str, str],
+    labels: Mapping[str, str],
+    others: Mapping[str, str],
+    speakers: Mapping[str, str],
+    own: float,
+) -> dict[str, Any]:
+    """Return the figures of one variant; `own` is the UA without it."""
+    ua = scores(reference, others)["ua"]
+    figures: dict[str, Any] = {"flips": flip_rate(labels, others), "ua": ua, "ua_change": ua - own}
+    if several_speakers({*labels, *others}, speakers):
+        ends = [flip_intervals(labels, [others], speakers)[0], difference(reference, others, labels, speakers)]
+        figures["intervals"] = ends_by_name(["flips", "ua_change"], ends)
+    return figures
+
+
+def reader_gap(
+    reference: Mapping[str, str],
+    parsed: Mapping[str, str],
+    judged: Mapping[str, str],
+    speakers: Mapping[str, str] | None = None,
+) -> dict[str, Any]:
+    """Compare the judge's labels with the parser's.
+
+    Args:
+        reference: true emotion by utterance.
+        parsed: emotion or "unparsed" by utterance, as the parser read the answers.
+        judged: the same as the judge read them.
+        speakers: speaker by utterance; without, or with one speaker alone, there are no intervals.
+
+    Returns:
+        the judge's `ua`, `wa`, `f1_reference`, `f1_union` and `unreadable`; `gap_ua` and `gap_wa`, its figures minus
+        the parser's; `kappa`, Cohen's, of the two (1 where they are the same); `differ`, of how many utterances they
+        read different labels; `intervals` of its figures and of the gaps.
+    """
+    figures, own = scores(reference, judged), scores(reference, parsed)
+    both = [[labels.get(utterance, UNPARSED) for utterance in reference] for labels in (judged, parsed)]
+    found = {
+        **{name: figures[name] for name in ("ua", "wa", "f1_reference", "f1_union", "unreadable")},
+        "gap_ua": figures["ua"] - own["ua"],
+        "gap_wa": figures["wa"] - own["wa"],
+        "kappa": 1.0 if both[0] == both[1] else float(cohen_kappa_score(*both, labels=READINGS)),
+        "differ": sum(one != other for one, other in zip(*both, strict=True)),
+    }
+    if speakers and several_speakers(reference, speakers):
+        gaps = [difference(reference, judged, parsed, speakers, metric) for metric in ("ua", "wa")]
+        ends = intervals(reference, judged, speakers)
+        found["intervals"] = {**ends, **ends_by_name(("gap_ua", "gap_wa"), gaps)}
+    return found
+
+
+def agreement(
+    labels: Mapping[str, str], others: Mapping[str, str], speakers: Mapping[str, str] | None = None
+) -> dict[str, Any]:
+    """Compare two tables of labels.
+
+    Args:
+        labels: emotion or "unparsed" by utterance.
+        others: the other table.
+        speakers: speaker by utterance; without, or with one speaker alone, there are no intervals.
+
+    Returns:
+        `agreement` (1 − flip rate), Cohen's `kappa`, `utterances`, and the `intervals` of the first two.
+    """
+    pairs = _pairs(labels, others)
+    flips = flip_rate(labels, others)
+    kappa = 1.0 if flips == 0 else float(cohen_kappa_score(*zip(*pairs.values(), strict=True), labels=READINGS))
+    figures = {"agreement": 1 - flips, "kappa": kappa, "utterances": len(pairs)}
+    if speakers and several_speakers(pairs, speakers):
+        places = np.array([[READINGS.index(label) for label in pair] for pair in pairs.values()])
+        counts = count_pairs(speaker_places([*pairs], speakers), *places.T, len(READINGS))
+        figures["intervals"] = ends_by_name(("agreement", "kappa"), drawn_intervals(counts, _agreements))
+    return figures
+
+
+def _pairs(labels: Mapping[str, str], others: Mapping[str, str]) -> dict[str, tuple[str, str]]:
+    """Return both labels of each utterance that either table has."""
     if not set(labels) & set(others):
         raise ValueError("two tables of labels have no utterance in common; decode the same set in both ways")
     names = sorted(set(labels) | set(others))
-    return float(np.mean([labels.get(name, UNPARSED) != others.get(name, UNPARSED) for name in names]))
+    return {name: (labels.get(name, UNPARSED), others.get(name, UNPARSED)) for name in names}
 
 
-def agreement(labels: Mapping[str, str], others: Mapping[str, str]) -> dict[str, float | int]:
-    """Return `agreement` (1 − flip rate), Cohen's `kappa` and `utterances` of two tables of labels."""
-    flips = flip_rate(labels, others)
-    names = sorted(set(labels) | set(others))
-    both = [[table.get(name, UNPARSED) for name in names] for table in (labels, others)]
-    kappa = 1.0 if flips == 0 else float(cohen_kappa_score(*both, labels=[*EMOTIONS, UNPARSED]))
-    return {"agreement": 1 - flips, "kappa": kappa, "utterances": len(names)}
+def _agreements(counts: np.ndarray) -> np.ndarray:
+    """Return observed agreement and Cohen's kappa, (sums, 2), of counted pairs (sums, labels, labels)."""
+    shares = counts / counts.sum(axis=(1, 2), keepdims=True)
+    observed = np.trace(shares, axis1=1, axis2=2)
+    chance = (shares.sum(axis=1) * shares.sum(axis=2)).sum(axis=1)
+    alike = observed > 1 - 1e-12  # also where both say one label alone, and chance is 1
+    kappa = np.where(alike, 1.0, (observed - chance) / np.where(alike, 1.0, 1 - chance))
+    return np.column_stack([observed, kappa])
 
 
 def same_text(

@@ -10,17 +10,19 @@ Several tables of labels of one system, such as those of several training seeds,
 the same speakers from all of them. What another seed would change is not in the interval.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
 import numpy as np
 
 from c2ser.emotions import UNPARSED, ordered
-from c2ser.scoring.metrics import scores
+from c2ser.scoring.metrics import aligned
 
 Metric = Literal["ua", "wa", "f1_reference", "f1_union"]
 """The figures of `c2ser.scoring.metrics.scores` that have intervals."""
+
+METRICS: tuple[Metric, ...] = get_args(Metric)
 
 Labels = Mapping[str, str] | Sequence[Mapping[str, str]]
 """Labels by utterance, or several such tables whose mean figure counts."""
@@ -44,14 +46,56 @@ class Interval:
     high: float
 
 
+@dataclass(frozen=True)
+class Draws:
+    """How speakers are drawn.
+
+    Attributes:
+        number: how many times.
+        confidence: how much of the draws' figures an interval holds.
+        seed: decides who is drawn.
+    """
+
+    number: int = 10000
+    confidence: float = 0.95
+    seed: int = 0
+
+    def sums(self, counts: np.ndarray) -> Iterator[np.ndarray]:
+        """Yield the drawn speakers' sums, each (draws at once, …), of the counts of all speakers (speakers, …)."""
+        generator, speakers = np.random.default_rng(self.seed), len(counts)
+        for start in range(0, self.number, AT_ONCE):
+            number = min(AT_ONCE, self.number - start)
+            drawn = generator.integers(speakers, size=(number, speakers)) + speakers * np.arange(number)[:, None]
+            weights = np.bincount(drawn.ravel(), minlength=number * speakers).reshape(number, speakers)
+            yield (weights.astype(float) @ counts.reshape(speakers, -1)).reshape(number, *counts.shape[1:])
+
+
+EVERY = Draws()
+"""The draws of all figures that the project writes."""
+
+
+def drawn_intervals(
+    counts: np.ndarray, figures: Callable[[np.ndarray], np.ndarray], draws: Draws = EVERY
+) -> list[Interval]:
+    """Return figures of summed counts with their intervals, all from the same drawn speakers.
+
+    Args:
+        counts: what is counted of each speaker, (speakers, …).
+        figures: makes figures (sums, figures) of sums (sums, …); a draw does not count for a figure that is NaN in it.
+        draws: how speakers are drawn.
+    """
+    drawn, values = np.concatenate([figures(sums) for sums in draws.sums(counts)]), figures(counts.sum(axis=0)[None])[0]
+    ends = [(1 - draws.confidence) / 2, (1 + draws.confidence) / 2]
+    found = [np.quantile(own[~np.isnan(own)], ends) for own in drawn.T]
+    return [Interval(float(value), float(low), float(high)) for value, (low, high) in zip(values, found, strict=True)]
+
+
 def interval(
     reference: Mapping[str, str],
     labels: Labels,
     speakers: Mapping[str, str],
     metric: Metric = "ua",
-    draws: int = 10000,
-    confidence: float = 0.95,
-    seed: int = 0,
+    draws: Draws = EVERY,
 ) -> Interval:
     """Return a figure with its interval.
 
@@ -60,17 +104,13 @@ def interval(
         labels: emotion or "unparsed" by utterance, or several such tables; a missing one is wrong.
         speakers: speaker by utterance.
         metric: which figure.
-        draws: how many times speakers are drawn.
-        confidence: how much of the draws' figures the interval holds.
-        seed: decides the draws.
+        draws: how speakers are drawn.
 
     Raises:
         ValueError: an utterance has no speaker, there is one speaker alone, or as `scores`.
     """
     counts = _counts(reference, _tables(labels), speakers)
-    drawn = [_figures(weighted, metric).mean(axis=1) for weighted in _drawn(counts, draws, seed)]
-    value = _figures(counts.sum(axis=0)[None], metric).mean()
-    return _interval(float(value), np.concatenate(drawn), confidence)
+    return drawn_intervals(counts, lambda sums: _figures(sums, metric).mean(axis=1, keepdims=True), draws)[0]
 
 
 def difference(
@@ -79,36 +119,69 @@ def difference(
     baseline: Labels,
     speakers: Mapping[str, str],
     metric: Metric = "ua",
-    draws: int = 10000,
-    confidence: float = 0.95,
-    seed: int = 0,
+    draws: Draws = EVERY,
 ) -> Interval:
-    """Return by how much a system's figure lies above a baseline's on the same utterances, with its interval.
+    """Return by how much a figure lies above that of a baseline on the same utterances, with its interval.
 
-    Both are computed from the same speakers in each draw, so that what is easy or hard for both cancels out.
-
-    Args:
-        reference: true emotion by utterance.
-        labels: the system's labels, or several tables of them.
-        baseline: the baseline's, likewise; the numbers of tables may differ.
-        speakers: speaker by utterance.
-        metric: which figure.
-        draws: how many times speakers are drawn.
-        confidence: how much of the draws' differences the interval holds.
-        seed: decides the draws.
-
-    Raises:
-        ValueError: as `interval`.
+    Both are computed from the same speakers in each draw, so that what is easy or hard for both cancels out. Arguments
+    and errors are those of `interval`; the numbers of tables of `labels` and `baseline` may differ.
     """
     ours, theirs = _tables(labels), _tables(baseline)
-    both, tables = _counts(reference, [*ours, *theirs], speakers), len(ours)
 
-    def gap(counts: np.ndarray) -> np.ndarray:
-        figures = _figures(counts, metric)
-        return figures[:, :tables].mean(axis=1) - figures[:, tables:].mean(axis=1)
+    def gap(sums: np.ndarray) -> np.ndarray:
+        """Return the mean figure of our tables minus that of the baseline's, (sums, 1)."""
+        own, other = np.split(_figures(sums, metric), [len(ours)], axis=1)
+        return own.mean(axis=1, keepdims=True) - other.mean(axis=1, keepdims=True)
 
-    drawn = np.concatenate([gap(weighted) for weighted in _drawn(both, draws, seed)])
-    return _interval(float(gap(both.sum(axis=0)[None])[0]), drawn, confidence)
+    return drawn_intervals(_counts(reference, [*ours, *theirs], speakers), gap, draws)[0]
+
+
+def intervals(
+    reference: Mapping[str, str],
+    labels: Labels,
+    speakers: Mapping[str, str],
+    metrics: Sequence[Metric] = METRICS,
+) -> dict[str, list[float]]:
+    """Return the lower and upper end of each figure's interval; nothing where all utterances are of one speaker.
+
+    Arguments and errors are those of `interval`.
+    """
+    if not several_speakers(reference, speakers):
+        return {}
+    counts = _counts(reference, _tables(labels), speakers)
+
+    def figures(sums: np.ndarray) -> np.ndarray:
+        """Return all figures, (sums, metrics)."""
+        return np.stack([_figures(sums, metric).mean(axis=1) for metric in metrics], axis=1)
+
+    return ends_by_name(metrics, drawn_intervals(counts, figures))
+
+
+def recall_intervals(
+    reference: Mapping[str, str], labels: Labels, speakers: Mapping[str, str], draws: Draws = EVERY
+) -> dict[str, Interval]:
+    """Return the recall of each of the reference's emotions with its interval.
+
+    A draw whose speakers have no utterance of an emotion does not count for it. Arguments and errors are those of
+    `interval`.
+    """
+    tables, true = _tables(labels), set(reference.values())
+    counts = _counts(reference, tables, speakers)
+    places = {emotion: place for place, emotion in enumerate(_emotions(reference, tables)) if emotion in true}
+
+    def recalls(sums: np.ndarray) -> np.ndarray:
+        """Return the mean recall of each emotion, (sums, emotions); NaN where none was drawn."""
+        own = sums[:, :, [*places.values()]]
+        right = np.stack([own[:, :, row, place] for row, place in enumerate(places.values())], axis=2)
+        total = own.sum(axis=-1)  # (sums, tables, emotions)
+        return np.divide(right, total, out=np.full(total.shape, np.nan), where=total > 0).mean(axis=1)
+
+    return dict(zip(places, drawn_intervals(counts, recalls, draws), strict=True))
+
+
+def ends_by_name(names: Sequence[str], found: Sequence[Interval]) -> dict[str, list[float]]:
+    """Return intervals as JSON files hold them: lower and upper end by the figure's name."""
+    return {name: [one.low, one.high] for name, one in zip(names, found, strict=True)}
 
 
 def _tables(labels: Labels) -> list[Mapping[str, str]]:
@@ -118,40 +191,59 @@ def _tables(labels: Labels) -> list[Mapping[str, str]]:
     return tables
 
 
+def several_speakers(utterances: Iterable[str], speakers: Mapping[str, str]) -> bool:
+    """Return whether utterances are of two speakers or more, as intervals need."""
+    return len({speakers.get(utterance) for utterance in utterances}) > 1
+
+
+def speaker_places(utterances: Sequence[str], speakers: Mapping[str, str]) -> np.ndarray:
+    """Return the number of each utterance's speaker, (utterances,), from 0.
+
+    Args:
+        utterances: ids.
+        speakers: speaker by utterance.
+
+    Raises:
+        ValueError: an utterance has no speaker, or there is one speaker alone.
+    """
+    silent = next((utterance for utterance in utterances if not speakers.get(utterance)), None)
+    if silent is not None:
+        raise ValueError(f"{silent}: no speaker; complete utt2spk")
+    names, places = np.unique([speakers[utterance] for utterance in utterances], return_inverse=True)
+    if len(names) < 2:
+        raise ValueError(f"all utterances are of speaker {names[0]}; an interval needs two speakers or more")
+    return places
+
+
+def count_pairs(rows: np.ndarray, first: np.ndarray, second: np.ndarray, size: int) -> np.ndarray:
+    """Return how often each speaker has each pair of labels, (speakers, size, size).
+
+    Args:
+        rows: the speaker of each utterance, (utterances,).
+        first: the label of each, below `size`, (utterances,).
+        second: the other label, likewise.
+        size: number of labels.
+    """
+    shape = (int(rows.max()) + 1, size, size)
+    places = np.ravel_multi_index((rows, first, second), shape)
+    return np.bincount(places, minlength=int(np.prod(shape))).reshape(shape).astype(float)
+
+
 def _counts(
     reference: Mapping[str, str], tables: Sequence[Mapping[str, str]], speakers: Mapping[str, str]
 ) -> np.ndarray:
     """Return confusion counts, (speakers, tables, emotions, emotions and "unparsed"), of all that any table names."""
-    for table in tables:
-        scores(reference, table)  # refuses what cannot be compared
-    silent = next((utterance for utterance in reference if not speakers.get(utterance)), None)
-    if silent is not None:
-        raise ValueError(f"{silent}: no speaker; complete utt2spk")
-    names = sorted({speakers[utterance] for utterance in reference})
-    if len(names) < 2:
-        raise ValueError(f"all utterances are of speaker {names[0]}; an interval needs two speakers or more")
-    emotions = _emotions(reference, tables)
-    place = {label: number for number, label in enumerate([*emotions, UNPARSED])}
-    rows = np.array([names.index(speakers[utterance]) for utterance in reference])
-    true = np.array([place[emotion] for emotion in reference.values()])
-    counts = np.zeros((len(names), len(tables), len(emotions), len(place)))
-    for number, table in enumerate(tables):
-        said = np.array([place[table.get(utterance, UNPARSED)] for utterance in reference])
-        np.add.at(counts, (rows, number, true, said), 1)
-    return counts
+    pairs = [aligned(reference, table) for table in tables]
+    rows = speaker_places([*reference], speakers)
+    names = [*_emotions(reference, tables), UNPARSED]
+    place = {label: number for number, label in enumerate(names)}
+    columns = [[np.array([place[label] for label in side]) for side in pair] for pair in pairs]
+    counts = np.stack([count_pairs(rows, true, said, len(names)) for true, said in columns], axis=1)
+    return counts[:, :, :-1]  # no utterance is truly unparsed
 
 
 def _emotions(reference: Mapping[str, str], tables: Sequence[Mapping[str, str]]) -> list[str]:
     return ordered({label for table in (reference, *tables) for label in table.values()} - {UNPARSED})
-
-
-def _drawn(counts: np.ndarray, draws: int, seed: int) -> Iterator[np.ndarray]:
-    """Yield the summed counts of so many draws, each (draws at once, tables, emotions, labels)."""
-    generator, speakers = np.random.default_rng(seed), len(counts)
-    for start in range(0, draws, AT_ONCE):
-        number = min(AT_ONCE, draws - start)
-        weights = generator.multinomial(speakers, np.full(speakers, 1 / speakers), size=number)
-        yield (weights @ counts.reshape(speakers, -1)).reshape(number, *counts.shape[1:])
 
 
 def _figures(counts: np.ndarray, metric: Metric) -> np.ndarray:
@@ -163,58 +255,3 @@ def _figures(counts: np.ndarray, metric: Metric) -> np.ndarray:
     present = true + said > 0 if metric == "f1_union" else true > 0
     values = right / np.maximum(true, 1) if metric == "ua" else 2 * right / np.maximum(true + said, 1)
     return (values * present).sum(axis=-1) / present.sum(axis=-1)
-
-
-def _interval(value: float, drawn: np.ndarray, confidence: float) -> Interval:
-    low, high = np.quantile(drawn, [(1 - confidence) / 2, (1 + confidence) / 2])
-    return Interval(value, float(low), float(high))
-
-
-def intervals(reference: Mapping[str, str], labels: Labels, speakers: Mapping[str, str]) -> dict[str, list[float]]:
-    """Return the lower and upper end of every figure's interval; nothing where all utterances are of one speaker."""
-    if len({speakers.get(utterance) for utterance in reference}) < 2:
-        return {}
-    found = {metric: interval(reference, labels, speakers, metric) for metric in get_args(Metric)}
-    return {metric: [ends.low, ends.high] for metric, ends in found.items()}
-
-
-def recall_intervals(
-    reference: Mapping[str, str],
-    labels: Labels,
-    speakers: Mapping[str, str],
-    draws: int = 10000,
-    confidence: float = 0.95,
-    seed: int = 0,
-) -> dict[str, Interval]:
-    """Return the recall of each of the reference's emotions with its interval.
-
-    A draw whose speakers have no utterance of an emotion does not count for it.
-
-    Args:
-        reference: true emotion by utterance.
-        labels: emotion or "unparsed" by utterance, or several such tables; a missing one is wrong.
-        speakers: speaker by utterance.
-        draws: how many times speakers are drawn.
-        confidence: how much of the draws' figures the interval holds.
-        seed: decides the draws.
-
-    Raises:
-        ValueError: as `interval`.
-    """
-    tables = _tables(labels)
-    counts = _counts(reference, tables, speakers)
-    emotions = _emotions(reference, tables)
-    drawn = np.concatenate([_recalls(weighted).mean(axis=1) for weighted in _drawn(counts, draws, seed)])
-    values = _recalls(counts.sum(axis=0)[None]).mean(axis=1)[0]  # (emotions,)
-    found = {}
-    for place, emotion in enumerate(emotions):
-        own = drawn[:, place]
-        if not np.isnan(values[place]):
-            found[emotion] = _interval(float(values[place]), own[~np.isnan(own)], confidence)
-    return found
-
-
-def _recalls(counts: np.ndarray) -> np.ndarray:
-    """Return the recall of each emotion (…, emotions) of confusion matrices; NaN where none was drawn."""
-    true = counts.sum(axis=-1)
-    return np.divide(np.diagonal(counts, axis1=-2, axis2=-1), true, out=np.full(true.shape, np.nan), where=true > 0)

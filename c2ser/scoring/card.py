@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 
 from c2ser.emotions import ATTRIBUTES
-from c2ser.scoring.report import pipe_table
+from c2ser.scoring.pictures import reach
+from c2ser.scoring.report import NOTHING, cell, pipe_table
 
 ROWS = {
     "UA %": ("ua", 100, 1),
-    "UA %, 95 % interval": ("intervals.ua", 100, 1),
     "macro F1 %, over the reference's emotions": ("f1_reference", 100, 1),
     "macro F1 %, over labels too": ("f1_union", 100, 1),
     "invalid answers %": ("answers.invalid", 100, 1),
@@ -47,21 +47,22 @@ ROWS = {
 }
 """What stands in a row: heading, and the place of the figure, factor, decimals."""
 
-NOTE = "docs/metrics.md defines each figure. What was not measured is left out, or – for one model."
+NOTE = """docs/metrics.md defines each figure. In brackets: 95 % intervals, from speakers drawn with replacement. What
+was not measured is left out, or – for one model."""
 
 
 def card_page(card: Mapping[str, Any]) -> str:
     """Return a stability card as Markdown, a column for each model; rows that no model has are left out."""
     models = card["models"]
-    rows = [[heading, *(_cell(figures, *rule) for figures in models.values())] for heading, rule in ROWS.items()]
+    rows = [[heading, *(cell(figures, *rule) for figures in models.values())] for heading, rule in ROWS.items()]
     for part, heading, figure in GROUPS:
         rows += _group_rows(models, part, heading, figure)
-    body = [row for row in rows if any(cell != "–" for cell in row[1:])]
+    body = [row for row in rows if any(shown != NOTHING for shown in row[1:])]
     lines = [f"# Stability on {card['set']}, {card['utterances']} utterances", "", *pipe_table(["", *models], body), ""]
     if "explicit_implicit" in card:
         both = card["explicit_implicit"]
-        lines += [f"Explicit and implicit labels are the same for {100 * both['agreement']:.1f} % of "
-                  f"{both['utterances']} utterances, kappa {both['kappa']:.3f}.", ""]  # fmt: skip
+        lines += [f"Explicit and implicit labels are the same for {cell(both, 'agreement', 100, 1)} % of "
+                  f"{both['utterances']} utterances, kappa {cell(both, 'kappa', 1, 3)}.", ""]  # fmt: skip
     return "\n".join([*lines, NOTE])
 
 
@@ -70,29 +71,19 @@ GROUPS = (
     ("durations", "UA % of {}", "ua"),
     ("variants", "labels that {} flips %", "flips"),
     ("variants", "UA % with {}", "ua"),
+    ("variants", "UA points gained by {}", "ua_change"),
 )
 """Rows for each member of a group: its place, the heading, the figure, a fraction."""
 
 
 def _group_rows(models: Mapping[str, Mapping[str, Any]], part: str, heading: str, figure: str) -> Iterator[list[str]]:
-    for name in sorted({name for figures in models.values() for name in figures.get(part, {})}):
-        found = [figures.get(part, {}).get(name) for figures in models.values()]
-        yield [heading.format(name), *(f"{100 * row[figure]:.1f}" if row else "–" for row in found)]
-
-
-def _cell(figures: Mapping[str, Any], place: str, factor: float, decimals: int) -> str:
-    value: Any = figures
-    for key in place.split("."):
-        value = value.get(key) if isinstance(value, Mapping) else None
-    if value is None:
-        return "–"
-    if isinstance(value, list):
-        return f"{value[0] * factor:.{decimals}f} to {value[1] * factor:.{decimals}f}"
-    return f"{value * factor:.{decimals}f}"
+    for name in dict.fromkeys(name for figures in models.values() for name in figures.get(part, {})):
+        rows = [figures.get(part, {}).get(name, {}) for figures in models.values()]
+        yield [heading.format(name), *(cell(row, figure, 100, 1) for row in rows)]
 
 
 def plot_flips(card: Mapping[str, Any], path: Path) -> bool:
-    """Draw how many labels each variant flips, as groups of bars.
+    """Draw how many labels each variant flips, with intervals, as groups of bars.
 
     Args:
         card: what `c2ser.scoring.stability.stability` returned.
@@ -113,10 +104,11 @@ def plot_flips(card: Mapping[str, Any], path: Path) -> bool:
     drawing, axis = pyplot.subplots(figsize=(max(5.0, 1.5 + 0.9 * len(names)), 3.8))
     width, places = 0.8 / len(models), np.arange(len(names))
     for number, (model, variants) in enumerate(models.items()):
-        drawn = [(place, 100 * variants[name]["flips"]) for place, name in enumerate(names) if name in variants]
-        middles = [place + (number - (len(models) - 1) / 2) * width for place, _ in drawn]
-        bars = axis.bar(middles, [height for _, height in drawn], width * 0.92, label=model)
-        axis.bar_label(bars, fmt="%.0f", fontsize=8, padding=1)
+        drawn = {place: variants[name] for place, name in enumerate(names) if name in variants}
+        middles = [place + (number - (len(models) - 1) / 2) * width for place in drawn]
+        heights = np.array([100 * row["flips"] for row in drawn.values()])
+        axis.bar(middles, heights, width * 0.92, label=model)
+        axis.errorbar(middles, heights, yerr=reach(drawn.values(), "flips"), fmt="none", ecolor="black", capsize=2)
     axis.set_xticks(places, names, rotation=30, ha="right")
     axis.set_ylabel("labels that change, %")
     axis.set_ylim(0, max(10.0, axis.get_ylim()[1]))

@@ -1,4 +1,4 @@
-"""Figures about labels and answers: UA, WA, macro F1, of parts and of two readers, how long answers take."""
+"""Figures about labels and answers: UA, WA, macro F1, how long answers take."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,14 +6,13 @@ from typing import Any
 import numpy as np
 from sklearn.metrics import (
     accuracy_score,
-    cohen_kappa_score,
     confusion_matrix,
     f1_score,
     precision_recall_fscore_support,
     recall_score,
 )
 
-from c2ser.emotions import EMOTIONS, UNPARSED, check_emotion, ordered
+from c2ser.emotions import UNPARSED, check_emotion, ordered
 
 
 def scores(reference: Mapping[str, str], labels: Mapping[str, str]) -> dict[str, Any]:
@@ -36,7 +35,7 @@ def scores(reference: Mapping[str, str], labels: Mapping[str, str]) -> dict[str,
     Raises:
         ValueError: the reference is empty, an emotion is missing, or a label is of no utterance of the reference.
     """
-    true, said = _aligned(reference, labels)
+    true, said = aligned(reference, labels)
     classes, union = ordered(true), ordered({*true, *said} - {UNPARSED})
     columns = [*union, UNPARSED]
     recalls = recall_score(true, said, labels=classes, average=None, zero_division=0.0)
@@ -71,60 +70,12 @@ def _classes(true: list[str], said: list[str], classes: list[str]) -> dict[str, 
     }
 
 
-DURATIONS = {"under 2 s": 2.0, "2 to 5 s": 5.0, "5 to 10 s": 10.0, "10 s and more": float("inf")}
-"""Groups of durations, each with its end in seconds."""
+def aligned(reference: Mapping[str, str], labels: Mapping[str, str]) -> tuple[list[str], list[str]]:
+    """Return the true emotions and the labels in the reference's order; a missing label is "unparsed".
 
-
-def duration_group(seconds: float) -> str:
-    """Return the group of `DURATIONS` that a duration belongs to."""
-    return next(name for name, end in DURATIONS.items() if seconds < end)
-
-
-def slices(
-    reference: Mapping[str, str], labels: Mapping[str, str], groups: Mapping[str, str]
-) -> dict[str, dict[str, float]]:
-    """Return UA, WA and macro F1 of each group of utterances.
-
-    Args:
-        reference: true emotion by utterance.
-        labels: emotion or "unparsed" by utterance.
-        groups: group by utterance, for example its language; utterances without one are left out.
+    Raises:
+        ValueError: as `scores`.
     """
-    found = {}
-    for group in sorted({groups[utterance] for utterance in reference if groups.get(utterance)}):
-        part = {utterance: emotion for utterance, emotion in reference.items() if groups.get(utterance) == group}
-        figures = scores(part, {utterance: label for utterance, label in labels.items() if utterance in part})
-        found[group] = {name: figures[name] for name in SLICED}
-    return found
-
-
-SLICED = ("ua", "wa", "f1_reference", "utterances", "unreadable")
-"""The figures that are given for groups of utterances."""
-
-
-def reader_gap(
-    reference: Mapping[str, str], parsed: Mapping[str, str], judged: Mapping[str, str]
-) -> dict[str, float | int]:
-    """Compare the judge's labels with the parser's.
-
-    Returns:
-        the judge's `ua`, `wa`, `f1_reference`, `f1_union` and `unreadable`; `gap_ua` and `gap_wa`, its figures minus
-        the parser's; `kappa`, Cohen's, of the two (1 where they are the same); `differ`, of how many utterances they
-        read different labels.
-    """
-    figures, own = scores(reference, judged), scores(reference, parsed)
-    both = [[labels.get(utterance, UNPARSED) for utterance in reference] for labels in (judged, parsed)]
-    agreed = both[0] == both[1]
-    return {
-        **{name: figures[name] for name in ("ua", "wa", "f1_reference", "f1_union", "unreadable")},
-        "gap_ua": figures["ua"] - own["ua"],
-        "gap_wa": figures["wa"] - own["wa"],
-        "kappa": 1.0 if agreed else float(cohen_kappa_score(*both, labels=[*EMOTIONS, UNPARSED])),
-        "differ": sum(one != other for one, other in zip(*both, strict=True)),
-    }
-
-
-def _aligned(reference: Mapping[str, str], labels: Mapping[str, str]) -> tuple[list[str], list[str]]:
     if not reference:
         raise ValueError("the reference has no utterance; give the utt2emo of a data directory")
     strangers = sorted(set(labels) - set(reference))

@@ -1,9 +1,9 @@
-"""Pictures of what probes find: the accuracy of each emotion, and where utterances lie among each other."""
+"""Pictures of accuracy by emotion and by duration, and of where utterances lie among each other."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import cycle
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import matplotlib
 import numpy as np
@@ -171,6 +171,40 @@ def plot_points(
     axis.set_title(f"{title} ({ {'tsne': 't-SNE', 'pca': 'PCA'}[projection] }, {len(names)} utterances)", fontsize=11)
     axis.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False, markerscale=1.8)
     _save(drawing, path)
+
+
+def plot_durations(groups: Mapping[str, Mapping[str, Any]], title: str, path: Path) -> None:
+    """Draw UA and WA of utterances of different duration, with their intervals.
+
+    Args:
+        groups: by group of durations, as `c2ser.scoring.groups.slices` gives them.
+        title: stands above the picture.
+        path: the PNG.
+    """
+    from matplotlib import pyplot
+
+    drawing, axis = pyplot.subplots(figsize=(1.8 + 1.3 * len(groups), 3.8))
+    for number, (figure, name) in enumerate({"ua": "UA", "wa": "WA"}.items()):
+        places = np.arange(len(groups)) + 0.16 * (number - 0.5)
+        heights = np.array([100 * row[figure] for row in groups.values()])
+        ends = reach(groups.values(), figure)
+        axis.errorbar(places, heights, yerr=ends, fmt="os"[number], capsize=3, label=f"{name}, 95 % interval")
+    axis.set_xticks(range(len(groups)), [f"{name}\n{row['utterances']} utterances" for name, row in groups.items()])
+    axis.set_xlim(-0.6, len(groups) - 0.4)
+    axis.set_ylim(0, 105)
+    axis.set_ylabel("recognised, %")
+    axis.set_title(f"{title}: by duration", fontsize=11)
+    axis.spines[["top", "right"]].set_visible(False)
+    axis.grid(axis="y", linewidth=0.4, alpha=0.5)
+    axis.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False)
+    _save(drawing, path)
+
+
+def reach(rows: Iterable[Mapping[str, Any]], figure: str) -> np.ndarray:
+    """Return how far a figure's intervals reach below and above it, in percent, (2, rows); 0 where there is none."""
+    ends = [[row[figure], *row.get("intervals", {}).get(figure, [row[figure]] * 2)] for row in rows]
+    value, low, high = 100 * np.array(ends).T
+    return np.stack([value - low, high - value]).clip(min=0)
 
 
 def colours(classes: Iterable[str]) -> dict[str, str]:

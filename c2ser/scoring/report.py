@@ -12,6 +12,8 @@ COLUMNS = {
     "WA %": ("wa", 100, 1),
     "macro F1 %": ("f1_reference", 100, 1),
     "F1 union %": ("f1_union", 100, 1),
+    "judge: UA %": ("judge.ua", 100, 1),
+    "judge minus parser": ("judge.gap_ua", 100, 1),
     "unreadable": ("unreadable", 1, 0),
     "utterances": ("utterances", 1, 0),
     "tokens": ("tokens_mean", 1, 1),
@@ -20,14 +22,18 @@ COLUMNS = {
     "levels %": ("level_accuracy", 100, 1),
     "WER %": ("wer", 100, 1),
 }
-"""Heading, and which figure stands under it: its name in scores.json, factor, decimals."""
+"""Heading, and which figure stands under it: its place in scores.json, factor, decimals."""
+
+NOTHING = "–"
+"""What stands for a figure that is not there."""
 
 LEGEND = """UA: mean recall of the emotions. WA: accuracy. Macro F1: over the reference's emotions; union: over those
-that were only answered too. Unreadable: answers without a single emotion, or missing; they count as wrong. Tokens and
-ms: mean length of an answer and the time it takes. Names all: explicit answers that name a transcript and three levels;
-levels: how many of all levels are right; WER: of the transcript. In brackets: 95 % intervals, from speakers drawn with
-replacement; too narrow where there are under ten speakers. Mean of folds: what EmoBox reports of a cross-validation.
-Label score: the most probable of the seven emotions, another decision than the answer."""
+that were only answered too. Judge: what a language model reads in the same answers, and how far that lies above what
+the parser reads, which is in all other columns. Unreadable: answers without a single emotion, or missing; they count as
+wrong. Tokens and ms: mean length of an answer and the time it takes. Names all: explicit answers that name a transcript
+and three levels; levels: how many of all levels are right; WER: of the transcript. In brackets: 95 % intervals, from
+speakers drawn with replacement; too narrow where there are under ten speakers. Mean of folds: what EmoBox reports of a
+cross-validation. Label score: the most probable of the seven emotions, another decision than the answer."""
 
 
 def find_results(exp: Path) -> dict[tuple[str, str], dict[str, Any]]:
@@ -59,18 +65,19 @@ def markdown(results: Mapping[tuple[str, str], Mapping[str, Any]], title: str) -
         rows = {model: figures for (set_name, model), figures in results.items() if set_name == name}
         classes = len(next(iter(rows.values()))["per_emotion"])
         chance = f"Chance with {classes} emotions: {100 / classes:.1f} % UA."
-        lines += [f"## {name}", "", *_table(rows), "", chance, "", *_recalls(rows)]
+        lines += [f"## {name}", "", *_table(rows), "", chance, "", *_recalls(rows), *_languages(rows)]
     return "\n".join([*lines, LEGEND])
 
 
 def _table(rows: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    used = {heading: rule for heading, rule in COLUMNS.items() if any(rule[0] in row for row in rows.values())}
-    body = [
-        [name, *(_cell(row, *rule) for rule in used.values())]
-        for model, figures in rows.items()
-        for name, row in _with_folds(model, figures)
-    ]
-    return pipe_table(["model", *used], body)
+    return _figures_table({name: row for model in rows for name, row in _with_folds(model, rows[model])})
+
+
+def _figures_table(rows: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    cells = {name: [cell(row, *rule) for rule in COLUMNS.values()] for name, row in rows.items()}
+    used = [place for place in range(len(COLUMNS)) if any(row[place] != NOTHING for row in cells.values())]
+    head = ["model", *([*COLUMNS][place] for place in used)]
+    return pipe_table(head, [[name, *(row[place] for place in used)] for name, row in cells.items()])
 
 
 def _with_folds(model: str, figures: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -83,8 +90,16 @@ def _with_folds(model: str, figures: Mapping[str, Any]) -> Iterator[tuple[str, M
 
 def _recalls(rows: Mapping[str, Mapping[str, Any]]) -> list[str]:
     emotions = ordered(emotion for row in rows.values() for emotion in row["per_emotion"])
-    body = [[model, *(_cell(row["per_emotion"], e, 100, 1) for e in emotions)] for model, row in rows.items()]
+    body = [[model, *(cell(row["per_emotion"], e, 100, 1) for e in emotions)] for model, row in rows.items()]
     return ["Recall of each emotion, %:", "", *pipe_table(["model", *emotions], body), ""]
+
+
+def _languages(rows: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    spoken = {language for row in rows.values() for language in row.get("languages", {})}
+    if len(spoken) < 2:
+        return []
+    parts = {f"{model}, {name}": part for model, row in rows.items() for name, part in row.get("languages", {}).items()}
+    return ["By language:", "", *_figures_table(parts), ""]
 
 
 def pipe_table(head: Sequence[str], body: Sequence[Sequence[str]], words: int = 1) -> list[str]:
@@ -99,9 +114,20 @@ def clock(seconds: float) -> str:
     return f"{whole // 3600:02}:{whole % 3600 // 60:02}:{whole % 60:02}"
 
 
-def _cell(row: Mapping[str, Any], name: str, factor: float, decimals: int) -> str:
+def cell(row: Mapping[str, Any], place: str, factor: float, decimals: int) -> str:
+    """Return a figure for a table, its interval in brackets behind it, or a dash where there is none.
+
+    Args:
+        row: figures, and under `intervals` the ends of their intervals by the same name.
+        place: where the figure stands, with dots between the keys that lead to it.
+        factor: what it is multiplied by.
+        decimals: how many are shown.
+    """
+    *way, name = place.split(".")
+    for key in way:
+        row = row.get(key, {})
     if name not in row:
-        return "–"
+        return NOTHING
     ends = row.get("intervals", {}).get(name)
     behind = f" [{ends[0] * factor:.{decimals}f}, {ends[1] * factor:.{decimals}f}]" if ends else ""
     return f"{row[name] * factor:.{decimals}f}{behind}"

@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from c2ser.log import get_logger
-from c2ser.scoring.agreement import agreement, flip_rate, same_text
+from c2ser.scoring.agreement import agreement, changes, reader_gap, same_text
 from c2ser.scoring.bootstrap import intervals
 from c2ser.scoring.calibration import calibration
 from c2ser.scoring.faithfulness import answer_kinds, level_figures, rationale_figures, transcript_figures
+from c2ser.scoring.groups import in_parts
 from c2ser.scoring.labels import rationale, read_answer, read_label
-from c2ser.scoring.metrics import check_seven, duration_group, reader_gap, scores, slices
+from c2ser.scoring.metrics import check_seven, scores
 from c2ser.tables import read_table
 
 logger = get_logger(__name__)
@@ -81,7 +82,8 @@ def stability(data: Path, models: Mapping[str, Decoded]) -> dict[str, Any]:
     card = {model: _model_figures(decoded, tables) for model, decoded in models.items()}
     both = {}
     if "explicit" in models and "implicit" in models:
-        both = {"explicit_implicit": agreement(models["explicit"].labels, models["implicit"].labels)}
+        said = [models[name].labels for name in ("explicit", "implicit")]
+        both = {"explicit_implicit": agreement(*said, tables["utt2spk"])}
     return {"set": data.name, "utterances": len(tables["utt2emo"]), "models": card, **both}
 
 
@@ -90,32 +92,22 @@ def _model_figures(decoded: Decoded, tables: Mapping[str, dict[str, str]]) -> di
     check_seven(reference, decoded.labels)
     figures = scores(reference, decoded.labels)
     card: dict[str, Any] = {name: figures[name] for name in ("ua", "wa", "f1_reference", "f1_union")}
-    if tables["utt2spk"]:
-        card["intervals"] = intervals(reference, decoded.labels, tables["utt2spk"])
-    durations = {name: duration_group(float(seconds)) for name, seconds in tables["utt2dur"].items()}
-    for part, groups in {"languages": tables["utt2lang"], "durations": durations}.items():
-        found = slices(reference, decoded.labels, groups)
-        if len(found) > 1:
-            card[part] = found
+    if ends := intervals(reference, decoded.labels, tables["utt2spk"]):
+        card["intervals"] = ends
+    parts = in_parts(reference, decoded.labels, tables)
+    card |= {part: found for part, found in parts.items() if len(found) > 1}
     if decoded.answers:
         card["answers"] = answer_kinds(decoded.answers, reference, decoded.labels, texts)
         if explains(decoded.answers):
             card |= _faithfulness(decoded, tables)
     if decoded.judge:
-        card["judge"] = reader_gap(reference, decoded.labels, decoded.judge)
+        card["judge"] = reader_gap(reference, decoded.labels, decoded.judge, tables["utt2spk"])
     if texts and (parallel := same_text(reference, decoded.labels, texts)):
         card["same_text"] = parallel
     if decoded.probabilities:
         card["calibration"] = calibration(reference, decoded.probabilities)
     if decoded.variants:
-        card["variants"] = {
-            name: {"flips": flip_rate(decoded.labels, labels), "ua": scores(reference, labels)["ua"]}
-            for name, labels in decoded.variants.items()
-        }
-        if asked := [row for name, row in card["variants"].items() if name.startswith("wording")]:
-            flips = sum(row["flips"] for row in asked) / len(asked)
-            worst = min(row["ua"] for row in [*asked, card])
-            card["wordings"] = {"number": len(asked), "flips": flips, "worst_ua": worst}
+        card |= changes(reference, decoded.labels, decoded.variants, tables["utt2spk"])
     return card
 
 
