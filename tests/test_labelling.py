@@ -18,7 +18,8 @@ from model_server import Server
 
 from c2ser.chat.protocol import completion
 from c2ser.corpus import read_data_dir
-from c2ser.data.datasets import read_ahead
+from c2ser.data.ahead import read_ahead
+from c2ser.data.datasets import load_wave
 from c2ser.emotion2vec.checkpoints import read_published
 from c2ser.emotion2vec.model import Emotion2Vec, Emotion2VecConfig
 from c2ser.emotions import EMOTIONS, UNPARSED
@@ -238,12 +239,13 @@ def test_audio_is_read_ahead_in_order_but_not_far(speech):
             taken.append(number)
             yield [names[number % 4]]
 
-    ahead = read_ahead(batches(), utterances, 2)
-    waves, reasons = next(ahead)
-    assert list(waves) == names[:1] and waves[names[0]].shape == (8000,) and not reasons and len(taken) == 4
+    ahead = read_ahead(batches(), lambda name: load_wave(utterances[name]), readers=2)
+    first = next(ahead)
+    assert list(first.waves) == names[:1] and first.waves[names[0]].shape == (8000,) and not first.flaws
+    assert len(taken) == 5  # the one that is out and two for each thread
     rest = list(ahead)
-    assert [name for waves, reasons in rest for name in (*waves, *reasons)] == (names * 5)[1:]
-    assert all(reasons.keys() <= {names[2]} for _, reasons in rest) and "is empty" in rest[1][1][names[2]]
+    assert [name for batch in rest for name in (*batch.waves, *batch.flaws)] == (names * 5)[1:]
+    assert all(batch.flaws.keys() <= {names[2]} for batch in rest) and "is empty" in rest[1].flaws[names[2]]
 
 
 def emilia(root):
