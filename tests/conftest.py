@@ -6,11 +6,17 @@ import signal
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 ROOT = Path(__file__).resolve().parents[1]
 
 # A background job of a shell ignores Ctrl-C, and what it starts does too; the tests of the launchers send it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+# How long an example takes says nothing on a busy machine.
+settings.register_profile("unhurried", deadline=None)
+settings.load_profile("unhurried")
 
 
 @pytest.fixture(scope="session")
