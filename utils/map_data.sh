@@ -44,13 +44,7 @@ fingerprint() {
     while IFS= read -r file; do
         if [ "$file" != "$name" ]; then sha256sum < "$data/$file"; fi
     done < <(tables_of "$data")
-    for file in "$@"; do
-        if [ -f "$file" ]; then
-            sha256sum < "$file"
-        elif [ -d "$file" ]; then
-            find "$file" -maxdepth 1 -type f -printf '%f %s %T@\n' | sort
-        fi
-    done
+    look_into "$@"
 }
 
 if [ -e "$parts/fingerprint" ] && fingerprint "$@" | cmp -s - "$parts/fingerprint"; then
