@@ -190,29 +190,29 @@ settings=("$(conf decode)" "$perturb" "$wordings")
 
 if stage 8 "decode: let the models answer"; then
     for name in $(those test); do
-        once "$exp/done/decode_$name" "data/$name/wav.scp" "$exp/explicit" "$exp/implicit" "${settings[@]}" -- \
+        once "$exp/done/answers_$name" "data/$name/wav.scp" "$exp/explicit" "$exp/implicit" "${settings[@]}" -- \
             recipe 8 --test-sets "$name"
     done
     for name in $(ablated); do
-        once "$exp/done/decode_$name" data/emo_emilia_test/wav.scp "$exp/$name/implicit" "${settings[@]}" -- \
+        once "$exp/done/answers_$name" data/emo_emilia_test/wav.scp "$exp/$name/implicit" "${settings[@]}" -- \
             recipe 8 --exp "$exp/$name" --models implicit --test-sets emo_emilia_test
     done
     if tuned; then
-        once "$exp/done/decode_meld" data/meld_test/wav.scp "$exp"/meld/finetune/epoch_* "${settings[@]}" -- on_meld 8
+        once "$exp/done/answers_meld" data/meld_test/wav.scp "$exp"/meld/finetune/epoch_* "${settings[@]}" -- on_meld 8
     fi
 fi
 
 if stage 9 "score: read the emotions in the answers, and write the paper's tables and figures"; then
     for name in $(those test); do
-        once "$exp/done/score_$name" "data/$name/utt2emo" "$exp"/{explicit,implicit}/"decode_$name/answer" "$judge" \
+        once "$exp/done/scores_$name" "data/$name/utt2emo" "$exp"/{explicit,implicit}/"decode_$name/answer" "$judge" \
             "${settings[@]}" -- recipe 9 --test-sets "$name"
     done
     for name in $(ablated); do
-        once "$exp/done/score_$name" data/emo_emilia_test/utt2emo "$exp/$name/implicit/decode_emo_emilia_test/answer" \
+        once "$exp/done/scores_$name" data/emo_emilia_test/utt2emo "$exp/$name/implicit/decode_emo_emilia_test/answer" \
             "$judge" "${settings[@]}" -- recipe 9 --exp "$exp/$name" --models implicit --test-sets emo_emilia_test
     done
     if tuned; then
-        once "$exp/done/score_meld" data/meld_test/utt2emo "$exp"/meld/finetune/epoch_*/decode_meld_test/answer \
+        once "$exp/done/scores_meld" data/meld_test/utt2emo "$exp"/meld/finetune/epoch_*/decode_meld_test/answer \
             "$judge" "${settings[@]}" -- on_meld 9
     fi
     py show_results --exp "$exp" --out "$exp/all_results.md" --title "c2ser, all sets and models" > /dev/null
