@@ -143,8 +143,10 @@ fi
 read -ra chosen <<< "${models:-explicit implicit}"
 [ "$cot" = true ] || chosen=(implicit)
 if [ -n "$init" ]; then
-    chosen=("$exp"/finetune/epoch_*)
-    chosen=("${chosen[@]#"$exp/"}")
+    chosen=()
+    for folder in "$exp"/finetune/epoch_*; do
+        [[ $folder = *_label_score ]] || chosen+=("${folder#"$exp/"}")
+    done
 fi
 
 if stage 8 "decode: let the models answer"; then

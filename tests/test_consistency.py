@@ -279,6 +279,16 @@ def test_sizes_have_the_same_configurations():
             assert (path.parents[1] / "tiny" / path.name).exists(), name(path)
 
 
+@pytest.mark.parametrize("size", ["full", "tiny"])
+def test_without_chains_of_thought_training_is_as_long_as_with_them(size):
+    folder = ROOT / "local/conf" / size
+    explicit, implicit, direct = (
+        yaml.safe_load((folder / f"{name}.yaml").read_text("utf-8")) for name in ("explicit", "implicit", "direct")
+    )
+    explicit["training"]["steps"] += implicit["training"]["steps"]
+    assert direct == explicit
+
+
 @pytest.mark.parametrize("entry", TEXT_ONLY)
 def test_text_only_entry_points_do_not_reach_torch(entry):
     code = f"import sys, c2ser.bin.{entry}; sys.exit('torch' in sys.modules)"

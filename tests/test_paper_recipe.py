@@ -251,6 +251,7 @@ def test_statistics_are_those_of_all_training_corpora(paper, tmp_path):
     speak_meld(tmp_path / "db/meld", emotions=EMOTIONS[:2])
     speak_esd(tmp_path / "db/esd", speakers=("0001", "0009"))
     words = ["--db-root", tmp_path / "db", "--train-corpora", "meld esd", "--test-corpora", "meld"]
+    words += ["--nj", "1"]
     run(paper, *words, "--stop-stage", "2")
     attributes = read_table(paper / "data/train/utt2attr")
     assert {i.split("-")[0] for i in attributes} == {"meld", "esd"} and len(attributes) == 9
@@ -265,3 +266,147 @@ def test_statistics_are_those_of_all_training_corpora(paper, tmp_path):
     write_table(paper / "data/meld_test/text", {i: "Other words were said." for i in table})
     said = run(paper, *words, "--stage", "1", "--stop-stage", "1")
     assert said.count("says that this is done") == 2
+
+
+RECORDER = """#!/usr/bin/env bash
+printf '%s|' "$@" >> calls
+printf '\\n' >> calls
+"""
+
+
+SHOWN = (
+    "--stage",
+    "--exp",
+    "--encoder",
+    "--train-options",
+    "--init",
+    "--models",
+    "--cot",
+    "--train-set",
+    "--test-sets",
+)
+
+
+def shown(words):
+    """Return the options that tell trainings and tests apart; the last of equal ones counts."""
+    given = {}
+    while words:
+        name, equals, value = words.pop(0).partition("=")
+        given[name] = value if equals else words.pop(0)
+    return " ".join(f"{name[2:]}={given[name]}" for name in given if name in SHOWN)
+
+
+def test_what_the_stages_ask_of_the_shared_recipe(paper):
+    """Which trainings and tests there are with which corpora; the end-to-end test makes some of them for real."""
+    shared = paper.parents[1] / "local/c2ser.sh"
+    shared.write_text(RECORDER)
+
+    def calls(*words):
+        (paper / "calls").unlink(missing_ok=True)
+        shutil.rmtree(paper / "exp/done", ignore_errors=True)
+        said = run(paper, "--stage", "4", "--stop-stage", "8", *words)
+        return [shown(line.split("|")[:-1]) for line in (paper / "calls").read_text().splitlines()], said
+
+    for name in ("train", "valid", "meld/train", "meld_test", "esd_test", "esd_raw", "emo_emilia_test"):
+        write_table(paper / "data" / name / "wav.scp", {"meld-x-1": "a.wav", "esd-y-1": "b.wav"})
+        write_table(paper / "data" / name / "utt2spk", {"meld-x-1": "meld-x", "esd-y-1": "esd-y"})
+    for folder in ("exp/emotion2vec_s", "exp/emotion2vec_f", "ready"):
+        write_table(paper / folder / "config.json", {"{}": ""})
+    asked, said = calls("--encoder-options=--init x.pt")
+    assert "no ablations" not in said and "no fine-tuning" not in said
+    own = "exp=exp/without_{} "
+    assert asked == [
+        "stage=4 exp=exp encoder=emotion2vec_s train-options=--init x.pt ",
+        "stage=4 exp=exp encoder=emotion2vec_f train-options=--init x.pt --losses.category 0",
+        "stage=5 exp=exp/probe_esd train-set=esd_raw test-sets=",
+        "stage=6 exp=exp",
+        "stage=6 exp=exp/without_whisper train-options=--model.whisper null",
+        "stage=6 exp=exp/without_emotion2vec train-options=--model.emotion2vec null",
+        "stage=7 exp=exp",
+        "stage=7 exp=exp/without_whisper",
+        "stage=7 exp=exp/without_emotion2vec",
+        "stage=7 exp=exp/without_cot cot=false",
+        "stage=7 exp=exp/meld init=exp/implicit train-set=meld_train test-sets=meld_test",
+        *(f"stage=8 exp=exp test-sets={name}_test" for name in ("meld", "esd", "emo_emilia")),
+        *(
+            f"stage=8 {own.format(part)}models=implicit test-sets=emo_emilia_test"
+            for part in ("whisper", "emotion2vec", "cot")
+        ),
+        "stage=8 exp=exp/meld init=exp/implicit train-set=meld_train test-sets=meld_test",
+    ]
+    assert list(read_table(paper / "data/meld_train/wav.scp")) == ["meld-x-1"]
+    asked, _ = calls(
+        "--ablations", "false", "--finetuning", "false", "--emotion2vec-f", "false", "--emotion2vec", "ready"
+    )
+    assert [line.split()[0] for line in asked] == [f"stage={n}" for n in (5, 6, 7, 8, 8, 8)]
+    shutil.rmtree(paper / "data/emo_emilia_test")
+    shutil.rmtree(paper / "data/meld_test")
+    asked, said = calls()
+    assert "no ablations (Table VIII): emo_emilia is absent" in said and "no fine-tuning (Table IX): meld is" in said
+    assert [line.split()[0] for line in asked] == [f"stage={n}" for n in (4, 4, 5, 6, 7, 8)]
+
+
+SMALL = {
+    "emotion2vec": {
+        "model": {
+            "dim": 32, "heads": 2, "inner": 48, "prenet_depth": 1, "depth": 1, "position_depth": 1,
+            "position_kernel": 3, "position_groups": 4, "decoder_dim": 16, "decoder_layers": 1, "decoder_groups": 4,
+            "convs": [[8, 10, 5], *([8, 3, 2] for _ in range(4)), [8, 2, 2], [8, 2, 2]],
+        },
+        "masks": {"clones": 2},
+        "batches": {"seconds": 12.0, "utterances": 16, "crop_seconds": 2.0},
+        "training": {"steps": 2, "valid_every": 2},
+        "validation": {"train": 14, "valid": 7, "batches": 1, "neighbours": 1},
+    },
+    "tiny_models": {"whisper": {"dim": 16, "layers": 1, "heads": 2},
+                    "llm": {"dim": 32, "layers": 1, "heads": 2, "vocabulary": 450}},
+    "probe": {"probe": {"epochs": 2, "hidden": 8}},
+    "decode": {"search": {"max_new_tokens": 6}},
+}  # fmt: skip
+"""Configurations that take no time."""
+
+TRAINED = {
+    "model": {"trainable": ["connector", "lora"]},
+    "batches": {"seconds": 30.0, "tokens": 8000, "utterances": 16},
+    "optim": {"lr": 1e-3},
+    "training": {"steps": 2, "valid_every": 2},
+    "validation": {"utterances": 7, "max_new_tokens": 4},
+}
+"""What every stage of C²SER's training has here."""
+
+NEW = {
+    "acoustic": "tokens",
+    "connector": {"dim": 32, "layers": 1, "heads": 2, "feed_forward": 32},
+    "lora": {"r": 2, "alpha": 4, "dropout": 0.0},
+}
+"""What a new model has beyond that."""
+
+
+@pytest.mark.slow
+def test_from_corpora_to_the_papers_tables(paper, tmp_path):
+    speak_meld(tmp_path / "db/meld")
+    speak_esd(tmp_path / "db/esd", speakers=("0001", "0009"))
+    confs = SMALL | {
+        "explicit": TRAINED | {"model": TRAINED["model"] | NEW},
+        "implicit": TRAINED,
+        "finetune": TRAINED | {"training": {"epochs": 6, "keep_epochs": [0, 3, 6], "valid_every": 100}},
+    }
+    for name, content in confs.items():
+        (paper / f"conf/{name}.yaml").write_text(json.dumps(content))  # JSON is YAML
+    words = ["--db-root", tmp_path / "db", "--nj", "1", "--train-corpora", "meld esd", "--test-corpora", "meld"]
+    said = run(paper, *words)
+    assert "no ablations (Table VIII): emo_emilia is absent" in said
+    exp = paper / "exp"
+    for encoder in ("probe", "probe_emotion2vec_f"):
+        figures = read_json(exp / f"probe_meld/{encoder}/decode_cross-validation/scores.json")
+        assert figures["utterances"] == 7 and list(figures["folds"]) == ["1"]
+    folders = [exp / "explicit", exp / "implicit", *(exp / f"meld/finetune/epoch_{n}" for n in (0, 3, 6))]
+    for folder in folders:
+        assert set(read_table(folder / "decode_meld_test/utt2emo")) == set(read_table(paper / "data/meld_test/wav.scp"))
+    page = (exp / "RESULTS.md").read_text("utf-8")
+    assert "## Table IX" in page and (exp / "all_results.md").exists()
+    answers = {path: path.read_bytes() for path in exp.rglob("answer")}
+    assert len(answers) == 5
+    said = run(paper, *words, "--stage", "4")
+    assert said.count("says that this is done") == 10 and "stage 4" in said
+    assert {path: path.read_bytes() for path in exp.rglob("answer")} == answers

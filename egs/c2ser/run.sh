@@ -91,6 +91,12 @@ ablated() {
     fi
 }
 
+# left_out: say which tables cannot be made of the corpora that are there.
+left_out() {
+    if [ "$ablations" = true ] && [ -z "$(ablated)" ]; then log "no ablations (Table VIII): emo_emilia is absent"; fi
+    if [ "$finetuning" = true ] && ! tuned; then log "no fine-tuning (Table IX): meld is absent"; fi
+}
+
 # tuned: whether there is a MELD to fine-tune on (Table IX).
 tuned() {
     [ "$finetuning" = true ] && [ -s data/meld/train/wav.scp ] && [ -s data/meld_test/wav.scp ]
@@ -157,6 +163,7 @@ if stage 5 "probe: cross-validate all encoders on each test corpus, as EmoBox do
 fi
 
 if stage 6 "explicit: train C²SER on explicit chains of thought, and without one of its ears"; then
+    left_out
     once "$exp/done/explicit" "${taught[@]}" "$acoustic" "$(conf explicit)" -- recipe 6
     for name in $(ablated); do
         if [ "$name" = without_cot ]; then continue; fi
@@ -198,7 +205,7 @@ if stage 8 "decode: let the models answer"; then
             recipe 8 --exp "$exp/$name" --models implicit --test-sets emo_emilia_test
     done
     if tuned; then
-        once "$exp/done/answers_meld" data/meld_test/wav.scp "$exp"/meld/finetune/epoch_* "${settings[@]}" -- on_meld 8
+        once "$exp/done/answers_meld" data/meld_test/wav.scp "$exp/meld/finetune" "${settings[@]}" -- on_meld 8
     fi
 fi
 
