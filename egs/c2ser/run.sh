@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The paper: all corpora joined, Emotion2Vec-S, C²SER, nine test sets, ablations, fine-tuning on MELD, all of its tables.
+# The paper: all corpora joined, Emotion2Vec-S, C²SER, nine test sets, ablations, fine-tuning on MELD, all its tables.
 # Say where the corpora are, one line for each in local/site.sh (root_iemocap=/corpora/IEMOCAP), or put them into one
 # folder under the names of their recipes and give that with --db-root. What is absent makes the tables smaller.
 #     cd egs/c2ser && ./run.sh [--db-root DIR] [--stage N] [--stop-stage N] [options]
@@ -72,6 +72,14 @@ alone() {
 encoder() {
     once "$exp/done/$1" data/{train,valid}/{wav.scp,utt2emo} "$(conf emotion2vec)" "$encoder_options" -- \
         recipe 4 --emotion2vec "" --encoder "$1" --train-options="$encoder_options ${*:2}"
+}
+
+# weights MODEL...: what tells whether models have been trained anew; calibration and answers come later.
+weights() {
+    local model
+    for model in "$@"; do
+        [ ! -d "$exp/$model" ] || find "$exp/$model" -maxdepth 1 -name '*.safetensors' -printf '%f %s %T@\n' | sort
+    done
 }
 
 # others: the encoders that are compared with Emotion2Vec-S.
@@ -173,22 +181,23 @@ if stage 6 "explicit: train C²SER on explicit chains of thought, and without on
 fi
 
 if stage 7 "implicit: train on, with ever fewer explicit chains of thought; fine-tune on MELD"; then
-    once "$exp/done/implicit" "${taught[@]}" "$exp/explicit" "$(conf implicit)" -- recipe 7
+    once "$exp/done/implicit" "${taught[@]}" "$(weights explicit)" "$(conf implicit)" -- recipe 7
     for name in $(ablated); do
         if [ "$name" = without_cot ]; then
             once "$exp/done/implicit_$name" "${taught[@]}" "$acoustic" "$(conf direct)" -- \
                 recipe 7 --exp "$exp/$name" --emotion2vec "$acoustic" --cot false
         else
-            once "$exp/done/implicit_$name" "${taught[@]}" "$exp/$name/explicit" "$(conf implicit)" -- \
+            once "$exp/done/implicit_$name" "${taught[@]}" "$(weights "$name/explicit")" "$(conf implicit)" -- \
                 recipe 7 --exp "$exp/$name"
         fi
     done
     if tuned; then
         for part in train valid; do
-            keys "data/$part/wav.scp" | grep '^meld-' > "data/meld_$part.ids" || die "data/$part has no MELD; run stage 0"
-            subset_data_dir.sh --utt-list "data/meld_$part.ids" "data/$part" "data/meld_$part"
+            list=data/meld_$part.ids
+            keys "data/$part/wav.scp" | grep '^meld-' > "$list" || die "data/$part has nothing of MELD; run stage 0 first"
+            subset_data_dir.sh --utt-list "$list" "data/$part" "data/meld_$part"
         done
-        once "$exp/done/meld" data/meld_{train,valid}/cot_implicit "$exp/implicit" "$(conf finetune)" -- on_meld 7
+        once "$exp/done/meld" data/meld_{train,valid}/cot_implicit "$(weights implicit)" "$(conf finetune)" -- on_meld 7
     fi
 fi
 
@@ -197,15 +206,15 @@ settings=("$(conf decode)" "$perturb" "$wordings")
 
 if stage 8 "decode: let the models answer"; then
     for name in $(those test); do
-        once "$exp/done/answers_$name" "data/$name/wav.scp" "$exp/explicit" "$exp/implicit" "${settings[@]}" -- \
+        once "$exp/done/answers_$name" "data/$name/wav.scp" "$(weights explicit implicit)" "${settings[@]}" -- \
             recipe 8 --test-sets "$name"
     done
     for name in $(ablated); do
-        once "$exp/done/answers_$name" data/emo_emilia_test/wav.scp "$exp/$name/implicit" "${settings[@]}" -- \
+        once "$exp/done/answers_$name" data/emo_emilia_test/wav.scp "$(weights "$name/implicit")" "${settings[@]}" -- \
             recipe 8 --exp "$exp/$name" --models implicit --test-sets emo_emilia_test
     done
     if tuned; then
-        once "$exp/done/answers_meld" data/meld_test/wav.scp "$exp/meld/finetune" "${settings[@]}" -- on_meld 8
+        once "$exp/done/answers_meld" data/meld_test/wav.scp "$(weights meld/finetune)" "${settings[@]}" -- on_meld 8
     fi
 fi
 
