@@ -1,6 +1,6 @@
 """egs/c2ser, the paper's recipe: joined corpora, roles, what is absent, kills; all stages in miniature."""
 
-import importlib
+import importlib.util
 import json
 import os
 import shutil
@@ -88,20 +88,28 @@ def test_corpora_are_joined_in_the_roles_of_the_paper(paper, tmp_path):
     reasons = read_table(data / "train/rejected")
     assert reasons["iemocap-Ses01M-Ses01F_impro01_M003"].startswith("21.0 s, over 20 s")
     assert reasons["meld-Joey-train_dia125_utt3"].startswith("its clip is unreadable")
+    assert read_json(data / "meld_test/overlap.json")["data/train"] == {"id": [], "speaker": [], "text": []}
+    assert read_json(data / "esd_test/overlap.json")["data/train"]["text"] == ["esd-0010-000371"]
 
 
-def test_test_sets_and_folds_are_those_of_tables_5_and_6(paper, tmp_path):
+def test_test_sets_and_folds_are_those_of_tables_5_and_6(root, tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "fsync", lambda handle: None)
+    monkeypatch.syspath_prepend(root / "egs/c2ser/local")
+    spec = importlib.util.spec_from_file_location("paper_data_prep", root / "egs/c2ser/local/data_prep.py")
+    stage0 = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(stage0)
     names = ("m3ed", "meld", "esd", "casia", "emovdb", "asvp_esd", "emovo", "mesd", "emo_emilia")
     modules = {name: importlib.import_module(f"fixtures.{name}") for name in names}
-    run(paper, "--db-root", corpora(tmp_path / "db", *modules.values()), "--stop-stage", "0")
+    data = tmp_path / "data"
+    stage0.main(data, ["meld", "esd"], [*names], db_root=corpora(tmp_path / "db", *modules.values()))
     for name, module in modules.items():
         every = {i: emotion for rows in module.UTTERANCES.values() for i, emotion in rows.items()}
         official = name in ("m3ed", "meld", "esd")
         tested = module.UTTERANCES["test"] if official else every
-        assert read_table(paper / f"data/{name}_test/utt2emo") == {f"{name}-{i}": e for i, e in tested.items()}
-        raw = read_table(paper / f"data/{name}_raw/utt2emo")
+        assert read_table(data / f"{name}_test/utt2emo") == {f"{name}-{i}": e for i, e in tested.items()}
+        raw = read_table(data / f"{name}_raw/utt2emo")
         assert raw == every | getattr(module, "RAW", {})
-        folds = read_table(paper / f"data/{name}_raw/utt2fold")
+        folds = read_table(data / f"{name}_raw/utt2fold")
         assert set(folds) == set(raw)
         if name in ("meld", "m3ed"):
             assert folds == {i: {"test": "1"}.get(part, part) for part, rows in module.UTTERANCES.items() for i in rows}
@@ -113,9 +121,7 @@ def test_test_sets_and_folds_are_those_of_tables_5_and_6(paper, tmp_path):
             assert folds["actor0112-03-02-03-01-44-98-02-02-01-37"] == "train"
         else:
             assert set(folds.values()) <= set("123456") and len(set(folds.values())) > 1
-    shared = read_json(paper / "data/meld_test/overlap.json")
-    assert shared["data/train"] == {"id": [], "speaker": [], "text": []}
-    assert read_table(paper / "data/casia_raw/utt2fold")["wangzhe-sad_250"] == "1"
+    assert read_table(data / "casia_raw/utt2fold")["wangzhe-sad_250"] == "1"
 
 
 def test_what_is_done_is_not_done_again_and_a_kill_changes_nothing(paper, tmp_path):
@@ -157,7 +163,9 @@ def test_corpora_that_are_not_there_or_wrong(paper, tmp_path):
     said = run(paper, "--stop-stage", "0", "--db-root", tmp_path / "none", status=1)
     assert said.endswith(f"{tmp_path}/none: no such folder; give the one that holds the corpora with --db-root\n")
     said = run(paper, "--stop-stage", "0", "--train-corpora", "casia", "--test-corpora", "", status=1)
-    assert "casia: the paper has no such corpus; local/corpora.py says what each is used for" in said
+    assert "casia: no corpus to train on; local/corpora.py says what each is used for" in said
+    said = run(paper, "--stop-stage", "0", "--train-corpora", "iemocap", "--test-corpora", "iemocap", status=1)
+    assert "iemocap: no corpus to test on" in said
     (tmp_path / "db/meld").mkdir(parents=True)
     said = run(paper, "--stop-stage", "0", "--db-root", tmp_path / "db", status=1)
     assert f"meld: {tmp_path}/db/meld: found no train_sent_emo.csv nor" in said

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from corpora import CORPORA, PUBLISHED, WHOLE
-from recipes import prepare, root_before
+from recipes import located, prepare
 
 from c2ser.cli import run
 from c2ser.corpus import Utterance
@@ -19,7 +19,6 @@ from c2ser.emotions import ordered
 from c2ser.log import get_logger
 from c2ser.prep.describe import MAX_TRAINING_SECONDS
 from c2ser.prep.join import Source, join
-from c2ser.tables import read_table
 
 logger = get_logger(__name__)
 
@@ -42,9 +41,10 @@ def main(
         roots: table of the corpora's folders; one that db_root holds too is taken from there.
         nj: how many headers are read at once.
     """
-    for name in [*train, *test]:
-        if name not in CORPORA or not (CORPORA[name].train if name in train else CORPORA[name].test):
-            raise ValueError(f"{name}: the paper has no such corpus; local/corpora.py says what each is used for")
+    for names, role in ((train, "train"), (test, "test")):
+        for name in names:
+            if not getattr(CORPORA.get(name), role, None):
+                raise ValueError(f"{name}: no corpus to {role} on; local/corpora.py says what each is used for")
     places = located([*dict.fromkeys([*train, *test])], out / "corpora", db_root, roots)
     for name, place in places.items():
         folder, into = out / "corpora" / name, WHOLE if CORPORA[name].test == WHOLE else None
@@ -60,31 +60,6 @@ def main(
             logger.info("%s", overview(join(sources, out / part), out / part))
         else:
             logger.warning("%s: no corpus gives it; nothing but stage 5 with a ready encoder can be run", out / part)
-
-
-def located(names: Sequence[str], prepared: Path, db_root: Path | None, roots: Path | None) -> dict[str, Path]:
-    """Return where the corpora are that are there; one that was prepared before counts, wherever it is now.
-
-    Raises:
-        ValueError: there is no corpus at all, or no folder to look into.
-    """
-    if db_root and not db_root.is_dir():
-        raise ValueError(f"{db_root}: no such folder; give the one that holds the corpora with --db-root")
-    given = read_table(roots) if roots else {}
-    found = {}
-    for name in names:
-        below = db_root / name if db_root else None
-        place = below if below and below.is_dir() else given.get(name) or root_before(prepared / name)
-        if place:
-            found[name] = Path(place)
-        else:
-            logger.warning(
-                "%s is absent; name its folder as root_%s in local/site.sh, or put it into --db-root", name, name
-            )
-    if not found:
-        raise ValueError("no corpus is there; name their folders in local/site.sh (root_<recipe>=…), or give --db-root "
-                         "with folders that are named as the recipes")  # fmt: skip
-    return found
 
 
 def give(name: str, out: Path, learnt: bool, tested: bool) -> None:

@@ -1,15 +1,16 @@
-"""Runs a corpus' own recipe, once: what it gave is whole when `about.json` beside it says so."""
+"""Finds corpora and runs their own recipes, once: what one gave is whole when `about.json` beside it says so."""
 
 import hashlib
 import importlib.util
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 
 from c2ser.log import get_logger
 from c2ser.prep.describe import Labels
 from c2ser.prep.prepare import write_data
-from c2ser.tables import read_json, write_json
+from c2ser.tables import read_json, read_table, write_json
 
 logger = get_logger(__name__)
 
@@ -49,6 +50,31 @@ def prepare(name: str, root: Path, folder: Path, sound: Path, labels: Labels, in
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from None
     write_json(folder / "about.json", {**about, "whole": True})
+
+
+def located(names: Sequence[str], prepared: Path, db_root: Path | None, roots: Path | None) -> dict[str, Path]:
+    """Return where the corpora are that are there; one that was prepared before counts, wherever it is now.
+
+    Raises:
+        ValueError: there is no corpus at all, or no folder to look into.
+    """
+    if db_root and not db_root.is_dir():
+        raise ValueError(f"{db_root}: no such folder; give the one that holds the corpora with --db-root")
+    given = read_table(roots) if roots else {}
+    found = {}
+    for name in names:
+        below = db_root / name if db_root else None
+        place = below if below and below.is_dir() else given.get(name) or root_before(prepared / name)
+        if place:
+            found[name] = Path(place)
+        else:
+            logger.warning(
+                "%s is absent; name its folder as root_%s in local/site.sh, or put it into --db-root", name, name
+            )
+    if not found:
+        raise ValueError("no corpus is there; name their folders in local/site.sh (root_<recipe>=…), or give --db-root "
+                         "with folders that are named as the recipes")  # fmt: skip
+    return found
 
 
 def root_before(folder: Path) -> Path | None:
