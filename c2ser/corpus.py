@@ -15,6 +15,9 @@ logger = get_logger(__name__)
 
 TABLES = ("wav.scp", "text", "utt2spk", "utt2emo", "utt2lang", "utt2dur", "utt2channel", "utt2fold")
 
+TAUGHT, CHOOSING = "train", "valid"
+"""In place of a fold: an utterance that no fold tests, that all folds learn from or choose their best epoch on."""
+
 
 @dataclass(frozen=True)
 class Utterance:
@@ -31,7 +34,8 @@ class Utterance:
         text: transcript; "" where there is none.
         channel: which channel of the file, from 0; None for mono files or the mean. A recipe may say "centre": the
             front centre of six channels, the first of fewer.
-        fold: the fold of a published cross-validation that tests it; None where there is none.
+        fold: the fold of a published cross-validation that tests it, or `TAUGHT` or `CHOOSING`; None where there is
+            none.
         duration: seconds; filled in when a data directory is written.
         session: the session it was recorded in, for leave-one-session-out; None where there is none.
         flaw: why it is known to be unusable; it is left out for this reason.
@@ -97,6 +101,11 @@ def read_data_dirs(folders: Iterable[str | Path], max_seconds: float = float("in
             logger.info("%s: %d utterances over %g s left out", folder, len(utterances) - len(kept), max_seconds)
         pooled |= kept
     return pooled
+
+
+def tested(utterances: Mapping[str, Utterance]) -> dict[str, Utterance]:
+    """Return the utterances without those that folds learn from or choose on and never test."""
+    return {i: utterance for i, utterance in utterances.items() if utterance.fold not in (TAUGHT, CHOOSING)}
 
 
 def emotions_of(utterances: Mapping[str, Utterance]) -> dict[str, str]:

@@ -15,8 +15,12 @@ download=false      # true|false: fetch the corpus into db_root (default: db) fi
 size=full           # full|tiny: the paper's sizes, or small random models for a laptop
 exp=exp             # folder of everything that is trained or scored
 emotion2vec=        # a ready Emotion2Vec-S folder; stage 4 is then skipped
+encoder=emotion2vec_s  # name that the encoder of stage 4 has in exp
 probe_models=       # further encoders for stage 5 to compare, folders or hub ids, separated by blanks
 init=               # a ready C²SER folder: stage 7 fine-tunes it on this corpus, stages 4 to 6 are skipped
+cot=true            # true|false: learn explicit chains of thought first, or (stage 7) implicit ones alone for as many steps
+train_options=      # further options for what stages 4, 6 and 7 train, separated by blanks; write --train-options="…"
+models=             # the models that stages 8 and 9 are about; all if empty
 acoustic_arks=      # compute acoustic vectors once, before stage 6, at this level (model.acoustic); else on the fly
 nj=8                # parallel jobs on CPUs
 decode_nj=1         # parallel jobs that decode
@@ -34,106 +38,18 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 [ $# = 0 ] || { printf '%s: %s: not an option; see --help\n' "${0##*/}" "$1" >&2; exit 2; }
 . "$root/utils/stage.sh"
 . "$root/local/path.sh"
+. "$root/local/functions.sh"
 
 read -ra tests <<< "$test_sets"
-sets=("$train_set" "$valid_set" "${tests[@]}")
+read -ra taught <<< "$train_set $valid_set"
+sets=("${taught[@]}" "${tests[@]}")
 read -ra gpu_launcher <<< "$gpu_cmd"
 [ -z "$init" ] || skip_stages="4 5 6"
+[ "$cot" = true ] || skip_stages+=" 6"
 [ "$labels" != raw ] || { skip_stages+=" 3 6 7 8 9" && log "raw labels are for the probe alone: no stages 3 and 6 to 9"; }
 read -ra changes <<< "$perturb"
 variants=("${changes[@]}")
 for ((wording = 1; wording <= wordings; wording++)); do variants+=("wording$wording"); done
-
-# conf NAME: the recipe's own configuration, or the shared one of this size, or of all sizes.
-conf() {
-    local path
-    for path in "conf/$1.yaml" "$root/local/conf/$size/$1.yaml" "$root/local/conf/$1.yaml"; do
-        if [ -f "$path" ]; then echo "$path" && return; fi
-    done
-    die "$1.yaml is missing; put it into $root/local/conf/$size"
-}
-
-# map SET TABLE COMMAND...: fill a table on CPUs.
-map() {
-    map_data.sh --nj "$nj" --cmd "$cpu_cmd" --max-rejected "$max_rejected" "data/$1" "$2" python -m "${@:3}"
-}
-
-# fit FOLDER NAME OPTION...: train with an entry point, on one graphics card, several, or none.
-fit() {
-    local folder=$1 command=(python -m "c2ser.bin.$2") shared=ddp
-    [ "$2" != train_c2ser ] || shared=$accelerate_config
-    if [ "$ngpu" -gt 1 ]; then
-        [ -f "$shared" ] || shared=$(conf "accelerate/$shared")
-        command=(accelerate launch --config_file "$shared" --num_processes "$ngpu" -m "c2ser.bin.$2")
-    fi
-    log "its log is $folder/train.log"
-    "${gpu_launcher[@]}" --gpu "$ngpu" "$folder/train.log" "${command[@]}" --out "$folder" "${@:3}"
-}
-
-# train_c2ser STAGE OPTION...: train one of the models.
-train_c2ser() {
-    [ -z "$acoustic_arks" ] || [ -n "$init" ] || set -- "$@" --acoustic "$exp/acoustic"
-    fit "$exp/$1" train_c2ser --config "$(conf "$1")" --stage "$1" \
-        --train "data/$train_set" --valid "data/$valid_set" "${@:2}"
-}
-
-# listed WORD...: a list of strings as JSON.
-listed() {
-    local words
-    words=$(printf '"%s",' "$@")
-    echo "[${words%,}]"
-}
-
-# place ENCODER: the folder of what its probe gives.
-place() {
-    if [ "$1" = "$acoustic" ]; then echo "$exp/probe"; else echo "$exp/probe_$(basename "$1")"; fi
-}
-
-# probe ENCODER OPTION...: embeddings of all sets, and a small classifier on them.
-probe() {
-    local folder
-    folder=$(place "$1")
-    for name in "${sets[@]}"; do
-        py extract_embeddings --model "$1" --data "data/$name" --out "$folder/$name.scp"
-    done
-    py train_probe --config "$(conf probe)" --embeddings "$folder" --out "$folder" "${@:2}"
-}
-
-# show_probes NAME SET...: tables and pictures of the labels of all probes; together the sets are scored as NAME.
-show_probes() {
-    local folder data systems=""
-    data=$(listed "${@:2}")
-    for encoder in "${encoders[@]}"; do
-        folder=$(place "$encoder")
-        systems+="\"$(basename "$encoder")\": [\"$folder/decode_$1/utt2emo\"], "
-        py plot_embeddings --data "$data" --embeddings "$folder" --out "$folder/decode_$1/embeddings.png" \
-            --title "$(basename "$encoder") on $(basename "$PWD"), $1"
-    done
-    py compare_systems --data "$data" --systems "{${systems%, }}" --out "$exp/probe/decode_$1" \
-        --title "Probes on $(basename "$PWD"), $1"
-}
-
-# answer MODEL DATA NAME OPTION...: let a model answer, into its decode_NAME.
-answer() {
-    map_data.sh --nj "$decode_nj" --cmd "$gpu_cmd --gpu $((ngpu > 0))" --max-rejected "$max_rejected" \
-        "$2" "$exp/$1/decode_$3/answer" python -m c2ser.bin.decode --config "$(conf decode)" --model "$exp/$1" "${@:4}"
-}
-
-# labels FOLDER TABLE OPTION...: read the answers in a folder; what the speakers said is known from `said`.
-labels() {
-    py extract_labels --answers "$1/answer" --out "$1/$2" "${said[@]}" "${@:3}"
-}
-
-# compare NAME: both models and the probe on a test set, with intervals and the accuracy of each emotion (Figure 7).
-compare() {
-    local systems="" folder
-    for model in explicit implicit probe; do
-        folder=$exp/$model/decode_$1
-        if [ -s "$folder/utt2emo" ]; then systems+="\"$model\": [\"$folder/utt2emo\"], "; fi
-    done
-    py compare_systems --data "$(listed "data/$1")" --systems "{${systems%, }}" --baseline explicit --max-seconds 36000 \
-        --out "$exp/comparison_$1" --title "Accuracy of each emotion on $(basename "$PWD"), $1"
-}
 
 if stage 0 "data: describe the corpus"; then
     site_root=root_$(basename "$PWD" | tr -c 'A-Za-z0-9\n' _)
@@ -148,14 +64,17 @@ fi
 if stage 1 "attributes: measure pitch, loudness and speaking rate"; then
     for name in "${sets[@]}"; do
         need "data/$name/wav.scp" 0
+        if mute "$name"; then continue; fi
         map "$name" "data/$name/utt2attr" c2ser.bin.extract_attributes --config "$(conf attributes)"
     done
 fi
 
 if stage 2 "levels: low, medium or high, by the training set's statistics"; then
-    for name in "${sets[@]}"; do need "data/$name/utt2attr" 1; done
+    heard=()
+    for name in "${sets[@]}"; do mute "$name" || heard+=("$name"); done
+    for name in "${heard[@]}"; do need "data/$name/utt2attr" 1; done
     py compute_stats --attributes "data/$train_set/utt2attr" --out "$exp/attr_stats.json"
-    for name in "${sets[@]}"; do
+    for name in "${heard[@]}"; do
         map "$name" "data/$name/utt2level" c2ser.bin.assign_levels --stats "$exp/attr_stats.json"
     done
 fi
@@ -163,7 +82,7 @@ fi
 if stage 3 "cot: write explicit and implicit chains of thought"; then
     cot_cmd=$cpu_cmd
     [ "$cot_gpu" = 0 ] || cot_cmd="$gpu_cmd --gpu $cot_gpu"
-    for name in "$train_set" "$valid_set"; do
+    for name in "${taught[@]}"; do
         need "data/$name/utt2level" 2
         for style in explicit implicit; do
             map_data.sh --nj "${cot_nj:-$nj}" --cmd "$cot_cmd" --max-rejected "$max_rejected" "data/$name" \
@@ -176,12 +95,12 @@ if stage 4 "emotion2vec: train Emotion2Vec-S"; then
     if [ -n "$emotion2vec" ]; then
         log "skipped: $emotion2vec is used"
     else
-        for name in "$train_set" "$valid_set"; do need "data/$name/wav.scp" 0; done
-        fit "$exp/emotion2vec_s" train_emotion2vec --config "$(conf emotion2vec)" \
+        for name in "${taught[@]}"; do need "data/$name/wav.scp" 0; done
+        fit "$exp/$encoder" train_emotion2vec --config "$(conf emotion2vec)" \
             --train "data/$train_set" --valid "data/$valid_set"
     fi
 fi
-acoustic=${emotion2vec:-$exp/emotion2vec_s}
+acoustic=${emotion2vec:-$exp/$encoder}
 
 if stage 5 "probe: score its embeddings with a small classifier"; then
     need "$acoustic/config.json" 4
@@ -203,42 +122,38 @@ fi
 
 if stage 6 "explicit: train C²SER on explicit chains of thought"; then
     need "$acoustic/config.json" 4
-    for name in "$train_set" "$valid_set"; do need "data/$name/cot_explicit" 3; done
-    parts=(--model.emotion2vec "$acoustic")
-    if [ -n "$acoustic_arks" ]; then
-        for name in "$train_set" "$valid_set"; do
-            py extract_embeddings --model "$acoustic" --level "$acoustic_arks" \
-                --data "data/$name" --out "$exp/acoustic/$name.scp"
-        done
-    fi
-    if [ "$size" = tiny ]; then
-        py make_tiny_models --config "$(conf tiny_models)" --data "data/$train_set" --out "$exp/tiny"
-        parts+=(--model.whisper "$exp/tiny/whisper" --model.llm "$exp/tiny/llm")
-    fi
-    train_c2ser explicit "${parts[@]}"
+    for name in "${taught[@]}"; do need "data/$name/cot_explicit" 3; done
+    train_new explicit explicit
 fi
 
 if stage 7 "implicit: train on, with ever fewer explicit chains of thought; or fine-tune the model of --init"; then
-    [ -n "$init" ] || need "$exp/explicit/config.json" 6
-    for name in "$train_set" "$valid_set"; do need "data/$name/cot_implicit" 3; done
+    [ -n "$init" ] || [ "$cot" = false ] || need "$exp/explicit/config.json" 6
+    for name in "${taught[@]}"; do need "data/$name/cot_implicit" 3; done
     if [ -n "$init" ]; then
-        train_c2ser finetune --init "$init"
+        train_c2ser finetune finetune --init "$init"
+    elif [ "$cot" = false ]; then
+        need "$acoustic/config.json" 4
+        train_new implicit direct
     else
-        train_c2ser implicit --init "$exp/explicit"
+        train_c2ser implicit implicit --init "$exp/explicit"
     fi
 fi
 
 # What is decoded and scored: both models, or a fine-tuned one after each epoch that was kept.
-models=(explicit implicit)
+read -ra chosen <<< "${models:-explicit implicit}"
+[ "$cot" = true ] || chosen=(implicit)
 if [ -n "$init" ]; then
-    models=("$exp"/finetune/epoch_*)
-    models=("${models[@]#"$exp/"}")
+    chosen=()
+    for folder in "$exp"/finetune/epoch_*; do
+        [[ $folder = *_label_score ]] || chosen+=("${folder#"$exp/"}")
+    done
 fi
 
 if stage 8 "decode: let the models answer"; then
-    [ -n "$init" ] || need "$exp/explicit/config.json" 6
-    for model in "${models[@]}"; do
-        need "$exp/$model/config.json" 7
+    for model in "${chosen[@]}"; do
+        trained=7
+        [ "$model" != explicit ] || trained=6
+        need "$exp/$model/config.json" "$trained"
         if [ ! -s "$exp/$model/calibration.json" ]; then
             need "data/$valid_set/utt2emo" 0
             "${gpu_launcher[@]}" --gpu $((ngpu > 0)) "$exp/$model/calibrate.log" python -m c2ser.bin.calibrate \
@@ -249,7 +164,7 @@ if stage 8 "decode: let the models answer"; then
         for change in "${changes[@]}"; do
             py perturb_data --data "data/$name" --out "data/$name-$change" --perturbation "$change"
         done
-        for model in "${models[@]}"; do
+        for model in "${chosen[@]}"; do
             answer "$model" "data/$name" "$name"
             for change in "${changes[@]}"; do answer "$model" "data/$name-$change" "$name-$change"; done
             for ((wording = 1; wording <= wordings; wording++)); do
@@ -263,7 +178,7 @@ if stage 9 "score: read the emotions in the answers, make tables and pictures"; 
     for name in "${tests[@]}"; do
         said=()
         if [ -s "data/$name/text" ]; then said=(--text "data/$name/text"); fi
-        for model in "${models[@]}"; do
+        for model in "${chosen[@]}"; do
             folder=$exp/$model/decode_$name
             need "$folder/answer" 8
             labels "$folder" utt2emo
@@ -276,7 +191,7 @@ if stage 9 "score: read the emotions in the answers, make tables and pictures"; 
                 labels "$folder" utt2judge --config "$(conf judge)" --reader "$judge"
                 more=(--judge "$folder/utt2judge")
             fi
-            if [ "$model" = explicit ]; then
+            if [ "$model" = explicit ] && [ -s "data/$name/utt2level" ]; then
                 more+=(--answers "$folder/answer" --levels "data/$name/utt2level" --text "data/$name/text")
                 if [ -n "$judge" ]; then
                     labels "$folder" utt2rationale --config "$(conf judge)" --reader "$judge" --part rationale
@@ -291,7 +206,8 @@ if stage 9 "score: read the emotions in the answers, make tables and pictures"; 
             py score --reference "data/$name/utt2emo" --labels "$scored/utt2emo" --data "data/$name" --out "$scored"
         done
         [ -z "$init" ] || continue # what follows is about both models
-        if [ "$(awk '{ print $2 }' "data/$name/utt2spk" | sort -u | wc -l)" -gt 1 ]; then compare "$name"; fi
+        speakers=$(awk '{ print $2 }' "data/$name/utt2spk" | sort -u | wc -l)
+        if [ "$speakers" -gt 1 ] && [ -s "$exp/explicit/decode_$name/utt2emo" ]; then compare "$name"; fi
         py stability --data "data/$name" --exp "$exp" --out "$exp/stability_$name"
     done
     py show_results --exp "$exp" --out "$exp/RESULTS.md" --title "$(basename "$PWD")"

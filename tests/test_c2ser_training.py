@@ -246,6 +246,18 @@ def test_the_loop_takes_the_micro_batches_in_that_order(model_place, tmp_path):
         assert float(trainer.objective(batch, step)["explicit"]) == explicit
 
 
+def test_without_chains_of_thought_all_answers_are_implicit_from_the_start(model_place):
+    config = build(model_place).config
+    with pytest.raises(ValueError, match="the implicit stage starts from a model"):
+        start("implicit", config, None, seed=1)
+    model = start("direct", config, None, seed=1)
+    assert model.config.style == "implicit"
+    items = [read_items(model_place / "data" / name, ["implicit"]) for name in ("train", "valid")]
+    taught = C2SERObjective(model, "direct", Corpus(*items, BatchConfig(seconds=2.5, utterances=3)), seed=3)
+    taught.steps = STEPS
+    assert [float(taught(taught.batch(i), step=0)["explicit"]) for i in range(4)] == [0.0] * 4
+
+
 def test_the_learning_rate_is_wenets_warm_up():
     steps, rise = 400, 60
     for step in range(1, steps + 1):

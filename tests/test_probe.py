@@ -153,6 +153,25 @@ def test_folds_that_cannot_be_are_refused():
         cross_validate(data, CONFIG)
 
 
+def test_what_no_fold_tests_is_learnt_from_or_chooses():
+    """An official split as one fold is the plain way to train and test."""
+    data, roles = made(), {"1": "1", "2": "train", "3": "valid"}
+    data.utterances = {i: dataclasses.replace(one, fold=roles[one.fold]) for i, one in data.utterances.items()}
+    parts = {fold: data.part(i for i, one in data.utterances.items() if one.fold == fold) for fold in roles.values()}
+    labels, probes = cross_validate(data, CONFIG)
+    assert list(probes) == ["1"] and set(labels) == set(parts["1"].utterances)
+    plain = train(parts["train"], parts["valid"], CONFIG)
+    assert labels == plain.label(parts["1"].embeddings) and probes["1"].accuracy == plain.accuracy
+    for fold, message in (("train", "of fold 1 or valid"), ("1", "of fold train or valid")):
+        rest = data.part(i for i, one in data.utterances.items() if one.fold != fold)
+        with pytest.raises(ValueError, match=message):
+            cross_validate(rest, CONFIG)
+    without = data.part(i for i, one in data.utterances.items() if one.fold != "valid")
+    drawn, probes = cross_validate(without, CONFIG)
+    learnt, checked = parts["train"].drawn(CONFIG.valid_share, CONFIG.seed)
+    assert drawn == train(learnt, checked, CONFIG).label(parts["1"].embeddings)
+
+
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory):
     """A recipe's folder with data directories and embeddings; an utterance has none, another is too long."""

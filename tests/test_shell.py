@@ -95,6 +95,36 @@ def test_stages_run_exactly_as_asked(script, tmp_path):
     assert done.returncode == 2 and "no stage from 5 to 7" in done.stderr
 
 
+ONCE = """set -euo pipefail
+. {utils}/stage.sh
+once "done/a b" "in put" models "$1" -- {command}
+"""
+
+
+def test_what_has_ended_well_is_done_once(tmp_path):
+    def times():
+        return (tmp_path / "ran").read_text().count("x") if (tmp_path / "ran").exists() else 0
+
+    def work(word="w", command="bash -c 'printf x >> ran; cat \"in put\"'"):
+        return run("bash", "-c", ONCE.format(utils=UTILS, command=command), "once", word, cwd=tmp_path)
+
+    assert work().returncode == 1 and times() == 1 and not (tmp_path / "done/a b").exists()  # the input is missing
+    (tmp_path / "in put").write_text("1")
+    (tmp_path / "models").mkdir()
+    assert work().stdout == "1" and times() == 2
+    assert "done/a b says that this is done" in work().stderr and times() == 2
+    (tmp_path / "in put").write_text("2")
+    assert work().stdout == "2" and times() == 3
+    (tmp_path / "models/weights").write_text("new")
+    work()
+    assert times() == 4
+    work("other word")
+    assert times() == 5 and "says that" in work("other word").stderr
+    (tmp_path / "in put").write_text("3")
+    assert work("other word", "false").returncode == 1
+    assert work("other word").stdout == "3"  # a command that failed has left no mark
+
+
 @pytest.fixture
 def data(tmp_path):
     folder = tmp_path / "da ta"

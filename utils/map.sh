@@ -19,15 +19,8 @@ lock() {
 
 # settings WORD...: what a command depends on beside its data: its words, and the files and folders among them.
 settings() {
-    local word
     printf '%s\0' "$@" | sha256sum
-    for word in "$@"; do
-        if [ -f "$word" ]; then
-            sha256sum < "$word"
-        elif [ -d "$word" ]; then
-            find "$word" -maxdepth 1 -type f -printf '%f %s %T@\n' | sort
-        fi
-    done
+    look_into "$@"
 }
 
 # check_whole FOLDER NAME DATA TABLE: end the (sub)shell unless each utterance of DATA is in FOLDER/NAME or rejected,

@@ -18,6 +18,39 @@ need() {
     [ -s "$1" ] || die "$1 is missing or empty; run stage $2 first"
 }
 
+# look_into WORD...: what the files and folders among words hold; the same again as long as nothing has changed.
+look_into() {
+    local word
+    for word in "$@"; do
+        if [ -f "$word" ]; then
+            sha256sum < "$word"
+        elif [ -d "$word" ]; then
+            find "$word" -maxdepth 1 -type f -printf '%f %s %T@\n' | sort
+        fi
+    done
+}
+
+# once MARK WORD... -- COMMAND...: run a command unless it has ended well before, when the words were the same and the
+# files and folders among them held what they hold now. The file MARK remembers that.
+once() {
+    local mark=$1 words=()
+    while shift && [ "$1" != -- ]; do words+=("$1"); done
+    shift
+    if [ -s "$mark" ] && _state "${words[@]}" | cmp -s - "$mark"; then
+        log "$mark says that this is done; remove it to have it done again"
+        return
+    fi
+    "$@"
+    mkdir -p "$(dirname "$mark")"
+    _state "${words[@]}" > "$mark.new"
+    mv "$mark.new" "$mark"
+}
+
+_state() {
+    printf '%s\n' "$@"
+    look_into "$@"
+}
+
 # `if stage 3 "name: what it does"; then …; fi` does the work if --stage and --stop-stage ask for it.
 _stages_run=0
 stage() {

@@ -10,18 +10,20 @@ from c2ser.tables import write_json
 logger = get_logger(__name__)
 
 
-def main(data: Path, train: list[Path], out: Path) -> None:
+def main(data: Path, train: list[Path], out: Path, audio: bool = True) -> None:
     """Write OUT: for each training set the test utterances with the same id, audio, speaker or text.
 
     Args:
         data: data directory of the test set.
         train: data directories of training sets.
         out: a JSON file.
+        audio: compare recordings too, which reads all that are as long as one of the test set.
     """
-    found = {str(folder): overlap(data, folder) for folder in train}
+    found = {str(folder): overlap(data, folder, audio) for folder in train}
     write_json(out, found)
     for folder, kinds in found.items():
-        logger.info("%s: %s in common", folder, ", ".join(f"{len(names)} by {kind}" for kind, names in kinds.items()))
+        numbers = ", ".join(f"{len(names)} by {kind}" for kind, names in kinds.items())
+        logger.info("%s and %s: in common are %s", data, folder, numbers)
 
 
 if __name__ == "__main__":

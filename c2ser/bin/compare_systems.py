@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from c2ser.cli import run
-from c2ser.corpus import emotions_of, read_data_dirs
+from c2ser.corpus import emotions_of, read_data_dirs, tested
 from c2ser.scoring.compare import compare, comparison_table
 from c2ser.scoring.pictures import plot_accuracies
 from c2ser.tables import read_table, write_json, write_text
@@ -20,14 +20,14 @@ def main(
     """Print a Markdown table and write it to OUT/comparison.md, with comparison.json and per_emotion.png.
 
     Args:
-        data: data directories with the reference; together they are one set.
+        data: data directories with the reference; together they are one set, without what no fold tests.
         systems: by name, the tables of labels of its runs (utt2emo), or folders of which every utt2emo is a run.
         out: folder of the results.
         baseline: the system that the others are compared with.
         title: stands above the picture.
         max_seconds: longer utterances are left out, as train_probe leaves them out.
     """
-    utterances = read_data_dirs(data, max_seconds)
+    utterances = tested(read_data_dirs(data, max_seconds))
     reference = emotions_of(utterances)
     speakers = {name: utterance.speaker for name, utterance in utterances.items()}
     runs = {name: [read_table(path) for path in tables_of(name, paths)] for name, paths in systems.items()}

@@ -37,14 +37,15 @@ def main(
         train: data directory to learn from.
         valid: data directory to choose the best weights on.
         out: where checkpoints, curves and the model go.
-        stage: explicit; implicit: from all explicit to all implicit batches; finetune: in the style of `init`.
+        stage: explicit; implicit: from all explicit to all implicit batches; direct: all implicit, from the start;
+            finetune: in the style of `init`.
         model: what the model is made of; with `init`, only `trainable` and `checkpointing` count.
         batches: how utterances become batches.
         optim: optimiser and schedule.
         training: how long to train and how often to look.
         validation: what is looked at.
         spec_augment: masks on the training spectrograms; null for none.
-        init: folder of a model to start from; the explicit stage can do without.
+        init: folder of a model to start from; the explicit and the direct stage can do without.
         acoustic: folder with <name of a data directory>.scp, written by extract_embeddings with the model's
             Emotion2Vec-S and level; null computes the acoustic vectors on the fly.
     """

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from c2ser.cli import run, save_config
+from c2ser.corpus import tested
 from c2ser.devices import pick_device
 from c2ser.emotion2vec.probe import ProbeConfig, ProbeData, TrainedProbe, cross_validate, read_probe_data, train_probe
 from c2ser.log import get_logger
@@ -34,7 +35,8 @@ def main(
         train: data directory to learn from.
         valid: data directory to choose the best epoch on; without it, a part of the training set.
         tests: data directories to label.
-        folds: data directories whose utterances together are cross-validated by their utt2fold, instead of the above.
+        folds: data directories whose utterances together are cross-validated by their utt2fold, instead of the above;
+            it says "train" or "valid" of utterances that no fold tests.
         seeds: train once for each of these seeds, into OUT/seed<number>.
         device: "cpu", "cuda", …; "auto" takes a graphics card where there is one.
     """
@@ -55,7 +57,7 @@ def main(
 def label_folds(data: dict[str, ProbeData], config: ProbeConfig, out: Path) -> dict[str, TrainedProbe]:
     """Cross-validate and return the probe of each fold."""
     labels, probes = cross_validate(data["folds"], config)
-    write_results(out / "decode_cross-validation", labels, figures_of_folds(data["folds"].utterances, labels))
+    write_results(out / "decode_cross-validation", labels, figures_of_folds(tested(data["folds"].utterances), labels))
     return probes
 
 
@@ -65,10 +67,10 @@ def label_tests(data: dict[str, ProbeData], config: ProbeConfig, out: Path) -> d
     if checked is None:
         learnt, checked = learnt.drawn(config.valid_share, config.seed)
     trained = train_probe(learnt, checked, config)
-    for name, tested in data.items():
+    for name, part in data.items():
         if name.startswith("decode_"):
-            labels = trained.label(tested.embeddings)
-            write_results(out / name, labels, figures_with_intervals(tested.utterances, labels))
+            labels = trained.label(part.embeddings)
+            write_results(out / name, labels, figures_with_intervals(part.utterances, labels))
     return {"train": trained}
 
 

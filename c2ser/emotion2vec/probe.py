@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, layer_norm
 
-from c2ser.corpus import Utterance, emotions_of, read_data_dirs
+from c2ser.corpus import CHOOSING, Utterance, emotions_of, read_data_dirs, tested
 from c2ser.data.arks import read_matrices
 from c2ser.data.sampler import rng
 from c2ser.emotions import ordered
@@ -205,7 +205,9 @@ def _batches(names: Iterable[str], config: ProbeConfig, epoch: int) -> list[list
 
 
 def cross_validate(data: ProbeData, config: ProbeConfig) -> tuple[dict[str, str], dict[str, TrainedProbe]]:
-    """Let each fold be labelled by a probe that learnt from the other folds.
+    """Let each fold be labelled by a probe that learnt from the other folds and from what no fold tests.
+
+    Where utterances are for choosing, they choose the best epoch; else a share of what is learnt from does.
 
     Args:
         data: utterances with folds.
@@ -215,19 +217,22 @@ def cross_validate(data: ProbeData, config: ProbeConfig) -> tuple[dict[str, str]
         label by utterance, of all folds; probe by fold.
 
     Raises:
-        ValueError: an utterance has no fold, or there is one fold alone.
+        ValueError: an utterance has no fold, nothing is tested, or there is nothing else to learn from.
     """
     homeless = next((name for name, utterance in data.utterances.items() if not utterance.fold), None)
     if homeless is not None:
         raise ValueError(f"{homeless}: no fold in utt2fold; complete it, or give --train and --tests")
-    folds = sorted({str(utterance.fold) for utterance in data.utterances.values()}, key=lambda fold: (len(fold), fold))
-    if len(folds) < 2:
-        raise ValueError(f"all utterances are of fold {folds[0]}; give every data directory of the corpus")
+    fold_of = {name: str(utterance.fold) for name, utterance in data.utterances.items()}
+    folds = sorted({fold_of[name] for name in tested(data.utterances)}, key=lambda fold: (len(fold), fold))
+    kinds = sorted({*fold_of.values()})
+    if not folds or len({*kinds} - {CHOOSING}) < 2:
+        raise ValueError(f"all utterances are of fold {' or '.join(kinds)}; give every data directory of the corpus")
+    choosing = data.part(name for name, fold in fold_of.items() if fold == CHOOSING)
     labels, probes = {}, {}
     for fold in folds:
-        others = [name for name, utterance in data.utterances.items() if utterance.fold != fold]
-        logger.info("fold %s of %d: %d utterances to learn from", fold, len(folds), len(others))
-        probes[fold] = train_probe(*data.part(others).drawn(config.valid_share, config.seed), config)
-        tested = data.part(name for name, utterance in data.utterances.items() if utterance.fold == fold)
-        labels |= probes[fold].label(tested.embeddings)
+        others = data.part(name for name in fold_of if fold_of[name] not in (fold, CHOOSING))
+        logger.info("fold %s of %d: %d utterances to learn from", fold, len(folds), len(others.utterances))
+        parts = (others, choosing) if choosing.utterances else others.drawn(config.valid_share, config.seed)
+        probes[fold] = train_probe(*parts, config)
+        labels |= probes[fold].label(data.part(name for name in fold_of if fold_of[name] == fold).embeddings)
     return labels, probes

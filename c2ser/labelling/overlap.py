@@ -11,7 +11,7 @@ from c2ser.corpus import Utterance, durations, read_data_dir, wave
 from c2ser.log import progress
 
 
-def overlap(test: Path, train: Path) -> dict[str, list[str]]:
+def overlap(test: Path, train: Path, audio: bool = True) -> dict[str, list[str]]:
     """Return the test utterances that a training set has too.
 
     Audio is compared sample by sample at 16 kHz, and only among utterances of the same length, so that a large training
@@ -20,6 +20,7 @@ def overlap(test: Path, train: Path) -> dict[str, list[str]]:
     Args:
         test: data directory.
         train: data directory.
+        audio: whether recordings are compared.
 
     Returns:
         utterances of the test set with the same `id`, the same `audio`, a `speaker` or a `text` of the training set.
@@ -29,7 +30,7 @@ def overlap(test: Path, train: Path) -> dict[str, list[str]]:
     texts = {_letters(utterance.text) for utterance in other.values()} - {""}
     return {
         "id": sorted(set(own) & set(other)),
-        "audio": _same_audio(own, other),
+        **({"audio": _same_audio(own, other)} if audio else {}),
         "speaker": sorted(i for i, utterance in own.items() if utterance.speaker in speakers),
         "text": sorted(i for i, utterance in own.items() if _letters(utterance.text) in texts),
     }

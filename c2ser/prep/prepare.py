@@ -61,8 +61,11 @@ def write_data(
     folds: Folds = "published",
     into: str | None = None,
     nj: int = 8,
+    sound: Path | None = None,
 ) -> Written:
     """Write the data directories of a corpus and log the report; arguments as those of `prepare` and its command line.
+
+    `sound` is where the sound of videos goes, as `write_corpus` has it.
 
     Raises:
         ValueError: the corpus is not there, or what it yields makes no data directory.
@@ -70,7 +73,7 @@ def write_data(
     utterances = with_folds(generator(find_top(db_root, corpus.layout)), folds)
     if into:
         utterances = (dataclasses.replace(utterance, set=into) for utterance in utterances)
-    written = write_corpus(utterances, out, corpus, labels, nj)
+    written = write_corpus(utterances, out, corpus, labels, nj, sound)
     report(written, corpus, labels, into)
     return written
 

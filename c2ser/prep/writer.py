@@ -59,6 +59,7 @@ def write_corpus(
     corpus: Corpus | None = None,
     labels: Labels = "seven",
     nj: int = 8,
+    sound: str | Path | None = None,
 ) -> Written:
     """Write one data directory per set.
 
@@ -71,14 +72,16 @@ def write_corpus(
         corpus: what its labels mean; by default they are emotions.
         labels: which classes.
         nj: how many headers are read at once.
+        sound: where the sound of videos is written; None for `audio` in `out`.
 
     Raises:
         ValueError: an id is malformed or given twice, or nothing is left.
     """
     description, seen, written = corpus or Corpus(), {}, Written()
+    extracted = Path(sound or Path(out) / "audio")
 
     def examined(utterance: Utterance) -> Utterance | LeftOut:
-        return _examine(utterance, description, labels, Path(out))
+        return _examine(utterance, description, labels, extracted)
 
     for result in parallel(examined, _checked(progress(utterances, "utterances"), seen), nj):
         if isinstance(result, LeftOut):
@@ -90,7 +93,8 @@ def write_corpus(
         why = f"every utterance was left out, such as {'; '.join(some)}" if some else "no utterance found"
         raise ValueError(f"{out}: {why}; check --db-root against the layout in the recipe's README.md")
     for name in written.sets:
-        _write_set(Path(out) / name, written.kept[name], written.left_out[name])
+        reasons = {i: left.reason for i, left in written.left_out[name].items()}
+        write_set(Path(out) / name, written.kept[name], reasons)
     return written
 
 
@@ -119,7 +123,7 @@ def _checked(utterances: Iterable[Utterance], seen: dict[str, str]) -> Iterator[
         yield utterance
 
 
-def _examine(utterance: Utterance, corpus: Corpus, labels: Labels, out: Path) -> Utterance | LeftOut:
+def _examine(utterance: Utterance, corpus: Corpus, labels: Labels, sound: Path) -> Utterance | LeftOut:
     kind = "label"
     try:
         emotion = corpus.class_of(utterance.emotion, labels, utterance.id)
@@ -130,7 +134,7 @@ def _examine(utterance: Utterance, corpus: Corpus, labels: Labels, out: Path) ->
         if utterance.flaw:
             raise ValueError(f"{utterance.flaw}; left out")
         kind = "audio"
-        found = _with_audio(utterance, out)
+        found = _with_audio(utterance, sound)
         kind = "length"
         longest = limit(utterance.set, labels)
         if longest and found.duration and found.duration > longest:
@@ -141,13 +145,13 @@ def _examine(utterance: Utterance, corpus: Corpus, labels: Labels, out: Path) ->
     return dataclasses.replace(found, emotion=emotion, text=" ".join(utterance.text.split()))
 
 
-def _with_audio(utterance: Utterance, out: Path) -> Utterance:
-    """Return the utterance with its duration and the number of its channel; of a video, the sound is extracted."""
+def _with_audio(utterance: Utterance, sound: Path) -> Utterance:
+    """Return the utterance with its duration and the number of its channel; a video's sound is written to a folder."""
     path = Path(utterance.wav)
     if _printable(str(path)) != str(path) or "\n" in str(path):
         raise ValueError("the name of its file is not UTF-8; rename it, for example with convmv")
     if path.suffix.lower() in VIDEO:
-        path = extract(path, out / "audio" / utterance.set / f"{utterance.id}.wav", utterance.id, utterance.channel)
+        path = extract(path, sound / utterance.set / f"{utterance.id}.wav", utterance.id, utterance.channel)
         return dataclasses.replace(utterance, wav=path, channel=None, duration=audio.duration(path, utterance.id))
     try:
         seconds, channels = audio.header(path, utterance.id)
@@ -176,10 +180,19 @@ def _is_pointer(path: Path) -> bool:
         return False
 
 
-def _write_set(folder: Path, utterances: Mapping[str, Utterance], left_out: Mapping[str, LeftOut]) -> None:
+def write_set(folder: Path, utterances: Mapping[str, Utterance], rejected: Mapping[str, str]) -> None:
+    """Write a data directory.
+
+    Args:
+        folder: the directory; tables of an earlier one that this one does not have are removed.
+        utterances: by id, with durations.
+        rejected: why other utterances are not in it, by id.
+
+    Raises:
+        ValueError: there is no utterance.
+    """
     if not utterances:
-        some = {i: left.reason for i, left in list(left_out.items())[:3]}
-        raise ValueError(f"{folder}: every utterance was left out; see the reasons: {some}")
+        raise ValueError(f"{folder}: every utterance was left out; see the reasons: {dict([*rejected.items()][:3])}")
     columns = {
         "wav.scp": {i: str(u.wav) for i, u in utterances.items()},
         # Kaldi wants a line for every utterance, or no file
@@ -190,7 +203,7 @@ def _write_set(folder: Path, utterances: Mapping[str, Utterance], left_out: Mapp
         "utt2dur": {i: f"{u.duration:.3f}" for i, u in utterances.items()},
         "utt2channel": {i: str(u.channel) for i, u in utterances.items() if u.channel is not None},
         "utt2fold": {i: u.fold for i, u in utterances.items() if u.fold is not None},
-        "rejected": {i: left.reason for i, left in left_out.items()},
+        "rejected": rejected,
     }
     speakers = defaultdict(list)
     for i in sorted(utterances, key=str.encode):

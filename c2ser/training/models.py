@@ -11,8 +11,9 @@ from c2ser.model.c2ser import C2SER, C2SERConfig
 from c2ser.training import checkpoint
 from c2ser.training.weights import check_fit
 
-Stage = Literal["explicit", "implicit", "finetune"]
-"""The paper's two stages, and training a finished model on in its own style (Table IX)."""
+Stage = Literal["explicit", "implicit", "direct", "finetune"]
+"""The paper's two stages, implicit answers alone without the explicit stage (Table VIII, "w/o CoT"), and training a
+finished model on in its own style (Table IX)."""
 
 OWN = "model."
 """How the names of a model's weights begin in a checkpoint: as the objective holds it."""
@@ -33,7 +34,7 @@ def start(stage: Stage, config: C2SERConfig, init: Path | None, seed: int) -> C2
     Raises:
         ValueError: the stage needs a trained model, or the configuration asks for another one than `init`.
     """
-    if init is None and stage != "explicit":
+    if init is None and stage not in ("explicit", "direct"):
         what = "the explicit stage's folder" if stage == "implicit" else "its folder"
         raise ValueError(f"the {stage} stage starts from a model; give {what} with --init")
     torch.manual_seed(seed)
@@ -43,7 +44,7 @@ def start(stage: Stage, config: C2SERConfig, init: Path | None, seed: int) -> C2
     model.set_trainable(config.trainable)
     model.set_checkpointing(config.checkpointing)
     if stage != "finetune":
-        model.config.style = stage
+        model.config.style = "explicit" if stage == "explicit" else "implicit"
     return model
 
 

@@ -1,0 +1,116 @@
+# shellcheck shell=bash disable=SC2154
+# The words that the stages of c2ser.sh are written in; source it after its settings, which they read.
+
+# conf NAME: the recipe's own configuration, or the shared one of this size, or of all sizes.
+conf() {
+    local path
+    for path in "conf/$1.yaml" "$root/local/conf/$size/$1.yaml" "$root/local/conf/$1.yaml"; do
+        if [ -f "$path" ]; then echo "$path" && return; fi
+    done
+    die "$1.yaml is missing; put it into $root/local/conf/$size"
+}
+
+# map SET TABLE COMMAND...: fill a table on CPUs.
+map() {
+    map_data.sh --nj "$nj" --cmd "$cpu_cmd" --max-rejected "$max_rejected" "data/$1" "$2" python -m "${@:3}"
+}
+
+# mute SET: whether a test set is without transcripts, so that nothing can be measured of it.
+mute() {
+    [[ " $test_sets " == *" $1 "* ]] && [ ! -s "data/$1/text" ] || return 1
+    log "data/$1 has no transcripts: no attributes and no levels"
+}
+
+# fit FOLDER NAME OPTION...: train with an entry point, on one graphics card, several, or none.
+fit() {
+    local folder=$1 command=(python -m "c2ser.bin.$2") shared=ddp further
+    read -ra further <<< "$train_options"
+    [ "$2" != train_c2ser ] || shared=$accelerate_config
+    if [ "$ngpu" -gt 1 ]; then
+        [ -f "$shared" ] || shared=$(conf "accelerate/$shared")
+        command=(accelerate launch --config_file "$shared" --num_processes "$ngpu" -m "c2ser.bin.$2")
+    fi
+    log "its log is $folder/train.log"
+    "${gpu_launcher[@]}" --gpu "$ngpu" "$folder/train.log" "${command[@]}" --out "$folder" "${@:3}" "${further[@]}"
+}
+
+# train_c2ser MODEL STAGE OPTION...: train one of the models as a stage of the training has it.
+train_c2ser() {
+    [ -z "$acoustic_arks" ] || [ -n "$init" ] || set -- "$@" --acoustic "$exp/acoustic"
+    fit "$exp/$1" train_c2ser --config "$(conf "$2")" --stage "$2" \
+        --train "data/$train_set" --valid "data/$valid_set" "${@:3}"
+}
+
+# train_new MODEL STAGE: train a model that is put together from its trained parts.
+train_new() {
+    local parts=(--model.emotion2vec "$acoustic") name
+    if [ -n "$acoustic_arks" ]; then
+        for name in "$train_set" "$valid_set"; do
+            py extract_embeddings --model "$acoustic" --level "$acoustic_arks" \
+                --data "data/$name" --out "$exp/acoustic/$name.scp"
+        done
+    fi
+    if [ "$size" = tiny ]; then
+        py make_tiny_models --config "$(conf tiny_models)" --data "data/$train_set" --out "$exp/tiny"
+        parts+=(--model.whisper "$exp/tiny/whisper" --model.llm "$exp/tiny/llm")
+    fi
+    train_c2ser "$1" "$2" "${parts[@]}"
+}
+
+# listed WORD...: a list of strings as JSON.
+listed() {
+    local words
+    words=$(printf '"%s",' "$@")
+    echo "[${words%,}]"
+}
+
+# place ENCODER: the folder of what its probe gives.
+place() {
+    if [ "$1" = "$acoustic" ]; then echo "$exp/probe"; else echo "$exp/probe_$(basename "$1")"; fi
+}
+
+# probe ENCODER OPTION...: embeddings of all sets, and a small classifier on them.
+probe() {
+    local folder
+    folder=$(place "$1")
+    for name in "${sets[@]}"; do
+        py extract_embeddings --model "$1" --data "data/$name" --out "$folder/$name.scp"
+    done
+    py train_probe --config "$(conf probe)" --embeddings "$folder" --out "$folder" "${@:2}"
+}
+
+# show_probes NAME SET...: tables and pictures of the labels of all probes; together the sets are scored as NAME.
+show_probes() {
+    local folder data systems=""
+    data=$(listed "${@:2}")
+    for encoder in "${encoders[@]}"; do
+        folder=$(place "$encoder")
+        systems+="\"$(basename "$encoder")\": [\"$folder/decode_$1/utt2emo\"], "
+        py plot_embeddings --data "$data" --embeddings "$folder" --out "$folder/decode_$1/embeddings.png" \
+            --title "$(basename "$encoder") on $(basename "$PWD"), $1"
+    done
+    py compare_systems --data "$data" --systems "{${systems%, }}" --out "$exp/probe/decode_$1" \
+        --title "Probes on $(basename "$PWD"), $1"
+}
+
+# answer MODEL DATA NAME OPTION...: let a model answer, into its decode_NAME.
+answer() {
+    map_data.sh --nj "$decode_nj" --cmd "$gpu_cmd --gpu $((ngpu > 0))" --max-rejected "$max_rejected" \
+        "$2" "$exp/$1/decode_$3/answer" python -m c2ser.bin.decode --config "$(conf decode)" --model "$exp/$1" "${@:4}"
+}
+
+# labels FOLDER TABLE OPTION...: read the answers in a folder; what the speakers said is known from `said`.
+labels() {
+    py extract_labels --answers "$1/answer" --out "$1/$2" "${said[@]}" "${@:3}"
+}
+
+# compare NAME: both models and the probe on a test set, with intervals and the accuracy of each emotion (Figure 7).
+compare() {
+    local systems="" folder
+    for model in explicit implicit probe; do
+        folder=$exp/$model/decode_$1
+        if [ -s "$folder/utt2emo" ]; then systems+="\"$model\": [\"$folder/utt2emo\"], "; fi
+    done
+    py compare_systems --data "$(listed "data/$1")" --systems "{${systems%, }}" --baseline explicit --max-seconds 36000 \
+        --out "$exp/comparison_$1" --title "Accuracy of each emotion on $(basename "$PWD"), $1"
+}
