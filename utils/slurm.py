@@ -241,6 +241,8 @@ def run_element(request: launcher.Request, number: int) -> int:
             running.kill(received)
             passed_on += 1
         time.sleep(launcher.POLL)
+    if status > 128 and not signals.seen:
+        time.sleep(1)  # Slurm's signal may reach the command a moment before it reaches us
     if not signals.seen:
         temporary = status_file.with_suffix(".new")
         temporary.write_text(f"{status}\n")
