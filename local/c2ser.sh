@@ -32,7 +32,7 @@ judge=              # local|server|batch: stage 9 also lets the language model o
 perturb=            # changes of the test sets that stages 8 and 9 try too, for example "noise20 gain-6 speed0.9"
 wordings=0          # paraphrases of the instruction that stages 8 and 9 try too, up to 10
 max_rejected=10     # stop if more percent of the utterances of a set cannot be processed
-root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+root=$(CDPATH='' cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 . "$root/local/cmd.sh"
 . "$root/utils/parse_options.sh"
 [ $# = 0 ] || { printf '%s: %s: not an option; see --help\n' "${0##*/}" "$1" >&2; exit 2; }
@@ -43,7 +43,8 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 read -ra tests <<< "$test_sets"
 read -ra taught <<< "$train_set $valid_set"
 sets=("${taught[@]}" "${tests[@]}")
-read -ra gpu_launcher <<< "$gpu_cmd"
+read_launcher "$gpu_cmd"
+gpu_launcher=("${launcher[@]}")
 [ -z "$init" ] || skip_stages="4 5 6"
 [ "$cot" = true ] || skip_stages+=" 6"
 [ "$labels" != raw ] || { skip_stages+=" 3 6 7 8 9" && log "raw labels are for the probe alone: no stages 3 and 6 to 9"; }
@@ -156,7 +157,7 @@ if stage 8 "decode: let the models answer"; then
         need "$exp/$model/config.json" "$trained"
         if [ ! -s "$exp/$model/calibration.json" ]; then
             need "data/$valid_set/utt2emo" 0
-            "${gpu_launcher[@]}" --gpu $((ngpu > 0)) "$exp/$model/calibrate.log" python -m c2ser.bin.calibrate \
+            on_card "$exp/$model/calibrate.log" calibrate \
                 --config "$(conf decode)" --model "$exp/$model" --data "data/$valid_set"
         fi
     done
@@ -188,14 +189,12 @@ if stage 9 "score: read the emotions in the answers, make tables and pictures"; 
             done
             more=()
             if [ -n "$judge" ]; then
-                labels "$folder" utt2judge --config "$(conf judge)" --reader "$judge"
+                judged "$folder" utt2judge
                 more=(--judge "$folder/utt2judge")
             fi
             if [ "$model" = explicit ] && [ -s "data/$name/utt2level" ]; then
                 more+=(--answers "$folder/answer" --levels "data/$name/utt2level" --text "data/$name/text")
-                if [ -n "$judge" ]; then
-                    labels "$folder" utt2rationale --config "$(conf judge)" --reader "$judge" --part rationale
-                fi
+                [ -z "$judge" ] || judged "$folder" utt2rationale --part rationale
             fi
             py score --reference "data/$name/utt2emo" --labels "$folder/utt2emo" --times "$folder/utt2ms" \
                 --data "data/$name" --out "$folder" "${more[@]}"

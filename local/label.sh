@@ -20,19 +20,12 @@ prep_nj=1          # parallel jobs of stage 0
 nj=0               # jobs into which the shards are divided; 0 for one each
 max_jobs=0         # jobs at once, at most; 0 for as many as there are cards, or as the cluster allows
 ngpu=1             # graphics cards for each job that labels; 0 for none
-root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+root=$(CDPATH='' cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 . "$root/local/cmd.sh"
 . "$root/utils/parse_options.sh"
 [ $# = 0 ] || { printf '%s: %s: not an option; see --help\n' "${0##*/}" "$1" >&2; exit 2; }
 . "$root/utils/stage.sh"
 . "$root/local/path.sh"
-
-# listed WORD...: a list of strings as JSON.
-listed() {
-    local words
-    words=$(printf '"%s",' "$@")
-    echo "[${words%,}]"
-}
 
 # map CARDS TABLE COMMAND...: fill a table of all shards that lack it, in jobs with so many graphics cards.
 map() {
@@ -45,7 +38,7 @@ map() {
 if stage 0 "data: describe the corpus, shard by shard"; then
     [ -n "$db_root" ] || die "the corpus is needed; give its folder with --db-root"
     if [ "$prep_nj" -gt 1 ]; then
-        read -ra launcher <<< "$cpu_cmd"
+        read_launcher "$cpu_cmd"
         "${launcher[@]}" "JOB=1:$prep_nj" data/log/data.JOB.log \
             python local/data_prep.py --db-root "$db_root" --out data --part JOB --parts "$prep_nj"
     else

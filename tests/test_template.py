@@ -1,4 +1,4 @@
-"""egs/TEMPLATE: copy, fill in one generator, run stages 0 to 2."""
+"""egs/TEMPLATE: copy, fill in one generator, run stages 0 to 3."""
 
 import os
 import subprocess
@@ -35,10 +35,12 @@ def test_ten_wavs_and_fifteen_lines(tmp_path, own_recipe):
         soundfile.write(corpus / f"{name}.wav", 0.1 * tone, 16000)
     (own_recipe / "local/data_prep.py").write_text(GENERATOR)
     environment = os.environ | {"VIRTUAL_ENV": sys.prefix, "PATH": f"{sys.prefix}/bin:{os.environ['PATH']}"}
-    command = [own_recipe / "run.sh", "--db-root", corpus, "--size", "tiny", "--nj", "2", "--stop-stage", "2"]
+    command = [own_recipe / "run.sh", "--db-root", corpus, "--size", "tiny", "--nj", "2", "--stop-stage", "3"]
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert len(read_table(own_recipe / "data/train/utt2level")) == 4
     pitches = [float(row.split()[0]) for row in read_table(own_recipe / "data/test/utt2attr").values()]
     assert all(100 < pitch < 230 for pitch in pitches)
     assert (own_recipe / "exp/attr_stats.png").exists()
+    assert len(read_table(own_recipe / "data/valid/cot_explicit")) == 3
+    assert not list(tmp_path.rglob("bad")) and not list(own_recipe.rglob("bad"))

@@ -2,7 +2,7 @@
 # Join data directories. Tables that only some of them have are left out, with a warning.
 #     utils/combine_data.sh <dest> <data> <data>...
 set -euo pipefail
-utils=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+utils=$(CDPATH='' cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$utils/parse_options.sh"
 . "$utils/stage.sh"
 . "$utils/tables.sh"

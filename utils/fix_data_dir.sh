@@ -4,7 +4,7 @@
 #     utils/fix_data_dir.sh <data>
 # The tables as they were are kept in <data>/.backup.
 set -euo pipefail
-utils=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+utils=$(CDPATH='' cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$utils/parse_options.sh"
 . "$utils/stage.sh"
 . "$utils/tables.sh"

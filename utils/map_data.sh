@@ -11,9 +11,9 @@
 # again; if the command, the data or --nj have changed in between, it starts anew. Logs: log/ beside the table.
 set -euo pipefail
 nj=4              # parts that run side by side; fewer where there are fewer utterances
-cmd=              # launcher and its options, run.py, slurm.py or ray_data.py of this folder; run.py if empty
+cmd=run.py        # launcher of this folder and its options: run.py, slurm.py or ray_data.py
 max_rejected=10   # refuse the table if more than so many percent of the utterances are rejected
-utils=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+utils=$(CDPATH='' cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$utils/parse_options.sh"
 . "$utils/stage.sh"
 . "$utils/tables.sh"
@@ -32,7 +32,7 @@ check_words "$@" "$table"
 name=${table##*/} parts=$table.parts folder=${table%/*}
 total=$(awk 'END { print NR }' "$data/wav.scp")
 [ "$nj" -le "$total" ] || nj=$total
-if [ -n "$cmd" ]; then read -ra launcher <<< "$cmd"; else launcher=("$utils/run.py"); fi
+read_launcher "$cmd"
 lock "$table"
 
 # What the result depends on.

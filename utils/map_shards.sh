@@ -2,7 +2,7 @@
 # Make a table of each of many data directories, the shards of a corpus that is too large for one, in one job array.
 #
 #     utils/map_shards.sh [--nj N] [--cmd LAUNCHER] [--max-rejected PERCENT] <data> <table> <command...>
-#     utils/map_shards.sh --nj 200 --cmd "utils/slurm.py --gpu 1 --max-jobs 16" \
+#     utils/map_shards.sh --nj 200 --cmd "slurm.py --gpu 1 --max-jobs 16" \
 #         data utt2speech python -m c2ser.bin.label_speech --model emotion2vec_plus_large.pt
 #
 # <data>/shards names the shards, one a line; the shard S is the data directory <data>/S and gets <data>/S/<table>. A job
@@ -15,9 +15,9 @@
 # Another command is refused as long as a shard holds the table of this one. Logs: <data>/log/.
 set -euo pipefail
 nj=0              # jobs into which the shards are divided; 0 for one each
-cmd=              # launcher and its options, run.py, slurm.py or ray_data.py of this folder; run.py if empty
+cmd=run.py        # launcher of this folder and its options: run.py, slurm.py or ray_data.py
 max_rejected=10   # refuse a job's tables if more than so many percent of its utterances are rejected
-utils=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+utils=$(CDPATH='' cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$utils/parse_options.sh"
 . "$utils/stage.sh"
 . "$utils/tables.sh"
@@ -36,7 +36,7 @@ for shard in "${shards[@]}"; do
 done
 total=${#shards[@]} parts=$data/$name.parts
 if [ "$nj" -lt 1 ] || [ "$nj" -gt "$total" ]; then nj=$total; fi
-if [ -n "$cmd" ]; then read -ra launcher <<< "$cmd"; else launcher=("$utils/run.py"); fi
+read_launcher "$cmd"
 lock "$data/$name"
 
 # lacking SHARD...: those that do not have the table.

@@ -13,6 +13,17 @@ die() {
     exit 1
 }
 
+# read_launcher COMMAND: put the words of a launcher and its options into the array `launcher`. A name without a folder is
+# looked up in this folder first, so that no setting needs a path, which may hold blanks.
+read_launcher() {
+    read -ra launcher -d '' <<< "$1" || true
+    [ ${#launcher[@]} -gt 0 ] || die "the launcher has no name; give run.py, slurm.py or ray_data.py"
+    local beside=${BASH_SOURCE[0]%/*}/${launcher[0]}
+    if [[ ${launcher[0]} != */* && -x $beside ]]; then launcher[0]=$beside; fi
+    type -P "${launcher[0]}" > /dev/null ||
+        die "${launcher[0]}: no such launcher; name one of utils/ without its folder, such as \"slurm.py --mem 4G\""
+}
+
 # need FILE STAGE: end the script unless an earlier stage has made the file.
 need() {
     [ -s "$1" ] || die "$1 is missing or empty; run stage $2 first"

@@ -7,7 +7,7 @@ set -euo pipefail
 how=spread   # spread|first|last|shortest|per_speaker: evenly over the list, … or so many of each speaker
 utt_list=    # file with the utterances to take, one a line
 spk_list=    # file with the speakers to take, one a line
-utils=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+utils=$(CDPATH='' cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$utils/parse_options.sh"
 . "$utils/stage.sh"
 . "$utils/tables.sh"
