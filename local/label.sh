@@ -29,10 +29,10 @@ root=$(CDPATH='' cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
 # map CARDS TABLE COMMAND...: fill a table of all shards that lack it, in jobs with so many graphics cards.
 map() {
-    local launcher=$cpu_cmd
-    [ "$1" = 0 ] || launcher="$gpu_cmd --gpu $1"
-    [ "$max_jobs" = 0 ] || launcher+=" --max-jobs $max_jobs"
-    map_shards.sh --nj "$nj" --cmd "$launcher" --max-rejected 100 data "$2" python -m "${@:3}"
+    local command=$cpu_cmd
+    [ "$1" = 0 ] || command="$gpu_cmd --gpu $1"
+    [ "$max_jobs" = 0 ] || command+=" --max-jobs $max_jobs"
+    map_shards.sh --nj "$nj" --cmd "$command" --max-rejected 100 data "$2" python -m "${@:3}"
 }
 
 if stage 0 "data: describe the corpus, shard by shard"; then

@@ -31,7 +31,7 @@ def own_recipe(tmp_path, root) -> Path:
 
     Its path has what words of a shell must not have, so that every test that uses it fails where one is not quoted.
     """
-    project = tmp_path / "a b/it's $(touch bad) \"q\" *;\\/project"
+    project = tmp_path / 'a b/it\'s $(touch bad) "q" *;\\/project'
     project.mkdir(parents=True)
     for name in ("c2ser", "local", "tools", "utils"):
         (project / name).symlink_to(root / name)

@@ -137,6 +137,32 @@ def test_killed_run_goes_on_without_doing_anything_twice(place, pause):
     assert len(calls) - len(set(calls)) <= 3 and set(before) <= set(calls)
 
 
+ORPHAN = ["bash", "-c", '"$@" & wait', "parent"]
+"""Runs a command as the child of a child of the launcher, whose death it outlives."""
+
+
+@pytest.mark.parametrize("word", ["one", "two"])
+def test_what_outlives_a_killed_launcher_is_waited_for(place, word):
+    def command(word):
+        call = words(place, "--delay", "0.25", "--word", word)
+        return [*call[:5], *ORPHAN, *call[5:]]
+
+    first = subprocess.Popen(command("one"), env=environment(), start_new_session=True, stderr=subprocess.DEVNULL)
+    while not (place / "calls").exists() or len((place / "calls").read_text().split()) < 4:
+        time.sleep(0.02)
+    os.killpg(first.pid, signal.SIGKILL)
+    first.wait()
+    done = subprocess.run(command(word), capture_output=True, text=True, env=environment(), timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert [line.split(" ", 2) for line in table(place)] == [
+        [f"s-{n:02d}", word, f"text of s-{n:02d}"] for n in range(20)
+    ]
+    calls = (place / "calls").read_text().split()
+    # orphans have finished their parts; the same command does the rest, another one does everything anew
+    earlier, later = (calls, calls) if word == "one" else (calls[:-20], calls[-20:])
+    assert len(set(later)) == len(later) == 20 and len(set(earlier)) == len(earlier) > 4
+
+
 def test_another_command_or_other_data_starts_anew(place):
     assert run(place, "--fail", "s-08", "--word", "one").returncode == 1
     (place / "calls.mended").touch()

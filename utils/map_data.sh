@@ -34,6 +34,7 @@ total=$(awk 'END { print NR }' "$data/wav.scp")
 [ "$nj" -le "$total" ] || nj=$total
 read_launcher "$cmd"
 lock "$table"
+"${launcher[@]}" --idle "$folder/log/$name.JOB.log" # else an orphan of a killed run would write beside us
 
 # What the result depends on.
 fingerprint() {

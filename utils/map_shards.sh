@@ -38,6 +38,7 @@ total=${#shards[@]} parts=$data/$name.parts
 if [ "$nj" -lt 1 ] || [ "$nj" -gt "$total" ]; then nj=$total; fi
 read_launcher "$cmd"
 lock "$data/$name"
+"${launcher[@]}" --idle "$data/log/$name.JOB.log" # else an orphan of a killed run would write beside us
 
 # lacking SHARD...: those that do not have the table.
 lacking() {

@@ -28,20 +28,17 @@ import tempfile
 import time
 import uuid
 from pathlib import Path
+from typing import IO
 
 import launcher
+import logs
+import slurm_queue
 
 CHECK = 5.0
 """Seconds between two questions to Slurm why jobs wait."""
 
 LATENCY = float(os.environ.get("C2SER_SLURM_LATENCY", "15"))
 """Seconds that a shared file system may take to show what a node wrote."""
-
-HOPELESS = re.compile(
-    "PartitionTimeLimit|PartitionNodeLimit|BadConstraints|InvalidAccount|InvalidQOS|DependencyNeverSatisfied"
-    "|JobHeldAdmin|launch failed requeued held|(QOS|Assoc)Max.*PerJob.*"
-)
-"""Reasons for waiting that time does not mend, as squeue names them."""
 
 SETTINGS = "C2SER_SLURM_OPTIONS and C2SER_SLURM_GPU_OPTIONS"
 
@@ -68,14 +65,40 @@ class Array:
         self.script = self.folder / f"{self.base}.sbatch"
         self.said = tempfile.TemporaryFile("w+")
         self.process: subprocess.Popen[str] | None = None
+        self.guard: IO[str] | None = None
 
     def place(self, number: int, kind: str) -> Path:
         """Return the file of one element that says something: its "status", or what "slurm" said."""
         return self.folder / f"{self.base}.{number}.{kind}"
 
+    def take_turn(self, signals: launcher.Signals) -> None:
+        """Wait until nothing of an earlier run, whose launcher was killed, can write the same files any more.
+
+        Raises:
+            logs.Busy: a job that Slurm does not know still writes a log.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        asked = False
+        while not self.reserve() and not signals.seen:
+            if not asked:
+                words = "waiting for jobs of an earlier run, which write the same files"
+                name = slurm_queue.name_in(self.script)
+                print(f"slurm.py: {words}; scancel --name={name} ends them", file=sys.stderr, flush=True)
+                asked = True
+            time.sleep(1)
+        launcher.wait_until_free(self.request, signals.seen)
+
+    def reserve(self) -> bool:
+        """Lock the batch script as long as we or our sbatch live, unless jobs of an earlier one are in the queue."""
+        self.guard = slurm_queue.reserve(self.script)
+        earlier = slurm_queue.name_in(self.script)
+        if self.guard and earlier and slurm_queue.reasons(earlier):
+            self.guard.close()
+            return False
+        return self.guard is not None
+
     def submit(self) -> None:
         """Write the batch script, clear what an earlier run left, and hand the array to sbatch."""
-        self.folder.mkdir(parents=True, exist_ok=True)
         for job in self.request.jobs():
             job.log.parent.mkdir(parents=True, exist_ok=True)
             for left in (job.log, self.place(job.number, "status"), self.place(job.number, "slurm")):
@@ -91,6 +114,7 @@ class Array:
             env={name: value for name, value in os.environ.items() if name not in outer},
             start_new_session=True,
             text=True,
+            pass_fds=[self.guard.fileno()],
         )
 
     def missing(self) -> list[launcher.Job]:
@@ -118,7 +142,7 @@ class Array:
         seen = time.monotonic()
         while self.missing() and not signals.seen and time.monotonic() - seen < LATENCY:
             time.sleep(0.5)
-            if self.reasons():  # sbatch gave up waiting, for instance while the controller was restarted
+            if slurm_queue.reasons(self.name):  # sbatch gave up waiting, perhaps because the controller was restarted
                 self.check_hope()
                 time.sleep(CHECK)
                 seen = time.monotonic()
@@ -129,23 +153,18 @@ class Array:
         Raises:
             Refused: for a reason that waiting will not change; the array is cancelled.
         """
-        for reason in self.reasons():
-            if HOPELESS.fullmatch(reason):
+        for reason in slurm_queue.reasons(self.name):
+            if slurm_queue.HOPELESS.fullmatch(reason):
                 self.cancel()
                 raise Refused(f"the jobs can never start ({reason}); ask for less (--time, --gpu) or mend {SETTINGS}")
-
-    def reasons(self) -> list[str]:
-        """Return, for each element that Slurm still has, why it waits ("None" if it runs)."""
-        found = ask("squeue", "--noheader", f"--name={self.name}", "--format=%r")
-        return ["unknown"] if found is None else found.splitlines()
 
     def cancel(self) -> None:
         """Take the array out of the queue and wait until it has left."""
         deadline = time.monotonic() + LATENCY
         while time.monotonic() < deadline and self.process.poll() is None and not self.identity():
             time.sleep(0.1)  # it is being handed in at this moment
-        ask("scancel", f"--name={self.name}")
-        while time.monotonic() < deadline and self.reasons():
+        slurm_queue.ask("scancel", f"--name={self.name}")
+        while time.monotonic() < deadline and slurm_queue.reasons(self.name):
             time.sleep(0.2)
 
     def close(self) -> None:
@@ -168,33 +187,16 @@ class Array:
     def failures(self) -> list[tuple[launcher.Job, str, str]]:
         """Return the elements that failed, why, and their last words."""
         failed, lost = [], self.missing()
-        states = self.states() if lost else {}
+        states = slurm_queue.states(self.identity()) if lost else {}
         for job in self.request.jobs():
             if job in lost:
                 state = states.get(job.number, "state unknown")
                 heard = self.place(job.number, "slurm")
-                words = launcher.last_line(heard if heard.exists() and heard.stat().st_size else job.log)
+                words = logs.last_line(heard if heard.exists() and heard.stat().st_size else job.log)
                 failed.append((job, f"stopped by Slurm ({state}){REMEDIES.get(state, '')}", words))
             elif status := int(self.place(job.number, "status").read_text()):
-                failed.append((job, launcher.fate(status), launcher.last_line(job.log)))
+                failed.append((job, launcher.fate(status), logs.last_line(job.log)))
         return failed
-
-    def states(self) -> dict[int, str]:
-        """Return what Slurm knows of each element, such as TIMEOUT; it forgets after some minutes."""
-        shown = ask("scontrol", "--oneliner", "show", "job", self.identity()) or ""
-        found = re.findall(r"ArrayTaskId=([0-9]+) .*?JobState=([A-Z_]+)", shown)
-        return {int(number): state for number, state in found}
-
-
-def ask(*command: str) -> str | None:
-    """Return what a Slurm command prints, or None if the controller gave no answer."""
-    try:
-        done = subprocess.run(
-            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False
-        )
-    except subprocess.TimeoutExpired:
-        return None
-    return done.stdout if done.returncode == 0 else None
 
 
 def queue_place(log: str) -> tuple[Path, str]:
@@ -235,7 +237,12 @@ def run_element(request: launcher.Request, number: int) -> int:
     environment = os.environ | ({} if request.gpu else {"CUDA_VISIBLE_DEVICES": ""})
     signals, passed_on = launcher.Signals(), 0
     again = os.environ.get("SLURM_RESTART_COUNT", "0") != "0"
-    running = launcher.Running(request.job(number), environment, session=False, append=again)
+    try:
+        logs.wait_until_free([request.job(number).log], signals.seen)
+        running = launcher.Running(request.job(number), environment, session=False, append=again)
+    except OSError as error:
+        print(f"slurm.py: {error}", file=sys.stderr)
+        return 1
     while (status := running.status()) is None:
         for received in signals.seen[passed_on:]:
             running.kill(received)
@@ -262,6 +269,9 @@ def main() -> int:
         return 1
     signals, array = launcher.Signals(), Array(request)
     try:
+        array.take_turn(signals)
+        if request.idle or signals.seen:
+            return 128 + signals.seen[0] if signals.seen else 0
         array.submit()
         array.wait(signals)
         if signals.seen:
