@@ -4,9 +4,10 @@
     slurm.py [--gpu N] [--mem 4G] [--time 1:00:00] [--max-jobs N] [JOB=1:n] LOG COMMAND [ARGUMENT...]
     slurm.py --mem 2G JOB=1:8 exp/log/attributes.JOB.log python -m c2ser.bin.extract_attributes --data split8/JOB ...
 
-The contract of run.py, kept by "sbatch --wait": JOB in LOG and in the arguments becomes the number of the copy,
---max-jobs limits how many run at once, and the call returns when all have ended. The folder q/ beside the logs holds
-the batch script and what Slurm itself says. Nodes must see Python and the logs' folder under the names they have here.
+The contract of run.py, kept by job arrays: JOB in LOG and in the arguments becomes the number of the copy, --max-jobs
+limits how many run at once, and the call returns when all have ended. The folder q/ beside the logs holds the batch
+script and what Slurm itself says. Jobs whose launcher was killed run on; the next call with the same log waits for
+them. Nodes must see Python and the logs' folder under the names they have here.
 
 What a site needs beyond that goes into two environment variables, best exported in local/site.sh:
     C2SER_SLURM_OPTIONS      options of sbatch for every job, such as "--partition=main --cpus-per-task=2"
@@ -107,7 +108,7 @@ class Array:
         output = str(self.folder.absolute() / self.base).replace("%", "%%") + ".%a.slurm"
         outer = [name for name in os.environ if name.startswith("SLURM_") and name != "SLURM_CONF"]
         self.process = subprocess.Popen(  # without what an outer job would hand down
-            ["sbatch", "--wait", "--parsable", f"--output={output}", f"--chdir={os.getcwd()}", str(self.script)],
+            ["sbatch", "--parsable", f"--output={output}", f"--chdir={os.getcwd()}", str(self.script)],
             stdin=subprocess.DEVNULL,
             stdout=self.said,
             stderr=subprocess.STDOUT,
@@ -128,35 +129,31 @@ class Array:
         Raises:
             Refused: sbatch did not take the array, or it can never start.
         """
-        asked = time.monotonic()
-        while self.process.poll() is None and self.missing() and not signals.seen:
-            time.sleep(min(1.0, launcher.POLL * 5))
-            if time.monotonic() - asked > CHECK:
-                asked = time.monotonic()
-                self.check_hope()
-        if self.process.poll() is not None and not self.identity():
+        while self.process.poll() is None and not signals.seen:
+            time.sleep(launcher.POLL)
+        if not signals.seen and not self.identity():
             raise Refused(
                 f"sbatch refused: {self.words()}; ask for less (--gpu, --mem, --time), for fewer jobs (--nj; the "
                 f"cluster's MaxArraySize limits their number) or mend {SETTINGS}"
             )
-        seen = time.monotonic()
-        while self.missing() and not signals.seen and time.monotonic() - seen < LATENCY:
-            time.sleep(0.5)
-            if slurm_queue.reasons(self.name):  # sbatch gave up waiting, perhaps because the controller was restarted
-                self.check_hope()
-                time.sleep(CHECK)
-                seen = time.monotonic()
+        asked, gone = time.monotonic(), None
+        while self.missing() and not signals.seen and (gone is None or time.monotonic() - gone < LATENCY):
+            time.sleep(launcher.POLL * 5)
+            if time.monotonic() - asked > CHECK:
+                asked = time.monotonic()
+                gone = None if self.waiting() else gone or asked
 
-    def check_hope(self) -> None:
-        """Look why elements wait.
+    def waiting(self) -> bool:
+        """Return whether Slurm still has elements, so that there is something to wait for.
 
         Raises:
-            Refused: for a reason that waiting will not change; the array is cancelled.
+            Refused: they wait for what will not come; the array is cancelled.
         """
-        for reason in slurm_queue.reasons(self.name):
-            if slurm_queue.HOPELESS.fullmatch(reason):
-                self.cancel()
-                raise Refused(f"the jobs can never start ({reason}); ask for less (--time, --gpu) or mend {SETTINGS}")
+        reasons = slurm_queue.reasons(self.name)
+        for reason in filter(slurm_queue.HOPELESS.fullmatch, reasons):
+            self.cancel()
+            raise Refused(f"the jobs can never start ({reason}); ask for less (--time, --gpu) or mend {SETTINGS}")
+        return bool(reasons)
 
     def cancel(self) -> None:
         """Take the array out of the queue and wait until it has left."""
@@ -168,10 +165,12 @@ class Array:
             time.sleep(0.2)
 
     def close(self) -> None:
-        """End the waiting sbatch."""
+        """End an sbatch that has not come back, and let others hand in jobs of these names."""
         if self.process is not None and self.process.poll() is None:
             self.process.terminate()
             self.process.wait()
+        if self.guard:
+            self.guard.close()
 
     def words(self) -> str:
         """Return what sbatch said, in one line."""
