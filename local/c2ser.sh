@@ -53,7 +53,7 @@ variants=("${changes[@]}")
 for ((wording = 1; wording <= wordings; wording++)); do variants+=("wording$wording"); done
 
 if stage 0 "data: describe the corpus"; then
-    site_root=root_$(basename "$PWD" | tr -c 'A-Za-z0-9\n' _)
+    site_root=$(site_name "$(basename "$PWD")")
     db_root=${db_root:-${!site_root-}}
     [ "$download" = false ] || db_root=${db_root:-db}
     [ -n "$db_root" ] || die "the corpus is needed; give its folder with --db-root, or set $site_root in local/site.sh"
@@ -107,6 +107,8 @@ if stage 5 "probe: score its embeddings with a small classifier"; then
     need "$acoustic/config.json" 4
     read -ra encoders <<< "$probe_models"
     encoders=("$acoustic" "${encoders[@]}")
+    twice=$(for encoder in "${encoders[@]}"; do place "$encoder"; done | sort | uniq -d)
+    [ -z "$twice" ] || die "two encoders would share ${twice%%$'\n'*}; rename the folder of one of them"
     # an encoder from stage 4 knows the training set's emotions, so that no fold of it can be tested on
     if [ -n "$emotion2vec" ] && [ -s "data/$train_set/utt2fold" ]; then
         ways=(--folds "$(listed "${sets[@]/#/data/}")")
@@ -155,7 +157,8 @@ if stage 8 "decode: let the models answer"; then
         trained=7
         [ "$model" != explicit ] || trained=6
         need "$exp/$model/config.json" "$trained"
-        if [ ! -s "$exp/$model/calibration.json" ]; then
+        calibration=$exp/$model/calibration.json
+        if [ ! -s "$calibration" ] || [ "$exp/$model/config.json" -nt "$calibration" ]; then # or trained anew since
             need "data/$valid_set/utt2emo" 0
             on_card "$exp/$model/calibrate.log" calibrate \
                 --config "$(conf decode)" --model "$exp/$model" --data "data/$valid_set"

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Join data directories. Tables that only some of them have are left out, with a warning.
+# Join data directories. Tables that only some of them have are left out, with a warning. Where the destination is there,
+# it is made anew.
 #     utils/combine_data.sh <dest> <data> <data>...
 set -euo pipefail
 utils=$(CDPATH='' cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -13,10 +14,11 @@ for data in "$@"; do
     [ -s "$data/wav.scp" ] || die "$data/wav.scp is missing or empty; prepare that data first"
     [ ! "$data" -ef "$dest" ] || die "$dest is one of the sources; choose another destination"
 done
-twice=$(for data in "$@"; do keys "$data/wav.scp"; done | sort | uniq -d | head -n 1)
-[ -z "$twice" ] || die "$twice: in more than one of the sources; rename its speaker in one of them"
+twice=$(for data in "$@"; do keys "$data/wav.scp"; done | sort | uniq -d)
+[ -z "$twice" ] || die "${twice%%$'\n'*}: in more than one of the sources; rename its speaker in one of them"
 
 mkdir -p "$dest"
+for data in "$@"; do tables_of "$data"; done | drop_others "$dest"
 while IFS= read -r name; do
     sources=() lacking=()
     for data in "$@"; do

@@ -6,9 +6,11 @@
 #
 # The command is called once for each part, with `--data <part> --out <part's table>` behind its own words, and writes
 # the table, other tables beside it if it likes, and `<table>.rejected` with a reason for each utterance that cannot be
-# done. A `.json` beside it is the same for every part, such as the command's settings, and is kept once. The parts are joined in order when every utterance of the data directory is either done or rejected; a short
-# table is refused, and its parts stay. A run that was killed goes on where it stopped when the same command is given
-# again; if the command, the data or --nj have changed in between, it starts anew. Logs: log/ beside the table.
+# done. A `.json` beside it is the same for every part, such as the command's settings, and is kept once. The parts are
+# joined in order when every utterance of the data directory is either done or rejected; a short table is refused, and
+# its parts stay. A run that was killed goes on where it stopped when the same command is given again, after what it left
+# running has ended; if the command, the data or --nj have changed in between, it starts anew. Logs: log/ beside the
+# table.
 set -euo pipefail
 nj=4              # parts that run side by side; fewer where there are fewer utterances
 cmd=run.py        # launcher of this folder and its options: run.py, slurm.py or ray_data.py
@@ -19,12 +21,13 @@ utils=$(CDPATH='' cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$utils/tables.sh"
 . "$utils/map.sh"
 
-if [ $# -lt 3 ]; then
+if [ $# -lt 3 ] || [[ $2 == */ || -z $2 || -z $3 ]]; then
     printf '%s: a data directory, a table and a command are needed; see --help\n' "${0##*/}" >&2
     exit 2
 fi
 data=$1 table=$2 && shift 2
 check_words "$@" "$table"
+check_share
 [ "$nj" -ge 1 ] || die "--nj: $nj parts are too few"
 [ -s "$data/wav.scp" ] || die "$data/wav.scp is missing or empty; prepare the data first"
 
@@ -49,7 +52,8 @@ fingerprint() {
 if [ -e "$parts/fingerprint" ] && fingerprint "$@" | cmp -s - "$parts/fingerprint"; then
     log "$table: going on where an earlier run stopped"
 else
-    rm -rf "$parts" && mkdir -p "$parts"
+    discard "$parts"
+    mkdir -p "$parts"
     "$utils/split_data.sh" "$data" "$nj" "$parts"
     fingerprint "$@" > "$parts/fingerprint.new"
     mv "$parts/fingerprint.new" "$parts/fingerprint"
@@ -85,4 +89,4 @@ for file in "$parts/joined"/*; do
     if [ "${file##*/}" != "$name" ]; then mv "$file" "$folder/"; fi
 done
 mv "$parts/joined/$name" "$table"
-rm -rf "$parts"
+discard "$parts"

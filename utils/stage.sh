@@ -36,7 +36,7 @@ look_into() {
         if [ -f "$word" ]; then
             sha256sum < "$word"
         elif [ -d "$word" ]; then
-            find "$word" -maxdepth 1 -type f -printf '%f %s %T@\n' | sort
+            find -L "$word" -maxdepth 1 -type f -printf '%f %s %T@\n' | sort
         fi
     done
 }

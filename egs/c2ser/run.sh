@@ -119,7 +119,7 @@ on_meld() {
 if stage 0 "data: prepare every corpus that is there, and join them"; then
     roots=()
     for corpus in "${learnt[@]}" "${tested[@]}"; do
-        site_root=root_$corpus
+        site_root=$(site_name "$corpus")
         [ -z "${!site_root-}" ] || roots+=("$corpus ${!site_root}")
     done
     mkdir -p data
