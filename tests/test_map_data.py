@@ -177,6 +177,28 @@ def test_another_command_or_other_data_starts_anew(place):
     assert {line.split()[1] for line in table(place)} == {"words"}
 
 
+RM = """#!/usr/bin/env bash
+for last in "$@"; do :; done
+if [ -d "$last/1" ]; then /bin/rm -rf "$last/1" && kill -9 $PPID; fi
+exec /bin/rm "$@"
+"""
+
+
+def test_a_run_that_is_killed_while_it_clears_away_leaves_nothing_to_go_on_with(place):
+    (place / "bin").mkdir()
+    (place / "bin/rm").write_text(RM)
+    (place / "bin/rm").chmod(0o755)
+    killer = environment() | {"PATH": f"{place}/bin:{os.environ['PATH']}"}
+    assert subprocess.run(words(place), env=killer, capture_output=True, timeout=60).returncode == -signal.SIGKILL
+    assert run(place).returncode == 0 and len(table(place)) == 20
+    assert run(place, "--fail", "s-08").returncode == 1
+    assert subprocess.run(words(place), env=killer, capture_output=True, timeout=60).returncode == -signal.SIGKILL
+    (place / "calls.mended").touch()
+    done = run(place, "--fail", "s-08")
+    assert done.returncode == 0, done.stderr
+    assert sorted(p.name for p in (place / "out").iterdir()) == ["log", "second", "ta ble"]
+
+
 def test_two_runs_at_once_are_refused(place):
     job = subprocess.Popen(words(place, "--delay", "0.3"), env=environment(), stderr=subprocess.DEVNULL)
     while not (place / "calls").exists():
@@ -191,5 +213,14 @@ def test_mistakes_in_the_call(place):
     assert done.returncode == 2 and len(done.stderr.splitlines()) == 1
     done = subprocess.run([MAP, place / "none", place / "t", "true"], capture_output=True, text=True)
     assert done.returncode == 1 and "wav.scp is missing or empty" in done.stderr
+    for call in ([place / "da ta", "out/", "true"], [place / "da ta", "", "true"]):
+        assert subprocess.run([MAP, *call], capture_output=True, cwd=place).returncode == 2
+    for before, said in (
+        ("--max-rejected=101", "no percentage"),
+        ("--nj=0", "too few"),
+        ("--cmd=rum.py -x", "no such"),
+    ):
+        done = run(place, before=[before])
+        assert done.returncode == 1 and said in done.stderr and len(done.stderr.splitlines()) == 1
     done = run(place, "--word", "JOB")
     assert done.returncode == 1 and "JOB stands for the number of a part" in done.stderr
