@@ -43,6 +43,7 @@ root=$(CDPATH='' cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 read -ra tests <<< "$test_sets"
 read -ra taught <<< "$train_set $valid_set"
 sets=("${taught[@]}" "${tests[@]}")
+stage_marks=data/log
 read_launcher "$gpu_cmd"
 gpu_launcher=("${launcher[@]}")
 [ -z "$init" ] || skip_stages="4 5 6"
@@ -86,8 +87,8 @@ if stage 3 "cot: write explicit and implicit chains of thought"; then
     for name in "${taught[@]}"; do
         need "data/$name/utt2level" 2
         for style in explicit implicit; do
-            map_data.sh --nj "${cot_nj:-$nj}" --cmd "$cot_cmd" --max-rejected "$max_rejected" "data/$name" \
-                "data/$name/cot_$style" python -m c2ser.bin.generate_cot --config "$(conf cot)" --style "$style"
+            map_data.sh --nj "${cot_nj:-$nj}" --cmd "$cot_cmd" --max-rejected "$max_rejected" --since "$begun" \
+                "data/$name" "data/$name/cot_$style" python -m c2ser.bin.generate_cot --config "$(conf cot)" --style "$style"
         done
     done
 fi

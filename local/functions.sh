@@ -12,7 +12,8 @@ conf() {
 
 # map SET TABLE COMMAND...: fill a table on CPUs.
 map() {
-    map_data.sh --nj "$nj" --cmd "$cpu_cmd" --max-rejected "$max_rejected" "data/$1" "$2" python -m "${@:3}"
+    map_data.sh --nj "$nj" --cmd "$cpu_cmd" --max-rejected "$max_rejected" --since "$begun" \
+        "data/$1" "$2" python -m "${@:3}"
 }
 
 # mute SET: whether a test set is without transcripts, so that nothing can be measured of it.
@@ -94,7 +95,7 @@ show_probes() {
 
 # answer MODEL DATA NAME OPTION...: let a model answer, into its decode_NAME.
 answer() {
-    map_data.sh --nj "$decode_nj" --cmd "$gpu_cmd --gpu $((ngpu > 0))" --max-rejected "$max_rejected" \
+    map_data.sh --nj "$decode_nj" --cmd "$gpu_cmd --gpu $((ngpu > 0))" --max-rejected "$max_rejected" --since "$begun" \
         "$2" "$exp/$1/decode_$3/answer" python -m c2ser.bin.decode --config "$(conf decode)" --model "$exp/$1" "${@:4}"
 }
 

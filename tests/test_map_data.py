@@ -199,6 +199,26 @@ def test_a_run_that_is_killed_while_it_clears_away_leaves_nothing_to_go_on_with(
     assert sorted(p.name for p in (place / "out").iterdir()) == ["log", "second", "ta ble"]
 
 
+def test_a_finished_table_is_kept_if_the_stage_was_not_finished(place):
+    def calls():
+        return len((place / "calls").read_text().split())
+
+    mark = place / "log of/x.begun"
+    since = ["--since", str(mark)]
+    assert run(place, before=since).returncode == 0 and calls() == 20
+    done = run(place, before=since)
+    assert done.returncode == 0 and "made before an earlier run was stopped" in done.stderr and calls() == 20
+    assert run(place, "--word", "other", before=since).returncode == 0 and calls() == 40
+    (place / "da ta/utt2new").write_text("s-01 x\n")
+    assert run(place, "--word", "other", before=since).returncode == 0 and calls() == 40
+    assert run(place, "--word", "other").returncode == 0 and calls() == 60
+    time.sleep(0.02)
+    mark.touch()  # a stage that ended well and is called again
+    assert run(place, "--word", "other", before=since).returncode == 0 and calls() == 80
+    (place / "out/ta ble").unlink()
+    assert run(place, "--word", "other", before=since).returncode == 0 and calls() == 100
+
+
 def test_two_runs_at_once_are_refused(place):
     job = subprocess.Popen(words(place, "--delay", "0.3"), env=environment(), stderr=subprocess.DEVNULL)
     while not (place / "calls").exists():

@@ -132,6 +132,22 @@ def test_stages_run_exactly_as_asked(script, tmp_path):
     assert done.returncode == 2 and "no stage from 5 to 7" in done.stderr
 
 
+def test_the_mark_of_a_stage_stays_until_it_has_ended_well(tmp_path):
+    marks = f". {UTILS}/stage.sh\nstage_marks='m k' && mkdir -p 'm k'"
+    text = (
+        SCRIPT.format(utils=UTILS)
+        .replace(f". {UTILS}/stage.sh", marks)
+        .replace("need file", 'touch "$begun"; need file')
+    )
+    (tmp_path / "it.sh").write_text(text.replace("echo one", "ls 'm k'").replace("echo two", "ls 'm k'; echo two"))
+    done = run("bash", tmp_path / "it.sh", cwd=tmp_path)  # stage 1 lacks a file
+    assert done.returncode == 1 and [p.name for p in (tmp_path / "m k").iterdir()] == ["it.sh.1.begun"]
+    (tmp_path / "file").write_text("x")
+    done = run("bash", tmp_path / "it.sh", "--stage", "1", cwd=tmp_path)
+    assert done.returncode == 0 and done.stdout.endswith(">it.sh.1.begun\ntwo\n")
+    assert list((tmp_path / "m k").iterdir()) == []
+
+
 ONCE = """set -euo pipefail
 . {utils}/stage.sh
 once "done/a b" "in put" models "$1" -- {command}

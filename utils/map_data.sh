@@ -15,6 +15,7 @@ set -euo pipefail
 nj=4              # parts that run side by side; fewer where there are fewer utterances
 cmd=run.py        # launcher of this folder and its options: run.py, slurm.py or ray_data.py
 max_rejected=10   # refuse the table if more than so many percent of the utterances are rejected
+since=            # a table younger than this file, by this command of this data, is not made again; absent, the file is made
 utils=$(CDPATH='' cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$utils/parse_options.sh"
 . "$utils/stage.sh"
@@ -42,13 +43,20 @@ lock "$table"
 # What the result depends on.
 fingerprint() {
     local file
-    printf '%s\0' "$nj" "$total"
+    echo "$total utterances in $nj parts"
     while IFS= read -r file; do
-        if [ "$file" != "$name" ]; then sha256sum < "$data/$file"; fi
+        if [ "$file" != "$name" ]; then echo "$file $(sha256sum < "$data/$file")"; fi
     done < <(tables_of "$data")
     settings "$@"
 }
 
+if [ -n "$since" ] && [ ! -e "$since" ]; then mkdir -p "$(dirname "$since")" && : > "$since"; fi
+made=$folder/log/$name.made
+# tables that have come since do not matter
+if [ -n "$since" ] && [ "$table" -nt "$since" ] && [ -e "$made" ] &&
+    [ -z "$(comm -23 "$made" <(fingerprint "$@" | sort))" ]; then
+    log "$table: made before an earlier run was stopped" && exit 0
+fi
 if [ -e "$parts/fingerprint" ] && fingerprint "$@" | cmp -s - "$parts/fingerprint"; then
     log "$table: going on where an earlier run stopped"
 else
@@ -88,5 +96,8 @@ fi
 for file in "$parts/joined"/*; do
     if [ "${file##*/}" != "$name" ]; then mv "$file" "$folder/"; fi
 done
+rm -f "$made"
 mv "$parts/joined/$name" "$table"
 discard "$parts"
+fingerprint "$@" | sort > "$made.new"
+mv "$made.new" "$made"

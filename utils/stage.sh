@@ -1,6 +1,7 @@
 # shellcheck shell=bash
 # The words that recipes are written in; source it. `stage` and `stop_stage` are settings of the script, `skip_stages`
-# may name stages that are passed over.
+# may name stages that are passed over. A stage may make the file `$begun`, in the folder `stage_marks`; it stays, however
+# often the stage is called, until that has ended well.
 
 # Say something, with the time, on standard error.
 log() {
@@ -63,13 +64,19 @@ _state() {
 }
 
 # `if stage 3 "name: what it does"; then …; fi` does the work if --stage and --stop-stage ask for it.
-_stages_run=0
+_stages_run=0 begun=
 stage() {
     # shellcheck disable=SC2154 # both are settings of the script that sources this
     [ "$stage" -le "$1" ] && [ "$1" -le "$stop_stage" ] || return 1
     if [[ " ${skip_stages-} " == *" $1 "* ]]; then log "stage $1 is skipped" && return 1; fi
     _stages_run=$((_stages_run + 1))
     log "stage $1: $2"
+    _end_stage
+    begun=${stage_marks:+$stage_marks/${0##*/}.$1.begun}
+}
+
+_end_stage() {
+    [ -z "$begun" ] || rm -f "$begun"
 }
 
 # Say at the end that all went well; a range without a stage in it is a mistake.
@@ -78,5 +85,6 @@ finish() {
         printf '%s: no stage from %s to %s; see --help\n' "${0##*/}" "$stage" "$stop_stage" >&2
         exit 2
     fi
+    _end_stage
     log "done in $((SECONDS / 60)) min $((SECONDS % 60)) s"
 }
