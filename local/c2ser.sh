@@ -51,6 +51,7 @@ gpu_launcher=("${launcher[@]}")
 [ "$labels" != raw ] || { skip_stages+=" 3 6 7 8 9" && log "raw labels are for the probe alone: no stages 3 and 6 to 9"; }
 read -ra changes <<< "$perturb"
 variants=("${changes[@]}")
+[ "$wordings" -le 10 ] || die "--wordings: there are 10, not $wordings"
 for ((wording = 1; wording <= wordings; wording++)); do variants+=("wording$wording"); done
 
 if stage 0 "data: describe the corpus"; then

@@ -157,6 +157,18 @@ def test_too_few_cards_are_refused_with_a_remedy(tmp_path):
     assert not (tmp_path / "x.log").exists()
 
 
+SILENT = "import subprocess, run\ndef visible_cards(): raise subprocess.TimeoutExpired('nvidia-smi', 60)\n"
+SILENT += "run.visible_cards = visible_cards\nraise SystemExit(run.main())"
+
+
+def test_cards_that_give_no_answer_are_no_traceback(tmp_path):
+    words = [PYTHON, "-c", SILENT, "--gpu", "1", "x.log", "true"]
+    place = os.environ | {"PYTHONPATH": str(RUN.parent)}
+    done = subprocess.run(words, cwd=tmp_path, env=place, capture_output=True, text=True, timeout=30)
+    assert done.returncode == 1 and done.stderr.startswith("run.py: nvidia-smi gives no answer; ")
+    assert len(done.stderr.splitlines()) == 1
+
+
 def test_each_job_gets_its_own_cards_and_no_card_two_jobs(tmp_path):
     code = (
         "import os, time; print(os.environ['CUDA_VISIBLE_DEVICES'], time.time()); time.sleep(0.3); print(time.time())"

@@ -32,9 +32,9 @@ finish
 """
 
 
-def run(*words, cwd=None):
-    words = [str(word) for word in words]
-    return subprocess.run(words, capture_output=True, text=True, cwd=cwd, env=os.environ | {"LC_ALL": "C.UTF-8"})
+def run(*words, cwd=None, **more):
+    words, environment = [str(word) for word in words], os.environ | {"LC_ALL": "C.UTF-8"} | more
+    return subprocess.run(words, capture_output=True, text=True, cwd=cwd, env=environment)
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def script(tmp_path):
     path = tmp_path / "it s.sh"
     path.write_text(SCRIPT.format(utils=UTILS))
     path.chmod(0o755)
-    return lambda *words: run(path, *words, cwd=tmp_path)
+    return lambda *words, skip="": run(path, *words, cwd=tmp_path, skip_stages=skip)
 
 
 def test_defaults_and_values(script):
@@ -128,6 +128,7 @@ def test_stages_run_exactly_as_asked(script, tmp_path):
     assert done.returncode == 1 and done.stderr.endswith("it s.sh: file is missing or empty; run stage 0 first\n")
     (tmp_path / "file").write_text("x")
     assert script("--stage", "1", "--stop-stage", "1").stdout.endswith(">one\n")
+    assert script("--stage", "1", "--stop-stage", "1", skip="1 2").stderr.endswith("done in 0 min 0 s\n")
     done = script("--stage", "5", "--stop-stage", "7")
     assert done.returncode == 2 and "no stage from 5 to 7" in done.stderr
 

@@ -95,7 +95,11 @@ def stop(running: list[launcher.Running], signals: launcher.Signals) -> None:
 def main() -> int:
     """Run what the command line asks for and return the status."""
     request, _ = launcher.request(launcher.parser(__doc__), sys.argv[1:])
-    groups = card_groups(request.gpu) if request.gpu else []
+    try:
+        groups = card_groups(request.gpu) if request.gpu else []
+    except subprocess.TimeoutExpired:
+        print("run.py: nvidia-smi gives no answer; name the cards in CUDA_VISIBLE_DEVICES", file=sys.stderr)
+        return 1
     if request.gpu and not groups and not request.idle:
         found = len(visible_cards())
         print(f"run.py: {request.gpu} graphics cards asked for, {found} found; use --gpu {found}", file=sys.stderr)

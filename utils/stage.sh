@@ -68,8 +68,8 @@ _stages_run=0 begun=
 stage() {
     # shellcheck disable=SC2154 # both are settings of the script that sources this
     [ "$stage" -le "$1" ] && [ "$1" -le "$stop_stage" ] || return 1
-    if [[ " ${skip_stages-} " == *" $1 "* ]]; then log "stage $1 is skipped" && return 1; fi
     _stages_run=$((_stages_run + 1))
+    if [[ " ${skip_stages-} " == *" $1 "* ]]; then log "stage $1 is skipped" && return 1; fi
     log "stage $1: $2"
     _end_stage
     begun=${stage_marks:+$stage_marks/${0##*/}.$1.begun}
