@@ -48,13 +48,21 @@ train_c2ser() {
         --train "data/$train_set" --valid "data/$valid_set" "${@:3}"
 }
 
+# embed ENCODER SET TABLE OPTION...: embeddings of a set. What a killed run left goes on, unless it is of an encoder that
+# has been trained anew since.
+embed() {
+    if [ -e "$3.partial" ] && [ -n "$(find -L "$1" -maxdepth 1 -newer "$3.partial" 2> /dev/null)" ]; then
+        rm "$3.partial"
+    fi
+    on_card "${3%.scp}.log" extract_embeddings --model "$1" --data "data/$2" --out "$3" "${@:4}"
+}
+
 # train_new MODEL STAGE: train a model that is put together from its trained parts.
 train_new() {
     local parts=(--model.emotion2vec "$acoustic") name
     if [ -n "$acoustic_arks" ]; then
         for name in "$train_set" "$valid_set"; do
-            on_card "$exp/acoustic/$name.log" extract_embeddings --model "$acoustic" --level "$acoustic_arks" \
-                --data "data/$name" --out "$exp/acoustic/$name.scp"
+            embed "$acoustic" "$name" "$exp/acoustic/$name.scp" --level "$acoustic_arks"
         done
     fi
     if [ "$size" = tiny ]; then
@@ -74,7 +82,7 @@ probe() {
     local folder
     folder=$(place "$1")
     for name in "${sets[@]}"; do
-        on_card "$folder/$name.log" extract_embeddings --model "$1" --data "data/$name" --out "$folder/$name.scp"
+        embed "$1" "$name" "$folder/$name.scp"
     done
     on_card "$folder/train_probe.log" train_probe --config "$(conf probe)" --embeddings "$folder" --out "$folder" "${@:2}"
 }

@@ -186,6 +186,33 @@ def test_what_has_ended_well_is_done_once(tmp_path):
     assert work("other word").stdout == "3"  # a command that failed has left no mark
 
 
+EMBED = """set -euo pipefail
+. {root}/utils/stage.sh && . {root}/local/functions.sh
+on_card() {{ ls "$exp" && printf '<%s>' "$@"; }}
+exp='ex p' && embed "$1" set "$exp/a.scp" --level frame
+"""
+
+
+def test_embeddings_of_two_encoders_are_not_mixed(tmp_path):
+    (tmp_path / "mod el").mkdir()
+    (tmp_path / "ex p").mkdir()
+    weights, partial = tmp_path / "mod el/weights", tmp_path / "ex p/a.scp.partial"
+    for path, when in ((weights, 1000), (tmp_path / "mod el", 1000), (partial, 2000)):
+        path.exists() or path.touch()
+        os.utime(path, (when, when))
+
+    def embed(model):
+        done = run("bash", "-c", EMBED.format(root=UTILS.parent), "it", model, cwd=tmp_path)
+        assert done.stdout.endswith(
+            f"<ex p/a.log><extract_embeddings><--model><{model}><--data><data/set><--out><ex p/a.scp><--level><frame>"
+        )
+        return "a.scp.partial" in done.stdout
+
+    assert embed("mod el") and embed("hub/id")
+    os.utime(weights, (3000, 3000))
+    assert not embed("mod el") and not partial.exists()
+
+
 @pytest.fixture
 def data(tmp_path):
     folder = tmp_path / "da ta"
@@ -345,6 +372,9 @@ def test_combining_gives_the_whole_back(data, tmp_path):
     write(tmp_path / "some/utt2lang", ["s9-z en"])
     assert run(combine, tmp_path / "some", tmp_path / "two", tmp_path / "one").returncode == 0
     assert not (tmp_path / "some/utt2lang").exists()
+    (tmp_path / "two/utt2spk").unlink()
+    assert run(combine, tmp_path / "some", tmp_path / "two", tmp_path / "one").returncode == 0
+    assert not (tmp_path / "some/utt2spk").exists() and not (tmp_path / "some/spk2utt").exists()
 
 
 def test_many_utterances_in_two_sources_are_named_too(tmp_path):

@@ -32,5 +32,5 @@ while IFS= read -r name; do
     sort -k1,1 "${sources[@]}" > "$dest/.$name.new"
     mv "$dest/.$name.new" "$dest/$name"
 done < <(for data in "$@"; do tables_of "$data"; done | sort -u)
-make_spk2utt "$dest"
+if [ -f "$dest/utt2spk" ]; then make_spk2utt "$dest"; else rm -f "$dest/spk2utt"; fi
 log "$dest: $(wc -l < "$dest/wav.scp") utterances from $# data directories"
