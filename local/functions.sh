@@ -48,12 +48,9 @@ train_c2ser() {
         --train "data/$train_set" --valid "data/$valid_set" "${@:3}"
 }
 
-# embed ENCODER SET TABLE OPTION...: embeddings of a set. What a killed run left goes on, unless it is of an encoder that
-# has been trained anew since.
+# embed ENCODER SET TABLE OPTION...: embeddings of a set.
 embed() {
-    if [ -e "$3.partial" ] && [ -n "$(find -L "$1" -maxdepth 1 -newer "$3.partial" 2> /dev/null)" ]; then
-        rm "$3.partial"
-    fi
+    begin "$3" "$1" "data/$2/wav.scp" "${@:4}"
     on_card "${3%.scp}.log" extract_embeddings --model "$1" --data "data/$2" --out "$3" "${@:4}"
 }
 
@@ -115,6 +112,7 @@ labels() {
 # judged FOLDER TABLE OPTION...: let the language model of --judge read them; on a card, if it runs here.
 judged() {
     local options=(--answers "$1/answer" --out "$1/$2" "${said[@]}" --config "$(conf judge)" --reader "$judge" "${@:3}")
+    begin "$1/$2" "$1/answer" "${options[@]}"
     if [ "$judge" = local ]; then
         on_card "$1/$2.log" extract_labels "${options[@]}"
     else

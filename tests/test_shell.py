@@ -188,29 +188,27 @@ def test_what_has_ended_well_is_done_once(tmp_path):
 
 EMBED = """set -euo pipefail
 . {root}/utils/stage.sh && . {root}/local/functions.sh
-on_card() {{ ls "$exp" && printf '<%s>' "$@"; }}
-exp='ex p' && embed "$1" set "$exp/a.scp" --level frame
+on_card() {{ ls "$exp" && touch "$exp/a.scp.partial" && printf '<%s>' "$@"; }}
+exp='ex p' && embed "$1" set "$exp/a.scp" --level "$2"
 """
 
 
-def test_embeddings_of_two_encoders_are_not_mixed(tmp_path):
-    (tmp_path / "mod el").mkdir()
-    (tmp_path / "ex p").mkdir()
-    weights, partial = tmp_path / "mod el/weights", tmp_path / "ex p/a.scp.partial"
-    for path, when in ((weights, 1000), (tmp_path / "mod el", 1000), (partial, 2000)):
-        path.exists() or path.touch()
-        os.utime(path, (when, when))
+def test_what_a_killed_run_left_is_gone_on_with_if_all_is_as_it_was(tmp_path):
+    for name in ("mod el/weights", "data/set/wav.scp"):
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).write_text("x")
 
-    def embed(model):
-        done = run("bash", "-c", EMBED.format(root=UTILS.parent), "it", model, cwd=tmp_path)
-        assert done.stdout.endswith(
-            f"<ex p/a.log><extract_embeddings><--model><{model}><--data><data/set><--out><ex p/a.scp><--level><frame>"
-        )
+    def goes_on(model, level):
+        done = run("bash", "-c", EMBED.format(root=UTILS.parent), "it", model, level, cwd=tmp_path)
+        words = f"<--model><{model}><--data><data/set><--out><ex p/a.scp><--level><{level}>"
+        assert done.stdout.endswith(f"<ex p/a.log><extract_embeddings>{words}"), done.stderr
         return "a.scp.partial" in done.stdout
 
-    assert embed("mod el") and embed("hub/id")
-    os.utime(weights, (3000, 3000))
-    assert not embed("mod el") and not partial.exists()
+    assert not goes_on("mod el", "frame") and goes_on("mod el", "frame")
+    (tmp_path / "mod el/weights").write_text("trained anew")
+    assert not goes_on("mod el", "frame") and not goes_on("mod el", "tokens") and not goes_on("hub/id", "tokens")
+    (tmp_path / "data/set/wav.scp").write_text("y")
+    assert not goes_on("hub/id", "tokens") and goes_on("hub/id", "tokens")
 
 
 @pytest.fixture

@@ -58,6 +58,16 @@ once() {
     mv "$mark.new" "$mark"
 }
 
+# begin TABLE WORD...: before a command that goes on with TABLE.partial of a killed run: remove that, unless the words were
+# the same then, and the files and folders among them held what they hold now. TABLE.of remembers that.
+begin() {
+    local table=$1 && shift
+    if _state "$@" | cmp -s - "$table.of"; then return; fi
+    rm -f "$table.partial"
+    mkdir -p "$(dirname "$table")"
+    _state "$@" > "$table.of"
+}
+
 _state() {
     printf '%s\n' "$@"
     look_into "$@"
