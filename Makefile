@@ -4,7 +4,7 @@ SHELL         := /bin/bash
 .DEFAULT_GOAL := help
 .PHONY: help tools ready mini check bench clean
 
-environment = root='$(CURDIR)' && . local/path.sh
+environment = root=$$PWD && . local/path.sh
 checkpoint  = tools/penn/fcnf0++.pt
 scripts     = $$(git ls-files --cached --others --exclude-standard '*.sh' .ci/run)
 

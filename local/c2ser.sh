@@ -32,7 +32,7 @@ judge=              # local|server|batch: stage 9 also lets the language model o
 perturb=            # changes of the test sets that stages 8 and 9 try too, for example "noise20 gain-6 speed0.9"
 wordings=0          # paraphrases of the instruction that stages 8 and 9 try too, up to 10
 max_rejected=10     # stop if more percent of the utterances of a set cannot be processed
-root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+root=$(CDPATH='' cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 . "$root/local/cmd.sh"
 . "$root/utils/parse_options.sh"
 [ $# = 0 ] || { printf '%s: %s: not an option; see --help\n' "${0##*/}" "$1" >&2; exit 2; }
@@ -43,16 +43,19 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 read -ra tests <<< "$test_sets"
 read -ra taught <<< "$train_set $valid_set"
 sets=("${taught[@]}" "${tests[@]}")
-read -ra gpu_launcher <<< "$gpu_cmd"
+stage_marks=data/log
+read_launcher "$gpu_cmd"
+gpu_launcher=("${launcher[@]}")
 [ -z "$init" ] || skip_stages="4 5 6"
 [ "$cot" = true ] || skip_stages+=" 6"
 [ "$labels" != raw ] || { skip_stages+=" 3 6 7 8 9" && log "raw labels are for the probe alone: no stages 3 and 6 to 9"; }
 read -ra changes <<< "$perturb"
 variants=("${changes[@]}")
+[ "$wordings" -le 10 ] || die "--wordings: there are 10, not $wordings"
 for ((wording = 1; wording <= wordings; wording++)); do variants+=("wording$wording"); done
 
 if stage 0 "data: describe the corpus"; then
-    site_root=root_$(basename "$PWD" | tr -c 'A-Za-z0-9\n' _)
+    site_root=$(site_name "$(basename "$PWD")")
     db_root=${db_root:-${!site_root-}}
     [ "$download" = false ] || db_root=${db_root:-db}
     [ -n "$db_root" ] || die "the corpus is needed; give its folder with --db-root, or set $site_root in local/site.sh"
@@ -85,8 +88,8 @@ if stage 3 "cot: write explicit and implicit chains of thought"; then
     for name in "${taught[@]}"; do
         need "data/$name/utt2level" 2
         for style in explicit implicit; do
-            map_data.sh --nj "${cot_nj:-$nj}" --cmd "$cot_cmd" --max-rejected "$max_rejected" "data/$name" \
-                "data/$name/cot_$style" python -m c2ser.bin.generate_cot --config "$(conf cot)" --style "$style"
+            map_data.sh --nj "${cot_nj:-$nj}" --cmd "$cot_cmd" --max-rejected "$max_rejected" --since "$begun" \
+                "data/$name" "data/$name/cot_$style" python -m c2ser.bin.generate_cot --config "$(conf cot)" --style "$style"
         done
     done
 fi
@@ -106,6 +109,8 @@ if stage 5 "probe: score its embeddings with a small classifier"; then
     need "$acoustic/config.json" 4
     read -ra encoders <<< "$probe_models"
     encoders=("$acoustic" "${encoders[@]}")
+    twice=$(for encoder in "${encoders[@]}"; do place "$encoder"; done | sort | uniq -d)
+    [ -z "$twice" ] || die "two encoders would share ${twice%%$'\n'*}; rename the folder of one of them"
     # an encoder from stage 4 knows the training set's emotions, so that no fold of it can be tested on
     if [ -n "$emotion2vec" ] && [ -s "data/$train_set/utt2fold" ]; then
         ways=(--folds "$(listed "${sets[@]/#/data/}")")
@@ -154,9 +159,10 @@ if stage 8 "decode: let the models answer"; then
         trained=7
         [ "$model" != explicit ] || trained=6
         need "$exp/$model/config.json" "$trained"
-        if [ ! -s "$exp/$model/calibration.json" ]; then
+        calibration=$exp/$model/calibration.json
+        if [ ! -s "$calibration" ] || [ "$exp/$model/config.json" -nt "$calibration" ]; then # or trained anew since
             need "data/$valid_set/utt2emo" 0
-            "${gpu_launcher[@]}" --gpu $((ngpu > 0)) "$exp/$model/calibrate.log" python -m c2ser.bin.calibrate \
+            on_card "$exp/$model/calibrate.log" calibrate \
                 --config "$(conf decode)" --model "$exp/$model" --data "data/$valid_set"
         fi
     done
@@ -188,14 +194,12 @@ if stage 9 "score: read the emotions in the answers, make tables and pictures"; 
             done
             more=()
             if [ -n "$judge" ]; then
-                labels "$folder" utt2judge --config "$(conf judge)" --reader "$judge"
+                judged "$folder" utt2judge
                 more=(--judge "$folder/utt2judge")
             fi
             if [ "$model" = explicit ] && [ -s "data/$name/utt2level" ]; then
                 more+=(--answers "$folder/answer" --levels "data/$name/utt2level" --text "data/$name/text")
-                if [ -n "$judge" ]; then
-                    labels "$folder" utt2rationale --config "$(conf judge)" --reader "$judge" --part rationale
-                fi
+                [ -z "$judge" ] || judged "$folder" utt2rationale --part rationale
             fi
             py score --reference "data/$name/utt2emo" --labels "$folder/utt2emo" --times "$folder/utt2ms" \
                 --data "data/$name" --out "$folder" "${more[@]}"

@@ -12,13 +12,20 @@ conf() {
 
 # map SET TABLE COMMAND...: fill a table on CPUs.
 map() {
-    map_data.sh --nj "$nj" --cmd "$cpu_cmd" --max-rejected "$max_rejected" "data/$1" "$2" python -m "${@:3}"
+    map_data.sh --nj "$nj" --cmd "$cpu_cmd" --max-rejected "$max_rejected" --since "$begun" \
+        "data/$1" "$2" python -m "${@:3}"
 }
 
 # mute SET: whether a test set is without transcripts, so that nothing can be measured of it.
 mute() {
     [[ " $test_sets " == *" $1 "* ]] && [ ! -s "data/$1/text" ] || return 1
     log "data/$1 has no transcripts: no attributes and no levels"
+}
+
+# on_card LOG NAME OPTION...: run an entry point that holds a model, where the cards are; on a processor if there are none.
+on_card() {
+    log "its log is $1"
+    "${gpu_launcher[@]}" --gpu $((ngpu > 0)) "$1" python -m "c2ser.bin.$2" "${@:3}"
 }
 
 # fit FOLDER NAME OPTION...: train with an entry point, on one graphics card, several, or none.
@@ -28,7 +35,7 @@ fit() {
     [ "$2" != train_c2ser ] || shared=$accelerate_config
     if [ "$ngpu" -gt 1 ]; then
         [ -f "$shared" ] || shared=$(conf "accelerate/$shared")
-        command=(accelerate launch --config_file "$shared" --num_processes "$ngpu" -m "c2ser.bin.$2")
+        command=(python -m accelerate.commands.launch --config_file "$shared" --num_processes "$ngpu" -m "c2ser.bin.$2")
     fi
     log "its log is $folder/train.log"
     "${gpu_launcher[@]}" --gpu "$ngpu" "$folder/train.log" "${command[@]}" --out "$folder" "${@:3}" "${further[@]}"
@@ -41,13 +48,18 @@ train_c2ser() {
         --train "data/$train_set" --valid "data/$valid_set" "${@:3}"
 }
 
+# embed ENCODER SET TABLE OPTION...: embeddings of a set.
+embed() {
+    begin "$3" "$1" "data/$2/wav.scp" "${@:4}"
+    on_card "${3%.scp}.log" extract_embeddings --model "$1" --data "data/$2" --out "$3" "${@:4}"
+}
+
 # train_new MODEL STAGE: train a model that is put together from its trained parts.
 train_new() {
     local parts=(--model.emotion2vec "$acoustic") name
     if [ -n "$acoustic_arks" ]; then
         for name in "$train_set" "$valid_set"; do
-            py extract_embeddings --model "$acoustic" --level "$acoustic_arks" \
-                --data "data/$name" --out "$exp/acoustic/$name.scp"
+            embed "$acoustic" "$name" "$exp/acoustic/$name.scp" --level "$acoustic_arks"
         done
     fi
     if [ "$size" = tiny ]; then
@@ -55,13 +67,6 @@ train_new() {
         parts+=(--model.whisper "$exp/tiny/whisper" --model.llm "$exp/tiny/llm")
     fi
     train_c2ser "$1" "$2" "${parts[@]}"
-}
-
-# listed WORD...: a list of strings as JSON.
-listed() {
-    local words
-    words=$(printf '"%s",' "$@")
-    echo "[${words%,}]"
 }
 
 # place ENCODER: the folder of what its probe gives.
@@ -74,9 +79,9 @@ probe() {
     local folder
     folder=$(place "$1")
     for name in "${sets[@]}"; do
-        py extract_embeddings --model "$1" --data "data/$name" --out "$folder/$name.scp"
+        embed "$1" "$name" "$folder/$name.scp"
     done
-    py train_probe --config "$(conf probe)" --embeddings "$folder" --out "$folder" "${@:2}"
+    on_card "$folder/train_probe.log" train_probe --config "$(conf probe)" --embeddings "$folder" --out "$folder" "${@:2}"
 }
 
 # show_probes NAME SET...: tables and pictures of the labels of all probes; together the sets are scored as NAME.
@@ -85,7 +90,7 @@ show_probes() {
     data=$(listed "${@:2}")
     for encoder in "${encoders[@]}"; do
         folder=$(place "$encoder")
-        systems+="\"$(basename "$encoder")\": [\"$folder/decode_$1/utt2emo\"], "
+        systems+="$(json "$(basename "$encoder")"): $(listed "$folder/decode_$1/utt2emo"), "
         py plot_embeddings --data "$data" --embeddings "$folder" --out "$folder/decode_$1/embeddings.png" \
             --title "$(basename "$encoder") on $(basename "$PWD"), $1"
     done
@@ -95,7 +100,7 @@ show_probes() {
 
 # answer MODEL DATA NAME OPTION...: let a model answer, into its decode_NAME.
 answer() {
-    map_data.sh --nj "$decode_nj" --cmd "$gpu_cmd --gpu $((ngpu > 0))" --max-rejected "$max_rejected" \
+    map_data.sh --nj "$decode_nj" --cmd "$gpu_cmd --gpu $((ngpu > 0))" --max-rejected "$max_rejected" --since "$begun" \
         "$2" "$exp/$1/decode_$3/answer" python -m c2ser.bin.decode --config "$(conf decode)" --model "$exp/$1" "${@:4}"
 }
 
@@ -104,12 +109,23 @@ labels() {
     py extract_labels --answers "$1/answer" --out "$1/$2" "${said[@]}" "${@:3}"
 }
 
+# judged FOLDER TABLE OPTION...: let the language model of --judge read them; on a card, if it runs here.
+judged() {
+    local options=(--answers "$1/answer" --out "$1/$2" "${said[@]}" --config "$(conf judge)" --reader "$judge" "${@:3}")
+    begin "$1/$2" "$1/answer" "${options[@]}"
+    if [ "$judge" = local ]; then
+        on_card "$1/$2.log" extract_labels "${options[@]}"
+    else
+        py extract_labels "${options[@]}"
+    fi
+}
+
 # compare NAME: both models and the probe on a test set, with intervals and the accuracy of each emotion (Figure 7).
 compare() {
     local systems="" folder
     for model in explicit implicit probe; do
         folder=$exp/$model/decode_$1
-        if [ -s "$folder/utt2emo" ]; then systems+="\"$model\": [\"$folder/utt2emo\"], "; fi
+        if [ -s "$folder/utt2emo" ]; then systems+="$(json "$model"): $(listed "$folder/utt2emo"), "; fi
     done
     py compare_systems --data "$(listed "data/$1")" --systems "{${systems%, }}" --baseline explicit --max-seconds 36000 \
         --out "$exp/comparison_$1" --title "Accuracy of each emotion on $(basename "$PWD"), $1"

@@ -11,7 +11,7 @@ stop_stage=5       # last stage
 db_root=           # folder of the corpus
 speech_model=      # checkpoint of emotion2vec+ large
 reader=local       # local|server|batch: how the language model of conf/label_text.yaml is reached
-minimum=0          # probability that the sound's label must have
+minimum=0.0        # probability that the sound's label must have
 candidates=300     # utterances of each emotion and language that experts see
 kept=100           # utterances of each emotion and language in the final set, at most
 experts=           # files that the experts' pages saved, separated by blanks
@@ -20,32 +20,27 @@ prep_nj=1          # parallel jobs of stage 0
 nj=0               # jobs into which the shards are divided; 0 for one each
 max_jobs=0         # jobs at once, at most; 0 for as many as there are cards, or as the cluster allows
 ngpu=1             # graphics cards for each job that labels; 0 for none
-root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+root=$(CDPATH='' cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 . "$root/local/cmd.sh"
 . "$root/utils/parse_options.sh"
 [ $# = 0 ] || { printf '%s: %s: not an option; see --help\n' "${0##*/}" "$1" >&2; exit 2; }
 . "$root/utils/stage.sh"
 . "$root/local/path.sh"
 
-# listed WORD...: a list of strings as JSON.
-listed() {
-    local words
-    words=$(printf '"%s",' "$@")
-    echo "[${words%,}]"
-}
-
 # map CARDS TABLE COMMAND...: fill a table of all shards that lack it, in jobs with so many graphics cards.
 map() {
-    local launcher=$cpu_cmd
-    [ "$1" = 0 ] || launcher="$gpu_cmd --gpu $1"
-    [ "$max_jobs" = 0 ] || launcher+=" --max-jobs $max_jobs"
-    map_shards.sh --nj "$nj" --cmd "$launcher" --max-rejected 100 data "$2" python -m "${@:3}"
+    local command=$cpu_cmd
+    [ "$1" = 0 ] || command="$gpu_cmd --gpu $1"
+    [ "$max_jobs" = 0 ] || command+=" --max-jobs $max_jobs"
+    map_shards.sh --nj "$nj" --cmd "$command" --max-rejected 100 data "$2" python -m "${@:3}"
 }
 
 if stage 0 "data: describe the corpus, shard by shard"; then
-    [ -n "$db_root" ] || die "the corpus is needed; give its folder with --db-root"
+    site_root=$(site_name "$(basename "$PWD")")
+    db_root=${db_root:-${!site_root-}}
+    [ -n "$db_root" ] || die "the corpus is needed; give its folder with --db-root, or set $site_root in local/site.sh"
     if [ "$prep_nj" -gt 1 ]; then
-        read -ra launcher <<< "$cpu_cmd"
+        read_launcher "$cpu_cmd"
         "${launcher[@]}" "JOB=1:$prep_nj" data/log/data.JOB.log \
             python local/data_prep.py --db-root "$db_root" --out data --part JOB --parts "$prep_nj"
     else
@@ -53,7 +48,7 @@ if stage 0 "data: describe the corpus, shard by shard"; then
     fi
 fi
 shards=()
-if [ -s data/shards ]; then read -ra shards -d '' < data/shards || true; fi
+[ ! -s data/shards ] || mapfile -t shards < data/shards
 
 if stage 1 "speech: what the sound says"; then
     need data/shards 0
@@ -71,13 +66,19 @@ if stage 2 "text: what the words say"; then
 fi
 
 if stage 3 "agree: keep what both say alike"; then
+    need data/shards 0
+    rm -rf data/agreed.parts
+    agreed=()
     for shard in "${shards[@]}"; do
-        need "data/$shard/utt2speech" 1
-        need "data/$shard/utt2words" 2
+        # without a good utterance a table is empty, but there
+        [ -e "data/$shard/utt2speech" ] || need "data/$shard/utt2speech" 1
+        [ -e "data/$shard/utt2words" ] || need "data/$shard/utt2words" 2
         py agree_labels --data "data/$shard" --speech "data/$shard/utt2speech" --text "data/$shard/utt2words" \
             --out "data/agreed.parts/$shard" --minimum "$minimum"
+        [ ! -e "data/agreed.parts/$shard" ] || agreed+=("data/agreed.parts/$shard")
     done
-    combine_data.sh data/agreed data/agreed.parts/*
+    [ ${#agreed[@]} -gt 0 ] || die "sound and words agree nowhere; lower --minimum, or look at data/*/utt2speech and utt2words"
+    combine_data.sh data/agreed "${agreed[@]}"
 fi
 
 if stage 4 "sample: as many utterances of each emotion and language"; then

@@ -10,6 +10,10 @@ _has_packages() {
         torch torchaudio transformers peft penn jsonargparse phonemizer ${C2SER_NEEDS-} 2> /dev/null
 }
 
+if [[ $root == *[:$'\n']* ]]; then
+    printf '%s: no search path can hold the colon or line break in %q; rename that folder\n' "${0##*/}" "$root" >&2
+    exit 1
+fi
 if [ -n "${VIRTUAL_ENV:-}${CONDA_PREFIX:-}" ] && _has_packages python; then
     :
 elif [ -x "$root/tools/venv/bin/python" ]; then
@@ -20,6 +24,19 @@ elif ! _has_packages python; then
 fi
 export PATH=$root/utils:$PATH PYTHONPATH=$root${PYTHONPATH:+:$PYTHONPATH}
 export LC_ALL=C PYTHONUTF8=1 PYTHONUNBUFFERED=1 HF_HUB_DISABLE_PROGRESS_BARS=1 TOKENIZERS_PARALLELISM=false
+
+# json WORD: it as a string of JSON.
+json() {
+    local word=${1//\\/\\\\}
+    printf '"%s"' "${word//\"/\\\"}"
+}
+
+# listed WORD...: a list of strings as JSON.
+listed() {
+    local word list=
+    for word in "$@"; do list+=$(json "$word"),; done
+    echo "[${list%,}]"
+}
 
 # py NAME ARGUMENT...: run an entry point.
 py() {

@@ -27,9 +27,12 @@ def root() -> Path:
 
 @pytest.fixture
 def own_recipe(tmp_path, root) -> Path:
-    """A copy of egs/TEMPLATE in a project of its own, whose other folders are links to this one's."""
-    project = tmp_path / "project"
-    project.mkdir()
+    """A copy of egs/TEMPLATE in a project of its own, whose other folders are links to this one's.
+
+    Its path has what words of a shell must not have, so that every test that uses it fails where one is not quoted.
+    """
+    project = tmp_path / 'a b/it\'s $(touch bad) "q" *;\\/project'
+    project.mkdir(parents=True)
     for name in ("c2ser", "local", "tools", "utils"):
         (project / name).symlink_to(root / name)
     return Path(shutil.copytree(root / "egs/TEMPLATE", project / "egs/own"))

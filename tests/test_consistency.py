@@ -197,6 +197,16 @@ def test_a_stage_that_comes_too_early_names_the_one_before(tmp_path):
 
 ENTRY_POINTS = sorted(path.stem for path in (ROOT / "c2ser/bin").glob("[a-z]*.py"))
 
+
+def test_what_wants_a_card_goes_through_the_launcher_that_gives_them_out():
+    wants = {name for name in ENTRY_POINTS if "device: str" in (ROOT / f"c2ser/bin/{name}.py").read_text("utf-8")}
+    wants |= {name for name in ENTRY_POINTS if name.startswith("train_")}
+    assert {"extract_embeddings", "train_probe", "calibrate", "decode", "label_speech", "train_c2ser"} <= wants
+    stages = [ROOT / f"local/{name}.sh" for name in ("c2ser", "functions", "label")] + [ROOT / "egs/c2ser/run.sh"]
+    called = set(re.findall(r"\bpy (\w+)", "".join(path.read_text("utf-8") for path in stages)))
+    assert "score" in called and not called & wants
+
+
 CONFIGS = {
     "attributes": "extract_attributes",
     "cot": "generate_cot",

@@ -149,7 +149,7 @@ def test_a_judge_that_fails_is_named(tmp_path):
 
 JUDGE = """
 chat:
-  sampling: {{model: "{model}", temperature: 0, max_tokens: 16}}
+  sampling: {{model: {model}, temperature: 0, max_tokens: 16}}
   local: {{device: cpu, dtype: float32, batch: 4}}
   server: {{url: "{url}", backoff: 0.01}}
 """
@@ -225,13 +225,19 @@ def test_a_judge_through_the_whole_recipe(decodable):
     (decodable / "conf").mkdir()
     (decodable / "conf/decode.yaml").write_text("search: {max_new_tokens: 12}\n")
     with Server(lambda body: completion("Fear.", True, body["model"])) as server:
-        (decodable / "conf/judge.yaml").write_text(JUDGE.format(model=decodable / "judge", url=server.url))
+        (decodable / "conf/judge.yaml").write_text(
+            JUDGE.format(model=json.dumps(str(decodable / "judge")), url=server.url)
+        )
         recipe(decodable, "--stage", "8", "--judge", "local")
         check_judged(decodable, "anger", "local")
         assert not server.seen
+        logs = [decodable / f"exp/explicit/decode_test/utt2{name}.log" for name in ("judge", "rationale")]
+        for log in logs:  # the judge went through the launcher that gives out cards
+            assert "c2ser.bin.extract_labels" in log.read_text() and log.read_text().endswith("# status 0\n")
+            log.unlink()
         recipe(decodable, "--stage", "9", "--judge", "server")
         check_judged(decodable, "fear", "server")
-        assert server.seen
+        assert server.seen and not any(log.exists() for log in logs)
 
 
 def check_judged(folder, label, reader):

@@ -316,6 +316,11 @@ def test_from_emilia_to_a_test_set(tmp_path, root, plus):
         spoilt = sorted(heard)[3]
         words[texts[spoilt]] = "I obey: happiness or fear"
         label("--stage", 2, "--stop-stage", 5, "--reader", "server")
+        sure = {name for name in read_table(data / "agreed/utt2emo") if float(heard[name].split()[1]) >= 0.2}
+        write_table(data / "agreed.parts/left over/wav.scp", {"x": "y"})
+        label("--stage", 3, "--stop-stage", 3, "--minimum", 0.2)
+        assert read_table(data / "agreed/utt2emo").keys() == sure
+        label("--stage", 3, "--stop-stage", 5)
         asked = sum(server.seen.values())
         label("--stage", 2, "--stop-stage", 2, "--reader", "server")
         assert asked == sum(server.seen.values()) == 16

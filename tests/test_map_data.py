@@ -137,6 +137,32 @@ def test_killed_run_goes_on_without_doing_anything_twice(place, pause):
     assert len(calls) - len(set(calls)) <= 3 and set(before) <= set(calls)
 
 
+ORPHAN = ["bash", "-c", '"$@" & wait', "parent"]
+"""Runs a command as the child of a child of the launcher, whose death it outlives."""
+
+
+@pytest.mark.parametrize("word", ["one", "two"])
+def test_what_outlives_a_killed_launcher_is_waited_for(place, word):
+    def command(word):
+        call = words(place, "--delay", "0.25", "--word", word)
+        return [*call[:5], *ORPHAN, *call[5:]]
+
+    first = subprocess.Popen(command("one"), env=environment(), start_new_session=True, stderr=subprocess.DEVNULL)
+    while not (place / "calls").exists() or len((place / "calls").read_text().split()) < 4:
+        time.sleep(0.02)
+    os.killpg(first.pid, signal.SIGKILL)
+    first.wait()
+    done = subprocess.run(command(word), capture_output=True, text=True, env=environment(), timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert [line.split(" ", 2) for line in table(place)] == [
+        [f"s-{n:02d}", word, f"text of s-{n:02d}"] for n in range(20)
+    ]
+    calls = (place / "calls").read_text().split()
+    # orphans have finished their parts; the same command does the rest, another one does everything anew
+    earlier, later = (calls, calls) if word == "one" else (calls[:-20], calls[-20:])
+    assert len(set(later)) == len(later) == 20 and len(set(earlier)) == len(earlier) > 4
+
+
 def test_another_command_or_other_data_starts_anew(place):
     assert run(place, "--fail", "s-08", "--word", "one").returncode == 1
     (place / "calls.mended").touch()
@@ -149,6 +175,48 @@ def test_another_command_or_other_data_starts_anew(place):
     (place / "calls.mended").touch()
     assert run(place, "--fail", "s-08").returncode == 0
     assert {line.split()[1] for line in table(place)} == {"words"}
+
+
+RM = """#!/usr/bin/env bash
+for last in "$@"; do :; done
+if [ -d "$last/1" ]; then /bin/rm -rf "$last/1" && kill -9 $PPID; fi
+exec /bin/rm "$@"
+"""
+
+
+def test_a_run_that_is_killed_while_it_clears_away_leaves_nothing_to_go_on_with(place):
+    (place / "bin").mkdir()
+    (place / "bin/rm").write_text(RM)
+    (place / "bin/rm").chmod(0o755)
+    killer = environment() | {"PATH": f"{place}/bin:{os.environ['PATH']}"}
+    assert subprocess.run(words(place), env=killer, capture_output=True, timeout=60).returncode == -signal.SIGKILL
+    assert run(place).returncode == 0 and len(table(place)) == 20
+    assert run(place, "--fail", "s-08").returncode == 1
+    assert subprocess.run(words(place), env=killer, capture_output=True, timeout=60).returncode == -signal.SIGKILL
+    (place / "calls.mended").touch()
+    done = run(place, "--fail", "s-08")
+    assert done.returncode == 0, done.stderr
+    assert sorted(p.name for p in (place / "out").iterdir()) == ["log", "second", "ta ble"]
+
+
+def test_a_finished_table_is_kept_if_the_stage_was_not_finished(place):
+    def calls():
+        return len((place / "calls").read_text().split())
+
+    mark = place / "log of/x.begun"
+    since = ["--since", str(mark)]
+    assert run(place, before=since).returncode == 0 and calls() == 20
+    done = run(place, before=since)
+    assert done.returncode == 0 and "made before an earlier run was stopped" in done.stderr and calls() == 20
+    assert run(place, "--word", "other", before=since).returncode == 0 and calls() == 40
+    (place / "da ta/utt2new").write_text("s-01 x\n")
+    assert run(place, "--word", "other", before=since).returncode == 0 and calls() == 40
+    assert run(place, "--word", "other").returncode == 0 and calls() == 60
+    time.sleep(0.02)
+    mark.touch()  # a stage that ended well and is called again
+    assert run(place, "--word", "other", before=since).returncode == 0 and calls() == 80
+    (place / "out/ta ble").unlink()
+    assert run(place, "--word", "other", before=since).returncode == 0 and calls() == 100
 
 
 def test_two_runs_at_once_are_refused(place):
@@ -165,5 +233,14 @@ def test_mistakes_in_the_call(place):
     assert done.returncode == 2 and len(done.stderr.splitlines()) == 1
     done = subprocess.run([MAP, place / "none", place / "t", "true"], capture_output=True, text=True)
     assert done.returncode == 1 and "wav.scp is missing or empty" in done.stderr
+    for call in ([place / "da ta", "out/", "true"], [place / "da ta", "", "true"]):
+        assert subprocess.run([MAP, *call], capture_output=True, cwd=place).returncode == 2
+    for before, said in (
+        ("--max-rejected=101", "no percentage"),
+        ("--nj=0", "too few"),
+        ("--cmd=rum.py -x", "no such"),
+    ):
+        done = run(place, before=[before])
+        assert done.returncode == 1 and said in done.stderr and len(done.stderr.splitlines()) == 1
     done = run(place, "--word", "JOB")
     assert done.returncode == 1 and "JOB stands for the number of a part" in done.stderr

@@ -191,7 +191,7 @@ out.write_text("".join(f"{row.split()[0]} {busy.name}\\n" for row in rows))
 def test_every_job_has_a_card_of_its_own(place):
     (place / "cards.py").write_text(CARDS)
     (place / "busy").mkdir()
-    command = [UTILS / "map_shards.sh", "--cmd", f"{UTILS}/run.py --gpu 1 --max-jobs 5", place / "da ta", "utt2card"]
+    command = [UTILS / "map_shards.sh", "--cmd", "run.py --gpu 1 --max-jobs 5", place / "da ta", "utt2card"]
     command += [sys.executable, place / "cards.py", place / "busy"]
     cards = environment(CUDA_VISIBLE_DEVICES="4,6,GPU-7")
     done = subprocess.run(command, capture_output=True, text=True, env=cards, timeout=60)
@@ -208,3 +208,7 @@ def test_mistakes_in_the_call(place):
     assert done.returncode == 1 and "shards is missing or empty" in done.stderr
     (place / "da ta/shards").write_text("s0\nnone\n")
     assert "da ta/none/wav.scp is missing or empty" in run(place).stderr
+    (place / "da ta/shards").write_text("s1\ns0\ns1\n")
+    assert "a second line for s1; remove it" in run(place).stderr
+    (place / "da ta/shards").write_text("s0\ns1/../../out\n")
+    assert "s1/../../out leads out of" in run(place).stderr

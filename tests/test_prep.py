@@ -201,6 +201,14 @@ def test_a_video_needs_pyav_or_is_extracted(tmp_path):
     assert not (tmp_path / "d/t/utt2channel").exists()
 
 
+def test_an_id_cannot_lead_out_of_the_folder_of_sounds(tmp_path):
+    soundfile.write(tmp_path / "a.wav", np.zeros(800), 8000)
+    (tmp_path / "b.mp4").touch()
+    given = [Utterance("t", "s", n, tmp_path / f, "A", "en", "") for n, f in (("1", "a.wav"), ("/../../x", "b.mp4"))]
+    write_corpus(given, tmp_path / "d", CORPUS)
+    assert "a slash in its id" in read_table(tmp_path / "d/t/rejected")["s-/../../x"]
+
+
 def write_clip(av, path):
     """Write 5.1 sound whose channels hum at 500, 600, 700, … Hz, in the order of the layout."""
     with av.open(str(path), "w") as container:

@@ -157,6 +157,18 @@ def test_too_few_cards_are_refused_with_a_remedy(tmp_path):
     assert not (tmp_path / "x.log").exists()
 
 
+SILENT = "import subprocess, run\ndef visible_cards(): raise subprocess.TimeoutExpired('nvidia-smi', 60)\n"
+SILENT += "run.visible_cards = visible_cards\nraise SystemExit(run.main())"
+
+
+def test_cards_that_give_no_answer_are_no_traceback(tmp_path):
+    words = [PYTHON, "-c", SILENT, "--gpu", "1", "x.log", "true"]
+    place = os.environ | {"PYTHONPATH": str(RUN.parent)}
+    done = subprocess.run(words, cwd=tmp_path, env=place, capture_output=True, text=True, timeout=30)
+    assert done.returncode == 1 and done.stderr.startswith("run.py: nvidia-smi gives no answer; ")
+    assert len(done.stderr.splitlines()) == 1
+
+
 def test_each_job_gets_its_own_cards_and_no_card_two_jobs(tmp_path):
     code = (
         "import os, time; print(os.environ['CUDA_VISIBLE_DEVICES'], time.time()); time.sleep(0.3); print(time.time())"
@@ -218,6 +230,36 @@ def test_a_signal_ends_jobs_and_their_children(tmp_path, number):
 def test_help_shows_the_contract(tmp_path):
     done = run("--help", folder=tmp_path)
     assert done.returncode == 0 and "JOB=1:n" in done.stdout and "CUDA_VISIBLE_DEVICES" in done.stdout
+
+
+IMPATIENT = "import logs, run; logs.PATIENCE = 0.2; raise SystemExit(run.main())"
+
+
+def test_a_log_that_an_orphan_still_writes_is_refused(tmp_path):
+    code = "import os, time; print(os.getpid(), flush=True); time.sleep(60)"
+    first = [PYTHON, RUN, "x.1.log", "sh", "-c", '"$@" & wait', "x", PYTHON, "-c", code]
+    launcher = subprocess.Popen(first, cwd=tmp_path, start_new_session=True)
+    log = tmp_path / "x.1.log"
+    while not (log.exists() and command_output(log).endswith("\n")):
+        time.sleep(0.02)
+    launcher.kill()
+    launcher.wait()
+    orphan, before = command_output(log).strip(), log.read_text()
+    for words in (["x.1.log", "true"], ["JOB=1:2", "x.JOB.log", "true"], ["--idle", "x.JOB.log"]):
+        done = subprocess.run(
+            [PYTHON, "-c", IMPATIENT, *words], cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(RUN.parent)},
+            capture_output=True, text=True, timeout=30
+        )  # fmt: skip
+        said = f"x.1.log: a job of an earlier run still writes it (process {orphan}); wait for it, or stop it\n"
+        assert (done.returncode, done.stderr) == (1, f"run.py: {said}")
+    assert log.read_text() == before and not (tmp_path / "x.2.log").exists() and not gone(int(orphan))
+    os.kill(int(orphan), signal.SIGKILL)
+    assert run("--idle", "x.JOB.log", folder=tmp_path).returncode == 0 and log.read_text() == before
+    assert run("x.1.log", "true", folder=tmp_path).returncode == 0 and log.read_text().endswith("# status 0\n")
+
+
+def test_a_device_can_be_the_log(tmp_path):
+    assert run("/dev/null", "true", folder=tmp_path).returncode == 0
 
 
 def test_jobs_die_with_a_killed_launcher(tmp_path):

@@ -1,6 +1,7 @@
 """The shell tools: options, stages, data directories."""
 
 import os
+import shlex
 import subprocess
 from pathlib import Path
 
@@ -31,9 +32,9 @@ finish
 """
 
 
-def run(*words, cwd=None):
-    words = [str(word) for word in words]
-    return subprocess.run(words, capture_output=True, text=True, cwd=cwd, env=os.environ | {"LC_ALL": "C.UTF-8"})
+def run(*words, cwd=None, **more):
+    words, environment = [str(word) for word in words], os.environ | {"LC_ALL": "C.UTF-8"} | more
+    return subprocess.run(words, capture_output=True, text=True, cwd=cwd, env=environment)
 
 
 @pytest.fixture
@@ -41,7 +42,7 @@ def script(tmp_path):
     path = tmp_path / "it s.sh"
     path.write_text(SCRIPT.format(utils=UTILS))
     path.chmod(0o755)
-    return lambda *words: run(path, *words, cwd=tmp_path)
+    return lambda *words, skip="": run(path, *words, cwd=tmp_path, skip_stages=skip)
 
 
 def test_defaults_and_values(script):
@@ -51,6 +52,42 @@ def test_defaults_and_values(script):
     assert done.stdout == "<12><$(touch x) 'q' \"d\"><tiny><`id`><secret><rest><--x>"
     assert script("--number", "1", "--number", "2", "--stage", "9", "--", "--number").stdout.startswith("<2>")
     assert script("--set_name", "", "--stage", "9").stdout.startswith("<3><>")
+
+
+def test_numbers_are_decimal(script):
+    assert [script("--number", n, "--stage", "9").stdout[:5] for n in ("08", "-09", "0", "-00")] == [
+        "<8><a", "<-9><", "<0><a", "<0><a"]  # fmt: skip
+
+
+LAUNCHER = """set -euo pipefail
+. {utils}/stage.sh
+read_launcher "$1"
+printf '<%s>' "${{launcher[@]}}"
+"""
+
+
+def test_launchers_are_found_beside_the_tools_or_refused(tmp_path):
+    tools = tmp_path / "a b/it's $(touch bad)"
+    tools.mkdir(parents=True)
+    for name in ("stage.sh", "run.py"):
+        (tools / name).symlink_to(UTILS / name)
+    (tools / "plain").touch()
+    code = LAUNCHER.format(utils=shlex.quote(str(tools)))
+
+    def launcher(command):
+        return run("bash", "-c", code, "it", command, cwd=tmp_path)
+
+    assert launcher("run.py --gpu 1\n --mem 4G").stdout == f"<{tools}/run.py><--gpu><1><--mem><4G>"
+    assert launcher(f"{UTILS}/run.py").stdout == f"<{UTILS}/run.py>" and launcher("true -x").stdout == "<true><-x>"
+    for command, said in (
+        ("", "no name"),
+        ("rum.py", "rum.py: no such"),
+        ("plain", "plain: no such"),
+        (str(tools), "a: no"),
+    ):
+        done = launcher(command)
+        assert done.returncode == 1 and said in done.stderr and len(done.stderr.splitlines()) == 1
+    assert not (tmp_path / "bad").exists()
 
 
 @pytest.mark.parametrize(
@@ -91,8 +128,25 @@ def test_stages_run_exactly_as_asked(script, tmp_path):
     assert done.returncode == 1 and done.stderr.endswith("it s.sh: file is missing or empty; run stage 0 first\n")
     (tmp_path / "file").write_text("x")
     assert script("--stage", "1", "--stop-stage", "1").stdout.endswith(">one\n")
+    assert script("--stage", "1", "--stop-stage", "1", skip="1 2").stderr.endswith("done in 0 min 0 s\n")
     done = script("--stage", "5", "--stop-stage", "7")
     assert done.returncode == 2 and "no stage from 5 to 7" in done.stderr
+
+
+def test_the_mark_of_a_stage_stays_until_it_has_ended_well(tmp_path):
+    marks = f". {UTILS}/stage.sh\nstage_marks='m k' && mkdir -p 'm k'"
+    text = (
+        SCRIPT.format(utils=UTILS)
+        .replace(f". {UTILS}/stage.sh", marks)
+        .replace("need file", 'touch "$begun"; need file')
+    )
+    (tmp_path / "it.sh").write_text(text.replace("echo one", "ls 'm k'").replace("echo two", "ls 'm k'; echo two"))
+    done = run("bash", tmp_path / "it.sh", cwd=tmp_path)  # stage 1 lacks a file
+    assert done.returncode == 1 and [p.name for p in (tmp_path / "m k").iterdir()] == ["it.sh.1.begun"]
+    (tmp_path / "file").write_text("x")
+    done = run("bash", tmp_path / "it.sh", "--stage", "1", cwd=tmp_path)
+    assert done.returncode == 0 and done.stdout.endswith(">it.sh.1.begun\ntwo\n")
+    assert list((tmp_path / "m k").iterdir()) == []
 
 
 ONCE = """set -euo pipefail
@@ -115,14 +169,46 @@ def test_what_has_ended_well_is_done_once(tmp_path):
     assert "done/a b says that this is done" in work().stderr and times() == 2
     (tmp_path / "in put").write_text("2")
     assert work().stdout == "2" and times() == 3
-    (tmp_path / "models/weights").write_text("new")
+    (tmp_path / "store").mkdir()
+    (tmp_path / "store/blob").write_text("new")
+    (tmp_path / "models").rmdir()
+    (tmp_path / "models").symlink_to("store")  # as hubs keep models
+    (tmp_path / "store/weights").symlink_to("blob")
     work()
     assert times() == 4
+    (tmp_path / "store/blob").write_text("newer")
+    work()
+    assert times() == 5
     work("other word")
-    assert times() == 5 and "says that" in work("other word").stderr
+    assert times() == 6 and "says that" in work("other word").stderr
     (tmp_path / "in put").write_text("3")
     assert work("other word", "false").returncode == 1
     assert work("other word").stdout == "3"  # a command that failed has left no mark
+
+
+EMBED = """set -euo pipefail
+. {root}/utils/stage.sh && . {root}/local/functions.sh
+on_card() {{ ls "$exp" && touch "$exp/a.scp.partial" && printf '<%s>' "$@"; }}
+exp='ex p' && embed "$1" set "$exp/a.scp" --level "$2"
+"""
+
+
+def test_what_a_killed_run_left_is_gone_on_with_if_all_is_as_it_was(tmp_path):
+    for name in ("mod el/weights", "data/set/wav.scp"):
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).write_text("x")
+
+    def goes_on(model, level):
+        done = run("bash", "-c", EMBED.format(root=UTILS.parent), "it", model, level, cwd=tmp_path)
+        words = f"<--model><{model}><--data><data/set><--out><ex p/a.scp><--level><{level}>"
+        assert done.stdout.endswith(f"<ex p/a.log><extract_embeddings>{words}"), done.stderr
+        return "a.scp.partial" in done.stdout
+
+    assert not goes_on("mod el", "frame") and goes_on("mod el", "frame")
+    (tmp_path / "mod el/weights").write_text("trained anew")
+    assert not goes_on("mod el", "frame") and not goes_on("mod el", "tokens") and not goes_on("hub/id", "tokens")
+    (tmp_path / "data/set/wav.scp").write_text("y")
+    assert not goes_on("hub/id", "tokens") and goes_on("hub/id", "tokens")
 
 
 @pytest.fixture
@@ -240,6 +326,15 @@ def test_subsets(data, tmp_path):
     assert lines(tmp_path / "c" / "text") == ["s1-c Müller sagt 'nein'."]
     assert "not 7; ask for fewer" in run(subset, data, "7", tmp_path / "x").stderr
     assert run(subset, data, "many", tmp_path / "x").returncode == 2
+    assert "list2: no such file" in run(subset, "--utt-list", tmp_path / "list2", data, tmp_path / "x").stderr
+    assert run(subset, "--utt-list", "x", "--spk-list", "y", data, tmp_path / "x").returncode == 2
+    assert run(subset, data, "2", tmp_path / "c").returncode == 0 and len(lines(tmp_path / "c/text")) == 2
+    for how, table in (("shortest", "utt2dur"), ("per_speaker", "utt2spk")):
+        (data / table).unlink()
+        done = run(subset, "--how", how, data, "2", tmp_path / "x")
+        assert done.returncode == 1 and f"{table} is missing or empty" in done.stderr and not (tmp_path / "x").exists()
+    assert run(subset, data, "3", tmp_path / "c").returncode == 0
+    assert not (tmp_path / "c/utt2dur").exists()  # it was of other utterances
 
 
 @pytest.mark.parametrize("parts", [1, 2, 4, 6])
@@ -272,6 +367,20 @@ def test_combining_gives_the_whole_back(data, tmp_path):
     (tmp_path / "two" / "text").unlink()
     done = run(combine, tmp_path / "some", tmp_path / "two", tmp_path / "one")
     assert "text is left out" in done.stderr and not (tmp_path / "some" / "text").exists()
+    write(tmp_path / "some/utt2lang", ["s9-z en"])
+    assert run(combine, tmp_path / "some", tmp_path / "two", tmp_path / "one").returncode == 0
+    assert not (tmp_path / "some/utt2lang").exists()
+    (tmp_path / "two/utt2spk").unlink()
+    assert run(combine, tmp_path / "some", tmp_path / "two", tmp_path / "one").returncode == 0
+    assert not (tmp_path / "some/utt2spk").exists() and not (tmp_path / "some/spk2utt").exists()
+
+
+def test_many_utterances_in_two_sources_are_named_too(tmp_path):
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        write(tmp_path / name / "wav.scp", [f"u{n:06} {name}.wav" for n in range(100000)])
+    done = run(UTILS / "combine_data.sh", tmp_path / "x", tmp_path / "one", tmp_path / "two")
+    assert done.returncode == 1 and "u000000: in more than one of the sources" in done.stderr
 
 
 def test_speakers_lists(data):

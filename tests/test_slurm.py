@@ -285,6 +285,34 @@ class TestOnCluster:
         assert command_output(tmp_path / "x.log") == "try\ntry\n"
         assert (tmp_path / "x.log").read_text().count("# status ") == 2
 
+    @pytest.mark.parametrize("word", ["one", "two"])
+    def test_the_jobs_of_a_killed_launcher_are_waited_for(self, cluster, tmp_path, word):
+        (tmp_path / "data").mkdir()
+        names = [f"s-{n:02d}" for n in range(12)]
+        for table in ("wav.scp", "text"):
+            (tmp_path / "data" / table).write_text("".join(f"{name} x\n" for name in names))
+        (tmp_path / "tool.py").write_text(TOOL)
+        calls, site = tmp_path / "calls", {"PYTHONPATH": str(SLURM.parent.parent)}
+
+        def command(word: str) -> list[str]:
+            tool = [PYTHON, tmp_path / "tool.py", f"--calls={calls}", "--delay", "0.8", "--word", word]
+            call = [SLURM.parent / "map_data.sh", "--nj", "3", "--cmd", "slurm.py", tmp_path / "data", tmp_path / "x"]
+            return [str(word) for word in (*call, *tool)]
+
+        first = subprocess.Popen(command("one"), env=cluster | site, start_new_session=True, stderr=subprocess.DEVNULL)
+        wait_for(lambda: calls.exists() and len(calls.read_text().split()) > 2)  # two parts run, the third waits
+        os.killpg(first.pid, signal.SIGKILL)
+        first.wait()
+        done = subprocess.run(command(word), env=cluster | site, capture_output=True, text=True, timeout=100)
+        assert done.returncode == 0, done.stderr
+        assert (
+            done.stderr.count("waiting for jobs of an earlier run, which write the same files; scancel --name=x") == 1
+        )
+        assert (tmp_path / "x").read_text() == "".join(f"{name} {word} x\n" for name in names)
+        made = calls.read_text().split()
+        assert sorted(made) == sorted(names * (1 if word == "one" else 2)) and sorted(made[:12]) == names
+        assert squeue(cluster) == ""
+
     def test_shards_are_one_bounded_array_and_a_requeued_job_does_nothing_twice(self, cluster, tmp_path):
         write_shards(tmp_path / "da ta")
         (tmp_path / "tool.py").write_text(TOOL)

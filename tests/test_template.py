@@ -1,10 +1,12 @@
-"""egs/TEMPLATE: copy, fill in one generator, run stages 0 to 2."""
+"""egs/TEMPLATE: copy, fill in one generator, run stages 0 to 3."""
 
 import os
+import shutil
 import subprocess
 import sys
 
 import numpy as np
+import pytest
 import soundfile
 
 from c2ser.tables import read_table
@@ -35,10 +37,52 @@ def test_ten_wavs_and_fifteen_lines(tmp_path, own_recipe):
         soundfile.write(corpus / f"{name}.wav", 0.1 * tone, 16000)
     (own_recipe / "local/data_prep.py").write_text(GENERATOR)
     environment = os.environ | {"VIRTUAL_ENV": sys.prefix, "PATH": f"{sys.prefix}/bin:{os.environ['PATH']}"}
-    command = [own_recipe / "run.sh", "--db-root", corpus, "--size", "tiny", "--nj", "2", "--stop-stage", "2"]
+    command = [own_recipe / "run.sh", "--db-root", corpus, "--size", "tiny", "--nj", "2", "--stop-stage", "3"]
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert len(read_table(own_recipe / "data/train/utt2level")) == 4
     pitches = [float(row.split()[0]) for row in read_table(own_recipe / "data/test/utt2attr").values()]
     assert all(100 < pitch < 230 for pitch in pitches)
     assert (own_recipe / "exp/attr_stats.png").exists()
+    assert len(read_table(own_recipe / "data/valid/cot_explicit")) == 3
+    assert not list(tmp_path.rglob("bad")) and not list(own_recipe.rglob("bad"))
+
+
+SITE = """
+cpu_cmd="run.py --max-jobs 1"
+gpu_cmd="rum.py --mem 4G"
+root_own="$root/cor pus"
+"""
+
+
+def test_site_settings_hold_in_a_project_with_an_odd_path(own_recipe):
+    project = own_recipe.parents[1]
+    local = (project / "local").resolve()
+    (project / "local").unlink()
+    shutil.copytree(local, project / "local", ignore=shutil.ignore_patterns("site.sh"))
+    (project / "local/site.sh").write_text(SITE)
+    (own_recipe / "local/data_prep.py").write_text("import sys\nprint(sys.argv[1:])\n")
+    environment = os.environ | {"VIRTUAL_ENV": sys.prefix, "PATH": f"{sys.prefix}/bin:{os.environ['PATH']}"}
+
+    def call(script, *words):
+        command = [project / "local" / script, "--stage", "0", "--stop-stage", "0", *words]
+        return subprocess.run(command, env=environment, cwd=own_recipe, capture_output=True, text=True)
+
+    done = call("label.sh", "--prep-nj", "2")  # through cpu_cmd
+    assert done.returncode == 0, done.stderr
+    root = f"'--db-root', {str(project / 'cor pus')!r}, '--out', 'data'"
+    for part in ("1", "2"):
+        assert f"[{root}, '--part', '{part}', '--parts', '2']" in (own_recipe / f"data/log/data.{part}.log").read_text()
+    done = call("c2ser.sh")
+    assert done.returncode == 1 and done.stderr.endswith(
+        'c2ser.sh: rum.py: no such launcher; name one of utils/ without its folder, such as "slurm.py --mem 4G"\n'
+    )
+
+
+@pytest.mark.parametrize("name", ["a:b", "a\nb"])
+def test_a_path_that_no_search_path_holds_is_refused(tmp_path, root, name):
+    (tmp_path / name).mkdir()
+    for part in ("local", "utils", "egs"):
+        (tmp_path / name / part).symlink_to(root / part)
+    done = subprocess.run([tmp_path / name / "local/c2ser.sh"], capture_output=True, text=True)
+    assert done.returncode == 1 and "rename that folder" in done.stderr and len(done.stderr.splitlines()) == 1

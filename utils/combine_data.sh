@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# Join data directories. Tables that only some of them have are left out, with a warning.
+# Join data directories. Tables that only some of them have are left out, with a warning. Where the destination is there,
+# it is made anew.
 #     utils/combine_data.sh <dest> <data> <data>...
 set -euo pipefail
-utils=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+utils=$(CDPATH='' cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$utils/parse_options.sh"
 . "$utils/stage.sh"
 . "$utils/tables.sh"
@@ -13,10 +14,11 @@ for data in "$@"; do
     [ -s "$data/wav.scp" ] || die "$data/wav.scp is missing or empty; prepare that data first"
     [ ! "$data" -ef "$dest" ] || die "$dest is one of the sources; choose another destination"
 done
-twice=$(for data in "$@"; do keys "$data/wav.scp"; done | sort | uniq -d | head -n 1)
-[ -z "$twice" ] || die "$twice: in more than one of the sources; rename its speaker in one of them"
+twice=$(for data in "$@"; do keys "$data/wav.scp"; done | sort | uniq -d)
+[ -z "$twice" ] || die "${twice%%$'\n'*}: in more than one of the sources; rename its speaker in one of them"
 
 mkdir -p "$dest"
+for data in "$@"; do tables_of "$data"; done | drop_others "$dest"
 while IFS= read -r name; do
     sources=() lacking=()
     for data in "$@"; do
@@ -30,5 +32,5 @@ while IFS= read -r name; do
     sort -k1,1 "${sources[@]}" > "$dest/.$name.new"
     mv "$dest/.$name.new" "$dest/$name"
 done < <(for data in "$@"; do tables_of "$data"; done | sort -u)
-make_spk2utt "$dest"
+if [ -f "$dest/utt2spk" ]; then make_spk2utt "$dest"; else rm -f "$dest/spk2utt"; fi
 log "$dest: $(wc -l < "$dest/wav.scp") utterances from $# data directories"

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # Mend what can be mended without knowing more: sort the tables, remove blank lines, carriage returns, byte order marks
-# and doubled lines, leave out utterances without audio or speaker, write spk2utt anew.
+# and doubled lines, make tabs blanks, leave out utterances without audio or speaker, write spk2utt anew.
 #     utils/fix_data_dir.sh <data>
 # The tables as they were are kept in <data>/.backup.
 set -euo pipefail
-utils=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+utils=$(CDPATH='' cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$utils/parse_options.sh"
 . "$utils/stage.sh"
 . "$utils/tables.sh"
@@ -19,11 +19,12 @@ mkdir -p "$data/.backup"
 while IFS= read -r name; do
     cp "$data/$name" "$data/.backup/$name"
     sed -e $'1s/^\xef\xbb\xbf//' -e 's/\r$//' -e 's/\t/ /g' -e 's/^ *//' -e 's/ *$//' -e '/^$/d' "$data/.backup/$name" |
-        sort -k1,1 -s > "$data/.$name.new"
-    awk '!seen[$1]++' "$data/.$name.new" > "$data/$name"
-    doubled=$(($(wc -l < "$data/.$name.new") - $(wc -l < "$data/$name")))
+        sort -k1,1 -s > "$data/.$name.sorted"
+    awk '!seen[$1]++' "$data/.$name.sorted" > "$data/.$name.new"
+    doubled=$(($(wc -l < "$data/.$name.sorted") - $(wc -l < "$data/.$name.new")))
     [ "$doubled" = 0 ] || log "$data/$name: $doubled further lines for an id it had were left out"
-    rm "$data/.$name.new"
+    mv "$data/.$name.new" "$data/$name"
+    rm "$data/.$name.sorted"
 done < <(tables_of "$data")
 
 while IFS=' ' read -r id path; do

@@ -1,27 +1,30 @@
-"""What the job launchers run.py and slurm.py share: their command line, the log of a job and the report of failures.
+"""What the job launchers share: their command line, a running job and the report of failures.
 
-Both are called as
+They are called as
 
     LAUNCHER [--gpu N] [--mem 4G] [--time 1:00:00] [--max-jobs N] [JOB=1:n] LOG COMMAND [ARGUMENT...]
+    LAUNCHER [...] --idle LOG
 
 and run COMMAND once, or n times with the number in place of the word JOB in LOG and in the arguments. The words of the
 command stay one list from beginning to end: no shell reads them, so blanks, quotes and dollars in them mean nothing.
+The second form runs nothing: it ends well when no job of an earlier run, whose launcher was killed, writes the logs.
 """
 
 import argparse
 import ctypes
 import os
 import re
-import shlex
 import signal
-import socket
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import IO, NoReturn
+from typing import NoReturn
+
+import logs
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """The signals that end a launcher and everything it started."""
@@ -33,9 +36,6 @@ POLL = 0.05
 """Seconds between two looks at the running jobs."""
 
 LIBC, PR_SET_PDEATHSIG = ctypes.CDLL(None), 1
-
-TAIL = 4096
-"""Bytes at the end of a log that are searched for its last line."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +60,7 @@ class Request:
         array: whether JOB stands for the number.
         log: the log, with JOB in it for an array.
         command: the command and its arguments, with JOB in them for an array.
+        idle: run nothing, only see that nothing of an earlier run is left.
     """
 
     gpu: int
@@ -70,6 +71,7 @@ class Request:
     array: bool
     log: str
     command: list[str]
+    idle: bool
 
     def job(self, number: int) -> Job:
         """Return one element, the number in place of JOB."""
@@ -104,6 +106,7 @@ def parser(description: str) -> Parser:
     made.add_argument("--mem", type=_memory, help="memory for each job, such as 500M or 4G")
     made.add_argument("--time", type=_duration, help="longest time of a job, such as 1:00:00 or 2-12:00:00")
     made.add_argument("--max-jobs", type=_count, default=0, metavar="N", help="most jobs at once (default: all it can)")
+    made.add_argument("--idle", action="store_true", help="run nothing; wait for what an earlier run left behind")
     made.add_argument("words", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
     return made
 
@@ -118,7 +121,7 @@ def request(made: Parser, arguments: Sequence[str]) -> tuple[Request, argparse.N
     words, numbers, array = list(values.words), range(1, 2), False
     if words and words[0].startswith("JOB="):
         numbers, array = _numbers(made, words.pop(0)), True
-    if len(words) < 2 or not all(words[:2]):
+    if len(words) < 2 - values.idle or not all(words[:2]):
         made.error("a log and a command are needed")
     log = words[0]
     if array and len(numbers) > 1 and "JOB" not in log:
@@ -126,7 +129,7 @@ def request(made: Parser, arguments: Sequence[str]) -> tuple[Request, argparse.N
     if log.endswith("/") or Path(log).is_dir():
         made.error(f"{log}: the log is a folder; name a file")
     return Request(
-        values.gpu, values.mem or "", values.time or "", values.max_jobs, numbers, array, log, words[1:]
+        values.gpu, values.mem or "", values.time or "", values.max_jobs, numbers, array, log, words[1:], values.idle
     ), values
 
 
@@ -177,7 +180,7 @@ class Running:
 
     def __init__(self, job: Job, environment: dict[str, str], session: bool = True, append: bool = False) -> None:
         self.job, self.environment, self.session, self.started = job, environment, session, time.monotonic()
-        self.log = open_log(job, append)
+        self.log = logs.open_log(job.log, job.command, append)
         self.process: subprocess.Popen[bytes] | None = None
         try:
             self.process = subprocess.Popen(
@@ -187,10 +190,10 @@ class Running:
                 stderr=subprocess.STDOUT,
                 env=environment,
                 start_new_session=session,
-                preexec_fn=_die_with_launcher if session else None,
+                preexec_fn=partial(_die_with_launcher, os.getpid()) if session else None,
             )
         except (OSError, ValueError) as error:  # no such command, or a word that no command line can hold
-            _note(self.log, f"{job.command[0]}: {error}\n")
+            logs.note(self.log, f"{job.command[0]}: {error}\n")
 
     def status(self) -> int | None:
         """Return the job's status, or None while it runs; the first answer closes the log."""
@@ -199,7 +202,7 @@ class Running:
             return None
         status = 128 - returncode if returncode < 0 else returncode
         if not self.log.closed:
-            close_log(self.log, status, time.monotonic() - self.started)
+            logs.close_log(self.log, status, time.monotonic() - self.started)
         return status
 
     def kill(self, number: int) -> None:
@@ -215,36 +218,23 @@ class Running:
             pass
 
 
-def _die_with_launcher() -> None:
+def wait_until_free(request: Request, signals: Sequence[int] = ()) -> None:
+    """Wait until jobs that an earlier run left behind have ended; they would write the same files.
+
+    Raises:
+        logs.Busy: one does not end.
+    """
+    if request.idle:
+        logs.wait_until_free(logs.numbered(request.log), signals)
+    else:
+        logs.wait_until_free((job.log for job in request.jobs()), signals)
+
+
+def _die_with_launcher(launcher: int) -> None:
     """Let Linux kill a job whose launcher was killed, so that no two runs ever write the same files."""
     LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-
-
-def open_log(job: Job, append: bool = False) -> IO[bytes]:
-    """Create the log of a job and write its head: command, host, start."""
-    job.log.parent.mkdir(parents=True, exist_ok=True)
-    file = open(job.log, "ab" if append else "wb")
-    _note(file, f"# {shlex.join(job.command)}\n# host {socket.gethostname()}\n# start {_now()}\n")
-    return file
-
-
-def close_log(file: IO[bytes], status: int, seconds: float) -> None:
-    """Write the foot of a log, end, time and status, and close it."""
-    with open(file.name, "rb") as written:
-        tail = _tail(written)
-    _note(file, ("" if tail.endswith(b"\n") else "\n") + f"# end {_now()}, {seconds:.0f} s\n# status {status}\n")
-    file.close()
-
-
-def last_line(log: Path) -> str:
-    """Return the last line that the command itself wrote to its log."""
-    try:
-        with open(log, "rb") as file:
-            lines = _tail(file).decode("utf-8", errors="replace").splitlines()
-    except OSError:
-        return "there is no log"
-    own = [line.strip() for line in lines if line.strip() and not re.match("# (end|status|start|host) ", line)]
-    return own[-1] if own else "the log is empty"
+    if os.getppid() != launcher:  # it was killed a moment ago
+        os._exit(NOT_FOUND)
 
 
 def report(program: str, total: int, failed: Sequence[tuple[Job, str, str]]) -> int:
@@ -274,18 +264,3 @@ def fate(status: int) -> str:
         cause = " (out of memory?)" if status - 128 == signal.SIGKILL else ""
         return f"killed by {signal.Signals(status - 128).name}{cause}"
     return f"status {status}"
-
-
-def _tail(file: IO[bytes]) -> bytes:
-    file.seek(0, os.SEEK_END)
-    file.seek(max(0, file.tell() - TAIL))
-    return file.read()
-
-
-def _note(file: IO[bytes], text: str) -> None:
-    file.write(text.encode("utf-8", errors="surrogateescape"))
-    file.flush()
-
-
-def _now() -> str:
-    return time.strftime("%Y-%m-%d %H:%M:%S %z")

@@ -1,6 +1,12 @@
 # shellcheck shell=bash
 # What map_data.sh and map_shards.sh share; source it after stage.sh and tables.sh. `max_rejected` is a setting of theirs.
 
+# check_share: end the script unless --max-rejected is a share.
+check_share() {
+    # shellcheck disable=SC2154
+    [ "$max_rejected" -ge 0 ] && [ "$max_rejected" -le 100 ] || die "--max-rejected: $max_rejected is no percentage"
+}
+
 # check_words WORD...: end the script if job arrays would take one for the number of a job.
 check_words() {
     local word
@@ -14,7 +20,14 @@ lock() {
     local folder=${1%/*} name=${1##*/}
     mkdir -p "$folder/log"
     exec 9> "$folder/log/$name.lock"
-    flock -n 9 || die "$1: another run is making it; wait for it, or stop it"
+    flock -n 9 || [ $? != 1 ] || die "$1: another run is making it; wait for it, or stop it"
+}
+
+# discard FOLDER: remove it in one step for whoever looks at it, so that a kill leaves no half of it to go on with.
+discard() {
+    rm -rf "$1.gone"
+    [ ! -e "$1" ] || mv "$1" "$1.gone"
+    rm -rf "$1.gone"
 }
 
 # settings WORD...: what a command depends on beside its data: its words, and the files and folders among them.

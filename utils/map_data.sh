@@ -6,25 +6,29 @@
 #
 # The command is called once for each part, with `--data <part> --out <part's table>` behind its own words, and writes
 # the table, other tables beside it if it likes, and `<table>.rejected` with a reason for each utterance that cannot be
-# done. A `.json` beside it is the same for every part, such as the command's settings, and is kept once. The parts are joined in order when every utterance of the data directory is either done or rejected; a short
-# table is refused, and its parts stay. A run that was killed goes on where it stopped when the same command is given
-# again; if the command, the data or --nj have changed in between, it starts anew. Logs: log/ beside the table.
+# done. A `.json` beside it is the same for every part, such as the command's settings, and is kept once. The parts are
+# joined in order when every utterance of the data directory is either done or rejected; a short table is refused, and
+# its parts stay. A run that was killed goes on where it stopped when the same command is given again, after what it left
+# running has ended; if the command, the data or --nj have changed in between, it starts anew. Logs: log/ beside the
+# table.
 set -euo pipefail
 nj=4              # parts that run side by side; fewer where there are fewer utterances
-cmd=              # launcher and its options, run.py, slurm.py or ray_data.py of this folder; run.py if empty
+cmd=run.py        # launcher of this folder and its options: run.py, slurm.py or ray_data.py
 max_rejected=10   # refuse the table if more than so many percent of the utterances are rejected
-utils=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+since=            # a table younger than this file, by this command of this data, is not made again; absent, the file is made
+utils=$(CDPATH='' cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$utils/parse_options.sh"
 . "$utils/stage.sh"
 . "$utils/tables.sh"
 . "$utils/map.sh"
 
-if [ $# -lt 3 ]; then
+if [ $# -lt 3 ] || [[ $2 == */ || -z $2 || -z $3 ]]; then
     printf '%s: a data directory, a table and a command are needed; see --help\n' "${0##*/}" >&2
     exit 2
 fi
 data=$1 table=$2 && shift 2
 check_words "$@" "$table"
+check_share
 [ "$nj" -ge 1 ] || die "--nj: $nj parts are too few"
 [ -s "$data/wav.scp" ] || die "$data/wav.scp is missing or empty; prepare the data first"
 
@@ -32,23 +36,32 @@ check_words "$@" "$table"
 name=${table##*/} parts=$table.parts folder=${table%/*}
 total=$(awk 'END { print NR }' "$data/wav.scp")
 [ "$nj" -le "$total" ] || nj=$total
-if [ -n "$cmd" ]; then read -ra launcher <<< "$cmd"; else launcher=("$utils/run.py"); fi
+read_launcher "$cmd"
 lock "$table"
+"${launcher[@]}" --idle "$folder/log/$name.JOB.log" # else an orphan of a killed run would write beside us
 
 # What the result depends on.
 fingerprint() {
     local file
-    printf '%s\0' "$nj" "$total"
+    echo "$total utterances in $nj parts"
     while IFS= read -r file; do
-        if [ "$file" != "$name" ]; then sha256sum < "$data/$file"; fi
+        if [ "$file" != "$name" ]; then echo "$file $(sha256sum < "$data/$file")"; fi
     done < <(tables_of "$data")
     settings "$@"
 }
 
+if [ -n "$since" ] && [ ! -e "$since" ]; then mkdir -p "$(dirname "$since")" && : > "$since"; fi
+made=$folder/log/$name.made
+# tables that have come since do not matter
+if [ -n "$since" ] && [ "$table" -nt "$since" ] && [ -e "$made" ] &&
+    [ -z "$(comm -23 "$made" <(fingerprint "$@" | sort))" ]; then
+    log "$table: made before an earlier run was stopped" && exit 0
+fi
 if [ -e "$parts/fingerprint" ] && fingerprint "$@" | cmp -s - "$parts/fingerprint"; then
     log "$table: going on where an earlier run stopped"
 else
-    rm -rf "$parts" && mkdir -p "$parts"
+    discard "$parts"
+    mkdir -p "$parts"
     "$utils/split_data.sh" "$data" "$nj" "$parts"
     fingerprint "$@" > "$parts/fingerprint.new"
     mv "$parts/fingerprint.new" "$parts/fingerprint"
@@ -83,5 +96,8 @@ fi
 for file in "$parts/joined"/*; do
     if [ "${file##*/}" != "$name" ]; then mv "$file" "$folder/"; fi
 done
+rm -f "$made"
 mv "$parts/joined/$name" "$table"
-rm -rf "$parts"
+discard "$parts"
+fingerprint "$@" | sort > "$made.new"
+mv "$made.new" "$made"

@@ -2,7 +2,7 @@
 # Make a table of each of many data directories, the shards of a corpus that is too large for one, in one job array.
 #
 #     utils/map_shards.sh [--nj N] [--cmd LAUNCHER] [--max-rejected PERCENT] <data> <table> <command...>
-#     utils/map_shards.sh --nj 200 --cmd "utils/slurm.py --gpu 1 --max-jobs 16" \
+#     utils/map_shards.sh --nj 200 --cmd "slurm.py --gpu 1 --max-jobs 16" \
 #         data utt2speech python -m c2ser.bin.label_speech --model emotion2vec_plus_large.pt
 #
 # <data>/shards names the shards, one a line; the shard S is the data directory <data>/S and gets <data>/S/<table>. A job
@@ -15,29 +15,34 @@
 # Another command is refused as long as a shard holds the table of this one. Logs: <data>/log/.
 set -euo pipefail
 nj=0              # jobs into which the shards are divided; 0 for one each
-cmd=              # launcher and its options, run.py, slurm.py or ray_data.py of this folder; run.py if empty
+cmd=run.py        # launcher of this folder and its options: run.py, slurm.py or ray_data.py
 max_rejected=10   # refuse a job's tables if more than so many percent of its utterances are rejected
-utils=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+utils=$(CDPATH='' cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$utils/parse_options.sh"
 . "$utils/stage.sh"
 . "$utils/tables.sh"
 . "$utils/map.sh"
 
-if [ $# -lt 3 ] || [[ $2 == */* ]]; then
+if [ $# -lt 3 ] || [[ $2 == */* || -z $2 || -z $3 ]]; then
     printf '%s: a folder, the name of a table and a command are needed; see --help\n' "${0##*/}" >&2
     exit 2
 fi
 data=$1 name=$2 && shift 2
-check_words "$@" "$data" "$name"
+check_words "$@" "$data" "$name" "$utils"
+check_share
 [ -s "$data/shards" ] || die "$data/shards is missing or empty; list the data directories in it"
 mapfile -t shards < "$data/shards"
+again=$(sort "$data/shards" | uniq -d)
+[ -z "$again" ] || die "$data/shards: a second line for ${again%%$'\n'*}; remove it"
 for shard in "${shards[@]}"; do
+    [[ /$shard/ != */../* ]] || die "$data/shards: $shard leads out of $data; name its own folders"
     [ -s "$data/$shard/wav.scp" ] || die "$data/$shard/wav.scp is missing or empty; prepare the data first"
 done
 total=${#shards[@]} parts=$data/$name.parts
 if [ "$nj" -lt 1 ] || [ "$nj" -gt "$total" ]; then nj=$total; fi
-if [ -n "$cmd" ]; then read -ra launcher <<< "$cmd"; else launcher=("$utils/run.py"); fi
+read_launcher "$cmd"
 lock "$data/$name"
+"${launcher[@]}" --idle "$data/log/$name.JOB.log" # else an orphan of a killed run would write beside us
 
 # lacking SHARD...: those that do not have the table.
 lacking() {
@@ -57,7 +62,8 @@ fi
 settings "$@" > "$made"
 division=$({ cat "$made" "$data/shards" && echo "$nj"; } | sha256sum)
 if [ ! -e "$parts/division" ] || [ "$(cat "$parts/division")" != "$division" ]; then
-    rm -rf "$parts" && mkdir -p "$parts"
+    discard "$parts"
+    mkdir -p "$parts"
     printf '%s\n' "$division" > "$parts/division"
 fi
 
@@ -92,7 +98,7 @@ put() {
     done
     deal "$1/places" "$1/out/$name" "$name"
     while IFS= read -r shard; do touch "$shard/$name"; done < "$1/shards" # a shard may have no good utterance
-    rm -rf "$1"
+    discard "$1"
 }
 
 # plan JOB SHARD...: put the tables of a job that an earlier run finished, and print its folder if there is more to do.
@@ -101,7 +107,7 @@ plan() {
     if [ -e "$part/whole" ]; then put "$part"; fi
     # tables that have come since do not matter, tables that have changed or gone do
     if [ ! -e "$part/state" ] || [ -n "$(comm -23 "$part/state" <(state "$part"))" ]; then
-        rm -rf "$part"
+        discard "$part"
         left=$(lacking "$@")
         [ -n "$left" ] || return 0
         mkdir -p "$part/out"
@@ -118,7 +124,7 @@ for ((job = 1; job <= nj; job++)); do
 done > "$parts/todo"
 mapfile -t todo < "$parts/todo"
 if [ ${#todo[@]} = 0 ]; then
-    rm -rf "$parts"
+    discard "$parts"
     log "$data: all $total shards have $name" && exit 0
 fi
 
@@ -142,7 +148,7 @@ for part in "${todo[@]}"; do
 done
 left=$(lacking "${shards[@]}" | wc -l)
 [ -z "$failed" ] || die "$left of $total shards lack $name; mend that and run it again, the others are kept"
-rm -rf "$parts"
+discard "$parts"
 
 # count FILE: lines of a file of this name in all shards.
 count() {

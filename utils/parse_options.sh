@@ -53,6 +53,8 @@ _set_option() { # name value
         *'|'*) [[ "|${_types[$1]}|" == *"|$2|"* ]] || _usage_error "--${1//_/-}: '$2' is none of ${_types[$1]}" ;;
     esac
     printf -v "$1" '%s' "$2"
+    # bash would take 08 for an octal number
+    if [ "${_types[$1]}" = number ]; then printf -v "$1" '%d' "${2%%[0-9]*}$((10#${2#-}))"; fi
 }
 
 _print_help() {

@@ -28,6 +28,7 @@ from types import FrameType
 from typing import Any
 
 import launcher
+import logs
 
 UNITS = {"K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 """Bytes by the letters of --mem; a number without one is in M, as Slurm has it."""
@@ -57,6 +58,7 @@ def runner(request: launcher.Request, folder: str, environment: dict[str, str]) 
         cards = os.environ.get("CUDA_VISIBLE_DEVICES", "") if request.gpu else ""  # Ray has chosen them
         try:
             job = request.job(request.numbers[row["id"]])
+            logs.wait_until_free([job.log])
             running = launcher.Running(job, environment | {"CUDA_VISIBLE_DEVICES": cards}, append=True)
         except OSError:
             return {"number": request.numbers[row["id"]], "status": launcher.NOT_FOUND}
@@ -113,6 +115,9 @@ def main() -> int:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     listen()
     try:
+        launcher.wait_until_free(request)
+        if request.idle:
+            return 0
         for job in request.jobs():
             job.log.unlink(missing_ok=True)  # what is there later is of this run
         if lack := connect(request):
@@ -123,6 +128,9 @@ def main() -> int:
         name = signal.Signals(stopped.args[0]).name
         print(f"ray_data.py: stopped by {name}; all jobs were ended", file=sys.stderr)
         return 128 + stopped.args[0]
+    except logs.Busy as error:
+        print(f"ray_data.py: {error}", file=sys.stderr)
+        return 1
     except OSError as error:
         print(f"ray_data.py: {error}; check RAY_ADDRESS and the logs' folder", file=sys.stderr)
         return 1
@@ -130,7 +138,7 @@ def main() -> int:
         if "ray" in sys.modules:
             sys.modules["ray"].shutdown()
     return launcher.report(
-        "ray_data.py", len(request.numbers), [(job, launcher.fate(s), launcher.last_line(job.log)) for job, s in failed]
+        "ray_data.py", len(request.numbers), [(job, launcher.fate(s), logs.last_line(job.log)) for job, s in failed]
     )
 
 

@@ -22,6 +22,7 @@ import time
 from pathlib import Path
 
 import launcher
+import logs
 
 GRACE = 10.0
 """Seconds that stopped jobs have to end by themselves before they are killed."""
@@ -94,14 +95,22 @@ def stop(running: list[launcher.Running], signals: launcher.Signals) -> None:
 def main() -> int:
     """Run what the command line asks for and return the status."""
     request, _ = launcher.request(launcher.parser(__doc__), sys.argv[1:])
-    groups = card_groups(request.gpu) if request.gpu else []
-    if request.gpu and not groups:
+    try:
+        groups = card_groups(request.gpu) if request.gpu else []
+    except subprocess.TimeoutExpired:
+        print("run.py: nvidia-smi gives no answer; name the cards in CUDA_VISIBLE_DEVICES", file=sys.stderr)
+        return 1
+    if request.gpu and not groups and not request.idle:
         found = len(visible_cards())
         print(f"run.py: {request.gpu} graphics cards asked for, {found} found; use --gpu {found}", file=sys.stderr)
         return 1
     signals = launcher.Signals()
     try:
-        failed = run(request, groups, signals)
+        launcher.wait_until_free(request, signals.seen)
+        failed = [] if request.idle else run(request, groups, signals)
+    except logs.Busy as error:
+        print(f"run.py: {error}", file=sys.stderr)
+        return 1
     except OSError as error:
         print(f"run.py: {error}; choose a log that can be written", file=sys.stderr)
         return 1
@@ -110,7 +119,7 @@ def main() -> int:
         print(f"run.py: stopped by {name}; all jobs were ended", file=sys.stderr)
         return 128 + signals.seen[0]
     return launcher.report(
-        "run.py", len(request.numbers), [(job, launcher.fate(s), launcher.last_line(job.log)) for job, s in failed]
+        "run.py", len(request.numbers), [(job, launcher.fate(s), logs.last_line(job.log)) for job, s in failed]
     )
 
 

@@ -4,9 +4,10 @@
     slurm.py [--gpu N] [--mem 4G] [--time 1:00:00] [--max-jobs N] [JOB=1:n] LOG COMMAND [ARGUMENT...]
     slurm.py --mem 2G JOB=1:8 exp/log/attributes.JOB.log python -m c2ser.bin.extract_attributes --data split8/JOB ...
 
-The contract of run.py, kept by "sbatch --wait": JOB in LOG and in the arguments becomes the number of the copy,
---max-jobs limits how many run at once, and the call returns when all have ended. The folder q/ beside the logs holds
-the batch script and what Slurm itself says. Nodes must see Python and the logs' folder under the names they have here.
+The contract of run.py, kept by job arrays: JOB in LOG and in the arguments becomes the number of the copy, --max-jobs
+limits how many run at once, and the call returns when all have ended. The folder q/ beside the logs holds the batch
+script and what Slurm itself says. Jobs whose launcher was killed run on; the next call with the same log waits for
+them. Nodes must see Python and the logs' folder under the names they have here.
 
 What a site needs beyond that goes into two environment variables, best exported in local/site.sh:
     C2SER_SLURM_OPTIONS      options of sbatch for every job, such as "--partition=main --cpus-per-task=2"
@@ -28,20 +29,17 @@ import tempfile
 import time
 import uuid
 from pathlib import Path
+from typing import IO
 
 import launcher
+import logs
+import slurm_queue
 
 CHECK = 5.0
 """Seconds between two questions to Slurm why jobs wait."""
 
 LATENCY = float(os.environ.get("C2SER_SLURM_LATENCY", "15"))
 """Seconds that a shared file system may take to show what a node wrote."""
-
-HOPELESS = re.compile(
-    "PartitionTimeLimit|PartitionNodeLimit|BadConstraints|InvalidAccount|InvalidQOS|DependencyNeverSatisfied"
-    "|JobHeldAdmin|launch failed requeued held|(QOS|Assoc)Max.*PerJob.*"
-)
-"""Reasons for waiting that time does not mend, as squeue names them."""
 
 SETTINGS = "C2SER_SLURM_OPTIONS and C2SER_SLURM_GPU_OPTIONS"
 
@@ -68,14 +66,40 @@ class Array:
         self.script = self.folder / f"{self.base}.sbatch"
         self.said = tempfile.TemporaryFile("w+")
         self.process: subprocess.Popen[str] | None = None
+        self.guard: IO[str] | None = None
 
     def place(self, number: int, kind: str) -> Path:
         """Return the file of one element that says something: its "status", or what "slurm" said."""
         return self.folder / f"{self.base}.{number}.{kind}"
 
+    def take_turn(self, signals: launcher.Signals) -> None:
+        """Wait until nothing of an earlier run, whose launcher was killed, can write the same files any more.
+
+        Raises:
+            logs.Busy: a job that Slurm does not know still writes a log.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        asked = False
+        while not self.reserve() and not signals.seen:
+            if not asked:
+                words = "waiting for jobs of an earlier run, which write the same files"
+                name = slurm_queue.name_in(self.script)
+                print(f"slurm.py: {words}; scancel --name={name} ends them", file=sys.stderr, flush=True)
+                asked = True
+            time.sleep(1)
+        launcher.wait_until_free(self.request, signals.seen)
+
+    def reserve(self) -> bool:
+        """Lock the batch script as long as we or our sbatch live, unless jobs of an earlier one are in the queue."""
+        self.guard = slurm_queue.reserve(self.script)
+        earlier = slurm_queue.name_in(self.script)
+        if self.guard and earlier and slurm_queue.reasons(earlier):
+            self.guard.close()
+            return False
+        return self.guard is not None
+
     def submit(self) -> None:
         """Write the batch script, clear what an earlier run left, and hand the array to sbatch."""
-        self.folder.mkdir(parents=True, exist_ok=True)
         for job in self.request.jobs():
             job.log.parent.mkdir(parents=True, exist_ok=True)
             for left in (job.log, self.place(job.number, "status"), self.place(job.number, "slurm")):
@@ -84,13 +108,14 @@ class Array:
         output = str(self.folder.absolute() / self.base).replace("%", "%%") + ".%a.slurm"
         outer = [name for name in os.environ if name.startswith("SLURM_") and name != "SLURM_CONF"]
         self.process = subprocess.Popen(  # without what an outer job would hand down
-            ["sbatch", "--wait", "--parsable", f"--output={output}", f"--chdir={os.getcwd()}", str(self.script)],
+            ["sbatch", "--parsable", f"--output={output}", f"--chdir={os.getcwd()}", str(self.script)],
             stdin=subprocess.DEVNULL,
             stdout=self.said,
             stderr=subprocess.STDOUT,
             env={name: value for name, value in os.environ.items() if name not in outer},
             start_new_session=True,
             text=True,
+            pass_fds=[self.guard.fileno()],
         )
 
     def missing(self) -> list[launcher.Job]:
@@ -104,55 +129,48 @@ class Array:
         Raises:
             Refused: sbatch did not take the array, or it can never start.
         """
-        asked = time.monotonic()
-        while self.process.poll() is None and self.missing() and not signals.seen:
-            time.sleep(min(1.0, launcher.POLL * 5))
-            if time.monotonic() - asked > CHECK:
-                asked = time.monotonic()
-                self.check_hope()
-        if self.process.poll() is not None and not self.identity():
+        while self.process.poll() is None and not signals.seen:
+            time.sleep(launcher.POLL)
+        if not signals.seen and not self.identity():
             raise Refused(
                 f"sbatch refused: {self.words()}; ask for less (--gpu, --mem, --time), for fewer jobs (--nj; the "
                 f"cluster's MaxArraySize limits their number) or mend {SETTINGS}"
             )
-        seen = time.monotonic()
-        while self.missing() and not signals.seen and time.monotonic() - seen < LATENCY:
-            time.sleep(0.5)
-            if self.reasons():  # sbatch gave up waiting, for instance while the controller was restarted
-                self.check_hope()
-                time.sleep(CHECK)
-                seen = time.monotonic()
+        asked, gone = time.monotonic(), None
+        while self.missing() and not signals.seen and (gone is None or time.monotonic() - gone < LATENCY):
+            time.sleep(launcher.POLL * 5)
+            if time.monotonic() - asked > CHECK:
+                asked = time.monotonic()
+                gone = None if self.waiting() else gone or asked
 
-    def check_hope(self) -> None:
-        """Look why elements wait.
+    def waiting(self) -> bool:
+        """Return whether Slurm still has elements, so that there is something to wait for.
 
         Raises:
-            Refused: for a reason that waiting will not change; the array is cancelled.
+            Refused: they wait for what will not come; the array is cancelled.
         """
-        for reason in self.reasons():
-            if HOPELESS.fullmatch(reason):
-                self.cancel()
-                raise Refused(f"the jobs can never start ({reason}); ask for less (--time, --gpu) or mend {SETTINGS}")
-
-    def reasons(self) -> list[str]:
-        """Return, for each element that Slurm still has, why it waits ("None" if it runs)."""
-        found = ask("squeue", "--noheader", f"--name={self.name}", "--format=%r")
-        return ["unknown"] if found is None else found.splitlines()
+        reasons = slurm_queue.reasons(self.name)
+        for reason in filter(slurm_queue.HOPELESS.fullmatch, reasons):
+            self.cancel()
+            raise Refused(f"the jobs can never start ({reason}); ask for less (--time, --gpu) or mend {SETTINGS}")
+        return bool(reasons)
 
     def cancel(self) -> None:
         """Take the array out of the queue and wait until it has left."""
         deadline = time.monotonic() + LATENCY
         while time.monotonic() < deadline and self.process.poll() is None and not self.identity():
             time.sleep(0.1)  # it is being handed in at this moment
-        ask("scancel", f"--name={self.name}")
-        while time.monotonic() < deadline and self.reasons():
+        slurm_queue.ask("scancel", f"--name={self.name}")
+        while time.monotonic() < deadline and slurm_queue.reasons(self.name):
             time.sleep(0.2)
 
     def close(self) -> None:
-        """End the waiting sbatch."""
+        """End an sbatch that has not come back, and let others hand in jobs of these names."""
         if self.process is not None and self.process.poll() is None:
             self.process.terminate()
             self.process.wait()
+        if self.guard:
+            self.guard.close()
 
     def words(self) -> str:
         """Return what sbatch said, in one line."""
@@ -168,33 +186,16 @@ class Array:
     def failures(self) -> list[tuple[launcher.Job, str, str]]:
         """Return the elements that failed, why, and their last words."""
         failed, lost = [], self.missing()
-        states = self.states() if lost else {}
+        states = slurm_queue.states(self.identity()) if lost else {}
         for job in self.request.jobs():
             if job in lost:
                 state = states.get(job.number, "state unknown")
                 heard = self.place(job.number, "slurm")
-                words = launcher.last_line(heard if heard.exists() and heard.stat().st_size else job.log)
+                words = logs.last_line(heard if heard.exists() and heard.stat().st_size else job.log)
                 failed.append((job, f"stopped by Slurm ({state}){REMEDIES.get(state, '')}", words))
             elif status := int(self.place(job.number, "status").read_text()):
-                failed.append((job, launcher.fate(status), launcher.last_line(job.log)))
+                failed.append((job, launcher.fate(status), logs.last_line(job.log)))
         return failed
-
-    def states(self) -> dict[int, str]:
-        """Return what Slurm knows of each element, such as TIMEOUT; it forgets after some minutes."""
-        shown = ask("scontrol", "--oneliner", "show", "job", self.identity()) or ""
-        found = re.findall(r"ArrayTaskId=([0-9]+) .*?JobState=([A-Z_]+)", shown)
-        return {int(number): state for number, state in found}
-
-
-def ask(*command: str) -> str | None:
-    """Return what a Slurm command prints, or None if the controller gave no answer."""
-    try:
-        done = subprocess.run(
-            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False
-        )
-    except subprocess.TimeoutExpired:
-        return None
-    return done.stdout if done.returncode == 0 else None
 
 
 def queue_place(log: str) -> tuple[Path, str]:
@@ -235,7 +236,12 @@ def run_element(request: launcher.Request, number: int) -> int:
     environment = os.environ | ({} if request.gpu else {"CUDA_VISIBLE_DEVICES": ""})
     signals, passed_on = launcher.Signals(), 0
     again = os.environ.get("SLURM_RESTART_COUNT", "0") != "0"
-    running = launcher.Running(request.job(number), environment, session=False, append=again)
+    try:
+        logs.wait_until_free([request.job(number).log], signals.seen)
+        running = launcher.Running(request.job(number), environment, session=False, append=again)
+    except OSError as error:
+        print(f"slurm.py: {error}", file=sys.stderr)
+        return 1
     while (status := running.status()) is None:
         for received in signals.seen[passed_on:]:
             running.kill(received)
@@ -262,6 +268,9 @@ def main() -> int:
         return 1
     signals, array = launcher.Signals(), Array(request)
     try:
+        array.take_turn(signals)
+        if request.idle or signals.seen:
+            return 128 + signals.seen[0] if signals.seen else 0
         array.submit()
         array.wait(signals)
         if signals.seen:

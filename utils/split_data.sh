@@ -2,7 +2,7 @@
 # Split a data directory into parts of nearly equal size, in order: <out>/1/data, <out>/2/data, …
 #     utils/split_data.sh <data> <parts> <out>
 set -euo pipefail
-utils=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+utils=$(CDPATH='' cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$utils/parse_options.sh"
 . "$utils/stage.sh"
 . "$utils/tables.sh"

@@ -7,7 +7,7 @@ set -euo pipefail
 how=spread   # spread|first|last|shortest|per_speaker: evenly over the list, … or so many of each speaker
 utt_list=    # file with the utterances to take, one a line
 spk_list=    # file with the speakers to take, one a line
-utils=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+utils=$(CDPATH='' cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$utils/parse_options.sh"
 . "$utils/stage.sh"
 . "$utils/tables.sh"
@@ -19,6 +19,7 @@ usage() {
 
 if [ -n "$utt_list$spk_list" ]; then
     [ $# = 2 ] || usage "a data directory and a destination are needed"
+    [ -z "$utt_list" ] || [ -z "$spk_list" ] || usage "--utt-list and --spk-list exclude each other"
     data=$1 number=all dest=$2
 else
     [ $# = 3 ] || usage "a data directory, a number and a destination are needed"
@@ -26,6 +27,13 @@ else
     [[ $number =~ ^[1-9][0-9]{0,8}$ ]] || usage "$number is not a number of utterances"
 fi
 [ -s "$data/wav.scp" ] || die "$data/wav.scp is missing or empty; prepare the data first"
+for file in ${utt_list:+"$utt_list"} ${spk_list:+"$spk_list"}; do
+    [ -r "$file" ] || die "$file: no such file; name a list, one id a line"
+done
+wanted=
+[ "$how" != shortest ] || wanted=utt2dur
+[ "$how" != per_speaker ] && [ -z "$spk_list" ] || wanted=utt2spk
+[ -z "$wanted" ] || [ -s "$data/$wanted" ] || die "$data/$wanted is missing or empty; make it first"
 [ ! "$data" -ef "$dest" ] || die "$dest is the source; choose another destination"
 total=$(awk 'END { print NR }' "$data/wav.scp")
 

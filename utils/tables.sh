@@ -47,10 +47,17 @@ make_spk2utt() {
     mv "$1/.spk2utt.new" "$1/spk2utt"
 }
 
+# drop_others DIR: remove the tables of a data directory that are not named in standard input; they are of other utterances.
+drop_others() {
+    local name
+    comm -23 <(tables_of "$1" | sort) <(sort -u) | while IFS= read -r name; do rm "$1/$name"; done
+}
+
 # copy_subset IDS SOURCE DEST: write a data directory with the utterances of the file IDS.
 copy_subset() {
     local name
     mkdir -p "$3"
+    tables_of "$2" | drop_others "$3"
     while IFS= read -r name; do
         filter "$1" "$2/$name" > "$3/.$name.new"
         if [ -s "$3/.$name.new" ]; then mv "$3/.$name.new" "$3/$name"; else rm -f "$3/.$name.new" "$3/$name"; fi

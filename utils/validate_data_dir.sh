@@ -5,7 +5,7 @@
 # shellcheck disable=SC2016 # the dollars in quotes are awk's
 set -euo pipefail
 no_wav=false   # true|false: do not look whether the audio files exist
-utils=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+utils=$(CDPATH='' cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$utils/parse_options.sh"
 . "$utils/stage.sh"
 . "$utils/tables.sh"

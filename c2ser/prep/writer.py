@@ -151,6 +151,8 @@ def _with_audio(utterance: Utterance, sound: Path) -> Utterance:
     if _printable(str(path)) != str(path) or "\n" in str(path):
         raise ValueError("the name of its file is not UTF-8; rename it, for example with convmv")
     if path.suffix.lower() in VIDEO:
+        if "/" in utterance.id:
+            raise ValueError("a slash in its id, which names the file of its sound; change `name` in data_prep.py")
         path = extract(path, sound / utterance.set / f"{utterance.id}.wav", utterance.id, utterance.channel)
         return dataclasses.replace(utterance, wav=path, channel=None, duration=audio.duration(path, utterance.id))
     try:

@@ -30,7 +30,7 @@ judge=              # local|server|batch: a language model reads the answers too
 perturb=            # changes of the test sets that stages 8 and 9 try too
 wordings=0          # paraphrases of the instruction that stages 8 and 9 try too
 max_rejected=10     # stop if more percent of the utterances of a set cannot be processed
-root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+root=$(CDPATH='' cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 . "$root/local/cmd.sh"
 . "$root/utils/parse_options.sh"
 [ $# = 0 ] || { printf '%s: %s: not an option; see --help\n' "${0##*/}" "$1" >&2; exit 2; }
@@ -119,7 +119,7 @@ on_meld() {
 if stage 0 "data: prepare every corpus that is there, and join them"; then
     roots=()
     for corpus in "${learnt[@]}" "${tested[@]}"; do
-        site_root=root_$corpus
+        site_root=$(site_name "$corpus")
         [ -z "${!site_root-}" ] || roots+=("$corpus ${!site_root}")
     done
     mkdir -p data

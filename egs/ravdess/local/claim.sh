@@ -15,7 +15,7 @@ config=conf/claim.yaml # sizes and training of the encoder
 epochs=20              # of the probe
 rate=1e-3              # the probe's learning rate
 device=auto            # what embeddings are computed and probed on: cpu, cuda or auto
-root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../../.." && pwd)
+root=$(CDPATH='' cd "$(dirname "${BASH_SOURCE[0]}")/../../.." && pwd)
 cd "$root/egs/ravdess"
 . "$root/utils/parse_options.sh"
 . "$root/utils/stage.sh"

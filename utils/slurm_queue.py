@@ -1,0 +1,62 @@
+"""What Slurm says of jobs, and who may hand in those of a log."""
+
+import fcntl
+import re
+import subprocess
+from pathlib import Path
+from typing import IO
+
+HOPELESS = re.compile(
+    "PartitionTimeLimit|PartitionNodeLimit|BadConstraints|InvalidAccount|InvalidQOS|DependencyNeverSatisfied"
+    "|JobHeldAdmin|launch failed requeued held|(QOS|Assoc)Max.*PerJob.*"
+)
+"""Reasons for waiting that time does not mend, as squeue names them."""
+
+
+def ask(*command: str) -> str | None:
+    """Return what a Slurm command prints, or None if the controller gave no answer."""
+    try:
+        done = subprocess.run(
+            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False
+        )
+    except subprocess.TimeoutExpired:
+        return None
+    return done.stdout if done.returncode == 0 else None
+
+
+def reasons(name: str) -> list[str]:
+    """Return, for each job of this name that Slurm still has, why it waits ("None" if it runs)."""
+    found = ask("squeue", "--noheader", f"--name={name}", "--format=%r")
+    return ["unknown"] if found is None else found.splitlines()
+
+
+def states(array: str) -> dict[int, str]:
+    """Return what Slurm knows of each element of an array, such as TIMEOUT; it forgets after some minutes."""
+    shown = ask("scontrol", "--oneliner", "show", "job", array) or ""
+    return {int(number): state for number, state in re.findall(r"ArrayTaskId=([0-9]+) .*?JobState=([A-Z_]+)", shown)}
+
+
+def name_in(script: Path) -> str:
+    """Return the name of the jobs that a batch script was written for, or "" if there is none."""
+    try:
+        found = re.search("^#SBATCH --job-name=([A-Za-z0-9_.-]+)$", script.read_text(errors="replace"), re.MULTILINE)
+    except FileNotFoundError:
+        return ""
+    return found[1] if found else ""
+
+
+def reserve(script: Path) -> IO[str] | None:
+    """Lock a batch script, for as long as what is returned is open here or in a process that inherits it.
+
+    Returns:
+        the open script, or None if somebody else, such as an sbatch whose launcher was killed, holds it.
+    """
+    file = open(script, "a", encoding="utf-8")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.close()
+        return None
+    except OSError:  # a file system without locks
+        pass
+    return file
