@@ -242,6 +242,40 @@ def test_ua_is_wa_where_emotions_are_balanced_but_where_a_note_says_so(paper):
     assert casia[0] == round(casia[1] * 6 / 7, 2)
 
 
+def ends_of_ua(wa, sizes):
+    """The least and the most UA, in percent, that a WA in percent with two places allows with so many of each class."""
+    ends = []
+    for accuracy, order in ((wa - 0.005, sorted(sizes, reverse=True)), (wa + 0.005, sorted(sizes))):
+        left, recalls = accuracy / 100 * sum(sizes), []
+        for size in order:
+            recalls.append(min(1, left / size))
+            left -= recalls[-1] * size
+        ends.append(100 * np.mean(recalls))
+    return ends
+
+
+def test_ua_can_go_with_wa_but_where_a_note_says_so(paper):
+    """Sizes of emotions are those that the recipes expect."""
+    from test_corpora import recipe
+
+    known = {at for note in paper.notes for at in note.at}
+    found = []
+    for name in set(TESTED) - {"asvp_esd"}:
+        counts = recipe(name).CORPUS.expected("seven", None if name in ("m3ed", "meld", "esd") else "test")["test"]
+        sizes = [number for emotion, number in counts.items() if emotion in EMOTIONS]
+        for number in ("VI", "VII", "VIII", "IX"):
+            for key, one in paper.results[number].rows.items():
+                ua, wa = one.paper.get(name, (0, 0))[:2]
+                least, most = ends_of_ua(wa, sizes)
+                if not least - 0.005 <= ua <= most + 0.005:
+                    found.append(f"{number}/{key}/{name}")
+    assert all(at in known or f"{at}/ua" in known for at in found)
+    assert {"VI/cascade/emovdb", "VI/cascade/mesd"} < set(found) and len(found) == 7
+    least, _ = ends_of_ua(34.09, [1317, 1268, 1019, 1568])
+    assert round(least, 1) == 28.7 and round(least * 4 / 7, 1) == 16.4 and round(100 * 1568 / 5172, 1) == 30.3
+    assert max(abs(end - 26.10) for end in ends_of_ua(26.10, [143, 143, 144, 144, 144, 144])) < 0.2
+
+
 def test_tables_repeat_each_other(paper):
     results = {number: table.rows for number, table in paper.results.items()}
     for key in ("qwen2_audio", "explicit", "implicit"):

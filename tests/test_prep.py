@@ -61,8 +61,11 @@ def test_expected_counts_follow_labels_sets_and_the_20_seconds():
     assert CORPUS.expected("raw")["train"] == {"anger": 3, "amusement": 2, "boredom": 1, ALL: 6}
     assert CORPUS.expected("seven", "eval") == {"eval": {"anger": 3, "happiness": 3, ALL: 7}}
     assert CORPUS.expected("seven", "train_all")["train_all"]["anger"] == 2
-    unknown = Corpus(emotions={"A": "anger"}, counts={"train": {ALL: 9}})
-    assert unknown.expected("seven") == {"train": {ALL: 9}}
+    unknown = Corpus(emotions={"A": "anger"}, counts={"train": {ALL: 9}, "test": {"A": 2, ALL: 1}})
+    assert unknown.expected("seven") == {"train": {ALL: 9}, "test": {"anger": 2, ALL: 3}}
+    assert unknown.expected("seven", "x") == {"x": {ALL: 12}}  # how many of the 9 are angry is not known
+    partly = Corpus(emotions={"A": "anger"}, counts={ALL: {"A": 9}, "test": {"A": 2}})
+    assert partly.expected("seven", "x") == {"x": {"anger": 9, ALL: 9}}  # 2 of the 9 are the test set's
 
 
 def test_seven_and_raw(sound, tmp_path):
@@ -99,21 +102,24 @@ def test_the_report_says_found_and_expected(sound, tmp_path, caplog, monkeypatch
     assert table["set"][1:3] == ["anger", "happiness"] and table["train"][1:3] == ["1/2", "1/2"]
     assert table["train"][-3:] == ["2/4", "3", "5/6"] and table["test"][-3:] == ["1/1", "0", "1/1"]
     assert "note: the paper says 7" in caplog.text
-    assert "train: 2 left out for their label (L 1, Z 1)" in caplog.text
-    assert "train: 1 left out as known to be unusable (A 1)" in caplog.text
+    assert "train: 1 left out for their label (L: 1)" in caplog.text
+    assert "train: 1 left out for a label that the recipe does not know (Z: 1)" in caplog.text
+    assert "train: 1 left out as known to be unusable (A: 1)" in caplog.text
+    assert "named with its reason in the table `rejected` of its set" in caplog.text
     assert "test and train share 1: a" in caplog.text
     warned = {record.message.partition(";")[0] for record in caplog.records if record.levelno == logging.WARNING}
     assert warned == {
         "train, anger: 1 of 2 utterances found",
         "train, happiness: 1 of 2 utterances found",
-        "train, all: 5 of 6 utterances found",
+        "train, in corpus: 5 of 6 utterances found",
+        "train: 1 with an unknown label, named in its table `rejected`",
     }
 
 
 def test_more_than_expected_is_a_difference_too(sound, tmp_path):
     found = counts(write_corpus(some(sound), tmp_path / "d", CORPUS, labels="raw"))
     lines = differences(found, {"train": Counter({"anger": 1, ALL: 4})})
-    assert [line.split(";")[0] for line in lines] == ["train, all: 5 of 4 utterances found"]
+    assert [line.split(";")[0] for line in lines] == ["train, in corpus: 5 of 4 utterances found"]
     assert "does the folder hold copies" in lines[0]
 
 

@@ -27,7 +27,7 @@ class LeftOut:
     Attributes:
         utterance: as the recipe gave it.
         reason: what stands in `rejected`.
-        kind: "label", "length", "flaw" or "audio".
+        kind: "label", "unknown" (a label that the recipe does not know), "length", "flaw" or "audio".
     """
 
     utterance: Utterance
@@ -124,9 +124,10 @@ def _checked(utterances: Iterable[Utterance], seen: dict[str, str]) -> Iterator[
 
 
 def _examine(utterance: Utterance, corpus: Corpus, labels: Labels, sound: Path) -> Utterance | LeftOut:
-    kind = "label"
+    kind = "unknown"
     try:
         emotion = corpus.class_of(utterance.emotion, labels, utterance.id)
+        kind = "label"
         if emotion is None:
             what = f"its label {utterance.emotion}" if utterance.emotion else "its label"
             raise ValueError(f"{what} is {'none of the seven emotions' if labels == 'seven' else 'no class'}; left out")
