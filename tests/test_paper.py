@@ -1,6 +1,7 @@
 """The page with the paper's tables and figures: what is printed, ours beside it, and what is said of both."""
 
 import dataclasses
+import os
 import re
 import shutil
 import subprocess
@@ -451,6 +452,16 @@ def test_a_page_of_one_corpus_and_nothing_trained(tmp_path, paper):
     assert "## Figure 6" not in page and "- Figure 7: nothing to draw." in page and "≠" not in section(page, "Table VI")
 
 
+def test_a_corpus_of_an_earlier_training_is_not_counted(tmp_path, paper):
+    for corpus in ("mer2024", "esd"):
+        write_data(tmp_path / "data" / corpus / "train", corpus, {"anger": 3})
+    write_data(tmp_path / "data/train", "mer2024", {"anger": 3}, prefix="mer2024-")
+    page = write_page(tmp_path / "data", tmp_path / "exp", paper, tmp_path / "img", "Made.").replace(BLANK, " ")
+    assert row(page, "Table II", "MER2024")[4] == "3 / ≠ 5,030<sup>4</sup>"
+    assert row(page, "Table II", "ESD")[4] == "– / 3,500<sup>3</sup>" and row(page, "Table II", "Total")[4][0] == "3"
+    assert "anger 100.0 % (3)" in section(page, "Figure 4") and "ESD" not in section(page, "Training corpora")
+
+
 def test_results_without_any_data_are_shown_without_what_needs_it(tmp_path, project, paper):
     shutil.copytree(project / "exp/implicit", tmp_path / "exp/implicit")
     page = write_page(tmp_path / "data", tmp_path / "exp", paper, tmp_path / "img", "Made.").replace(BLANK, " ")
@@ -478,6 +489,18 @@ def test_a_set_that_changed_since_it_was_scored_is_named(tmp_path, project, pape
     assert "C²SER (Explicit CoT) on ESD: scored on 56 utterances, but there are 6; score again." in section(
         page, "Table VI"
     )
+
+
+def test_a_model_that_changed_since_it_was_scored_is_named(tmp_path, project, paper):
+    shutil.copytree(project / "exp/explicit", tmp_path / "explicit")
+    again = "C²SER (Explicit CoT) on ESD: its model has been trained again since; score again."
+    weights, scores = tmp_path / "explicit/model.safetensors", tmp_path / "explicit/decode_esd_test/scores.json"
+    weights.touch()
+    for later, said in ((-1, False), (1, True)):
+        seconds = scores.stat().st_mtime + later
+        os.utime(weights, (seconds, seconds))
+        page = write_page(project / "data", tmp_path, paper, tmp_path / "img", "Made.")
+        assert (again in section(page, "Table VI")) is said
 
 
 def broken(name, text):

@@ -178,6 +178,25 @@ def test_bad_files_are_left_out_by_name(sound, tmp_path):
     assert read_table(tmp_path / "d/t/utt2channel") == {"s-6": "1"}
 
 
+@pytest.mark.parametrize("name", ["a  b", "ü'\"(1)$(x)`y`;*?", " -rf", "漢字 \\"])
+def test_a_folder_of_any_name(name, sound, tmp_path, root):
+    (tmp_path / name).mkdir()
+    sound.rename(tmp_path / name / "a.wav")
+    given = [Utterance("train", "s", "1", tmp_path / name / "a.wav", "A", "en", "hi")]
+    write_corpus(given, tmp_path / name / "d", CORPUS)
+    assert read_table(tmp_path / name / "d/train/wav.scp") == {"s-1": str(tmp_path / name / "a.wav")}
+    command = [root / "utils/validate_data_dir.sh", tmp_path / name / "d/train"]
+    assert subprocess.run(command, capture_output=True).returncode == 0
+
+
+@pytest.mark.parametrize("name", ["a\tb", "a\nb", "a\rb"])
+def test_a_path_that_no_table_can_hold(name, sound, tmp_path):
+    (tmp_path / name).mkdir()
+    sound.rename(tmp_path / name / "a.wav")
+    with pytest.raises(ValueError, match=r"s-1: a tab or line break in the path of its file, '.*a\\[tnr]b/a.wav'"):
+        write_corpus([Utterance("t", "s", "1", tmp_path / name / "a.wav", "A", "en", "")], tmp_path / "d", CORPUS)
+
+
 @pytest.mark.parametrize(("channels", "chosen"), [(6, {"s-1": "2"}), (2, {"s-1": "0"}), (1, None)])
 def test_the_centre_of_six_channels(tmp_path, channels, chosen):
     soundfile.write(tmp_path / "a.wav", np.zeros((800, channels)), 8000)
@@ -358,10 +377,12 @@ prepare(generate)
 def test_an_interrupt_ends_it_and_leaves_nothing(tmp_path, root, sound):
     command = [sys.executable, "-c", ENDLESS, "--db-root", tmp_path, "--out", tmp_path / "d"]
     environment = {"PYTHONPATH": str(root), "PATH": "/usr/bin:/bin"}
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment)
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment)
     assert process.stdout.readline() == b"going\n"
     process.send_signal(signal.SIGINT)
-    assert process.wait(timeout=20) != 0 and not (tmp_path / "d").exists()
+    said = process.communicate(timeout=20)[1].decode()
+    assert process.returncode == -signal.SIGINT and not (tmp_path / "d").exists()
+    assert "interrupted; give the same command again" in said and "Traceback" not in said
 
 
 class Handler(http.server.SimpleHTTPRequestHandler):

@@ -149,8 +149,10 @@ def _examine(utterance: Utterance, corpus: Corpus, labels: Labels, sound: Path) 
 def _with_audio(utterance: Utterance, sound: Path) -> Utterance:
     """Return the utterance with its duration and the number of its channel; a video's sound is written to a folder."""
     path = Path(utterance.wav)
-    if _printable(str(path)) != str(path) or "\n" in str(path):
+    if _printable(str(path)) != str(path):
         raise ValueError("the name of its file is not UTF-8; rename it, for example with convmv")
+    if {*"\t\r\n"} & {*str(path)}:
+        raise ValueError(f"a tab or line break in the path of its file, {str(path)!r}; rename it")
     if path.suffix.lower() in VIDEO:
         path = extract(path, sound / utterance.set / f"{utterance.id}.wav", utterance.id, utterance.channel)
         return dataclasses.replace(utterance, wav=path, channel=None, duration=audio.duration(path, utterance.id))
