@@ -289,14 +289,23 @@ def test_text_in_any_encoding(tmp_path, encoding):
     assert read_text(tmp_path / "t") == "0001_000351\t打远一看。\t生气\r\n"
 
 
-def test_text_that_is_latin(tmp_path):
-    (tmp_path / "t").write_bytes("é la\n".encode("latin-1"))
-    assert read_text(tmp_path / "t") == "é la\n"
+@pytest.mark.parametrize("text", ["é la\n", "It\u2019s caf\xe9au \u2026 \u201cno\u201d\n", "\x81 na\xefve\n"])
+def test_text_that_is_western(text, tmp_path):
+    (tmp_path / "t").write_bytes(text.encode("latin-1" if "\x81" in text else "cp1252"))
+    assert read_text(tmp_path / "t") == text
+
+
+def test_chinese_with_a_rare_sign_or_traditional_ones(tmp_path):
+    for text in ("我叫赵喆，住在镕村。It\u2019s so.\n", "他們走了。\n"):
+        (tmp_path / "t").write_bytes(text.encode("gb18030"))
+        assert read_text(tmp_path / "t") == text
 
 
 def test_rows(tmp_path):
     (tmp_path / "t.csv").write_bytes('\ufeffA, B\r\n1," x, y"\r\n2\r\n'.encode())
     assert list(read_rows(tmp_path / "t.csv", "B")) == [{"A": "1", "B": "x, y"}, {"A": "2", "B": ""}]
+    (tmp_path / "t.csv").write_bytes('A,B\r\n1,so\u2028on\u0085\r\n2,"two\nlines"\n'.encode())
+    assert [row["B"] for row in read_rows(tmp_path / "t.csv", "B")] == ["so\u2028on", "two\nlines"]
     with pytest.raises(ValueError, match="t.csv: no column C, only A, B"):
         list(read_rows(tmp_path / "t.csv", "C"))
 
