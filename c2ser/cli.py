@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import TracebackType
 from typing import Any, NoReturn
 
 import jsonargparse
@@ -44,8 +45,9 @@ def run(main: Callable[..., Any], paths: str | None = None) -> None:
     """Parse the command line and call `main`; `paths` as in `parser`.
 
     Bad options leave with status 2. A `ValueError` or `OSError` of `main`, that is bad input, leaves with status 1;
-    both print one line. Everything else is a defect and keeps its traceback.
+    both print one line, and so does an interrupt (Ctrl-C). Everything else is a defect and keeps its traceback.
     """
+    sys.excepthook = _excepthook
     made = parser(main, paths)
     values = made.instantiate(made.parse_args([_underscored(word) for word in sys.argv[1:]]))
     arguments = {name: value for name, value in vars(values).items() if name != "config"}
@@ -56,6 +58,14 @@ def run(main: Callable[..., Any], paths: str | None = None) -> None:
             raise
         get_logger(made.prog).error(" ".join(str(error).split()))
         raise SystemExit(1) from None
+
+
+def _excepthook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Say in one line that the user stopped the program; Python then ends it by the signal, as shells want it."""
+    if issubclass(kind, KeyboardInterrupt) and not os.environ.get("C2SER_DEBUG"):
+        get_logger(Path(sys.argv[0]).stem).error("interrupted; give the same command again")
+    else:
+        sys.__excepthook__(kind, error, trace)
 
 
 def _underscored(word: str) -> str:

@@ -6,6 +6,7 @@ import importlib.util
 import json
 import os
 import subprocess
+import tarfile
 from collections import Counter, defaultdict
 from functools import cache
 from pathlib import Path
@@ -18,6 +19,7 @@ from c2ser.prep.describe import limit
 from c2ser.prep.layout import find_top
 from c2ser.prep.prepare import write_data
 from c2ser.prep.report import counts
+from c2ser.prep.unpack import unpack
 from c2ser.tables import read_table
 
 ROOT = Path(__file__).parents[1]
@@ -98,6 +100,43 @@ def test_a_wrong_folder_is_told_what_was_looked_for(name, tmp_path):
     with pytest.raises(ValueError, match="found no .* in it, nor up to 3 folders below; check --db-root") as caught:
         stage0(name, tmp_path, tmp_path / "data")
     assert recipe(name).CORPUS.layout[0] in str(caught.value)
+
+
+@pytest.mark.parametrize("inner", ["", "bea_Amused/", "./"])
+def test_archives_of_emovdb_do_not_overwrite_each_other(inner, tmp_path):
+    """Speakers share the names of their files; whether an archive has a folder of its own does not matter."""
+    from fixtures.sound import sound
+
+    wanted = {"bea_Amused": "amused_1-15_0001", "bea_Angry": "anger_1-28_0001", "sam_Angry": "anger_1-28_0001"}
+    for archive in recipe("emovdb").CORPUS.archives:
+        folder = archive.name.removesuffix(".tar.gz")
+        if folder in wanted:
+            sound(tmp_path / f"{folder}.wav")
+            with tarfile.open(tmp_path / archive.name, "w:gz") as file:
+                prefix = inner.replace("bea_Amused", folder)
+                file.add(tmp_path / f"{folder}.wav", f"{prefix}{wanted[folder]}.wav")
+            unpack(tmp_path / archive.name, tmp_path / "db" / archive.folder, 10**6)
+    stage0("emovdb", tmp_path / "db", tmp_path / "data", into="all")
+    found = read_table(tmp_path / "data/all/utt2emo")
+    assert found == {
+        "bea-amused_amused_1-15_0001": "happiness",
+        "bea-angry_anger_1-28_0001": "anger",
+        "sam-angry_anger_1-28_0001": "anger",
+    }
+
+
+def test_nemo_takes_the_same_one_of_two_formats(tmp_path):
+    from fixtures import nemo
+    from fixtures.sound import sound
+
+    nemo.build(tmp_path)
+    lines = [f"SK4_anger_{n}.wav\tanger\tTak.\tx\tSK4\tfemale\t30\n" for n in range(20)]
+    (tmp_path / "nEMO/data.tsv").write_text("file_id\temotion\traw_text\tx\tspeaker_id\tgender\tage\n" + "".join(lines))
+    for n in range(20):
+        for form in ("WAV", "FLAC")[:: 1 if n % 2 else -1]:
+            sound(tmp_path / f"nEMO/samples/SK4_anger_{n}.{form.lower()}", form=form)
+    stage0("nemo", tmp_path, tmp_path / "data")
+    assert {path.rpartition(".")[2] for path in read_table(tmp_path / "data/train/wav.scp").values()} == {"wav"}
 
 
 def test_meld_takes_mp4_before_wav(tmp_path):
@@ -263,6 +302,8 @@ def test_totals_are_those_of_the_documents():
     assert sum(kept.values()) - kept[ALL] == 5515
     kept = recipe("meld").CORPUS.expected("seven")["train"]
     assert sum(kept.values()) - kept[ALL] == 9981
+    for name, total in {"tess": 2800, "mer2024": 5030, **totals}.items():
+        assert recipe(name).CORPUS.expected("raw", "all")["all"][ALL] == total, name
     kept = recipe("emovdb").CORPUS.expected("seven", "test")["test"]
     assert sum(kept.values()) - kept[ALL] == 5172
     assert limit("train_other", "seven") == 20.0 and limit("test", "seven") is None

@@ -1,6 +1,7 @@
 """The page with the paper's tables and figures: what is printed, ours beside it, and what is said of both."""
 
 import dataclasses
+import os
 import re
 import shutil
 import subprocess
@@ -242,6 +243,40 @@ def test_ua_is_wa_where_emotions_are_balanced_but_where_a_note_says_so(paper):
     assert casia[0] == round(casia[1] * 6 / 7, 2)
 
 
+def ends_of_ua(wa, sizes):
+    """The least and the most UA, in percent, that a WA in percent with two places allows with so many of each class."""
+    ends = []
+    for accuracy, order in ((wa - 0.005, sorted(sizes, reverse=True)), (wa + 0.005, sorted(sizes))):
+        left, recalls = accuracy / 100 * sum(sizes), []
+        for size in order:
+            recalls.append(min(1, left / size))
+            left -= recalls[-1] * size
+        ends.append(100 * np.mean(recalls))
+    return ends
+
+
+def test_ua_can_go_with_wa_but_where_a_note_says_so(paper):
+    """Sizes of emotions are those that the recipes expect."""
+    from test_corpora import recipe
+
+    known = {at for note in paper.notes for at in note.at}
+    found = []
+    for name in set(TESTED) - {"asvp_esd"}:
+        counts = recipe(name).CORPUS.expected("seven", None if name in ("m3ed", "meld", "esd") else "test")["test"]
+        sizes = [number for emotion, number in counts.items() if emotion in EMOTIONS]
+        for number in ("VI", "VII", "VIII", "IX"):
+            for key, one in paper.results[number].rows.items():
+                ua, wa = one.paper.get(name, (0, 0))[:2]
+                least, most = ends_of_ua(wa, sizes)
+                if not least - 0.005 <= ua <= most + 0.005:
+                    found.append(f"{number}/{key}/{name}")
+    assert all(at in known or f"{at}/ua" in known for at in found)
+    assert {"VI/cascade/emovdb", "VI/cascade/mesd"} < set(found) and len(found) == 7
+    least, _ = ends_of_ua(34.09, [1317, 1268, 1019, 1568])
+    assert round(least, 1) == 28.7 and round(least * 4 / 7, 1) == 16.4 and round(100 * 1568 / 5172, 1) == 30.3
+    assert max(abs(end - 26.10) for end in ends_of_ua(26.10, [143, 143, 144, 144, 144, 144])) < 0.2
+
+
 def test_tables_repeat_each_other(paper):
     results = {number: table.rows for number, table in paper.results.items()}
     for key in ("qwen2_audio", "explicit", "implicit"):
@@ -417,6 +452,16 @@ def test_a_page_of_one_corpus_and_nothing_trained(tmp_path, paper):
     assert "## Figure 6" not in page and "- Figure 7: nothing to draw." in page and "≠" not in section(page, "Table VI")
 
 
+def test_a_corpus_of_an_earlier_training_is_not_counted(tmp_path, paper):
+    for corpus in ("mer2024", "esd"):
+        write_data(tmp_path / "data" / corpus / "train", corpus, {"anger": 3})
+    write_data(tmp_path / "data/train", "mer2024", {"anger": 3}, prefix="mer2024-")
+    page = write_page(tmp_path / "data", tmp_path / "exp", paper, tmp_path / "img", "Made.").replace(BLANK, " ")
+    assert row(page, "Table II", "MER2024")[4] == "3 / ≠ 5,030<sup>4</sup>"
+    assert row(page, "Table II", "ESD")[4] == "– / 3,500<sup>3</sup>" and row(page, "Table II", "Total")[4][0] == "3"
+    assert "anger 100.0 % (3)" in section(page, "Figure 4") and "ESD" not in section(page, "Training corpora")
+
+
 def test_results_without_any_data_are_shown_without_what_needs_it(tmp_path, project, paper):
     shutil.copytree(project / "exp/implicit", tmp_path / "exp/implicit")
     page = write_page(tmp_path / "data", tmp_path / "exp", paper, tmp_path / "img", "Made.").replace(BLANK, " ")
@@ -444,6 +489,18 @@ def test_a_set_that_changed_since_it_was_scored_is_named(tmp_path, project, pape
     assert "C²SER (Explicit CoT) on ESD: scored on 56 utterances, but there are 6; score again." in section(
         page, "Table VI"
     )
+
+
+def test_a_model_that_changed_since_it_was_scored_is_named(tmp_path, project, paper):
+    shutil.copytree(project / "exp/explicit", tmp_path / "explicit")
+    again = "C²SER (Explicit CoT) on ESD: its model has been trained again since; score again."
+    weights, scores = tmp_path / "explicit/model.safetensors", tmp_path / "explicit/decode_esd_test/scores.json"
+    weights.touch()
+    for later, said in ((-1, False), (1, True)):
+        seconds = scores.stat().st_mtime + later
+        os.utime(weights, (seconds, seconds))
+        page = write_page(project / "data", tmp_path, paper, tmp_path / "img", "Made.")
+        assert (again in section(page, "Table VI")) is said
 
 
 def broken(name, text):

@@ -61,8 +61,11 @@ def test_expected_counts_follow_labels_sets_and_the_20_seconds():
     assert CORPUS.expected("raw")["train"] == {"anger": 3, "amusement": 2, "boredom": 1, ALL: 6}
     assert CORPUS.expected("seven", "eval") == {"eval": {"anger": 3, "happiness": 3, ALL: 7}}
     assert CORPUS.expected("seven", "train_all")["train_all"]["anger"] == 2
-    unknown = Corpus(emotions={"A": "anger"}, counts={"train": {ALL: 9}})
-    assert unknown.expected("seven") == {"train": {ALL: 9}}
+    unknown = Corpus(emotions={"A": "anger"}, counts={"train": {ALL: 9}, "test": {"A": 2, ALL: 1}})
+    assert unknown.expected("seven") == {"train": {ALL: 9}, "test": {"anger": 2, ALL: 3}}
+    assert unknown.expected("seven", "x") == {"x": {ALL: 12}}  # how many of the 9 are angry is not known
+    partly = Corpus(emotions={"A": "anger"}, counts={ALL: {"A": 9}, "test": {"A": 2}})
+    assert partly.expected("seven", "x") == {"x": {"anger": 9, ALL: 9}}  # 2 of the 9 are the test set's
 
 
 def test_seven_and_raw(sound, tmp_path):
@@ -99,21 +102,24 @@ def test_the_report_says_found_and_expected(sound, tmp_path, caplog, monkeypatch
     assert table["set"][1:3] == ["anger", "happiness"] and table["train"][1:3] == ["1/2", "1/2"]
     assert table["train"][-3:] == ["2/4", "3", "5/6"] and table["test"][-3:] == ["1/1", "0", "1/1"]
     assert "note: the paper says 7" in caplog.text
-    assert "train: 2 left out for their label (L 1, Z 1)" in caplog.text
-    assert "train: 1 left out as known to be unusable (A 1)" in caplog.text
+    assert "train: 1 left out for their label (L: 1)" in caplog.text
+    assert "train: 1 left out for a label that the recipe does not know (Z: 1)" in caplog.text
+    assert "train: 1 left out as known to be unusable (A: 1)" in caplog.text
+    assert "named with its reason in the table `rejected` of its set" in caplog.text
     assert "test and train share 1: a" in caplog.text
     warned = {record.message.partition(";")[0] for record in caplog.records if record.levelno == logging.WARNING}
     assert warned == {
         "train, anger: 1 of 2 utterances found",
         "train, happiness: 1 of 2 utterances found",
-        "train, all: 5 of 6 utterances found",
+        "train, in corpus: 5 of 6 utterances found",
+        "train: 1 with an unknown label, named in its table `rejected`",
     }
 
 
 def test_more_than_expected_is_a_difference_too(sound, tmp_path):
     found = counts(write_corpus(some(sound), tmp_path / "d", CORPUS, labels="raw"))
     lines = differences(found, {"train": Counter({"anger": 1, ALL: 4})})
-    assert [line.split(";")[0] for line in lines] == ["train, all: 5 of 4 utterances found"]
+    assert [line.split(";")[0] for line in lines] == ["train, in corpus: 5 of 4 utterances found"]
     assert "does the folder hold copies" in lines[0]
 
 
@@ -170,6 +176,25 @@ def test_bad_files_are_left_out_by_name(sound, tmp_path):
     assert "cannot read" in reasons["s-2"] and reasons["s-3"] == "the name of its file is not UTF-8"
     assert reasons["s-7"] == "no channel 2, the file has 2"
     assert read_table(tmp_path / "d/t/utt2channel") == {"s-6": "1"}
+
+
+@pytest.mark.parametrize("name", ["a  b", "ü'\"(1)$(x)`y`;*?", " -rf", "漢字 \\"])
+def test_a_folder_of_any_name(name, sound, tmp_path, root):
+    (tmp_path / name).mkdir()
+    sound.rename(tmp_path / name / "a.wav")
+    given = [Utterance("train", "s", "1", tmp_path / name / "a.wav", "A", "en", "hi")]
+    write_corpus(given, tmp_path / name / "d", CORPUS)
+    assert read_table(tmp_path / name / "d/train/wav.scp") == {"s-1": str(tmp_path / name / "a.wav")}
+    command = [root / "utils/validate_data_dir.sh", tmp_path / name / "d/train"]
+    assert subprocess.run(command, capture_output=True).returncode == 0
+
+
+@pytest.mark.parametrize("name", ["a\tb", "a\nb", "a\rb"])
+def test_a_path_that_no_table_can_hold(name, sound, tmp_path):
+    (tmp_path / name).mkdir()
+    sound.rename(tmp_path / name / "a.wav")
+    with pytest.raises(ValueError, match=r"s-1: a tab or line break in the path of its file, '.*a\\[tnr]b/a.wav'"):
+        write_corpus([Utterance("t", "s", "1", tmp_path / name / "a.wav", "A", "en", "")], tmp_path / "d", CORPUS)
 
 
 @pytest.mark.parametrize(("channels", "chosen"), [(6, {"s-1": "2"}), (2, {"s-1": "0"}), (1, None)])
@@ -272,14 +297,23 @@ def test_text_in_any_encoding(tmp_path, encoding):
     assert read_text(tmp_path / "t") == "0001_000351\t打远一看。\t生气\r\n"
 
 
-def test_text_that_is_latin(tmp_path):
-    (tmp_path / "t").write_bytes("é la\n".encode("latin-1"))
-    assert read_text(tmp_path / "t") == "é la\n"
+@pytest.mark.parametrize("text", ["é la\n", "It\u2019s caf\xe9au \u2026 \u201cno\u201d\n", "\x81 na\xefve\n"])
+def test_text_that_is_western(text, tmp_path):
+    (tmp_path / "t").write_bytes(text.encode("latin-1" if "\x81" in text else "cp1252"))
+    assert read_text(tmp_path / "t") == text
+
+
+def test_chinese_with_a_rare_sign_or_traditional_ones(tmp_path):
+    for text in ("我叫赵喆，住在镕村。It\u2019s so.\n", "他們走了。\n"):
+        (tmp_path / "t").write_bytes(text.encode("gb18030"))
+        assert read_text(tmp_path / "t") == text
 
 
 def test_rows(tmp_path):
     (tmp_path / "t.csv").write_bytes('\ufeffA, B\r\n1," x, y"\r\n2\r\n'.encode())
     assert list(read_rows(tmp_path / "t.csv", "B")) == [{"A": "1", "B": "x, y"}, {"A": "2", "B": ""}]
+    (tmp_path / "t.csv").write_bytes('A,B\r\n1,so\u2028on\u0085\r\n2,"two\nlines"\n'.encode())
+    assert [row["B"] for row in read_rows(tmp_path / "t.csv", "B")] == ["so\u2028on", "two\nlines"]
     with pytest.raises(ValueError, match="t.csv: no column C, only A, B"):
         list(read_rows(tmp_path / "t.csv", "C"))
 
@@ -360,10 +394,12 @@ prepare(generate)
 def test_an_interrupt_ends_it_and_leaves_nothing(tmp_path, root, sound):
     command = [sys.executable, "-c", ENDLESS, "--db-root", tmp_path, "--out", tmp_path / "d"]
     environment = {"PYTHONPATH": str(root), "PATH": "/usr/bin:/bin"}
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment)
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment)
     assert process.stdout.readline() == b"going\n"
     process.send_signal(signal.SIGINT)
-    assert process.wait(timeout=20) != 0 and not (tmp_path / "d").exists()
+    said = process.communicate(timeout=20)[1].decode()
+    assert process.returncode == -signal.SIGINT and not (tmp_path / "d").exists()
+    assert "interrupted; give the same command again" in said and "Traceback" not in said
 
 
 class Handler(http.server.SimpleHTTPRequestHandler):

@@ -12,6 +12,7 @@ from c2ser.scoring.report import clock, pipe_table
 
 LANGUAGES = {
     "zh": "Chinese", "en": "English", "it": "Italian", "es": "Spanish", "fr": "French", "de": "German", "pl": "Polish",
+    "und": "other",
 }  # fmt: skip
 """Names of languages by their codes."""
 

@@ -91,17 +91,22 @@ def _seconds(name: str, text: str, folder: Path) -> float:
 def training_parts(data: Path, corpora: Iterable[str]) -> dict[str, dict[str, Part]]:
     """Return what was learnt from and validated on, by corpus and set ("train", "valid"); absent corpora are left out.
 
+    So are corpora that the joined sets, where they are there, do not hold: they were prepared for another training.
+
     Raises:
         ValueError: the joined sets hold a corpus that is not among these, or as `read_part`.
     """
     known = list(corpora)
+    joined = set()
     for name in ("train", "valid"):
         for utterance in _table(data / name / "utt2emo"):
-            if not any(utterance.startswith(f"{corpus}-") for corpus in known):
+            corpus = next((corpus for corpus in known if utterance.startswith(f"{corpus}-")), None)
+            if corpus is None:
                 raise ValueError(f"{utterance}: {data / name} holds a corpus that Table II does not list; "
                                  "add its row to paper.yaml")  # fmt: skip
+            joined.add(corpus)
     parts: dict[str, dict[str, Part]] = {}
-    for corpus in known:
+    for corpus in (corpus for corpus in known if not joined or corpus in joined):
         sets = {name: read_part(data / corpus / name) for name in ("train", "valid")}
         if any(sets.values()):
             parts[corpus] = {name: part or Part() for name, part in sets.items()}

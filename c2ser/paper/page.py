@@ -118,7 +118,7 @@ def _dates(ours: Ours) -> str:
 
 
 def _doubts(number: str, paper: Paper, ours: Ours) -> Iterator[str]:
-    """Yield lines on intervals that are too narrow, and on sets that have changed since they were scored."""
+    """Yield lines on intervals that are too narrow, and on sets and models that have changed since they were scored."""
     results, corpora = ours.results[number], paper.evaluation.rows
     parts = ours.raw if number == CROSS_VALIDATED else ours.tested
     scored = {name for _, name in results}
@@ -128,9 +128,11 @@ def _doubts(number: str, paper: Paper, ours: Ours) -> Iterator[str]:
         yield from (f"Intervals of so few speakers are too narrow, and {UNLIKE} comes too easily: {names}.", "")
     for (row, name), one in results.items() if number != CROSS_VALIDATED else ():
         before, there = one.figures.get("utterances"), parts.get(name)
+        system = f"{paper.results[number].rows[row].name} on {corpora[name].name}"
         if there and before != there.utterances:
-            system = f"{paper.results[number].rows[row].name} on {corpora[name].name}"
             yield from (f"{system}: scored on {before} utterances, but there are {there.utterances}; score again.", "")
+        if one.older_than_model():
+            yield from (f"{system}: its model has been trained again since; score again.", "")
 
 
 def not_run(paper: Paper, ours: Ours) -> list[str]:

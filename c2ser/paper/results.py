@@ -29,6 +29,11 @@ class Found:
     folder: Path
     figures: dict[str, Any]
 
+    def older_than_model(self) -> bool:
+        """Return whether the weights of the model whose folder this one lies in are newer."""
+        scored = (self.folder / "scores.json").stat().st_mtime
+        return any(path.stat().st_mtime > scored for path in self.folder.parent.glob("*.safetensors"))
+
 
 Results = dict[tuple[str, str], Found]
 """Our results of a table, by row and set."""

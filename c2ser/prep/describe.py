@@ -72,11 +72,14 @@ class Corpus:
             into: the one set that all utterances go to; None for the recipe's own sets.
         """
         expected: dict[str, Counter] = {}
-        for name, count in self.counts.items():
+        counts = {ALL: self.counts[ALL]} if into and ALL in self.counts else self.counts
+        # what a set adds to a class may not be known, and then how many the joined set has is not either
+        vague = into and any({*count} == {ALL} for count in counts.values())
+        for name, count in counts.items():
             row = expected.setdefault(into or name, Counter())
             for label, number in count.items():
                 row[ALL] += number
-                kept = None if label == ALL else self.class_of(label, labels, name)
+                kept = None if vague or label == ALL else self.class_of(label, labels, name)
                 if kept is not None:
                     row[kept] += number - self._left_out(name, label, labels, into)
         return expected

@@ -38,7 +38,7 @@ def overlaps(groups: Mapping[str, Iterable[str]]) -> dict[tuple[str, str], list[
 
 def overlap_report(kept: Mapping[str, Mapping[str, Utterance]]) -> str:
     """Return lines that say how many speakers each set and fold has, and which are in several."""
-    sets = {name: {u.speaker for u in part.values()} for name, part in kept.items() if part}
+    sets = {name: {u.speaker for u in part.values()} for name, part in sorted(kept.items()) if part}
     lines = [f"speakers: {', '.join(f'{name} {len(members)}' for name, members in sets.items())}"]
     shared = overlaps(sets)
     lines += [f"  {a} and {b} share {len(both)}: {_some(both)}" for (a, b), both in shared.items()]

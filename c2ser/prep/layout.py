@@ -2,6 +2,7 @@
 
 import csv
 import hashlib
+import io
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,8 +10,8 @@ from pathlib import Path
 LEVELS = 3
 """How many folders below `--db-root` the corpus is looked for."""
 
-FALLBACKS = ("utf-8-sig", "gb18030", "latin-1")
-"""Encodings that are tried in turn where there is no byte order mark of UTF-16; the last fits any bytes."""
+WESTERN = ("cp1252", "latin-1")
+"""Encodings of Western text that is not UTF-8, tried in turn; the last fits any bytes."""
 
 
 def find_top(db_root: Path, layout: tuple[str, ...]) -> Path:
@@ -64,7 +65,7 @@ def files(top: Path, *patterns: str) -> list[Path]:
 
 
 def read_text(path: Path) -> str:
-    """Return a text file's content, whether it is UTF-8 or UTF-16 with a mark, GB 18030 or Latin-1.
+    """Return a text file's content, whether it is UTF-8 or UTF-16 with a mark, GB 18030, Windows-1252 or Latin-1.
 
     Raises:
         OSError: the file cannot be read.
@@ -72,12 +73,35 @@ def read_text(path: Path) -> str:
     content = path.read_bytes()
     if content[:2] in (b"\xff\xfe", b"\xfe\xff"):
         return content.decode("utf-16", "replace")
-    for encoding in FALLBACKS:
-        try:
-            return content.decode(encoding)
-        except UnicodeDecodeError:
-            continue
-    raise AssertionError("Latin-1 decodes any bytes")
+    text = _decoded(content, "utf-8-sig")
+    if text is None:
+        text = _decoded(content, "gb18030")
+        if text is None or not _looks_chinese(text):
+            text = next(found for found in (_decoded(content, western) for western in WESTERN) if found is not None)
+    return text
+
+
+def _decoded(content: bytes, encoding: str) -> str | None:
+    try:
+        return content.decode(encoding)
+    except UnicodeDecodeError:
+        return None
+
+
+def _looks_chinese(text: str) -> bool:
+    """Whether at least half of what is not ASCII is in everyday use (GB 2312).
+
+    A Western letter and the one behind it often make a sign of GB 18030 too, but hardly ever one of these.
+    """
+    wide = [sign for sign in text if not sign.isascii()]
+    return 2 * sum(_everyday(sign) for sign in wide) >= len(wide)
+
+
+def _everyday(sign: str) -> bool:
+    try:
+        return bool(sign.encode("gb2312"))
+    except UnicodeEncodeError:
+        return False
 
 
 def read_rows(path: Path, *columns: str) -> Iterator[dict[str, str]]:
@@ -90,7 +114,7 @@ def read_rows(path: Path, *columns: str) -> Iterator[dict[str, str]]:
     Raises:
         ValueError: a heading is missing.
     """
-    rows = csv.DictReader(read_text(path).splitlines(keepends=True))
+    rows = csv.DictReader(io.StringIO(read_text(path), newline=""))
     names = [name.strip() for name in rows.fieldnames or []]
     lacking = [column for column in columns if column not in names]
     if lacking:

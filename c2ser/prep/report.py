@@ -1,5 +1,6 @@
 """What stage 0 says at its end: counts beside the expected ones, what was left out and why, who is in two sets."""
 
+import itertools
 from collections import Counter
 from collections.abc import Mapping
 
@@ -11,7 +12,13 @@ from c2ser.prep.writer import LeftOut, Written
 
 logger = get_logger(__name__)
 
-KINDS = {"label": "for their label", "flaw": "as known to be unusable", "length": "over 20 s", "audio": "as unreadable"}
+KINDS = {
+    "label": "for their label", "unknown": "for a label that the recipe does not know",
+    "flaw": "as known to be unusable", "length": "over 20 s", "audio": "as unreadable",
+}  # fmt: skip
+
+ALARMING = {"unknown": "with an unknown label", "audio": "unreadable"}
+"""Kinds that are a warning, because a whole corpus has none of them."""
 
 
 def report(written: Written, corpus: Corpus, labels: Labels, into: str | None) -> None:
@@ -29,14 +36,16 @@ def report(written: Written, corpus: Corpus, labels: Labels, into: str | None) -
     lines = [_table(found, expected, written)]
     lines += [f"note: {note}" for note in corpus.notes]
     lines += [f"{name}: {line}" for name in written.sets for line in _left_out(written.left_out[name])]
+    if any(written.left_out.values()):
+        lines.append("each of these is named with its reason in the table `rejected` of its set")
     lines.append(overlap_report(written.kept))
     logger.info("%s", "\n".join(lines))
     for difference in differences(found, expected):
         logger.warning("%s", difference)
-    for name in written.sets:
-        bad = [f"{i}: {left.reason}" for i, left in written.left_out[name].items() if left.kind == "audio"]
+    for name, (kind, what) in itertools.product(written.sets, ALARMING.items()):
+        bad = [f"{i}: {left.reason}" for i, left in written.left_out[name].items() if left.kind == kind]
         if bad:
-            logger.warning("%s: %d unreadable, named in its table `rejected`; the first is %s", name, len(bad), bad[0])
+            logger.warning("%s: %d %s, named in its table `rejected`; the first is %s", name, len(bad), what, bad[0])
 
 
 def counts(written: Written) -> dict[str, Counter]:
@@ -63,7 +72,8 @@ def differences(found: Mapping[str, Counter], expected: Mapping[str, Counter]) -
             got, wanted = found.get(name, Counter())[what], row[what]
             if got != wanted:
                 why = "is the corpus complete?" if got < wanted else "does the folder hold copies, or another version?"
-                lines.append(f"{name}, {what}: {got} of {wanted} utterances found; {why}")
+                place = "in corpus" if what == ALL else what
+                lines.append(f"{name}, {place}: {got} of {wanted} utterances found; {why}")
     return lines
 
 
@@ -92,6 +102,6 @@ def _left_out(left_out: Mapping[str, LeftOut]) -> list[str]:
         some = [left for left in left_out.values() if left.kind == kind]
         if some:
             labels = Counter(str(left.utterance.emotion) for left in some)
-            shown = ", ".join(f"{label} {number}" for label, number in sorted(labels.items()))
+            shown = ", ".join(f"{label}: {number}" for label, number in sorted(labels.items()))
             lines.append(f"{len(some)} left out {why} ({shown})")
     return lines

@@ -27,7 +27,7 @@ class LeftOut:
     Attributes:
         utterance: as the recipe gave it.
         reason: what stands in `rejected`.
-        kind: "label", "length", "flaw" or "audio".
+        kind: "label", "unknown" (a label that the recipe does not know), "length", "flaw" or "audio".
     """
 
     utterance: Utterance
@@ -124,9 +124,10 @@ def _checked(utterances: Iterable[Utterance], seen: dict[str, str]) -> Iterator[
 
 
 def _examine(utterance: Utterance, corpus: Corpus, labels: Labels, sound: Path) -> Utterance | LeftOut:
-    kind = "label"
+    kind = "unknown"
     try:
         emotion = corpus.class_of(utterance.emotion, labels, utterance.id)
+        kind = "label"
         if emotion is None:
             what = f"its label {utterance.emotion}" if utterance.emotion else "its label"
             raise ValueError(f"{what} is {'none of the seven emotions' if labels == 'seven' else 'no class'}; left out")
@@ -148,8 +149,10 @@ def _examine(utterance: Utterance, corpus: Corpus, labels: Labels, sound: Path) 
 def _with_audio(utterance: Utterance, sound: Path) -> Utterance:
     """Return the utterance with its duration and the number of its channel; a video's sound is written to a folder."""
     path = Path(utterance.wav)
-    if _printable(str(path)) != str(path) or "\n" in str(path):
+    if _printable(str(path)) != str(path):
         raise ValueError("the name of its file is not UTF-8; rename it, for example with convmv")
+    if {*"\t\r\n"} & {*str(path)}:
+        raise ValueError(f"a tab or line break in the path of its file, {str(path)!r}; rename it")
     if path.suffix.lower() in VIDEO:
         if "/" in utterance.id:
             raise ValueError("a slash in its id, which names the file of its sound; change `name` in data_prep.py")

@@ -102,12 +102,13 @@ ablated() {
 # left_out: say which tables cannot be made of the corpora that are there.
 left_out() {
     if [ "$ablations" = true ] && [ -z "$(ablated)" ]; then log "no ablations (Table VIII): emo_emilia is absent"; fi
-    if [ "$finetuning" = true ] && ! tuned; then log "no fine-tuning (Table IX): meld is absent"; fi
+    if [ "$finetuning" = true ] && ! tuned; then log "no fine-tuning (Table IX): meld is absent or left out"; fi
 }
 
 # tuned: whether there is a MELD to fine-tune on (Table IX).
 tuned() {
-    [ "$finetuning" = true ] && [ -s data/meld/train/wav.scp ] && [ -s data/meld_test/wav.scp ]
+    [ "$finetuning" = true ] && [[ " $train_corpora " = *" meld "* ]] &&
+        [ -s data/meld/train/wav.scp ] && [ -s data/meld_test/wav.scp ]
 }
 
 # on_meld STAGE: a stage of the shared recipe that fine-tunes the implicit model on MELD, or tries what came of it.

@@ -23,7 +23,7 @@ COUNTS = {name: dict.fromkeys(EMOTIONS, 40 * folds) for name, folds in (("train"
 
 def utterances(db_root: Path) -> Iterator[Utterance]:
     """Yield the utterances; the first of five folds is tested on, the second validated on."""
-    lines = [json.loads(line) for line in read_text(db_root / "Emo-Emilia-ALL.jsonl").splitlines() if line.strip()]
+    lines = [json.loads(line) for line in read_text(db_root / "Emo-Emilia-ALL.jsonl").split("\n") if line.strip()]
     paths = {path.stem: path for path in files(db_root, "wav/*", "*/wav/*")}
     fold_of = folds({line["index"]: line["emotion"] for line in lines})
     for line in lines:

@@ -76,7 +76,11 @@ CORPUS = Corpus(
     ),
     archives=(
         *(
-            Archive(f"https://www.openslr.org/resources/115/{speaker}_{style.capitalize()}.tar.gz", gigabytes=4)
+            Archive(
+                f"https://www.openslr.org/resources/115/{speaker}_{style.capitalize()}.tar.gz",
+                folder=f"{speaker}_{style.capitalize()}",  # they hold bare files, and speakers share their names
+                gigabytes=4,
+            )
             for speaker, styles in SPEAKERS.items()
             for style in styles.split()
         ),

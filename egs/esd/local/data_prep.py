@@ -30,8 +30,8 @@ NAME = re.compile(r"(?P<speaker>00\d\d)_(?P<number>\d{6})\.wav")
 
 LABEL = "neutral|angry|happy|sad|surprise|中立|生气|快乐|伤心|惊喜"
 
-LINE = re.compile(rf"\ufeff?(?P<id>00\d\d_\d{{6}})\s+(?P<text>.*?)\s*({LABEL})?\s*", re.I)
-"""A line of a transcript: id, text, label; tabs or blanks between, and some lack the label."""
+LINE = re.compile(rf"\ufeff?(?P<id>00\d\d_ ?\d{{6}})\s+(?P<text>.*?)\s*({LABEL})?\s*", re.I)
+"""A line of a transcript: id (some with a blank in it), text, label; tabs or blanks between; some lack the label."""
 
 
 def utterances(db_root: Path) -> Iterator[Utterance]:
@@ -57,7 +57,7 @@ def utterances(db_root: Path) -> Iterator[Utterance]:
 def transcripts(path: Path) -> dict[str, str]:
     """Return text by utterance; the tables' encodings differ from speaker to speaker."""
     found = (LINE.fullmatch(line) for line in read_text(path).splitlines()) if path.exists() else ()
-    return {line["id"]: line["text"] for line in found if line}
+    return {line["id"].replace(" ", ""): line["text"] for line in found if line}
 
 
 CORPUS = Corpus(

@@ -4,7 +4,7 @@ import csv
 from collections.abc import Iterator
 from pathlib import Path
 
-from c2ser.prep import Corpus, Utterance, prepare
+from c2ser.prep import Corpus, Utterance, files, prepare
 
 EMOTIONS = {
     "anger": "anger", "fear": "fear", "happiness": "happiness", "neutral": "neutral", "sadness": "sadness",
@@ -24,11 +24,11 @@ HELD_OUT = {"MP0": "valid", "EB0": "test", "WR0": "test"}
 
 def utterances(db_root: Path) -> Iterator[Utterance]:
     """Yield the recordings that `data.tsv` lists; one whose file is missing is left out and counted."""
-    files = {path.stem: path for path in (db_root / "samples").glob("*.*")}
+    found = {path.stem: path for path in files(db_root, "samples/*")}
     with open(db_root / "data.tsv", encoding="utf-8", newline="") as table:
         for row in csv.DictReader(table, delimiter="\t", quoting=csv.QUOTE_NONE):
             speaker, stem = row["speaker_id"].strip(), Path(row["file_id"]).stem
-            name, path = stem.removeprefix(f"{speaker}_"), files.get(stem, db_root / "samples" / row["file_id"])
+            name, path = stem.removeprefix(f"{speaker}_"), found.get(stem, db_root / "samples" / row["file_id"])
             set_name, emotion = HELD_OUT.get(speaker, "train"), row["emotion"].strip()
             yield Utterance(set_name, speaker, name, path, emotion, "pl", row["raw_text"])
 
