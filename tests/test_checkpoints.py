@@ -4,6 +4,7 @@ import argparse
 import json
 import os
 import re
+import resource
 import subprocess
 import sys
 
@@ -14,7 +15,7 @@ import torch
 from safetensors.torch import save_file
 
 from c2ser.data.arks import read_matrices
-from c2ser.emotion2vec.checkpoints import LABELS, read_published
+from c2ser.emotion2vec.checkpoints import AUDIO, LABELS, read_published
 from c2ser.emotion2vec.convert import load_model, save_model
 from c2ser.emotion2vec.model import Emotion2Vec, Emotion2VecConfig, embed
 from c2ser.tables import read_table
@@ -140,8 +141,25 @@ def spoil(path, kind):
         weights["blocks.1.norm3.bias"] = torch.ones(32)
     elif kind == "sizes":
         weights["blocks.1.norm1.bias"] = torch.ones(31)
-    elif kind == "pre-norm":
-        torch.save(wrapped(weights, cfg=namespace(model=namespace(layer_norm_first=True))), path)
+    elif kind == "nan":
+        weights["blocks.1.norm1.bias"][3] = torch.nan
+    elif kind == "heads":
+        weights[f"{AUDIO}alibi_scale"] = torch.ones(1, 1, 5, 1, 1)
+    elif kind == "no heads":
+        weights[f"{AUDIO}alibi_scale"] = torch.ones(1)
+    elif kind == "kernel":
+        weights[f"{AUDIO}local_encoder.conv_layers.0.0.weight"] = torch.ones(8, 1, 11)
+    elif kind == "groups":
+        weights[f"{AUDIO}relative_positional_encoder.1.0.weight"] = torch.ones(32, 0, 5)
+    elif kind == "gigantic":  # four terabytes, of which the file holds one number
+        weights["blocks.0.mlp.fc1.weight"] = torch.zeros(1).expand(10**7, 10**5)
+    elif kind == "classifier":
+        weights |= {"proj.weight": torch.tensor(1.0), "proj.bias": torch.tensor(1.0)}
+    elif kind in SETTINGS:
+        torch.save(wrapped(weights, cfg=namespace(model=SETTINGS[kind])), path)
+        return
+    elif kind == "old":
+        torch.save(wrapped(weights, cfg=namespace()), path, _use_new_zipfile_serialization=False)
         return
     elif kind == "other model":
         weights = {"encoder.weight": torch.ones(3)}
@@ -154,7 +172,26 @@ def spoil(path, kind):
         path.write_bytes(b"")
 
 
+SETTINGS = {
+    "pre-norm": namespace(layer_norm_first=True),
+    "epsilon": namespace(norm_eps=None),
+    "no epsilon": namespace(norm_eps=float("nan")),
+    "circle": namespace(),
+}
+SETTINGS["circle"].model = SETTINGS["circle"]
+
 DAMAGE = {
+    "nan": "blocks.1.norm1.bias holds NaN or Inf",
+    "heads": "32 dimensions for 5 heads",
+    "no heads": "not an emotion2vec checkpoint",
+    "kernel": "a kernel of 11",
+    "groups": "not an emotion2vec checkpoint",
+    "gigantic": r"fc1.weight has shape \(48, 32\) instead of \(10000000, 32\)",
+    "classifier": "its classifier does not fit",
+    "epsilon": "not an emotion2vec checkpoint",
+    "no epsilon": "norm_eps is nan",
+    "circle": "not an emotion2vec checkpoint",
+    "old": r"not a readable checkpoint \(foreign objects in it\)",
     "missing": "blocks.1.norm1.bias is missing",
     "left over": "blocks.1.norm3.bias is unknown",
     "sizes": r"blocks.1.norm1.bias has shape \(31,\) instead of \(32,\)",
@@ -170,9 +207,23 @@ DAMAGE = {
 @pytest.mark.parametrize("kind", DAMAGE)
 def test_damage_is_one_clear_line(tmp_path, kind):
     spoil(tmp_path / "x.pt", kind)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with pytest.raises(ValueError, match=DAMAGE[kind]) as caught:
         load_model(tmp_path / "x.pt")
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < before + 200_000  # kB
+    assert str(caught.value).startswith(f"{tmp_path}/x.pt: ") and "; " in str(caught.value)
     assert "\n" not in str(caught.value) and len(str(caught.value)) < 400
+
+
+def test_the_format_of_old_torch_is_read_and_runs_nothing(tmp_path):
+    weights, old = model().state_dict(), {"_use_new_zipfile_serialization": False}
+    torch.save(wrapped(weights), tmp_path / "old.pt", **old)
+    found = read_published(tmp_path / "old.pt").model.state_dict()
+    assert all(torch.equal(found[name], weights[name]) for name in weights)
+    torch.save(wrapped(weights, cfg=Payload(os.system, f"touch {tmp_path}/bad")), tmp_path / "bad.pt", **old)
+    with pytest.raises(ValueError, match="foreign objects in it"):
+        read_published(tmp_path / "bad.pt")
+    assert not (tmp_path / "bad").exists()
 
 
 @pytest.fixture(scope="module")
@@ -180,6 +231,7 @@ def data(tmp_path_factory):
     folder = tmp_path_factory.mktemp("da ta")
     generator = np.random.default_rng(0)
     sounds = {f"s-{k}": 0.1 * generator.normal(size=4000 + 3000 * k) for k in range(5)}
+    sounds |= {"s-constant": np.full(9000, 0.2), "s-ten": np.full(10, 0.1)}
     sounds |= {"s-short": np.full(399, 0.1), "s-silent": np.zeros(9000), "s-long": np.full(16000 * 7, 0.1)}
     for name, samples in sounds.items():
         soundfile.write(folder / f"{name}.wav", samples, 16000)
@@ -208,8 +260,9 @@ def test_embeddings_from_a_checkpoint_are_those_of_the_folder_and_bad_audio_is_n
     assert set(one) == {f"s-{k}" for k in range(5)}
     assert all(np.abs(one[name] - two[name]).max() < 1e-4 for name in one)
     rejected = read_table(tmp_path / "one.scp.rejected")
-    assert set(rejected) == {"s-short", "s-silent", "s-long", "s-missing", "s-nan"}
-    assert "under the encoder's 400" in rejected["s-short"] and "silence" in rejected["s-silent"]
+    assert set(rejected) == {"s-short", "s-ten", "s-silent", "s-constant", "s-long", "s-missing", "s-nan"}
+    assert all("under the encoder's 400" in rejected[name] for name in ("s-short", "s-ten"))
+    assert all("silence" in rejected[name] for name in ("s-silent", "s-constant")) and "NaN" in rejected["s-nan"]
     assert "raise batches.max_seconds" in rejected["s-long"] and "cannot read" in rejected["s-missing"]
 
 
@@ -233,7 +286,7 @@ def test_a_bad_checkpoint_ends_the_command_with_one_line_and_no_table(root, data
     assert not list(tmp_path.glob("o.*")) and not (tmp_path / "bad").exists()
 
 
-@pytest.mark.parametrize("kind", ["keys", "sizes", "settings", "kind", "no weights"])
+@pytest.mark.parametrize("kind", ["keys", "sizes", "settings", "kind", "no weights", "heads", "words", "nan"])
 def test_a_damaged_folder_is_one_clear_line(tmp_path, kind):
     save_model(model(), tmp_path)
     config = json.loads((tmp_path / "config.json").read_text())
@@ -241,7 +294,10 @@ def test_a_damaged_folder_is_one_clear_line(tmp_path, kind):
         save_file({"x": torch.ones(2)}, tmp_path / "model.safetensors")
     elif kind == "no weights":
         (tmp_path / "model.safetensors").unlink()
-    changes = {"sizes": {"inner": 96}, "settings": {"dimm": 32}, "kind": {"kind": "c2ser"}}.get(kind, {})
+    elif kind == "nan":
+        save_file({name: 0 / tensor for name, tensor in model().state_dict().items()}, tmp_path / "model.safetensors")
+    changes = {"sizes": {"inner": 10**12}, "settings": {"dimm": 32}, "kind": {"kind": "c2ser"}}
+    changes = (changes | {"heads": {"heads": 0}, "words": {"dim": "wide"}}).get(kind, {})
     (tmp_path / "config.json").write_text(json.dumps(config | changes))
     with pytest.raises(ValueError, match=f"^{re.escape(str(tmp_path))}.*; ") as caught:
         load_model(tmp_path)

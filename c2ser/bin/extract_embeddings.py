@@ -91,7 +91,7 @@ def heard(utterance: Utterance, encoder: Encoder, batches: BatchConfig) -> np.nd
         raise ValueError(f"{name}: {seconds:.1f} s, over the encoder's {encoder.longest:g}; cut it")
     if seconds > batches.max_seconds:
         raise ValueError(f"{name}: {seconds:.0f} s; cut it, or raise batches.max_seconds")
-    if not samples.any():
+    if samples.min() == samples.max():
         raise ValueError(f"{name}: silence throughout; remove it")
     return samples
 
