@@ -46,8 +46,7 @@ train_new() {
     local parts=(--model.emotion2vec "$acoustic") name
     if [ -n "$acoustic_arks" ]; then
         for name in "$train_set" "$valid_set"; do
-            py extract_embeddings --model "$acoustic" --level "$acoustic_arks" \
-                --data "data/$name" --out "$exp/acoustic/$name.scp"
+            embed "$acoustic" "data/$name" "$exp/acoustic/$name.scp" --level "$acoustic_arks"
         done
     fi
     if [ "$size" = tiny ]; then
@@ -64,6 +63,17 @@ listed() {
     echo "[${words%,}]"
 }
 
+# map_models DATA TABLE COMMAND...: fill a table in as many jobs as decode, each with a card of its own if there are cards.
+map_models() {
+    map_data.sh --nj "$decode_nj" --cmd "$gpu_cmd --gpu $((ngpu > 0))" --max-rejected "$max_rejected" \
+        "$1" "$2" python -m "${@:3}"
+}
+
+# embed ENCODER DATA TABLE OPTION...: embeddings of a set.
+embed() {
+    map_models "$2" "$3" c2ser.bin.extract_embeddings --model "$1" "${@:4}"
+}
+
 # place ENCODER: the folder of what its probe gives.
 place() {
     if [ "$1" = "$acoustic" ]; then echo "$exp/probe"; else echo "$exp/probe_$(basename "$1")"; fi
@@ -74,7 +84,7 @@ probe() {
     local folder
     folder=$(place "$1")
     for name in "${sets[@]}"; do
-        py extract_embeddings --model "$1" --data "data/$name" --out "$folder/$name.scp"
+        embed "$1" "data/$name" "$folder/$name.scp"
     done
     py train_probe --config "$(conf probe)" --embeddings "$folder" --out "$folder" "${@:2}"
 }
@@ -95,8 +105,7 @@ show_probes() {
 
 # answer MODEL DATA NAME OPTION...: let a model answer, into its decode_NAME.
 answer() {
-    map_data.sh --nj "$decode_nj" --cmd "$gpu_cmd --gpu $((ngpu > 0))" --max-rejected "$max_rejected" \
-        "$2" "$exp/$1/decode_$3/answer" python -m c2ser.bin.decode --config "$(conf decode)" --model "$exp/$1" "${@:4}"
+    map_models "$2" "$exp/$1/decode_$3/answer" c2ser.bin.decode --config "$(conf decode)" --model "$exp/$1" "${@:4}"
 }
 
 # labels FOLDER TABLE OPTION...: read the answers in a folder; what the speakers said is known from `said`.

@@ -5,8 +5,10 @@ import json
 import os
 import re
 import resource
+import signal
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -315,3 +317,65 @@ def test_padding_leaks_on_request(root, data, tmp_path):
     assert max(np.abs(together[name] - alone[name]).max() for name in alone) <= 2e-5
     assert np.abs(leaky["s-3"] - alone["s-3"]).max() > 1e-2  # it shares a batch with the next
     assert np.abs(leaky["s-4"] - alone["s-4"]).max() <= 2e-5
+
+
+def mapped(root, data, out, *words, nj):
+    """The words and environment of a run of extract_embeddings in parts."""
+    environment = os.environ | {"PYTHONPATH": str(root), "PATH": f"{sys.prefix}/bin:{os.environ['PATH']}"}
+    command = [root / "utils/map_data.sh", "--nj", nj, "--max-rejected", "80", data, out]
+    return [*map(str, command), "python", "-m", "c2ser.bin.extract_embeddings", *map(str, words)], environment
+
+
+def in_parts(root, data, out, *words, nj):
+    command, environment = mapped(root, data, out, *words, nj=nj)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return read_table(out)
+
+
+def test_embeddings_do_not_depend_on_the_number_of_jobs(root, data, tmp_path):
+    save_model(model(), tmp_path / "m")
+    out, words = tmp_path / "e x/s.t.scp", ["--model", tmp_path / "m"]
+    straight = extract(root, data, tmp_path / "straight.scp", *words)
+    for nj, archives in ((3, {"s.t.1.ark", "s.t.2.ark"}), (1, {"s.t.1.ark"})):
+        table = in_parts(root, data, out, *words, nj=nj)
+        assert {path.name for path in out.parent.glob("*.ark")} == archives  # the third part has no good utterance
+        assert {place.rpartition(":")[0] for place in table.values()} == {str(out.parent / name) for name in archives}
+        found = dict(read_matrices(table, table))
+        assert list(found) == sorted(straight) and all(np.array_equal(found[name], straight[name]) for name in found)
+        assert read_table(tmp_path / "straight.scp.rejected") == read_table(f"{out}.rejected")
+        assert not (out.parent / "s.t.scp.parts").exists()
+
+
+def test_embeddings_go_on_after_a_kill(root, data, tmp_path):
+    save_model(model(), tmp_path / "m")
+    out, words = tmp_path / "s.scp", ["--model", tmp_path / "m", "--batches.utterances", "1"]
+    command, environment = mapped(root, data, out, *words, nj=2)
+    parts = tmp_path / "s.scp.parts"
+    job = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL, start_new_session=True)
+    while not [*parts.glob("*/s.scp*")] and job.poll() is None:
+        time.sleep(0.01)
+    os.killpg(job.pid, signal.SIGKILL)
+    job.wait()
+    assert not out.exists() and parts.exists()
+    table = in_parts(root, data, out, *words, nj=2)
+    for name, matrix in read_matrices(table, table):
+        wave = soundfile.read(data / f"{name}.wav", dtype="float32")[0]
+        assert np.abs(matrix - embed(model(), [wave])[0]).max() <= 2e-5
+    assert table.keys() | read_table(f"{out}.rejected").keys() == read_table(data / "wav.scp").keys()
+
+
+def test_a_kill_between_archives_and_table_loses_nothing(root, data, tmp_path):
+    save_model(model(), tmp_path / "m")
+    out, words = tmp_path / "s.scp", ["--model", tmp_path / "m"]
+    table = in_parts(root, data, out, *words, nj=1)
+    command, environment = mapped(root, data, out, *words, nj=1)
+    (tmp_path / "bin").mkdir()
+    killer = '#!/bin/sh\ncase "$2" in */s.scp) kill -9 $PPID;; *) exec /bin/mv "$@";; esac\n'
+    (tmp_path / "bin/mv").write_text(killer)
+    (tmp_path / "bin/mv").chmod(0o755)
+    killed = environment | {"PATH": f"{tmp_path}/bin:{environment['PATH']}"}
+    assert subprocess.run(command, env=killed, capture_output=True).returncode != 0
+    assert not out.exists() and (tmp_path / "s.1.ark").exists()
+    assert in_parts(root, data, out, *words, nj=1) == table
+    assert len(dict(read_matrices(table, table))) == len(table)
