@@ -257,3 +257,30 @@ def test_entry_points(tmp_path, root):
     levels = read_table(data / "utt2level")
     assert [row.split()[0] for row in levels.values()] == ["low", "medium", "high"]
     assert "s-4 it has no attributes" in (data / "utt2level.rejected").read_text()
+
+
+@pytest.mark.xdist_group("penn")
+def test_attributes_do_not_depend_on_the_number_of_jobs(tmp_path, root):
+    pitches = {f"s-{number}": 90 + 25 * number for number in range(8)}
+    for name, pitch in pitches.items():
+        soundfile.write(tmp_path / f"{name}.wav", voice(pitch, 0.3 + 0.1 * (pitch % 4)), 16000)
+    soundfile.write(tmp_path / "s-5.wav", np.full(10, 0.1), 16000)
+    soundfile.write(tmp_path / "s-6.wav", np.where(np.arange(9000) == 7, np.nan, 0.1), 16000, subtype="FLOAT")
+    rows = {"wav.scp": "{folder}/{name}.wav", "utt2spk": "s", "text": "the cat sat", "utt2lang": "en"}
+    (tmp_path / "data").mkdir()
+    for table, value in rows.items():
+        lines = (f"{name} {value.format(folder=tmp_path, name=name)}\n" for name in pitches)
+        (tmp_path / "data" / table).write_text("".join(lines))
+    environment = os.environ | {"PYTHONPATH": str(root), "PATH": f"{sys.prefix}/bin:{os.environ['PATH']}"}
+    environment |= {"CUDA_VISIBLE_DEVICES": ""}
+    for nj in ("1", "3"):
+        words = [root / "utils/map_data.sh", "--nj", nj, "--max-rejected", "50", tmp_path / "data"]
+        words += [tmp_path / nj / "utt2attr"]
+        words += ["python", "-m", "c2ser.bin.extract_attributes", "--config", root / "local/conf/tiny/attributes.yaml"]
+        done = subprocess.run(list(map(str, words)), env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+    for table in ("utt2attr", "utt2flag", "utt2attr.rejected"):
+        assert (tmp_path / "1" / table).read_bytes() == (tmp_path / "3" / table).read_bytes()
+    assert set(read_table(tmp_path / "3/utt2attr")) == set(pitches) - {"s-5", "s-6"}
+    reasons = read_table(tmp_path / "3/utt2attr.rejected")
+    assert "10 samples" in reasons["s-5"] and "NaN" in reasons["s-6"]
