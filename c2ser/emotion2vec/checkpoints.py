@@ -4,7 +4,6 @@ Sizes follow from the shapes of the weights; what shapes do not tell (norm epsil
 configuration, whose foreign objects become inert stand-ins.
 """
 
-import pickle
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -134,7 +133,7 @@ def _unpickle(path: Path) -> dict[str, Any]:
                 content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a broken file makes torch raise nearly anything
         # torch's own words for foreign objects would advise to run them
-        reason = "foreign objects in it" if isinstance(error, pickle.UnpicklingError) else _reason(error)
+        reason = "foreign objects in it" if type(error).__name__ == "UnpicklingError" else _reason(error)
         raise ValueError(f"{path}: not a readable checkpoint ({reason}); download it again") from None
     if refused:
         raise ValueError(f"{path}: holds {refused[0]}, which is no data; do not use this file")
