@@ -27,7 +27,8 @@ from c2ser.attributes.loudness import loudness
 from c2ser.attributes.pitch import PitchConfig, PitchTracker, check_length
 from c2ser.attributes.rate import speaking_rate
 from c2ser.attributes.viterbi import follow, triangle
-from c2ser.tables import read_json, read_table
+from c2ser.bin.compute_stats import main as compute_stats_main
+from c2ser.tables import read_json, read_table, write_table
 
 COARSE = PitchConfig(hop=0.05, decoder="argmax", batch=20)
 
@@ -207,6 +208,30 @@ def test_stats_are_those_of_numpy_and_add_up(values, value):
     assert add_stats([first, rest])["loudness"].total == pytest.approx(whole["loudness"].total)
     low, high = stats.bounds
     assert stats.level(value) == ("low" if value < low else "high" if value > high else "medium")
+
+
+def test_the_edges_themselves_are_medium():
+    stats = Stats.of([1.0, 3.0, 1.0, 3.0])
+    assert stats.bounds == (1.0, 3.0)
+    levels = [stats.level(value) for value in (math.nextafter(1.0, 0.0), 1.0, 2.0, 3.0, math.nextafter(3.0, 4.0))]
+    assert levels == ["low", "medium", "medium", "medium", "high"]
+
+
+def test_statistics_of_shards_are_those_of_the_whole(tmp_path):
+    rows = {f"u{n}": f"{100 + 7 * n} {-30 + n} {4 + n / 8}" for n in range(9)}
+    shards = {"a": list(rows)[:2], "b": list(rows)[2:7], "c": list(rows)[7:]}
+    for name, own in {"whole": list(rows), **shards}.items():
+        write_table(tmp_path / name / "utt2attr", {u: rows[u] for u in own})
+        write_table(tmp_path / name / "utt2flag", {u: "short unvoiced" if u == "u3" else "-" for u in own})
+        write_table(tmp_path / name / "utt2attr.rejected", {f"{u}-x": "silent" for u in own[:3]})
+        compute_stats_main(tmp_path / name / "utt2attr", tmp_path / name / "stats.json")
+    parts = [tmp_path / "a/stats.json", tmp_path / "b/utt2attr", tmp_path / "c/stats.json"]
+    compute_stats_main(parts, tmp_path / "sum.json")
+    joined, whole = read_json(tmp_path / "sum.json"), read_json(tmp_path / "whole/stats.json")
+    for name in ("pitch", "loudness", "rate"):
+        assert joined[name] == pytest.approx(whole[name], rel=1e-12) and joined[name]["count"] == 9
+    assert joined["flagged"] == whole["flagged"] == {"short": 1, "unvoiced": 1} and joined["rejected"] == 2 + 3 + 2
+    assert (tmp_path / "whole/stats.png").read_bytes()[:4] == b"\x89PNG"
 
 
 def test_what_is_doubtful_is_flagged():

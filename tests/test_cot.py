@@ -35,6 +35,16 @@ def test_the_sentence_is_that_of_table_1():
     assert "anger" in sentence(request(language="de"), "implicit")
 
 
+def test_the_request_is_that_of_table_1():
+    assert request_prompt(request(), "explicit") == (
+        "Based on the provided speech features—including a speaking rate of low, a volume level of medium, and a pitch "
+        "of high—along with the text content ‘Where is it?’ and the emotion anger, generate a natural and logical "
+        "emotional description. Here is an example: ‘The speaker spoke at a low pace, with a high tone and medium "
+        "level: “Where is it?”. Based on the analysis of speech characteristics, the emotion was inferred to be "
+        "anger.’ Ensure including all speech features and logic of the description."
+    )
+
+
 @pytest.mark.parametrize("language", ["en", "zh"])
 def test_request_tells_the_writer_everything(language):
     prompt = request_prompt(request("in {braces} %s", language), "explicit")
