@@ -27,10 +27,10 @@ from c2ser.labelling.agree import agree, counts
 from c2ser.labelling.annotation import digest, fleiss_kappa, make_page, read_annotations, unanimous
 from c2ser.labelling.overlap import overlap
 from c2ser.labelling.sample import sample
-from c2ser.labelling.speech import HEARD, hear
+from c2ser.labelling.speech import HEARD, BatchConfig, hear, label_speech
 from c2ser.labelling.statistics import statistics_table
 from c2ser.labelling.text import text_prompt
-from c2ser.tables import read_json, read_table, write_json, write_table
+from c2ser.tables import TableMap, read_json, read_table, write_json, write_table
 
 
 def test_only_what_sound_and_words_say_alike_is_kept():
@@ -244,6 +244,18 @@ def test_labels_by_sound_do_not_depend_on_the_batch(plus):
     published.head = None
     with pytest.raises(ValueError, match="no classifier of nine emotions"):
         hear(published, waves)
+
+
+def test_what_cannot_be_heard_is_rejected_by_name(plus, speech, tmp_path):
+    wavs = {name: Path(place) for name, place in read_table(speech / "wav.scp").items()}
+    soundfile.write(wavs["s-1"], np.zeros(8000), 16000)
+    soundfile.write(wavs["s-2"], np.full(10, 0.1), 16000)
+    wavs["s-3"].unlink()
+    with TableMap(tmp_path / "utt2speech") as job:
+        label_speech(read_published(plus), speech, job, BatchConfig())
+    assert list(read_table(tmp_path / "utt2speech")) == ["s-0"]
+    reasons = read_table(tmp_path / "utt2speech.rejected")
+    assert list(reasons) == ["s-1", "s-2", "s-3"] and "silence" in reasons["s-1"] and "under" in reasons["s-2"]
 
 
 def test_audio_is_read_ahead_in_order_but_not_far(speech):

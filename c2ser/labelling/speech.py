@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from c2ser.audio import check_sound
 from c2ser.corpus import durations, read_data_dir
 from c2ser.data.ahead import read_ahead
 from c2ser.data.collate import pad_waves
@@ -62,7 +63,7 @@ def label_speech(published: Published, data: Path, job: TableMap, batches: Batch
     utterances = read_data_dir(data)
     lengths = dict(durations(utterances, unreadable=0.0))
     groups = [left for names in by_length(lengths, batches.seconds, batches.utterances) if (left := job.todo(names))]
-    read = read_ahead(groups, lambda name: load_wave(utterances[name]), batches.readers)
+    read = read_ahead(groups, lambda name: check_sound(load_wave(utterances[name]), name), batches.readers)
     for batch in progress(read, "batches", len(groups)):
         for name, flaw in batch.flaws.items():
             job.reject(name, flaw)
