@@ -150,6 +150,17 @@ def _resampler(rate: int):  # noqa: ANN202 - torchaudio is imported late
     return torchaudio.transforms.Resample(rate, SAMPLE_RATE)
 
 
+def check_sound(wave: np.ndarray, utterance: str) -> np.ndarray:
+    """Return a waveform (samples,) if there is any sound in it.
+
+    Raises:
+        ValueError: all samples are the same; the message names the utterance.
+    """
+    if wave.min() == wave.max():
+        raise ValueError(f"{utterance}: silence throughout; remove it")
+    return wave
+
+
 def trim_silence(wave: np.ndarray, threshold_db: float = 40.0, frame: int = 400, hop: int = 160) -> np.ndarray:
     """Cut leading and trailing silence.
 

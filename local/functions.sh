@@ -48,18 +48,12 @@ train_c2ser() {
         --train "data/$train_set" --valid "data/$valid_set" "${@:3}"
 }
 
-# embed ENCODER SET TABLE OPTION...: embeddings of a set.
-embed() {
-    begin "$3" "$1" "data/$2/wav.scp" "${@:4}"
-    on_card "${3%.scp}.log" extract_embeddings --model "$1" --data "data/$2" --out "$3" "${@:4}"
-}
-
 # train_new MODEL STAGE: train a model that is put together from its trained parts.
 train_new() {
     local parts=(--model.emotion2vec "$acoustic") name
     if [ -n "$acoustic_arks" ]; then
         for name in "$train_set" "$valid_set"; do
-            embed "$acoustic" "$name" "$exp/acoustic/$name.scp" --level "$acoustic_arks"
+            embed "$acoustic" "data/$name" "$exp/acoustic/$name.scp" --level "$acoustic_arks"
         done
     fi
     if [ "$size" = tiny ]; then
@@ -67,6 +61,17 @@ train_new() {
         parts+=(--model.whisper "$exp/tiny/whisper" --model.llm "$exp/tiny/llm")
     fi
     train_c2ser "$1" "$2" "${parts[@]}"
+}
+
+# map_models DATA TABLE COMMAND...: fill a table in as many jobs as decode, each with a card of its own if there are cards.
+map_models() {
+    map_data.sh --nj "$decode_nj" --cmd "$gpu_cmd --gpu $((ngpu > 0))" --max-rejected "$max_rejected" --since "$begun" \
+        "$1" "$2" python -m "${@:3}"
+}
+
+# embed ENCODER DATA TABLE OPTION...: embeddings of a set.
+embed() {
+    map_models "$2" "$3" c2ser.bin.extract_embeddings --model "$1" "${@:4}"
 }
 
 # place ENCODER: the folder of what its probe gives.
@@ -79,7 +84,7 @@ probe() {
     local folder
     folder=$(place "$1")
     for name in "${sets[@]}"; do
-        embed "$1" "$name" "$folder/$name.scp"
+        embed "$1" "data/$name" "$folder/$name.scp"
     done
     on_card "$folder/train_probe.log" train_probe --config "$(conf probe)" --embeddings "$folder" --out "$folder" "${@:2}"
 }
@@ -100,8 +105,7 @@ show_probes() {
 
 # answer MODEL DATA NAME OPTION...: let a model answer, into its decode_NAME.
 answer() {
-    map_data.sh --nj "$decode_nj" --cmd "$gpu_cmd --gpu $((ngpu > 0))" --max-rejected "$max_rejected" --since "$begun" \
-        "$2" "$exp/$1/decode_$3/answer" python -m c2ser.bin.decode --config "$(conf decode)" --model "$exp/$1" "${@:4}"
+    map_models "$2" "$exp/$1/decode_$3/answer" c2ser.bin.decode --config "$(conf decode)" --model "$exp/$1" "${@:4}"
 }
 
 # labels FOLDER TABLE OPTION...: read the answers in a folder; what the speakers said is known from `said`.

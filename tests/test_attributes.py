@@ -27,7 +27,8 @@ from c2ser.attributes.loudness import loudness
 from c2ser.attributes.pitch import PitchConfig, PitchTracker, check_length
 from c2ser.attributes.rate import speaking_rate
 from c2ser.attributes.viterbi import follow, triangle
-from c2ser.tables import read_json, read_table
+from c2ser.bin.compute_stats import main as compute_stats_main
+from c2ser.tables import read_json, read_table, write_table
 
 COARSE = PitchConfig(hop=0.05, decoder="argmax", batch=20)
 
@@ -209,6 +210,30 @@ def test_stats_are_those_of_numpy_and_add_up(values, value):
     assert stats.level(value) == ("low" if value < low else "high" if value > high else "medium")
 
 
+def test_the_edges_themselves_are_medium():
+    stats = Stats.of([1.0, 3.0, 1.0, 3.0])
+    assert stats.bounds == (1.0, 3.0)
+    levels = [stats.level(value) for value in (math.nextafter(1.0, 0.0), 1.0, 2.0, 3.0, math.nextafter(3.0, 4.0))]
+    assert levels == ["low", "medium", "medium", "medium", "high"]
+
+
+def test_statistics_of_shards_are_those_of_the_whole(tmp_path):
+    rows = {f"u{n}": f"{100 + 7 * n} {-30 + n} {4 + n / 8}" for n in range(9)}
+    shards = {"a": list(rows)[:2], "b": list(rows)[2:7], "c": list(rows)[7:]}
+    for name, own in {"whole": list(rows), **shards}.items():
+        write_table(tmp_path / name / "utt2attr", {u: rows[u] for u in own})
+        write_table(tmp_path / name / "utt2flag", {u: "short unvoiced" if u == "u3" else "-" for u in own})
+        write_table(tmp_path / name / "utt2attr.rejected", {f"{u}-x": "silent" for u in own[:3]})
+        compute_stats_main(tmp_path / name / "utt2attr", tmp_path / name / "stats.json")
+    parts = [tmp_path / "a/stats.json", tmp_path / "b/utt2attr", tmp_path / "c/stats.json"]
+    compute_stats_main(parts, tmp_path / "sum.json")
+    joined, whole = read_json(tmp_path / "sum.json"), read_json(tmp_path / "whole/stats.json")
+    for name in ("pitch", "loudness", "rate"):
+        assert joined[name] == pytest.approx(whole[name], rel=1e-12) and joined[name]["count"] == 9
+    assert joined["flagged"] == whole["flagged"] == {"short": 1, "unvoiced": 1} and joined["rejected"] == 2 + 3 + 2
+    assert (tmp_path / "whole/stats.png").read_bytes()[:4] == b"\x89PNG"
+
+
 def test_what_is_doubtful_is_flagged():
     assert [flags(2.0, 0.5), flags(0.3, 0.5), flags(2.0, 0.02), flags(0.3, 0.0)] == [
         "-", "short", "unvoiced", "short unvoiced",
@@ -257,3 +282,30 @@ def test_entry_points(tmp_path, root):
     levels = read_table(data / "utt2level")
     assert [row.split()[0] for row in levels.values()] == ["low", "medium", "high"]
     assert "s-4 it has no attributes" in (data / "utt2level.rejected").read_text()
+
+
+@pytest.mark.xdist_group("penn")
+def test_attributes_do_not_depend_on_the_number_of_jobs(tmp_path, root):
+    pitches = {f"s-{number}": 90 + 25 * number for number in range(8)}
+    for name, pitch in pitches.items():
+        soundfile.write(tmp_path / f"{name}.wav", voice(pitch, 0.3 + 0.1 * (pitch % 4)), 16000)
+    soundfile.write(tmp_path / "s-5.wav", np.full(10, 0.1), 16000)
+    soundfile.write(tmp_path / "s-6.wav", np.where(np.arange(9000) == 7, np.nan, 0.1), 16000, subtype="FLOAT")
+    rows = {"wav.scp": "{folder}/{name}.wav", "utt2spk": "s", "text": "the cat sat", "utt2lang": "en"}
+    (tmp_path / "data").mkdir()
+    for table, value in rows.items():
+        lines = (f"{name} {value.format(folder=tmp_path, name=name)}\n" for name in pitches)
+        (tmp_path / "data" / table).write_text("".join(lines))
+    environment = os.environ | {"PYTHONPATH": str(root), "PATH": f"{sys.prefix}/bin:{os.environ['PATH']}"}
+    environment |= {"CUDA_VISIBLE_DEVICES": ""}
+    for nj in ("1", "3"):
+        words = [root / "utils/map_data.sh", "--nj", nj, "--max-rejected", "50", tmp_path / "data"]
+        words += [tmp_path / nj / "utt2attr"]
+        words += ["python", "-m", "c2ser.bin.extract_attributes", "--config", root / "local/conf/tiny/attributes.yaml"]
+        done = subprocess.run(list(map(str, words)), env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+    for table in ("utt2attr", "utt2flag", "utt2attr.rejected"):
+        assert (tmp_path / "1" / table).read_bytes() == (tmp_path / "3" / table).read_bytes()
+    assert set(read_table(tmp_path / "3/utt2attr")) == set(pitches) - {"s-5", "s-6"}
+    reasons = read_table(tmp_path / "3/utt2attr.rejected")
+    assert "10 samples" in reasons["s-5"] and "NaN" in reasons["s-6"]

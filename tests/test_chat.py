@@ -13,9 +13,10 @@ from model_server import Server, says
 
 from c2ser.chat.batch import BatchChat, BatchConfig
 from c2ser.chat.config import LocalConfig, licence
-from c2ser.chat.journal import Journal
+from c2ser.chat.journal import Journal, read_lines
 from c2ser.chat.protocol import Prompt, Sampling, completion, read_reply, request, response
 from c2ser.chat.server import ServerChat, ServerConfig
+from c2ser.tables import write_table
 
 PROMPTS = [Prompt(f"u-{number}", f"say {'word ' * number}please") for number in range(12)]
 
@@ -290,6 +291,34 @@ def test_one_bad_request_is_its_own_problem(tmp_path):
     assert len(problems) == 2 and any("too long" in text for text in problems)
     assert any("no chat completion" in text for text in problems)
     assert not chatty.asked  # both would come out the same again
+
+
+HALF = '{"choices": [{"message": {"content": "so \\ud83d"}, "finish_reason": "stop"}]}'
+ODD = {
+    "nested": (200, b"[" * 100_000, "no chat completion"),
+    "null": (200, b"null", "no chat completion"),
+    "no text": (200, bytes(range(256)), "no chat completion"),
+    "half a character": (200, HALF.encode(), "half a character"),
+    "elsewhere": (302, b"", "the model's server failed"),
+    "half a reason": (400, b'{"error": "so \\ud83d"}', "failed: so ?"),
+}
+
+
+@pytest.mark.parametrize("kind", ODD)
+def test_odd_replies_are_problems_that_a_table_can_hold(kind, tmp_path):
+    status, content, said = ODD[kind]
+    with Server(says, [lambda handler: handler.send(status, content, Location="http://127.0.0.1:1/")]) as server:
+        chat = ServerChat(server.config(concurrency=1))
+        with Journal(tmp_path / "j", chat, Sampling("m")) as journal:
+            replies = [reply for _, reply in journal.ask(PROMPTS[:3])]
+            write_table(tmp_path / "table", {f"u{n}": reply.problem or "" for n, reply in enumerate(replies)})
+    assert [said in (reply.problem or "") for reply in replies] == [True, False, False]
+    assert [reply.text for reply in replies[1:]] == [prompt.text.upper() for prompt in PROMPTS[1:3]]
+
+
+def test_lines_that_are_no_json_are_passed_over(tmp_path):
+    (tmp_path / "x.jsonl").write_text("\n".join(['{"a": 1}', "[" * 100_000, "9" * 5000, '{"b"', "[1]", '{"c": 2}']))
+    assert list(read_lines(tmp_path / "x.jsonl")) == [{"a": 1}, {"c": 2}]
 
 
 def test_a_model_says_the_same_behind_a_server(local_chat, tmp_path):

@@ -4,8 +4,11 @@ import argparse
 import json
 import os
 import re
+import resource
+import signal
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -14,7 +17,7 @@ import torch
 from safetensors.torch import save_file
 
 from c2ser.data.arks import read_matrices
-from c2ser.emotion2vec.checkpoints import LABELS, read_published
+from c2ser.emotion2vec.checkpoints import AUDIO, LABELS, read_published
 from c2ser.emotion2vec.convert import load_model, save_model
 from c2ser.emotion2vec.model import Emotion2Vec, Emotion2VecConfig, embed
 from c2ser.tables import read_table
@@ -140,8 +143,25 @@ def spoil(path, kind):
         weights["blocks.1.norm3.bias"] = torch.ones(32)
     elif kind == "sizes":
         weights["blocks.1.norm1.bias"] = torch.ones(31)
-    elif kind == "pre-norm":
-        torch.save(wrapped(weights, cfg=namespace(model=namespace(layer_norm_first=True))), path)
+    elif kind == "nan":
+        weights["blocks.1.norm1.bias"][3] = torch.nan
+    elif kind == "heads":
+        weights[f"{AUDIO}alibi_scale"] = torch.ones(1, 1, 5, 1, 1)
+    elif kind == "no heads":
+        weights[f"{AUDIO}alibi_scale"] = torch.ones(1)
+    elif kind == "kernel":
+        weights[f"{AUDIO}local_encoder.conv_layers.0.0.weight"] = torch.ones(8, 1, 11)
+    elif kind == "groups":
+        weights[f"{AUDIO}relative_positional_encoder.1.0.weight"] = torch.ones(32, 0, 5)
+    elif kind == "gigantic":  # four terabytes, of which the file holds one number
+        weights["blocks.0.mlp.fc1.weight"] = torch.zeros(1).expand(10**7, 10**5)
+    elif kind == "classifier":
+        weights |= {"proj.weight": torch.tensor(1.0), "proj.bias": torch.tensor(1.0)}
+    elif kind in SETTINGS:
+        torch.save(wrapped(weights, cfg=namespace(model=SETTINGS[kind])), path)
+        return
+    elif kind == "old":
+        torch.save(wrapped(weights, cfg=namespace()), path, _use_new_zipfile_serialization=False)
         return
     elif kind == "other model":
         weights = {"encoder.weight": torch.ones(3)}
@@ -154,7 +174,26 @@ def spoil(path, kind):
         path.write_bytes(b"")
 
 
+SETTINGS = {
+    "pre-norm": namespace(layer_norm_first=True),
+    "epsilon": namespace(norm_eps=None),
+    "no epsilon": namespace(norm_eps=float("nan")),
+    "circle": namespace(),
+}
+SETTINGS["circle"].model = SETTINGS["circle"]
+
 DAMAGE = {
+    "nan": "blocks.1.norm1.bias holds NaN or Inf",
+    "heads": "32 dimensions for 5 heads",
+    "no heads": "not an emotion2vec checkpoint",
+    "kernel": "a kernel of 11",
+    "groups": "not an emotion2vec checkpoint",
+    "gigantic": r"fc1.weight has shape \(48, 32\) instead of \(10000000, 32\)",
+    "classifier": "its classifier does not fit",
+    "epsilon": "not an emotion2vec checkpoint",
+    "no epsilon": "norm_eps is nan",
+    "circle": "not an emotion2vec checkpoint",
+    "old": r"not a readable checkpoint \(foreign objects in it\)",
     "missing": "blocks.1.norm1.bias is missing",
     "left over": "blocks.1.norm3.bias is unknown",
     "sizes": r"blocks.1.norm1.bias has shape \(31,\) instead of \(32,\)",
@@ -170,9 +209,23 @@ DAMAGE = {
 @pytest.mark.parametrize("kind", DAMAGE)
 def test_damage_is_one_clear_line(tmp_path, kind):
     spoil(tmp_path / "x.pt", kind)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with pytest.raises(ValueError, match=DAMAGE[kind]) as caught:
         load_model(tmp_path / "x.pt")
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < before + 200_000  # kB
+    assert str(caught.value).startswith(f"{tmp_path}/x.pt: ") and "; " in str(caught.value)
     assert "\n" not in str(caught.value) and len(str(caught.value)) < 400
+
+
+def test_the_format_of_old_torch_is_read_and_runs_nothing(tmp_path):
+    weights, old = model().state_dict(), {"_use_new_zipfile_serialization": False}
+    torch.save(wrapped(weights), tmp_path / "old.pt", **old)
+    found = read_published(tmp_path / "old.pt").model.state_dict()
+    assert all(torch.equal(found[name], weights[name]) for name in weights)
+    torch.save(wrapped(weights, cfg=Payload(os.system, f"touch {tmp_path}/bad")), tmp_path / "bad.pt", **old)
+    with pytest.raises(ValueError, match="foreign objects in it"):
+        read_published(tmp_path / "bad.pt")
+    assert not (tmp_path / "bad").exists()
 
 
 @pytest.fixture(scope="module")
@@ -180,6 +233,7 @@ def data(tmp_path_factory):
     folder = tmp_path_factory.mktemp("da ta")
     generator = np.random.default_rng(0)
     sounds = {f"s-{k}": 0.1 * generator.normal(size=4000 + 3000 * k) for k in range(5)}
+    sounds |= {"s-constant": np.full(9000, 0.2), "s-ten": np.full(10, 0.1)}
     sounds |= {"s-short": np.full(399, 0.1), "s-silent": np.zeros(9000), "s-long": np.full(16000 * 7, 0.1)}
     for name, samples in sounds.items():
         soundfile.write(folder / f"{name}.wav", samples, 16000)
@@ -208,8 +262,9 @@ def test_embeddings_from_a_checkpoint_are_those_of_the_folder_and_bad_audio_is_n
     assert set(one) == {f"s-{k}" for k in range(5)}
     assert all(np.abs(one[name] - two[name]).max() < 1e-4 for name in one)
     rejected = read_table(tmp_path / "one.scp.rejected")
-    assert set(rejected) == {"s-short", "s-silent", "s-long", "s-missing", "s-nan"}
-    assert "under the encoder's 400" in rejected["s-short"] and "silence" in rejected["s-silent"]
+    assert set(rejected) == {"s-short", "s-ten", "s-silent", "s-constant", "s-long", "s-missing", "s-nan"}
+    assert all("under the encoder's 400" in rejected[name] for name in ("s-short", "s-ten"))
+    assert all("silence" in rejected[name] for name in ("s-silent", "s-constant")) and "NaN" in rejected["s-nan"]
     assert "raise batches.max_seconds" in rejected["s-long"] and "cannot read" in rejected["s-missing"]
 
 
@@ -233,7 +288,7 @@ def test_a_bad_checkpoint_ends_the_command_with_one_line_and_no_table(root, data
     assert not list(tmp_path.glob("o.*")) and not (tmp_path / "bad").exists()
 
 
-@pytest.mark.parametrize("kind", ["keys", "sizes", "settings", "kind", "no weights"])
+@pytest.mark.parametrize("kind", ["keys", "sizes", "settings", "kind", "no weights", "heads", "words", "nan"])
 def test_a_damaged_folder_is_one_clear_line(tmp_path, kind):
     save_model(model(), tmp_path)
     config = json.loads((tmp_path / "config.json").read_text())
@@ -241,7 +296,10 @@ def test_a_damaged_folder_is_one_clear_line(tmp_path, kind):
         save_file({"x": torch.ones(2)}, tmp_path / "model.safetensors")
     elif kind == "no weights":
         (tmp_path / "model.safetensors").unlink()
-    changes = {"sizes": {"inner": 96}, "settings": {"dimm": 32}, "kind": {"kind": "c2ser"}}.get(kind, {})
+    elif kind == "nan":
+        save_file({name: 0 / tensor for name, tensor in model().state_dict().items()}, tmp_path / "model.safetensors")
+    changes = {"sizes": {"inner": 10**12}, "settings": {"dimm": 32}, "kind": {"kind": "c2ser"}}
+    changes = (changes | {"heads": {"heads": 0}, "words": {"dim": "wide"}}).get(kind, {})
     (tmp_path / "config.json").write_text(json.dumps(config | changes))
     with pytest.raises(ValueError, match=f"^{re.escape(str(tmp_path))}.*; ") as caught:
         load_model(tmp_path)
@@ -259,3 +317,65 @@ def test_padding_leaks_on_request(root, data, tmp_path):
     assert max(np.abs(together[name] - alone[name]).max() for name in alone) <= 2e-5
     assert np.abs(leaky["s-3"] - alone["s-3"]).max() > 1e-2  # it shares a batch with the next
     assert np.abs(leaky["s-4"] - alone["s-4"]).max() <= 2e-5
+
+
+def mapped(root, data, out, *words, nj):
+    """The words and environment of a run of extract_embeddings in parts."""
+    environment = os.environ | {"PYTHONPATH": str(root), "PATH": f"{sys.prefix}/bin:{os.environ['PATH']}"}
+    command = [root / "utils/map_data.sh", "--nj", nj, "--max-rejected", "80", data, out]
+    return [*map(str, command), "python", "-m", "c2ser.bin.extract_embeddings", *map(str, words)], environment
+
+
+def in_parts(root, data, out, *words, nj):
+    command, environment = mapped(root, data, out, *words, nj=nj)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return read_table(out)
+
+
+def test_embeddings_do_not_depend_on_the_number_of_jobs(root, data, tmp_path):
+    save_model(model(), tmp_path / "m")
+    out, words = tmp_path / "e x/s.t.scp", ["--model", tmp_path / "m"]
+    straight = extract(root, data, tmp_path / "straight.scp", *words)
+    for nj, archives in ((3, {"s.t.1.ark", "s.t.2.ark"}), (1, {"s.t.1.ark"})):
+        table = in_parts(root, data, out, *words, nj=nj)
+        assert {path.name for path in out.parent.glob("*.ark")} == archives  # the third part has no good utterance
+        assert {place.rpartition(":")[0] for place in table.values()} == {str(out.parent / name) for name in archives}
+        found = dict(read_matrices(table, table))
+        assert list(found) == sorted(straight) and all(np.array_equal(found[name], straight[name]) for name in found)
+        assert read_table(tmp_path / "straight.scp.rejected") == read_table(f"{out}.rejected")
+        assert not (out.parent / "s.t.scp.parts").exists()
+
+
+def test_embeddings_go_on_after_a_kill(root, data, tmp_path):
+    save_model(model(), tmp_path / "m")
+    out, words = tmp_path / "s.scp", ["--model", tmp_path / "m", "--batches.utterances", "1"]
+    command, environment = mapped(root, data, out, *words, nj=2)
+    parts = tmp_path / "s.scp.parts"
+    job = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL, start_new_session=True)
+    while not [*parts.glob("*/s.scp*")] and job.poll() is None:
+        time.sleep(0.01)
+    os.killpg(job.pid, signal.SIGKILL)
+    job.wait()
+    assert not out.exists() and parts.exists()
+    table = in_parts(root, data, out, *words, nj=2)
+    for name, matrix in read_matrices(table, table):
+        wave = soundfile.read(data / f"{name}.wav", dtype="float32")[0]
+        assert np.abs(matrix - embed(model(), [wave])[0]).max() <= 2e-5
+    assert table.keys() | read_table(f"{out}.rejected").keys() == read_table(data / "wav.scp").keys()
+
+
+def test_a_kill_between_archives_and_table_loses_nothing(root, data, tmp_path):
+    save_model(model(), tmp_path / "m")
+    out, words = tmp_path / "s.scp", ["--model", tmp_path / "m"]
+    table = in_parts(root, data, out, *words, nj=1)
+    command, environment = mapped(root, data, out, *words, nj=1)
+    (tmp_path / "bin").mkdir()
+    killer = '#!/bin/sh\ncase "$2" in */s.scp) kill -9 $PPID;; *) exec /bin/mv "$@";; esac\n'
+    (tmp_path / "bin/mv").write_text(killer)
+    (tmp_path / "bin/mv").chmod(0o755)
+    killed = environment | {"PATH": f"{tmp_path}/bin:{environment['PATH']}"}
+    assert subprocess.run(command, env=killed, capture_output=True).returncode != 0
+    assert not out.exists() and (tmp_path / "s.1.ark").exists()
+    assert in_parts(root, data, out, *words, nj=1) == table
+    assert len(dict(read_matrices(table, table))) == len(table)

@@ -35,6 +35,16 @@ def test_the_sentence_is_that_of_table_1():
     assert "anger" in sentence(request(language="de"), "implicit")
 
 
+def test_the_request_is_that_of_table_1():
+    assert request_prompt(request(), "explicit") == (
+        "Based on the provided speech features—including a speaking rate of low, a volume level of medium, and a pitch "
+        "of high—along with the text content ‘Where is it?’ and the emotion anger, generate a natural and logical "
+        "emotional description. Here is an example: ‘The speaker spoke at a low pace, with a high tone and medium "
+        "level: “Where is it?”. Based on the analysis of speech characteristics, the emotion was inferred to be "
+        "anger.’ Ensure including all speech features and logic of the description."
+    )
+
+
 @pytest.mark.parametrize("language", ["en", "zh"])
 def test_request_tells_the_writer_everything(language):
     prompt = request_prompt(request("in {braces} %s", language), "explicit")
@@ -80,6 +90,97 @@ def test_labels_are_read_strictly(answer, label):
     assert read_label(answer) == label
 
 
+DENIALS = [
+    ("The speaker is anything but happy.", UNPARSED),
+    ("far from happy, he sounds sad", "sadness"),
+    ("The speaker isnt angry", UNPARSED),
+    ("He fails to sound happy.", UNPARSED),
+    ("It is hardly happy", UNPARSED),
+    ("He cannot be called angry.", UNPARSED),
+    ("I hear no trace whatsoever of any real anger here.", UNPARSED),
+    ("No anger, fear or sadness: just neutral.", "neutral"),
+    ("Emotion: neutral (no strong anger or fear present).", "neutral"),
+    ("The emotion is not anger, nor sadness, nor fear; it's disgust.", "disgust"),
+    ("Not happy and amused.", UNPARSED),
+    ("Not anger, fear.", "fear"),  # no list: nothing ends it
+    ("He is without a doubt angry.", "anger"),
+    ("There is no doubt that he is angry.", "anger"),
+    ("No wonder she is happy.", "happiness"),
+    ("He cannot hide his anger.", "anger"),
+    ("Fear isn't what I hear. It's anger.", "anger"),
+    ("Sadness is ruled out; this is disgust.", "disgust"),
+    ("The speaker’s joy isn’t hidden.", "happiness"),
+    ("He is sad, isn't he?", "sadness"),
+    ("fear-less and non-neutral", UNPARSED),
+    ("他没生气", UNPARSED),
+    ("别再难过", UNPARSED),
+    ("特别生气", "anger"),
+    ("别人很生气", "anger"),
+    ("未表现出愤怒", UNPARSED),
+    ("没有表现出任何明显的愤怒", UNPARSED),
+    ("缺乏喜悦", UNPARSED),
+    ("谈不上高兴", UNPARSED),
+    ("不可能是恐惧", UNPARSED),
+    ("毫不恐惧", UNPARSED),
+    ("愤怒并不明显，主要是悲伤", "sadness"),
+    ("没有愤怒只有悲伤", "sadness"),
+    ("没有明显的愤怒或悲伤情绪，整体为中性", "neutral"),
+    ("不是愤怒、悲伤或恐惧，而是厌恶", "disgust"),
+    ("情绪为愤怒，而非悲伤或恐惧", "anger"),
+    ("毫无疑问是愤怒", "anger"),
+    ("无非是愤怒", "anger"),
+    ("掩饰不住的愤怒", "anger"),
+    ("毫不掩饰的厌恶", "disgust"),
+    ("无法抑制的愤怒", "anger"),
+    ("无奈的悲伤", "sadness"),
+    ("不满和愤怒", "anger"),
+    ("不耐烦的愤怒", "anger"),
+    ("不幸的是他很悲伤", "sadness"),
+    ("不幸福", UNPARSED),
+    ("没想到他会这么生气", "anger"),
+    ("不敢置信的惊讶", "surprise"),
+]
+
+WRITINGS = [
+    ("说话者的情绪是憤怒。", "anger"),
+    ("情緒為驚訝。", "surprise"),
+    ("情緒是恐懼，語速緩慢", "fear"),
+    ("情緒為厭惡", "disgust"),
+    ("他並不生氣，只是難過。", "sadness"),
+    ("他沒有開心或高興的情緒", UNPARSED),
+    ("情绪是happiness", "happiness"),
+    ("emotion为anger而不是fear", "anger"),
+    ("情绪为愤怒（happiness）", UNPARSED),
+    ("生气勃勃", UNPARSED),
+    ("悲喜交加", UNPARSED),
+    ("gladiators, madmen and hungers; joyless", UNPARSED),
+    ("Happy-sad", UNPARSED),
+    ("Anger/Disgust", UNPARSED),
+    ("He said ‘I am so angry’, and the emotion is sadness.", "sadness"),
+    ("He said ‘don’t be angry, it’s fine’, and sounds sad.", "sadness"),
+    ("He said 'I am so angry', and the emotion is sadness.", "sadness"),
+    ("He said ‘I am so angry", UNPARSED),
+    ("He said 'I am angry'.", UNPARSED),
+    ("The speakers' anger and the listeners' fear", UNPARSED),
+    ("He said «sono in anger».", UNPARSED),
+    ("说话者说'我很生气你知道吗'，情绪为中性", "neutral"),
+    ("他说‘我很高兴’，情绪为悲伤。", "sadness"),
+    ("他說『我很高興』，情緒為悲傷。", "sadness"),
+    ("The emotion is 'anger'.", "anger"),
+    ("情绪为‘愤怒’", "anger"),
+]
+
+
+@pytest.mark.parametrize(("answer", "label"), DENIALS)
+def test_what_is_denied_does_not_count(answer, label):
+    assert read_label(answer) == label
+
+
+@pytest.mark.parametrize(("answer", "label"), WRITINGS)
+def test_labels_are_found_as_they_are_written(answer, label):
+    assert read_label(answer) == label
+
+
 @pytest.mark.parametrize(
     ("answer", "pitch", "loudness", "rate"),
     [
@@ -89,6 +190,7 @@ def test_labels_are_read_strictly(answer, label):
         ("The speaking rate is fast, the volume level is high and the pitch was rather low.", "low", "high", "high"),
         ("a speaking rate of low, a volume level of medium, and a pitch of high", "high", "medium", "low"),
         ("语速较快，音调偏低，音量适中。", "low", "medium", "high"),
+        ("語速緩慢，聲調較高，音量適中。", "high", "medium", "low"),
         ("He speaks slowly and loudly.", None, "high", "low"),
         ("A high level of excitement, a high pitch here and a low pitch there.", None, None, None),
         ("The tone is low energy", None, "low", None),

@@ -87,7 +87,7 @@ def waves():
 @pytest.fixture(scope="module")
 def data(tmp_path_factory, waves):
     folder = tmp_path_factory.mktemp("data")
-    sounds = {**waves, "s-long": np.full(16000 * 4, 0.1)}
+    sounds = {**waves, "s-long": np.tile([0.1, -0.1], 32000)}
     for name, samples in sounds.items():
         soundfile.write(folder / f"{name}.wav", samples, 16000, subtype="FLOAT")
     (folder / "wav.scp").write_text("".join(f"{name} {folder}/{name}.wav\n" for name in sorted(sounds)))

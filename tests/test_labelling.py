@@ -27,10 +27,10 @@ from c2ser.labelling.agree import agree, counts
 from c2ser.labelling.annotation import digest, fleiss_kappa, make_page, read_annotations, unanimous
 from c2ser.labelling.overlap import overlap
 from c2ser.labelling.sample import sample
-from c2ser.labelling.speech import HEARD, hear
+from c2ser.labelling.speech import HEARD, BatchConfig, hear, label_speech
 from c2ser.labelling.statistics import statistics_table
 from c2ser.labelling.text import text_prompt
-from c2ser.tables import read_json, read_table, write_json, write_table
+from c2ser.tables import TableMap, read_json, read_table, write_json, write_table
 
 
 def test_only_what_sound_and_words_say_alike_is_kept():
@@ -153,17 +153,33 @@ def test_the_page_holds_all_and_shows_no_label(speech, tmp_path):
 
 KEYS = """<script>
 const press = key => document.dispatchEvent(new KeyboardEvent("keydown", { key: key, bubbles: true }));
-element("expert").value = "Ann"; element("expert").dispatchEvent(new Event("input"));
-const seen = [element("text").textContent];
-press("1"); seen.push(element("text").textContent);
-press("ArrowRight"); press("0"); press("ArrowLeft"); press("ArrowLeft"); press("7"); press("n");
-seen.push(element("place").textContent);
-element("choices").children[3].click();
-const kept = JSON.parse(localStorage.getItem(shelf)).labels;
-const report = { ...result(), seen: seen, done: element("done").value, kept: kept };
-document.body.innerHTML = "";
-const out = document.createElement("pre"); out.id = "report"; out.textContent = JSON.stringify(report);
-document.body.append(out);
+const loaded = () => new Promise(done => {
+  element("audio").onloadedmetadata = () => done(element("audio").duration);
+  element("audio").onerror = () => done(0);
+});
+(async () => {
+  const lasts = [];
+  for (state.at of data.items.keys()) { const waiting = loaded(); show(false); lasts.push(await waiting); }
+  state.at = 0; show(false);
+  const saved = [], alerts = [];
+  window.alert = text => alerts.push(text);
+  URL.createObjectURL = blob => { saved.push(blob); return "blob:none"; };
+  HTMLAnchorElement.prototype.click = function () { saved.push(this.download); };
+  press("s");
+  element("expert").value = "Ann O'X"; element("expert").dispatchEvent(new Event("input"));
+  const seen = [element("text").textContent];
+  press("1"); seen.push(element("text").textContent);
+  press("ArrowRight"); press("0"); press("ArrowLeft"); press("ArrowLeft"); press("7"); press("n");
+  seen.push(element("place").textContent);
+  element("choices").children[3].click();
+  press("s");
+  const kept = JSON.parse(localStorage.getItem(shelf)).labels, file = JSON.parse(await saved[0].text());
+  const more = { name: saved[1], files: saved.length, alerts, lasts, seen, kept };
+  const report = { ...file, ...more, done: element("done").value };
+  document.body.innerHTML = "";
+  const out = document.createElement("pre"); out.id = "report"; out.textContent = JSON.stringify(report);
+  document.body.append(out);
+})();
 </script></body>"""
 BROWSERS = [path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))]
 
@@ -173,7 +189,7 @@ def test_the_page_works_in_a_browser(speech, tmp_path):
     make_page(speech, tmp_path / "page", "labels")
     page = tmp_path / "page/index.html"
     page.write_text(page.read_text("utf-8").replace("</body>", KEYS), "utf-8")
-    words = ["--headless", "--no-sandbox", "--disable-gpu", "--allow-file-access-from-files", "--dump-dom"]
+    words = ["--headless", "--no-sandbox", "--disable-gpu", "--dump-dom", "--virtual-time-budget=20000"]
     command = [BROWSERS[0], *words, f"--user-data-dir={tmp_path / 'profile'}", page.as_uri()]
     shown = subprocess.run(command, capture_output=True, text=True, timeout=120).stdout
     report = json.loads(html.unescape(re.search(r'<pre id="report">(.*?)</pre>', shown, re.DOTALL)[1]))
@@ -181,9 +197,11 @@ def test_the_page_works_in_a_browser(speech, tmp_path):
     first, second, third, last = (item["id"] for item in made)
     assert report["labels"] == report["kept"] == {first: "anger", second: "fear", third: "none", last: "sadness"}
     assert report["seen"][:2] == [item["text"] for item in made[:2]] and report["seen"][2] == "4 of 4"
-    assert report["done"] == 4 and report["expert"] == "Ann"
-    write_json(tmp_path / "ann.json", report)
-    assert read_annotations([tmp_path / "ann.json"], read_table(speech / "wav.scp"))["Ann"] == report["labels"]
+    assert report["done"] == 4 and report["lasts"] == pytest.approx([0.5] * 4, abs=0.05)  # audio that plays
+    assert report["alerts"] == ["Please give your name first."]  # and no file, and no alert of a transcript
+    assert report["name"] == "labels-Ann_O_X.json" and report["files"] == 2
+    write_json(tmp_path / "ann.json", {name: report[name] for name in ("set", "expert", "labels")})
+    assert read_annotations([tmp_path / "ann.json"], read_table(speech / "wav.scp"))["Ann O'X"] == report["labels"]
 
 
 # --- overlap
@@ -222,10 +240,22 @@ def test_labels_by_sound_do_not_depend_on_the_batch(plus):
     waves = [rng.normal(size=size).astype(np.float32) for size in (4000, 9000, 16000)]
     together = hear(published, waves)
     for one, (emotion, probability) in zip([hear(published, [wave])[0] for wave in waves], together, strict=True):
-        assert one[0] == emotion in HEARD and one[1] == pytest.approx(probability, abs=1e-5)
+        assert one == (emotion, probability) and emotion in HEARD
     published.head = None
     with pytest.raises(ValueError, match="no classifier of nine emotions"):
         hear(published, waves)
+
+
+def test_what_cannot_be_heard_is_rejected_by_name(plus, speech, tmp_path):
+    wavs = {name: Path(place) for name, place in read_table(speech / "wav.scp").items()}
+    soundfile.write(wavs["s-1"], np.zeros(8000), 16000)
+    soundfile.write(wavs["s-2"], np.full(10, 0.1), 16000)
+    wavs["s-3"].unlink()
+    with TableMap(tmp_path / "utt2speech") as job:
+        label_speech(read_published(plus), speech, job, BatchConfig())
+    assert list(read_table(tmp_path / "utt2speech")) == ["s-0"]
+    reasons = read_table(tmp_path / "utt2speech.rejected")
+    assert list(reasons) == ["s-1", "s-2", "s-3"] and "silence" in reasons["s-1"] and "under" in reasons["s-2"]
 
 
 def test_audio_is_read_ahead_in_order_but_not_far(speech):

@@ -382,7 +382,8 @@ def test_stage_5_cross_validates_and_compares_encoders(root, corpus, tmp_path):
         (tmp_path / "p" / name).symlink_to(root / name)
     (recipe / "conf").mkdir()
     (recipe / "conf/probe.yaml").write_text("probe: {epochs: 2}\n")
-    words = ["--stage", "5", "--stop-stage", "5", "--size", "tiny", "--emotion2vec", tmp_path / "ours"]
+    words = ["--stage", "5", "--stop-stage", "5", "--size", "tiny", "--ngpu", "0", "--decode-nj", "2"]
+    words += ["--emotion2vec", tmp_path / "ours"]
     environment = os.environ | {"VIRTUAL_ENV": sys.prefix, "PATH": f"{sys.prefix}/bin:{os.environ['PATH']}"}
     done = subprocess.run(
         [tmp_path / "p/local/c2ser.sh", *map(str, words), "--probe-models", str(tmp_path / "wavlm")],

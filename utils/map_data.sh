@@ -6,11 +6,11 @@
 #
 # The command is called once for each part, with `--data <part> --out <part's table>` behind its own words, and writes
 # the table, other tables beside it if it likes, and `<table>.rejected` with a reason for each utterance that cannot be
-# done. A `.json` beside it is the same for every part, such as the command's settings, and is kept once. The parts are
-# joined in order when every utterance of the data directory is either done or rejected; a short table is refused, and
-# its parts stay. A run that was killed goes on where it stopped when the same command is given again, after what it left
-# running has ended; if the command, the data or --nj have changed in between, it starts anew. Logs: log/ beside the
-# table.
+# done. A `.json` beside it is the same for every part, such as the command's settings, and is kept once. An archive
+# `X.ark` beside it, in which the table's lines have places, becomes `X.<part>.ark`. The parts are joined in order when
+# every utterance of the data directory is either done or rejected; a short table is refused, and its parts stay. A run
+# that was killed goes on where it stopped when the same command is given again, after what it left running has ended;
+# if the command, the data or --nj have changed in between, it starts anew. Logs: log/ beside the table.
 set -euo pipefail
 nj=4              # parts that run side by side; fewer where there are fewer utterances
 cmd=run.py        # launcher of this folder and its options: run.py, slurm.py or ray_data.py
@@ -67,6 +67,35 @@ else
     mv "$parts/fingerprint.new" "$parts/fingerprint"
 fi
 
+# lines_of FILE PART: a table's lines, with the part's archives named as they will be.
+# shellcheck disable=SC2016 # awk reads these
+lines_of() {
+    from=$name.parts/$2/ part=$2 awk '{
+        at = index($0, " "); value = substr($0, at + 1); start = index(value, ENVIRON["from"])
+        if (start && match(value, /\.ark:[0-9]+$/)) {
+            head = substr($0, 1, at) substr(value, 1, start - 1)
+            begin = start + length(ENVIRON["from"])
+            $0 = head substr(value, begin, RSTART - begin) "." ENVIRON["part"] substr(value, RSTART)
+        }
+        print
+    }' "$1"
+}
+
+# put_archives: the parts' archives go beside the table, whole; those of the table that was there before go, and it first.
+put_archives() {
+    local file part made old=()
+    if [ -e "$table" ]; then mapfile -t old < <(sed -n 's|.*/\([^/]*\.ark\):[0-9]*$|\1|p' "$table" | sort -u); fi
+    for file in "$parts"/*/*.ark; do
+        [ -s "$file" ] || continue
+        rm -f "$table"
+        for made in "${old[@]}"; do rm -f "$folder/$made"; done
+        old=() part=${file%/*} made=${file##*/}
+        made=$folder/${made%.ark}.${part##*/}.ark
+        # the part keeps it too, so that a kill from here on loses nothing
+        ln -f "$file" "$made" 2> /dev/null || cp "$file" "$made"
+    done
+}
+
 log "$table: $total utterances in $nj parts; logs: $folder/log/$name.*.log"
 # A part whose table is there, whole, is not made again.
 # shellcheck disable=SC2016 # the quotes are for the inner shell
@@ -80,8 +109,9 @@ for ((part = 1; part <= nj; part++)); do
     [ -e "$parts/$part/$name" ] || die "$table: part $part is missing; see $folder/log/$name.$part.log"
     for file in "$parts/$part"/*; do
         case $file in
+            *.ark) ;; # see put_archives
             *.json) cp "$file" "$parts/joined/" ;;
-            *) if [ -f "$file" ]; then cat "$file" >> "$parts/joined/${file##*/}"; fi ;;
+            *) if [ -f "$file" ]; then lines_of "$file" "$part" >> "$parts/joined/${file##*/}"; fi ;;
         esac
     done
 done
@@ -93,6 +123,7 @@ if [ -s "$parts/joined/$name.rejected" ]; then
 else
     rm -f "$parts/joined/$name.rejected" "$table.rejected"
 fi
+put_archives
 for file in "$parts/joined"/*; do
     if [ "${file##*/}" != "$name" ]; then mv "$file" "$folder/"; fi
 done

@@ -92,6 +92,7 @@ put() {
         other=${file##*/}
         case $other in
             "$name") ;;
+            *.ark) die "$file: an archive cannot be dealt out to shards; give each shard to map_data.sh" ;;
             *.json) while IFS= read -r shard; do cp "$file" "$shard/"; done < "$1/shards" ;;
             *) if [ -f "$file" ]; then deal "$1/places" "$file" "$other"; fi ;;
         esac

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from c2ser.audio import SAMPLE_RATE
+from c2ser.audio import SAMPLE_RATE, check_sound
 from c2ser.cli import run
 from c2ser.corpus import Utterance, durations, read_data_dir, wave
 from c2ser.data.ahead import read_ahead
@@ -91,9 +91,7 @@ def heard(utterance: Utterance, encoder: Encoder, batches: BatchConfig) -> np.nd
         raise ValueError(f"{name}: {seconds:.1f} s, over the encoder's {encoder.longest:g}; cut it")
     if seconds > batches.max_seconds:
         raise ValueError(f"{name}: {seconds:.0f} s; cut it, or raise batches.max_seconds")
-    if not samples.any():
-        raise ValueError(f"{name}: silence throughout; remove it")
-    return samples
+    return check_sound(samples, name)
 
 
 if __name__ == "__main__":

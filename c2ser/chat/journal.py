@@ -19,7 +19,7 @@ def read_lines(path: Path) -> Iterator[Line]:
         for text in file:
             try:
                 line = json.loads(text)
-            except json.JSONDecodeError:
+            except (ValueError, RecursionError):
                 logger.warning("%s: a line is not JSON; passed over", path)
                 continue
             if isinstance(line, dict):

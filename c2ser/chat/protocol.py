@@ -131,6 +131,8 @@ def read_reply(line: Mapping[str, Any]) -> Reply:
         return Reply("", "the reply is no chat completion")
     if not isinstance(text, str) or not text.strip():
         return Reply("", "the reply is empty")
+    if any("\ud800" <= sign <= "\udfff" for sign in text):  # JSON can hold half a character, a table cannot
+        return Reply("", "the reply holds half a character")
     return Reply(text.strip()) if finished else Reply("", "the reply was cut off; raise max_tokens")
 
 
@@ -148,4 +150,4 @@ def _message(body: Any) -> str:
         if inner is None:
             break
         body = inner
-    return " ".join(str(body).split())[:200]
+    return " ".join(str(body).encode("utf-8", "replace").decode().split())[:200]

@@ -135,5 +135,5 @@ class ServerChat:
 def _json(data: bytes) -> Any:
     try:
         return json.loads(data)
-    except (json.JSONDecodeError, UnicodeDecodeError):
+    except (ValueError, RecursionError):  # no JSON, no text, or nested without end
         return data[:200].decode("utf-8", errors="replace")

@@ -5,6 +5,7 @@ configuration, whose foreign objects become inert stand-ins.
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,10 @@ LABELS = ("angry", "disgusted", "fearful", "happy", "neutral", "other", "sad", "
 
 STRIDES = {10: 5, 3: 2, 2: 2}
 """Stride of a convolution on the waveform by its kernel, in every published model."""
+
+
+OLD = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."
+"""How files begin that torch wrote before its release 1.6."""
 
 
 class StandIn:
@@ -69,7 +74,8 @@ def read_published(path: str | Path) -> Published:
     """Read `emotion2vec_base.pt`, `emotion2vec_plus_*` or Emotion2Vec-S `checkpoint.pt`, or a fairseq training state.
 
     Raises:
-        ValueError: no such file, not a checkpoint, code in it, keys missing or left over, or sizes that do not fit.
+        ValueError: no such file, not a checkpoint, code in it, keys missing or left over, sizes that do not fit, or
+            weights that are no numbers.
     """
     path = Path(path)
     content = _unpickle(path)
@@ -77,41 +83,69 @@ def read_published(path: str | Path) -> Published:
     head = {name: weights.pop(f"proj.{name}") for name in ("weight", "bias") if f"proj.{name}" in weights}
     try:
         config = _config(weights, _plain(content.get("cfg")))
-    except (KeyError, IndexError, AttributeError) as error:
-        raise ValueError(f"{path}: not an emotion2vec checkpoint ({error} is missing); choose another file") from None
+        expected = shapes(config)
+    except (LookupError, AttributeError, TypeError, ValueError, ArithmeticError, RuntimeError) as error:
+        raise ValueError(f"{path}: not an emotion2vec checkpoint ({_reason(error)}); choose another file") from None
+    if flaw := misfit(weights, expected):
+        raise ValueError(f"{path}: {flaw}; download the file again")
     model = Emotion2Vec(config)
-    expected = {name: tensor.shape for name, tensor in model.state_dict().items()}
-    odd = sorted(set(expected) ^ set(weights))
-    if odd:
-        what = "missing" if odd[0] in expected else "unknown"
-        raise ValueError(f"{path}: {len(odd)} weights do not fit, {odd[0]} is {what}; download the file again")
-    wrong = next((name for name, shape in expected.items() if weights[name].shape != shape), None)
-    if wrong:
-        found = tuple(weights[wrong].shape)
-        raise ValueError(f"{path}: {wrong} has shape {found} instead of {tuple(expected[wrong])}; download it again")
     model.load_state_dict({name: tensor.float() for name, tensor in weights.items()})
     logger.info("%s: %d parameters, %d tokens", path, sum(p.numel() for p in model.parameters()), config.tokens)
     return Published(model.eval(), _head(path, head, config.dim))
+
+
+def shapes(config: Emotion2VecConfig) -> dict[str, torch.Size]:
+    """Return the shape of each weight of such a model, without making any: sizes from a file could ask for all memory.
+
+    Raises:
+        ValueError: there is no such model.
+    """
+    with torch.device("meta"):
+        return {name: tensor.shape for name, tensor in Emotion2Vec(config).state_dict().items()}
+
+
+def misfit(weights: Mapping[str, Tensor], expected: Mapping[str, torch.Size]) -> str | None:
+    """Return why weights do not fit a model of these shapes, or None."""
+    odd = sorted(set(expected) ^ set(weights))
+    if odd:
+        return f"{len(odd)} weights do not fit, {odd[0]} is {'missing' if odd[0] in expected else 'unknown'}"
+    for name, shape in expected.items():
+        if weights[name].shape != shape:
+            return f"{name} has shape {tuple(weights[name].shape)} instead of {tuple(shape)}"
+        if not weights[name].isfinite().all():
+            return f"{name} holds NaN or Inf"
+    return None
+
+
+def _reason(error: Exception) -> str:
+    return f"{error} is missing" if isinstance(error, KeyError) else " ".join(str(error).split())[:160]
 
 
 def _unpickle(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise ValueError(f"{path}: no such file; give a checkpoint or a model folder")
     try:
-        foreign = torch.serialization.get_unsafe_globals_in_checkpoint(path)
+        foreign = [] if _is_old(path) else torch.serialization.get_unsafe_globals_in_checkpoint(path)
         refused = [name for name in foreign if not INERT.fullmatch(name)]
         if not refused:
             stand_ins = [(type(name.rpartition(".")[2], (StandIn,), {}), name) for name in foreign]
             with torch.serialization.safe_globals(stand_ins):
                 content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a broken file makes torch raise nearly anything
-        reason = " ".join(str(error).split())[:160]
+        # torch's own words for foreign objects would advise to run them
+        reason = "foreign objects in it" if type(error).__name__ == "UnpicklingError" else _reason(error)
         raise ValueError(f"{path}: not a readable checkpoint ({reason}); download it again") from None
     if refused:
         raise ValueError(f"{path}: holds {refused[0]}, which is no data; do not use this file")
     if not isinstance(content, dict):
         raise ValueError(f"{path}: holds a {type(content).__name__} and no weights; choose another file")
     return content
+
+
+def _is_old(path: Path) -> bool:
+    """Return whether torch wrote a file in its format of before 1.6, in which all foreign objects are refused."""
+    with open(path, "rb") as file:
+        return file.read(len(OLD)) == OLD
 
 
 def _weights(path: Path, content: dict[str, Any]) -> dict[str, Tensor]:
@@ -137,10 +171,15 @@ def _config(weights: dict[str, Tensor], settings: Any) -> Emotion2VecConfig:
     settings = settings if isinstance(settings, dict) else {}
     model, task = (settings.get(part) if isinstance(settings.get(part), dict) else {} for part in ("model", "task"))
     if model.get("layer_norm_first"):
-        raise ValueError("pre-norm checkpoints (layer_norm_first) are not supported; use a published emotion2vec")
+        raise ValueError("pre-norm checkpoints, layer_norm_first, are not supported")
+    norm_eps = float(model.get("norm_eps", 1e-5))
+    if not 0 < norm_eps < 1:
+        raise ValueError(f"norm_eps is {norm_eps}")
     dim = shape["project_features.2.weight"][0]
     layers = range(_count(shape, "local_encoder.conv_layers"))
     convs = [shape[f"local_encoder.conv_layers.{i}.0.weight"] for i in layers]
+    if unknown := {kernel for _, _, kernel in convs} - set(STRIDES):
+        raise ValueError(f"a convolution has a kernel of {min(unknown)}")
     position = shape["relative_positional_encoder.1.0.weight"]
     decoder = [shape[f"decoder.blocks.{i}.0.weight"] for i in range(_count(shape, "decoder.blocks"))]
     return Emotion2VecConfig(
@@ -155,7 +194,7 @@ def _config(weights: dict[str, Tensor], settings: Any) -> Emotion2VecConfig:
         position_kernel=position[2],
         position_groups=dim // position[1],
         alibi_per_layer=shape["alibi_scale"][0] > 1,
-        norm_eps=float(model.get("norm_eps", 1e-5)),
+        norm_eps=norm_eps,
         decoder_layers=len(decoder),
         **_decoder_sizes(decoder, dim),
         normalize=bool(task.get("normalize", True)),
@@ -177,9 +216,10 @@ def _count(shapes: dict[str, Any], prefix: str) -> int:
 def _head(path: Path, weights: dict[str, Tensor], dim: int) -> nn.Linear | None:
     if not weights:
         return None
-    if set(weights) != {"weight", "bias"} or weights["weight"].shape != (len(weights["bias"]), dim):
+    number = weights["bias"].shape if "bias" in weights else torch.Size()
+    if len(number) != 1 or misfit(weights, {"weight": torch.Size([*number, dim]), "bias": number}):
         raise ValueError(f"{path}: its classifier does not fit the encoder; download the file again")
-    head = nn.Linear(dim, len(weights["bias"]))
+    head = nn.Linear(dim, *number)
     head.load_state_dict({name: tensor.float() for name, tensor in weights.items()})
     return head.eval()
 

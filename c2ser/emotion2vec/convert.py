@@ -6,7 +6,7 @@ from pathlib import Path
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 
-from c2ser.emotion2vec.checkpoints import read_published
+from c2ser.emotion2vec.checkpoints import misfit, read_published, shapes
 from c2ser.emotion2vec.model import Emotion2Vec, Emotion2VecConfig
 from c2ser.tables import read_json, write_bytes, write_json
 
@@ -37,9 +37,12 @@ def load_model(source: str | Path) -> Emotion2Vec:
     if not isinstance(values, dict) or values.pop("kind", None) != KIND:
         raise ValueError(f"{folder}: not an Emotion2Vec-S model; give the folder that train_emotion2vec wrote")
     try:
-        model = Emotion2Vec(Emotion2VecConfig(**values))
-        model.load_state_dict(load((folder / "model.safetensors").read_bytes()))
-    except (OSError, TypeError, RuntimeError, SafetensorError) as error:
+        config, weights = Emotion2VecConfig(**values), load((folder / "model.safetensors").read_bytes())
+        if flaw := misfit(weights, shapes(config)):
+            raise ValueError(flaw)
+        model = Emotion2Vec(config)
+        model.load_state_dict(weights)
+    except (OSError, TypeError, ValueError, ArithmeticError, RuntimeError, SafetensorError) as error:
         reason = " ".join(str(error).split())[:300]
         raise ValueError(f"{folder}: its weights or configuration are damaged ({reason}); train again") from None
     return model.eval()

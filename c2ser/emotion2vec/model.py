@@ -120,10 +120,17 @@ class Emotion2Vec(nn.Module):
 
     Args:
         config: its sizes.
+
+    Raises:
+        ValueError: the heads do not share the dimensions evenly, or as `ConvExtractor`.
     """
 
     def __init__(self, config: Emotion2VecConfig) -> None:
         super().__init__()
+        if config.heads < 1 or config.dim % config.heads:
+            raise ValueError(
+                f"heads: {config.dim} dimensions for {config.heads} heads; choose a number that divides them"
+            )
         self.config = config
         self.modality_encoders = nn.ModuleDict({"AUDIO": _Audio(config, self._make_blocks(config.prenet_depth))})
         self.blocks = self._make_blocks(config.depth)

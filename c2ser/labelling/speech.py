@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from c2ser.audio import check_sound
 from c2ser.corpus import durations, read_data_dir
 from c2ser.data.ahead import read_ahead
 from c2ser.data.collate import pad_waves
@@ -40,12 +41,18 @@ class BatchConfig:
 def hear(published: Published, waves: Sequence[np.ndarray]) -> list[tuple[str, float]]:
     """Return what is heard in each waveform (samples,), one of `HEARD`, and its probability.
 
+    On a processor they are heard one by one, which takes no longer there: probabilities are the same to the last bit in
+    any company.
+
     Raises:
         ValueError: the checkpoint has no classifier with nine outputs.
     """
     if published.head is None or published.head.out_features != len(HEARD):
         raise ValueError("the checkpoint has no classifier of nine emotions; give a fine-tuned one, emotion2vec+")
-    padded, lengths = (tensor.to(published.model.slopes.device) for tensor in pad_waves(waves))
+    device = published.model.slopes.device
+    if device.type == "cpu" and len(waves) > 1:
+        return [heard for wave in waves for heard in hear(published, [wave])]
+    padded, lengths = (tensor.to(device) for tensor in pad_waves(waves))
     means = torch.cat(pool(published.model(padded, lengths), "utterance"))  # (batch, dim)
     best = published.head(means).softmax(dim=1).max(dim=1)
     return [(HEARD[index], value) for index, value in zip(best.indices.tolist(), best.values.tolist(), strict=True)]
@@ -56,7 +63,7 @@ def label_speech(published: Published, data: Path, job: TableMap, batches: Batch
     utterances = read_data_dir(data)
     lengths = dict(durations(utterances, unreadable=0.0))
     groups = [left for names in by_length(lengths, batches.seconds, batches.utterances) if (left := job.todo(names))]
-    read = read_ahead(groups, lambda name: load_wave(utterances[name]), batches.readers)
+    read = read_ahead(groups, lambda name: check_sound(load_wave(utterances[name]), name), batches.readers)
     for batch in progress(read, "batches", len(groups)):
         for name, flaw in batch.flaws.items():
             job.reject(name, flaw)

@@ -4,16 +4,46 @@ The rules are strict: what is quoted is the speaker's, what is denied does not c
 emotions names none.
 """
 
+import itertools
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from c2ser.emotions import ATTRIBUTES, UNPARSED
-from c2ser.scoring.words import EMOTION_PATTERNS, FOREIGN_PATTERN, LEVEL_PATTERNS, NEGATION, REFUSAL_PATTERN
+from c2ser.scoring.words import (
+    DENIAL,
+    EMOTION_PATTERNS,
+    FOREIGN_PATTERN,
+    LEVEL_PATTERNS,
+    LISTED,
+    NEGATION,
+    REFUSAL_PATTERN,
+)
 
-QUOTES = re.compile(r"“([^”]*)(?:”|$)|「([^」]*)(?:」|$)|\"([^\"]*)(?:\"|$)")
-"""What is quoted is what the speaker said; an open quotation lasts to the end."""
+LONG = r"(?=(?:{inner})*?(?:\s|[\u4e00-\u9fff]{{4}}))"
+"""Looks for more than a word between single marks: a label alone often stands in them."""
+
+INNER = r"[^‘{closed}]|(?<=[A-Za-z]){closed}(?=[A-Za-z])"
+"""What may stand between single marks, apostrophes too."""
+
+
+def _between_single(opened: str, closed: str, ending: str) -> str:
+    inner = INNER.format(closed=closed)
+    return rf"{opened}{LONG.format(inner=inner)}((?:{inner})*){ending}"
+
+
+QUOTES = re.compile(
+    "|".join(
+        [
+            r"“([^”]*)(?:”|$)|「([^」]*)(?:」|$)|『([^』]*)(?:』|$)|«([^»]*)(?:»|$)|\"([^\"]*)(?:\"|$)",
+            _between_single("‘", "’", "(?:’|$)"),
+            _between_single("(?<![A-Za-z0-9])'", "'", "'(?![A-Za-z0-9])"),
+        ]
+    )
+)
+"""What is quoted is what the speaker said; an open quotation lasts to the end, but for straight single marks, which may
+be apostrophes."""
 
 Kind = Literal["label", "empty", "several", "denied", "foreign", "refusal", "nothing"]
 """What an answer is as an answer: it names one emotion; or it is empty, names several, only denies some, names only
@@ -21,7 +51,7 @@ others than the seven, refuses, or names none."""
 
 KINDS: tuple[Kind, ...] = ("label", "empty", "several", "denied", "foreign", "refusal", "nothing")
 
-CLOSED = {"“": "”", "「": "」", '"': '"'}
+CLOSED = {"“": "”", "「": "」", "『": "』", "«": "»", '"': '"', "‘": "’", "'": "'"}
 
 
 @dataclass(frozen=True)
@@ -45,11 +75,13 @@ class Mention:
 
     Attributes:
         start: where it begins.
+        end: where it ends.
         emotion: which.
         denied: whether the text says that it is not there.
     """
 
     start: int
+    end: int
     emotion: str
     denied: bool
 
@@ -112,11 +144,29 @@ def unquoted(answer: str, transcript: str = "") -> str:
 
 
 def mentions(text: str) -> Iterator[Mention]:
-    """Yield the places where a text, quotations taken out, names one of the seven emotions."""
-    for emotion, pattern in EMOTION_PATTERNS.items():
-        for found in pattern.finditer(text):
-            before = text[max(0, found.start() - 80) : found.start()]
-            yield Mention(found.start(), emotion, NEGATION.search(before) is not None)
+    """Yield the places where a text, quotations taken out, names one of the seven emotions, in order."""
+    spans = sorted(
+        (found.span(), emotion) for emotion, words in EMOTION_PATTERNS.items() for found in words.finditer(text)
+    )
+    named = [Mention(*span, emotion, _is_denied(text, *span)) for span, emotion in spans]
+    denied = False
+    for mention, is_listed in zip(named, _listed(text, named), strict=True):
+        denied = mention.denied or (denied and is_listed)
+        yield replace(mention, denied=denied)
+
+
+def _listed(text: str, named: Sequence[Mention]) -> list[bool]:
+    """Return of each mention whether it goes on with the list that the one before is in, "anger, fear or sadness"."""
+    joints = [LISTED.fullmatch(text[one.end : other.start]) for one, other in itertools.pairwise(named)]
+    goes_on, listed = False, []
+    for joint in reversed(joints):  # a comma belongs to a list that a word such as "or" ends
+        goes_on = joint is not None and (joint["comma"] is None or goes_on)
+        listed.insert(0, goes_on)
+    return [False, *listed][: len(named)]
+
+
+def _is_denied(text: str, start: int, end: int) -> bool:
+    return bool(NEGATION.search(text[max(0, start - 120) : start]) or DENIAL.match(text, end))
 
 
 def _label(found: Iterator[Mention]) -> str:
