@@ -186,29 +186,31 @@ def test_what_has_ended_well_is_done_once(tmp_path):
     assert work("other word").stdout == "3"  # a command that failed has left no mark
 
 
-EMBED = """set -euo pipefail
+JUDGED = """set -euo pipefail
 . {root}/utils/stage.sh && . {root}/local/functions.sh
-on_card() {{ ls "$exp" && touch "$exp/a.scp.partial" && printf '<%s>' "$@"; }}
-exp='ex p' && embed "$1" set "$exp/a.scp" --level "$2"
+conf() {{ echo judge.yaml; }}
+on_card() {{ ls "$folder" && touch "$folder/said.partial" && printf '<%s>' "$@"; }}
+judge=local said=() folder='ex p' && judged "$folder" said --model "$1" --seed "$2"
 """
 
 
 def test_what_a_killed_run_left_is_gone_on_with_if_all_is_as_it_was(tmp_path):
-    for name in ("mod el/weights", "data/set/wav.scp"):
+    for name in ("mod el/weights", "ex p/answer"):
         (tmp_path / name).parent.mkdir(parents=True)
         (tmp_path / name).write_text("x")
 
-    def goes_on(model, level):
-        done = run("bash", "-c", EMBED.format(root=UTILS.parent), "it", model, level, cwd=tmp_path)
-        words = f"<--model><{model}><--data><data/set><--out><ex p/a.scp><--level><{level}>"
-        assert done.stdout.endswith(f"<ex p/a.log><extract_embeddings>{words}"), done.stderr
-        return "a.scp.partial" in done.stdout
+    def goes_on(model, seed):
+        done = run("bash", "-c", JUDGED.format(root=UTILS.parent), "it", model, seed, cwd=tmp_path)
+        words = "<--answers><ex p/answer><--out><ex p/said><--config><judge.yaml><--reader><local>"
+        call = f"<ex p/said.log><extract_labels>{words}<--model><{model}><--seed><{seed}>"
+        assert done.stdout.endswith(call), done.stderr
+        return "said.partial" in done.stdout
 
-    assert not goes_on("mod el", "frame") and goes_on("mod el", "frame")
+    assert not goes_on("mod el", "1") and goes_on("mod el", "1")
     (tmp_path / "mod el/weights").write_text("trained anew")
-    assert not goes_on("mod el", "frame") and not goes_on("mod el", "tokens") and not goes_on("hub/id", "tokens")
-    (tmp_path / "data/set/wav.scp").write_text("y")
-    assert not goes_on("hub/id", "tokens") and goes_on("hub/id", "tokens")
+    assert not goes_on("mod el", "1") and not goes_on("mod el", "2") and not goes_on("hub/id", "2")
+    (tmp_path / "ex p/answer").write_text("y")
+    assert not goes_on("hub/id", "2") and goes_on("hub/id", "2")
 
 
 @pytest.fixture
