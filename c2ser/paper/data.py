@@ -7,8 +7,8 @@ from pathlib import Path
 
 from c2ser.tables import read_table
 
-LENGTH, LABEL = "left out of training", ("none of the seven emotions", "no class")
-"""How the reasons in `rejected` end that stage 0 gives for what is too long and for what has another label."""
+LENGTH, LABEL = "left out of training", ("none of the seven emotions", "no class", "unknown label")
+"""Words in the reasons in `rejected` that stage 0 gives for what is too long and for what has another label."""
 
 
 @dataclass
@@ -44,7 +44,7 @@ class Part:
         """Return how many were left out for their "label", their "length" or something "else"."""
         kinds = Counter()
         for reason in self.rejected.values():
-            kinds["length" if LENGTH in reason else "label" if any(end in reason for end in LABEL) else "else"] += 1
+            kinds["length" if LENGTH in reason else "label" if any(words in reason for words in LABEL) else "else"] += 1
         return kinds
 
 
