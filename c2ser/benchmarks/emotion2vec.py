@@ -62,7 +62,7 @@ def e2v_extract(setting: Setting) -> Case:
 
 @case
 def e2v_batched(setting: Setting) -> Case:
-    """Eight utterances of very different length, equal in one padded batch, batched as extract_embeddings does."""
+    """Eight utterances of very different length, equal in one padded batch, batched as on a card."""
     seconds = np.geomspace(1.0, 20.0, 8) if setting.size == "real" else np.geomspace(0.2, 1.0, 8)
     return _extraction(setting, signals(seconds, setting.seed), batch=32)
 
