@@ -240,7 +240,7 @@ def test_the_loop_takes_the_micro_batches_in_that_order(model_place, tmp_path):
     trainer = Trainer(objective(model_place, "implicit"), OptimConfig(), TrainConfig(accumulate=4), tmp_path)
     trainer.step = 7
     assert [trainer.index(micro) for micro in range(4)] == [28, 29, 30, 31]
-    batch = trainer.objective.batch(29)
+    batch = trainer.objective.batch(trainer.objective.read(29))
     assert batch.coin == toss(3, 29)
     for step, explicit in ((0, 1.0), (999, 0.0)):
         assert float(trainer.objective(batch, step)["explicit"]) == explicit
@@ -255,7 +255,7 @@ def test_without_chains_of_thought_all_answers_are_implicit_from_the_start(model
     items = [read_items(model_place / "data" / name, ["implicit"]) for name in ("train", "valid")]
     taught = C2SERObjective(model, "direct", Corpus(*items, BatchConfig(seconds=2.5, utterances=3)), seed=3)
     taught.steps = STEPS
-    assert [float(taught(taught.batch(i), step=0)["explicit"]) for i in range(4)] == [0.0] * 4
+    assert [float(taught(taught.batch(taught.read(i)), step=0)["explicit"]) for i in range(4)] == [0.0] * 4
 
 
 def test_the_learning_rate_is_wenets_warm_up():
@@ -299,13 +299,13 @@ def arks(model_place):
 
 
 def test_extracted_vectors_train_as_those_computed_on_the_fly(model_place, arks):
-    fly, read = objective(model_place, "explicit"), objective(model_place, "explicit", arks)
-    read.model.acoustic.forward = None  # it is not asked
+    fly, extracted = objective(model_place, "explicit"), objective(model_place, "explicit", arks)
+    extracted.model.acoustic.forward = None  # it is not asked
     for index in range(3):
-        one, two = fly.batch(index), read.batch(index)
+        one, two = (one.batch(one.read(index)) for one in (fly, extracted))
         assert (one.features.acoustic.values - two.features.acoustic.values).abs().max() < 1e-5
         assert torch.equal(one.features.mel.values, two.features.mel.values)
-    assert read.settings() != fly.settings()
+    assert extracted.settings() != fly.settings()
 
 
 def test_extracted_vectors_must_be_the_models(model_place, arks, tmp_path, caplog):
@@ -347,7 +347,7 @@ def test_too_little_memory_names_the_batch_and_the_remedy(model_place, tmp_path)
     settings = TrainConfig(steps=6, save_every=1, valid_every=3)
     with pytest.raises(ValueError) as caught:
         train(taught, OptimConfig(), settings, tmp_path)
-    names = taught.batch(3).utterances
+    names = taught.batch(taught.read(3)).utterances
     batch = f"a batch of {len(names)} utterances: {', '.join(names)}"
     remedy = "lower batches.seconds and raise training.accumulate, or set model.checkpointing: true"
     assert str(caught.value) == (

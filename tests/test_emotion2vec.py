@@ -649,5 +649,6 @@ def test_bad_audio_is_left_out_of_training_by_name(data, tmp_path):
     utterances = {name: Utterance("train", "s", name, path, "anger", "", "") for name, path in paths.items()}
     seconds = dict(durations(utterances, unreadable=0.0))
     stream = CropBatches(utterances, seconds, CropConfig(seconds=8, max_seconds=2.0, crop_seconds=2.0), 1, 800)
-    found = {name for index in range(2 * stream.order.per_epoch) for name in stream.at(index).utterances}
-    assert found == set(good) and stream.bad == {*bad, "missing"}
+    batches = [stream.at(index) for index in range(2 * stream.order.per_epoch)]
+    found = {name for batch in batches for name in batch.utterances}
+    assert found == set(good) and {name for batch in batches for name in batch.flaws} == {*bad, "missing"}

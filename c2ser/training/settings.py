@@ -1,8 +1,10 @@
 """How a training runs, whatever is trained."""
 
-from collections.abc import Sequence
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import nn
@@ -50,6 +52,7 @@ class TrainConfig:
         valid_every: steps between two validations; with `epochs`, each epoch ends with one too.
         save_every: steps between two checkpoints.
         keep: newest checkpoints kept besides the best.
+        readers: threads of each process that read the audio of the next micro-batches; they do not touch the result.
         seed: decides initial weights, batches, masks and dropout.
         precision: bf16 uses autocast with fp32 masters; for GPUs.
     """
@@ -62,5 +65,21 @@ class TrainConfig:
     valid_every: int = 100
     save_every: int = 100
     keep: int = 2
+    readers: int = 2
     seed: int = 777
     precision: Literal["fp32", "bf16"] = "fp32"
+
+    def check(self) -> None:
+        """Refuse counts that mean nothing.
+
+        Raises:
+            ValueError: one is under 1.
+        """
+        for name in ("steps", "accumulate", "log_every", "valid_every", "save_every", "keep", "readers"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"training.{name}: {getattr(self, name)}; give 1 or more")
+
+
+def fingerprint(rows: Iterable[Any]) -> str:
+    """Return a hash of JSON values, by which a resumed run knows the data that it was begun with."""
+    return hashlib.sha256(json.dumps(sorted(rows)).encode()).hexdigest()[:16]
