@@ -8,6 +8,8 @@ damaged one is passed over for the one before. Beside them, `epoch_<N>` holds th
 import hashlib
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from c2ser.log import get_logger
-from c2ser.tables import read_json, write_json
+from c2ser.tables import lock, read_json, write_json
 
 logger = get_logger(__name__)
 
@@ -24,6 +26,22 @@ MANIFEST = "manifest.json"
 
 OPTIMISER = "optimiser"
 """The group of tensors that the optimiser remembers."""
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Keep a second training, such as one that was started twice by mistake, out of a folder of checkpoints.
+
+    Raises:
+        OSError: another one is at work there.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        lock(handle, f"{folder}: another training writes into it; wait for it, or stop it")
+        yield
+    finally:
+        os.close(handle)
 
 
 def save(

@@ -157,7 +157,6 @@ class Emotion2VecObjective(Objective):
         shortest = 2 * model.audio.local_encoder.receptive_field
         self.stream = CropBatches(material.train, material.seconds, material.crops, seed, shortest)
         self.valid_stream = CropBatches(material.valid, material.seconds, material.crops, seed, shortest)
-        self.valid_stream.bad = self.stream.bad
 
     def read(self, index: int) -> Crops:
         """Read the index-th micro-batch."""
@@ -273,8 +272,8 @@ class Emotion2VecObjective(Objective):
         shared |= {"crops": self.material.crops, "validation": self.material.validation, "guard": self.guard}
         sets, seconds = {"train": self.material.train, "valid": self.material.valid}, self.material.seconds
         data = [fingerprint((i, seconds[i], u.emotion or "") for i, u in part.items()) for part in sets.values()]
-        sizes = {name: len(part) for name, part in sets.items()} | {"data": data}
-        return {name: dataclasses.asdict(part) for name, part in shared.items()} | sizes
+        plain = {name: dataclasses.asdict(part) for name, part in shared.items()}
+        return {**plain, **{name: len(part) for name, part in sets.items()}, "data": data}
 
     def extra_state(self) -> dict[str, Tensor]:
         """Return the teacher's weights."""

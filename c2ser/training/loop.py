@@ -10,8 +10,8 @@ import logging
 import os
 import signal
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
-from math import ceil, isfinite
+from contextlib import closing, contextmanager, nullcontext
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,9 @@ logger = get_logger(__name__)
 
 REQUEUE_STATUS = 75
 """Exit status after SIGTERM or SIGUSR1 (EX_TEMPFAIL): everything is saved, the same command goes on."""
+
+NONE_YET = {"step": None, "score": -1e30}
+"""The best step before there is one."""
 
 SHOWN = 40
 """How many utterances of a batch a message names."""
@@ -67,15 +70,11 @@ class Trainer:
         if not self.accelerator.is_main_process:
             logging.getLogger("c2ser").setLevel(logging.WARNING)
         per_step = training.accumulate * self.accelerator.num_processes
-        self.epochs = {ceil(objective.micro_batches(e) / per_step): e for e in range(1, (training.epochs or 0) + 1)}
-        if any(not 0 <= epoch <= (training.epochs or 0) for epoch in training.keep_epochs):
-            raise ValueError(f"{out}: training.keep_epochs names an epoch that is not trained; raise training.epochs")
-        if any(epoch not in (0, *self.epochs.values()) for epoch in training.keep_epochs):
-            raise ValueError(f"{out}: a kept epoch ends in the step of another; lower training.accumulate")
+        self.epochs = training.ends(objective.micro_batches, per_step)
         self.steps = objective.steps = max(self.epochs, default=training.steps)
         self.objective = objective
         self._prepare()
-        self.step, self.best = 0, {"step": None, "score": -1e30}
+        self.step, self.best = 0, dict(NONE_YET)
         self.record = Record()
         self.heard: list[str] = []
         self.stop = False
@@ -110,7 +109,12 @@ class Trainer:
 
     def run(self) -> Path:
         """Train to the end; see `train`."""
-        self._resume()
+        with checkpoint.alone(self.checkpoints) if self.accelerator.is_main_process else nullcontext():
+            self._resume()
+            self._learn()
+            return self._finish()
+
+    def _learn(self) -> None:
         self.weights.check_finite()
         previous = {s: signal.signal(s, self._on_signal) for s in (signal.SIGTERM, signal.SIGUSR1)}
         if self.accelerator.is_main_process:
@@ -123,7 +127,6 @@ class Trainer:
             for number, handler in previous.items():
                 signal.signal(number, handler)
             self.record.close()
-        return self._finish()
 
     def _read(self) -> Iterator[Any]:
         """Return what this process' micro-batches are made of, from this step on, read in threads."""
@@ -258,8 +261,7 @@ class Trainer:
         return None if self.best["step"] is None else self.checkpoints / f"step_{self.best['step']:08d}"
 
     def _resume(self) -> None:
-        looks = self.accelerator.is_main_process and self.checkpoints.is_dir()
-        newest = checkpoint.newest(self.checkpoints) if looks else None
+        newest = checkpoint.newest(self.checkpoints) if self.accelerator.is_main_process else None
         newest = broadcast_object_list([newest])[0]  # on slow file systems others may see other checkpoints
         if newest is None:
             return
@@ -272,6 +274,10 @@ class Trainer:
         self.step, self.best = state["step"], state["best"]
         self.record.load(state)
         logger.info("going on from %s", newest)
+        good = not self.accelerator.is_main_process or checkpoint.is_valid(self._best_path() or newest)
+        if not broadcast_object_list([good])[0]:
+            logger.warning("%s, the best so far, is damaged; the best of the steps to come counts", self._best_path())
+            self.best = dict(NONE_YET)
 
     def _finish(self) -> Path:
         best = self._best_path()

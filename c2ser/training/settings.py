@@ -2,8 +2,9 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from math import ceil
 from typing import Any, Literal
 
 import torch
@@ -78,6 +79,24 @@ class TrainConfig:
         for name in ("steps", "accumulate", "log_every", "valid_every", "save_every", "keep", "readers"):
             if getattr(self, name) < 1:
                 raise ValueError(f"training.{name}: {getattr(self, name)}; give 1 or more")
+
+    def ends(self, micro_batches: Callable[[int], int], per_step: int) -> dict[int, int]:
+        """Return the epoch that ends with each step, where epochs are asked for.
+
+        Args:
+            micro_batches: gives how many so many epochs have.
+            per_step: micro-batches of a step, those of all processes together.
+
+        Raises:
+            ValueError: an epoch is to be kept that is not trained, or that ends in the same step as a later one.
+        """
+        epochs = range(1, (self.epochs or 0) + 1)
+        if not {*self.keep_epochs} <= {0, *epochs}:
+            raise ValueError("training.keep_epochs names an epoch that is not trained; raise training.epochs")
+        ends = {ceil(micro_batches(epoch) / per_step): epoch for epoch in epochs}
+        if not {*self.keep_epochs} <= {0, *ends.values()}:
+            raise ValueError("training.keep_epochs names an epoch shorter than a step; lower training.accumulate")
+        return ends
 
 
 def fingerprint(rows: Iterable[Any]) -> str:
