@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -31,7 +32,7 @@ from c2ser.tables import read_table, write_table
 from c2ser.training import checkpoint
 from c2ser.training.c2ser import BatchConfig, C2SERObjective, Corpus, ValidConfig, toss
 from c2ser.training.loop import REQUEUE_STATUS, Trainer, train
-from c2ser.training.models import start
+from c2ser.training.models import export_epochs, start
 from c2ser.training.schedule import explicit_probability, learning_rate_factor
 from c2ser.training.settings import OptimConfig, TrainConfig
 from c2ser.training.weights import Weights
@@ -391,6 +392,44 @@ def test_a_checkpoint_of_another_model_is_refused(model_place, alone, tmp_path):
         weights.load_trained(tensors["trained"], alone)
 
 
+def test_other_chains_of_thought_are_refused(model_place, alone, tmp_path):
+    shutil.copytree(alone / "explicit1/whole", tmp_path / "run")
+    taught = objective(model_place, "explicit")
+    name, item = next(iter(taught.corpus.train.items()))
+    taught.corpus.train[name] = replace(item, answers={**item.answers, "explicit": "It is anger."})
+    settings = TrainConfig(steps=STEPS, log_every=2, valid_every=4, save_every=100)
+    with pytest.raises(ValueError, match=r"other settings \(objective.data: .* then, .* now\); remove them or change"):
+        train(taught, OptimConfig(lr=1e-3), settings, tmp_path / "run")
+
+
+@pytest.mark.parametrize("keep_features", [False, True])
+def test_bad_audio_is_named_once_and_threads_change_nothing(model_place, tmp_path, caplog, monkeypatch, keep_features):
+    shutil.copytree(model_place / "data", tmp_path / "data")
+    paths = read_table(tmp_path / "data/train/wav.scp")
+    bad = sorted(paths)[1::8]
+    for name in bad:
+        (tmp_path / f"{name}.wav").write_bytes(b"RIFF")
+        paths[name] = str(tmp_path / f"{name}.wav")
+    write_table(tmp_path / "data/train/wav.scp", paths)
+    seconds = {name: f"{item.seconds:.3f}" for name, item in objective(model_place, "explicit").corpus.train.items()}
+    write_table(tmp_path / "data/train/utt2dur", seconds)  # the headers are not looked at
+    monkeypatch.setattr(logging.getLogger("c2ser"), "propagate", True)
+    results = []
+    for readers in (1, 4):
+        caplog.clear()
+        model = start("explicit", build(model_place).config, model_place / "model", seed=1)
+        items = [read_items(tmp_path / "data" / name, ["explicit"]) for name in ("train", "valid")]
+        sizes = BatchConfig(seconds=2.5, utterances=3, keep_features=keep_features)
+        corpus = Corpus(*items, sizes, validation=ValidConfig(2, max_new_tokens=3))
+        taught = C2SERObjective(model, "explicit", corpus, seed=3)
+        settings = TrainConfig(epochs=2, accumulate=2, valid_every=100, readers=readers)
+        train(taught, OptimConfig(lr=1e-3), settings, tmp_path / f"{readers}")
+        results.append(result(tmp_path / f"{readers}")[0])
+        records = {id(record): record.message for record in caplog.records}  # pytest may hold one twice
+        assert sorted(text.split(": ")[1] for text in records.values() if text.startswith("left out:")) == bad
+    assert all(torch.equal(results[0][name], results[1][name]) for name in results[0])
+
+
 @pytest.mark.parametrize("word", ["--model.lora.rank=3", "--batches.frames=1", "--training.max_epochs=3"])
 def test_unknown_settings_are_refused(word, capsys):
     required = ["--train=x", "--valid=x", "--out=x", "--stage=explicit"]
@@ -420,6 +459,9 @@ def test_fine_tuning_keeps_a_model_for_every_epoch_asked_for(model_place, tmp_pa
     batches = objective(model_place, "finetune", tokens=1900).batches
     assert ends == [-(-batches.end(epoch) // 2) for epoch in (1, 2, 3)]
     assert C2SER.from_pretrained(tmp_path / "tuned").config.style == config.style == "explicit"
+    (tmp_path / "tuned/checkpoints/epoch_3/trained.safetensors").write_bytes(b"")
+    with pytest.raises(ValueError, match="checkpoints/epoch_3: missing or damaged; remove .*checkpoints and train"):
+        export_epochs(lambda: build(model_place), tmp_path / "tuned/checkpoints", [3], tmp_path / "again")
     with pytest.raises(ValueError, match="keep_epochs names an epoch that is not trained; raise training.epochs"):
         Trainer(objective(model_place, "finetune"), OptimConfig(), TrainConfig(epochs=1, keep_epochs=[2]), tmp_path)
 

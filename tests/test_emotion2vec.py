@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -508,6 +509,20 @@ def objective_of(config, teacher=None, **changes):
     model = Emotion2Vec(Emotion2VecConfig(**{**config["model"], **changes}))
     parts = (MaskConfig(**config["masks"]), LossConfig(**config["losses"]), teacher or TeacherConfig(), GuardConfig())
     return Emotion2VecObjective(model, material, *parts, 1)
+
+
+def test_data_are_known_by_what_is_learnt_from_them():
+    config = {**yaml.safe_load(YAML), "losses": {}}
+    before = objective_of(config)
+    for change in ("emotion", "seconds"):
+        after = objective_of(config)
+        if change == "emotion":
+            after.material.train = {**before.material.train, "u1": replace(before.material.train["u1"], emotion="fear")}
+        else:
+            after.material.seconds = {**before.material.seconds, "u1": 1.1}
+        old, new = before.settings(), after.settings()
+        assert [name for name in old if old[name] != new[name]] == ["data"]
+    assert objective_of(config).settings() == before.settings()
 
 
 def test_a_teacher_with_a_front_hears_with_its_own():
