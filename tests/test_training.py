@@ -146,6 +146,7 @@ def test_tensorboard_shows_each_step_once_after_a_kill(tmp_path, root, undisturb
     assert done.returncode == -9
     before = shown(tmp_path)  # with the checkpoint of step 20 came its validation; step 21 is done again
     assert before["valid/score"][-1][0] == 20 and before["train/loss"][-1][0] == 21
+    time.sleep(1.1)  # TensorBoard's files are sorted by the second they were begun in
     train(Line(), OPTIM, config(), tmp_path)
     assert shown(tmp_path) == shown(undisturbed)
 
