@@ -109,6 +109,20 @@ def read_json(path: str | Path) -> Any:
         raise ValueError(f"{path}: not JSON ({error}); make it again") from None
 
 
+def lock(handle: int, taken: str) -> None:
+    """Lock an open file or folder until it is closed; nothing happens on a file system without locks.
+
+    Raises:
+        OSError: another process has it; `taken` is the message.
+    """
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise OSError(taken) from None
+    except OSError:
+        pass
+
+
 class TableMap:
     """The output of a map job: one or more tables that fill up utterance by utterance and survive a kill.
 
@@ -132,7 +146,8 @@ class TableMap:
         """Open the job, taking over what a killed run had finished."""
         self.partial.parent.mkdir(parents=True, exist_ok=True)
         self._file = open(self.partial, "a", encoding="utf-8")
-        self._lock()
+        # a second job may be one that outlived its killed launcher
+        lock(self._file.fileno(), f"{self.paths[0]}: another job is writing it; wait for it, or stop it")
         kept = self._recover()
         self._file.truncate(0)
         self._file.writelines(kept)
@@ -140,15 +155,6 @@ class TableMap:
         if kept:
             logger.info("%s: %d utterances were finished before; going on", self.paths[0], len(kept))
         return self
-
-    def _lock(self) -> None:
-        """Keep a second job, such as one that outlived its killed launcher, from writing the same table."""
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise OSError(f"{self.paths[0]}: another job is writing it; wait for it, or stop it") from None
-        except OSError:  # a file system without locks
-            pass
 
     def _recover(self) -> list[str]:
         kept = []

@@ -5,6 +5,7 @@ import math
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -25,8 +26,9 @@ from c2ser.attributes.levels import (
 )
 from c2ser.attributes.loudness import loudness
 from c2ser.attributes.pitch import PitchConfig, PitchTracker, check_length
-from c2ser.attributes.rate import speaking_rate
+from c2ser.attributes.rate import count_phonemes, speaking_rate
 from c2ser.attributes.viterbi import follow, triangle
+from c2ser.bin import extract_attributes
 from c2ser.bin.compute_stats import main as compute_stats_main
 from c2ser.tables import read_json, read_table, write_table
 
@@ -247,6 +249,40 @@ def test_stats_survive_json_and_bad_rows_are_named():
     for row in ("100 -20", "100 -20 nan", "a b c"):
         with pytest.raises(ValueError, match="^a: "):
             read_attributes({"a": row})
+
+
+def test_phonemes_are_counted_alike_by_several_threads():
+    spoken = {"en": "The quick brown fox jumps over the lazy dog", "de": "Der Hund schläft", "zh": "今天有12个苹果"}
+    texts = [(f"{text} {'x' * (number % 5)}", language) for number in range(60) for language, text in spoken.items()]
+    alone = [count_phonemes(*one) for one in texts]
+    with ThreadPoolExecutor(6) as pool:
+        assert list(pool.map(lambda one: count_phonemes(*one), texts)) == alone
+
+
+@pytest.mark.xdist_group("penn")
+def test_tables_do_not_depend_on_the_threads_that_read(tmp_path, monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    names = [f"s-{number}" for number in range(9)]
+    for number, name in enumerate(names):
+        soundfile.write(
+            tmp_path / f"{name}.wav", voice(90 + 20 * number, 0.5 + 0.1 * number), 16000 + 6050 * (number % 2)
+        )
+    soundfile.write(tmp_path / "s-2.wav", np.zeros(16000), 16000)
+    (tmp_path / "s-5.wav").write_bytes(b"RIFF")
+    tables = {"utt2spk": "s", "text": "the cat sat", "utt2lang": "en"}
+    for table, value in tables.items():
+        (tmp_path / table).write_text("".join(f"{name} {value}\n" for name in names))
+    (tmp_path / "wav.scp").write_text("".join(f"{name} {tmp_path / name}.wav\n" for name in names))
+    found = []
+    for together, readers in ((30.0, 1), (1.0, 1), (1.0, 4)):
+        out = tmp_path / f"out{together}{readers}/utt2attr"
+        pitch = PitchConfig(hop=0.05, decoder="argmax", batch=20, together=together)
+        extract_attributes.main(tmp_path, out, pitch, readers=readers)
+        found.append({path.name: path.read_bytes() for path in out.parent.iterdir()})
+    assert found[0] == found[1] == found[2] and set(found[0]) == {"utt2attr", "utt2attr.rejected", "utt2flag"}
+    reasons = read_table(tmp_path / "out1.04/utt2attr.rejected")
+    assert list(reasons) == ["s-2", "s-5"] and reasons["s-2"].startswith("silent")
+    assert reasons["s-5"].startswith("cannot read")
 
 
 @pytest.mark.xdist_group("penn")

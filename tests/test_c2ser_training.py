@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -31,7 +32,7 @@ from c2ser.tables import read_table, write_table
 from c2ser.training import checkpoint
 from c2ser.training.c2ser import BatchConfig, C2SERObjective, Corpus, ValidConfig, toss
 from c2ser.training.loop import REQUEUE_STATUS, Trainer, train
-from c2ser.training.models import start
+from c2ser.training.models import export_epochs, start
 from c2ser.training.schedule import explicit_probability, learning_rate_factor
 from c2ser.training.settings import OptimConfig, TrainConfig
 from c2ser.training.weights import Weights
@@ -240,7 +241,7 @@ def test_the_loop_takes_the_micro_batches_in_that_order(model_place, tmp_path):
     trainer = Trainer(objective(model_place, "implicit"), OptimConfig(), TrainConfig(accumulate=4), tmp_path)
     trainer.step = 7
     assert [trainer.index(micro) for micro in range(4)] == [28, 29, 30, 31]
-    batch = trainer.objective.batch(29)
+    batch = trainer.objective.batch(trainer.objective.read(29))
     assert batch.coin == toss(3, 29)
     for step, explicit in ((0, 1.0), (999, 0.0)):
         assert float(trainer.objective(batch, step)["explicit"]) == explicit
@@ -255,7 +256,7 @@ def test_without_chains_of_thought_all_answers_are_implicit_from_the_start(model
     items = [read_items(model_place / "data" / name, ["implicit"]) for name in ("train", "valid")]
     taught = C2SERObjective(model, "direct", Corpus(*items, BatchConfig(seconds=2.5, utterances=3)), seed=3)
     taught.steps = STEPS
-    assert [float(taught(taught.batch(i), step=0)["explicit"]) for i in range(4)] == [0.0] * 4
+    assert [float(taught(taught.batch(taught.read(i)), step=0)["explicit"]) for i in range(4)] == [0.0] * 4
 
 
 def test_the_learning_rate_is_wenets_warm_up():
@@ -299,13 +300,13 @@ def arks(model_place):
 
 
 def test_extracted_vectors_train_as_those_computed_on_the_fly(model_place, arks):
-    fly, read = objective(model_place, "explicit"), objective(model_place, "explicit", arks)
-    read.model.acoustic.forward = None  # it is not asked
+    fly, extracted = objective(model_place, "explicit"), objective(model_place, "explicit", arks)
+    extracted.model.acoustic.forward = None  # it is not asked
     for index in range(3):
-        one, two = fly.batch(index), read.batch(index)
+        one, two = (one.batch(one.read(index)) for one in (fly, extracted))
         assert (one.features.acoustic.values - two.features.acoustic.values).abs().max() < 1e-5
         assert torch.equal(one.features.mel.values, two.features.mel.values)
-    assert read.settings() != fly.settings()
+    assert extracted.settings() != fly.settings()
 
 
 def test_extracted_vectors_must_be_the_models(model_place, arks, tmp_path, caplog):
@@ -347,7 +348,7 @@ def test_too_little_memory_names_the_batch_and_the_remedy(model_place, tmp_path)
     settings = TrainConfig(steps=6, save_every=1, valid_every=3)
     with pytest.raises(ValueError) as caught:
         train(taught, OptimConfig(), settings, tmp_path)
-    names = taught.batch(3).utterances
+    names = taught.batch(taught.read(3)).utterances
     batch = f"a batch of {len(names)} utterances: {', '.join(names)}"
     remedy = "lower batches.seconds and raise training.accumulate, or set model.checkpointing: true"
     assert str(caught.value) == (
@@ -391,6 +392,44 @@ def test_a_checkpoint_of_another_model_is_refused(model_place, alone, tmp_path):
         weights.load_trained(tensors["trained"], alone)
 
 
+def test_other_chains_of_thought_are_refused(model_place, alone, tmp_path):
+    shutil.copytree(alone / "explicit1/whole", tmp_path / "run")
+    taught = objective(model_place, "explicit")
+    name, item = next(iter(taught.corpus.train.items()))
+    taught.corpus.train[name] = replace(item, answers={**item.answers, "explicit": "It is anger."})
+    settings = TrainConfig(steps=STEPS, log_every=2, valid_every=4, save_every=100)
+    with pytest.raises(ValueError, match=r"other settings \(objective.data: .* then, .* now\); remove them or change"):
+        train(taught, OptimConfig(lr=1e-3), settings, tmp_path / "run")
+
+
+@pytest.mark.parametrize("keep_features", [False, True])
+def test_bad_audio_is_named_once_and_threads_change_nothing(model_place, tmp_path, caplog, monkeypatch, keep_features):
+    shutil.copytree(model_place / "data", tmp_path / "data")
+    paths = read_table(tmp_path / "data/train/wav.scp")
+    bad = sorted(paths)[1::8]
+    for name in bad:
+        (tmp_path / f"{name}.wav").write_bytes(b"RIFF")
+        paths[name] = str(tmp_path / f"{name}.wav")
+    write_table(tmp_path / "data/train/wav.scp", paths)
+    seconds = {name: f"{item.seconds:.3f}" for name, item in objective(model_place, "explicit").corpus.train.items()}
+    write_table(tmp_path / "data/train/utt2dur", seconds)  # the headers are not looked at
+    monkeypatch.setattr(logging.getLogger("c2ser"), "propagate", True)
+    results = []
+    for readers in (1, 4):
+        caplog.clear()
+        model = start("explicit", build(model_place).config, model_place / "model", seed=1)
+        items = [read_items(tmp_path / "data" / name, ["explicit"]) for name in ("train", "valid")]
+        sizes = BatchConfig(seconds=2.5, utterances=3, keep_features=keep_features)
+        corpus = Corpus(*items, sizes, validation=ValidConfig(2, max_new_tokens=3))
+        taught = C2SERObjective(model, "explicit", corpus, seed=3)
+        settings = TrainConfig(epochs=2, accumulate=2, valid_every=100, readers=readers)
+        train(taught, OptimConfig(lr=1e-3), settings, tmp_path / f"{readers}")
+        results.append(result(tmp_path / f"{readers}")[0])
+        records = {id(record): record.message for record in caplog.records}  # pytest may hold one twice
+        assert sorted(text.split(": ")[1] for text in records.values() if text.startswith("left out:")) == bad
+    assert all(torch.equal(results[0][name], results[1][name]) for name in results[0])
+
+
 @pytest.mark.parametrize("word", ["--model.lora.rank=3", "--batches.frames=1", "--training.max_epochs=3"])
 def test_unknown_settings_are_refused(word, capsys):
     required = ["--train=x", "--valid=x", "--out=x", "--stage=explicit"]
@@ -420,6 +459,9 @@ def test_fine_tuning_keeps_a_model_for_every_epoch_asked_for(model_place, tmp_pa
     batches = objective(model_place, "finetune", tokens=1900).batches
     assert ends == [-(-batches.end(epoch) // 2) for epoch in (1, 2, 3)]
     assert C2SER.from_pretrained(tmp_path / "tuned").config.style == config.style == "explicit"
+    (tmp_path / "tuned/checkpoints/epoch_3/trained.safetensors").write_bytes(b"")
+    with pytest.raises(ValueError, match="checkpoints/epoch_3: missing or damaged; remove .*checkpoints and train"):
+        export_epochs(lambda: build(model_place), tmp_path / "tuned/checkpoints", [3], tmp_path / "again")
     with pytest.raises(ValueError, match="keep_epochs names an epoch that is not trained; raise training.epochs"):
         Trainer(objective(model_place, "finetune"), OptimConfig(), TrainConfig(epochs=1, keep_epochs=[2]), tmp_path)
 

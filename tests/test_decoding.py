@@ -314,9 +314,9 @@ def test_batches_are_read_while_those_before_are_in_use(tmp_path):
     time.sleep(0.2)
     assert "s-7" not in read
     found = [first, *batches]
-    assert [[*batch.waves] for batch in found] == [["s-0", "s-1"], ["s-2"], ["s-4", "s-5"], ["s-6"], ["s-7"]]
+    assert [[*batch.found] for batch in found] == [["s-0", "s-1"], ["s-2"], ["s-4", "s-5"], ["s-6"], ["s-7"]]
     assert [*found[1].flaws] == ["s-3"] and found[1].flaws["s-3"].startswith("cannot read")
-    assert all(np.array_equal(batch.waves[n], load_wave(utterances[n])) for batch in found for n in batch.waves)
+    assert all(np.array_equal(batch.found[n], load_wave(utterances[n])) for batch in found for n in batch.found)
     assert read == [*utterances]
     stopped = read_ahead([[name] for name in utterances], load)
     next(stopped)

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -510,6 +511,20 @@ def objective_of(config, teacher=None, **changes):
     return Emotion2VecObjective(model, material, *parts, 1)
 
 
+def test_data_are_known_by_what_is_learnt_from_them():
+    config = {**yaml.safe_load(YAML), "losses": {}}
+    before = objective_of(config)
+    for change in ("emotion", "seconds"):
+        after = objective_of(config)
+        if change == "emotion":
+            after.material.train = {**before.material.train, "u1": replace(before.material.train["u1"], emotion="fear")}
+        else:
+            after.material.seconds = {**before.material.seconds, "u1": 1.1}
+        old, new = before.settings(), after.settings()
+        assert [name for name in old if old[name] != new[name]] == ["data"]
+    assert objective_of(config).settings() == before.settings()
+
+
 def test_a_teacher_with_a_front_hears_with_its_own():
     torch.manual_seed(0)
     config = {**yaml.safe_load(YAML), "losses": {}}
@@ -649,5 +664,6 @@ def test_bad_audio_is_left_out_of_training_by_name(data, tmp_path):
     utterances = {name: Utterance("train", "s", name, path, "anger", "", "") for name, path in paths.items()}
     seconds = dict(durations(utterances, unreadable=0.0))
     stream = CropBatches(utterances, seconds, CropConfig(seconds=8, max_seconds=2.0, crop_seconds=2.0), 1, 800)
-    found = {name for index in range(2 * stream.order.per_epoch) for name in stream.at(index).utterances}
-    assert found == set(good) and stream.bad == {*bad, "missing"}
+    batches = [stream.at(index) for index in range(2 * stream.order.per_epoch)]
+    found = {name for batch in batches for name in batch.utterances}
+    assert found == set(good) and {name for batch in batches for name in batch.flaws} == {*bad, "missing"}

@@ -271,10 +271,10 @@ def test_audio_is_read_ahead_in_order_but_not_far(speech):
 
     ahead = read_ahead(batches(), lambda name: load_wave(utterances[name]), readers=2)
     first = next(ahead)
-    assert list(first.waves) == names[:1] and first.waves[names[0]].shape == (8000,) and not first.flaws
+    assert list(first.found) == names[:1] and first.found[names[0]].shape == (8000,) and not first.flaws
     assert len(taken) == 5  # the one that is out and two for each thread
     rest = list(ahead)
-    assert [name for batch in rest for name in (*batch.waves, *batch.flaws)] == (names * 5)[1:]
+    assert [name for batch in rest for name in (*batch.found, *batch.flaws)] == (names * 5)[1:]
     assert all(batch.flaws.keys() <= {names[2]} for batch in rest) and "is empty" in rest[1].flaws[names[2]]
 
 

@@ -1,5 +1,7 @@
 """Batches: a pure function of the seed, the same utterances each epoch, within the budget."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -27,6 +29,18 @@ def test_epochs_hold_every_utterance_once_within_budget(durations, seed, most):
         epochs.append(seen)
     again = Batches(dict(reversed(durations.items())), max_seconds=40, max_utterances=most, seed=seed)
     assert again.at(index - 1) == batches.at(index - 1)  # asked for alone, in the middle of the stream
+
+
+def test_threads_that_ask_at_once_see_one_stream():
+    durations = {f"u{i}": 1.0 + i % 7 for i in range(3000)}
+    stream = Batches(durations, 10, seed=1)
+    alone = [stream.at(index) for index in range(stream.end(6))]
+    for _ in range(3):
+        shared = Batches(durations, 10, seed=1)
+        places = range(0, len(alone), 97)
+        with ThreadPoolExecutor(8) as pool:
+            assert list(pool.map(shared.at, places)) == [alone[place] for place in places]
+        assert [shared.end(epochs) for epochs in range(6)] == [stream.end(epochs) for epochs in range(6)]
 
 
 def test_orders_differ_between_epochs_and_seeds():

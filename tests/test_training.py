@@ -1,20 +1,24 @@
-"""The loop: schedules, exact resume after a kill, damaged checkpoints, changed settings, guards."""
+"""The loop: schedules, exact resume after a kill, damaged checkpoints, full disks, changed settings, guards."""
 
+import logging
 import os
+import resource
 import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from c2ser.data.sampler import rng
 from c2ser.training import checkpoint
-from c2ser.training.loop import REQUEUE_STATUS, OptimConfig, TrainConfig, train
+from c2ser.training.loop import REQUEUE_STATUS, OptimConfig, TrainConfig, Trainer, train
 from c2ser.training.objective import Objective
 from c2ser.training.schedule import explicit_probability, learning_rate_factor
 
@@ -28,6 +32,10 @@ class Line(Objective):
         self.net = torch.nn.Sequential(torch.nn.Linear(4, 16), torch.nn.Dropout(0.2), torch.nn.Linear(16, 1))
         self.average = [p.detach().clone() for p in self.net.parameters()]
         self.poison, self.delay = poison, delay
+
+    def read(self, index):
+        time.sleep(self.delay * (index % 3))  # threads finish in another order than they began
+        return index
 
     def batch(self, index):
         x = torch.tensor(rng(1, index).normal(size=(8, 4)), dtype=torch.float32)
@@ -63,6 +71,16 @@ def config(**changes):
 def final(folder: Path):
     newest = checkpoint.newest(folder / "checkpoints")
     return {name: load_file(newest / f"{name}.safetensors") for name in ("trained", "extra")}
+
+
+def shown(folder):
+    """What TensorBoard shows: (step, value) by figure."""
+    events = EventAccumulator(str(folder / "tensorboard")).Reload()
+    return {tag: [(e.step, e.value) for e in events.Scalars(tag)] for tag in events.Tags()["scalars"]}
+
+
+def readers():
+    return [thread for thread in threading.enumerate() if thread.name.startswith("read-ahead")]
 
 
 def same(one, two):
@@ -109,6 +127,28 @@ def test_killed_and_resumed_equals_undisturbed(tmp_path, root, undisturbed, numb
     assert same(final(tmp_path), final(undisturbed))
     state = checkpoint.load(checkpoint.newest(tmp_path / "checkpoints"))[2]
     assert state["history"] == checkpoint.load(checkpoint.newest(undisturbed / "checkpoints"))[2]["history"]
+    assert shown(tmp_path) == shown(undisturbed)
+
+
+class Killed(Line):
+    """Dies between two checkpoints."""
+
+    def after_step(self, step):
+        super().after_step(step)
+        if step == 23:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_tensorboard_shows_each_step_once_after_a_kill(tmp_path, root, undisturbed):
+    script = SCRIPT.replace("Line,", "Killed,").replace("Line(delay=0.02)", "Killed()")
+    command = [sys.executable, "-c", script, str(root / "tests"), str(tmp_path)]
+    done = subprocess.run(command, env={**os.environ, "PYTHONPATH": str(root)}, stderr=subprocess.DEVNULL)
+    assert done.returncode == -9
+    before = shown(tmp_path)  # with the checkpoint of step 20 came its validation; step 21 is done again
+    assert before["valid/score"][-1][0] == 20 and before["train/loss"][-1][0] == 21
+    time.sleep(1.1)  # TensorBoard's files are sorted by the second they were begun in
+    train(Line(), OPTIM, config(), tmp_path)
+    assert shown(tmp_path) == shown(undisturbed)
 
 
 def test_damaged_checkpoint_is_passed_over(tmp_path, undisturbed):
@@ -119,6 +159,157 @@ def test_damaged_checkpoint_is_passed_over(tmp_path, undisturbed):
     assert checkpoint.newest(tmp_path / "run" / "checkpoints") != newest
     train(Line(), OPTIM, config(), tmp_path / "run")
     assert same(final(tmp_path / "run"), final(undisturbed))
+
+
+@pytest.mark.parametrize("number", [1, 3, 8])
+def test_threads_that_read_do_not_touch_the_result(tmp_path, undisturbed, number):
+    train(Line(delay=0.004), OPTIM, config(readers=number), tmp_path)
+    assert same(final(tmp_path), final(undisturbed)) and not readers()
+
+
+def test_micro_batches_are_read_while_a_step_computes_but_not_far(tmp_path):
+    class Watched(Line):
+        """The sixth micro-batch can only be made when those that are read ahead of it have been read."""
+
+        taken: list[int] = []
+        eleventh = threading.Event()
+
+        def read(self, index):
+            self.taken.append(index)
+            if index == 9:
+                self.eleventh.set()
+            return index
+
+        def batch(self, index):
+            if index == 5:
+                assert self.eleventh.wait(20)
+                time.sleep(0.1)
+                assert sorted(self.taken) == list(range(10))  # the one in use and two for each of the two threads
+            return super().batch(index)
+
+    train(Watched(), OPTIM, config(steps=10, readers=2), tmp_path)
+    assert sorted(Watched.taken) == list(range(20))  # and nothing beyond the last step
+
+
+@pytest.mark.parametrize("error", [ValueError("s-1: no audio; get some"), KeyError("s-1")])
+def test_an_error_of_a_reader_comes_in_its_step_and_ends_the_run(tmp_path, error):
+    class Unlucky(Line):
+        def read(self, index):
+            if index == 24:
+                raise error
+            return index
+
+    with pytest.raises(type(error)) as caught:
+        train(Unlucky(), OPTIM, config(save_every=1), tmp_path)
+    assert caught.value is error and not readers()
+    assert checkpoint.newest(tmp_path / "checkpoints").name == "step_00000012"  # two micro-batches each
+
+
+def test_a_damaged_checkpoint_pushes_out_no_whole_one(tmp_path, undisturbed):
+    shutil.copytree(undisturbed, tmp_path / "run")
+    folder = tmp_path / "run" / "checkpoints"
+    for path in folder.iterdir():
+        if path.name == "step_00000040":
+            (path / "manifest.json").unlink()
+
+    class Stopped(Line):
+        def after_step(self, step):
+            super().after_step(step)
+            if step == 37:
+                signal.raise_signal(signal.SIGTERM)
+
+    with pytest.raises(SystemExit):
+        train(Stopped(), OPTIM, config(keep=1), tmp_path / "run")
+    assert checkpoint.newest(folder).name == "step_00000037"
+    assert not (folder / "step_00000040").exists()
+    train(Line(), OPTIM, config(), tmp_path / "run")
+    assert same(final(tmp_path / "run"), final(undisturbed))
+
+
+def test_a_damaged_best_checkpoint_is_known_when_training_goes_on(tmp_path, caplog, monkeypatch):
+    class Peaked(Line):
+        def validate(self, step):
+            return {"score": -abs(step - 10)}
+
+        def after_step(self, step):
+            super().after_step(step)
+            if step == 25 and not self.again:
+                signal.raise_signal(signal.SIGTERM)
+
+    first, second = Peaked(), Peaked()
+    first.again, second.again = False, True
+    with pytest.raises(SystemExit):
+        train(first, OPTIM, config(), tmp_path)
+    (tmp_path / "checkpoints/step_00000010/trained.safetensors").write_bytes(b"")
+    monkeypatch.setattr(logging.getLogger("c2ser"), "propagate", True)
+    assert train(second, OPTIM, config(), tmp_path).name == "step_00000030"
+    assert "step_00000010, the best so far, is damaged; the best of the steps to come counts" in caplog.text
+
+
+def test_a_full_disk_is_one_line_and_leaves_the_checkpoints_before(tmp_path):
+    class Growing(Line):
+        """From step 10 on, no file may grow over 6 kB: the optimiser's does not fit."""
+
+        def after_step(self, step):
+            super().after_step(step)
+            if step == 10:
+                resource.setrlimit(resource.RLIMIT_FSIZE, (1000, resource.RLIM_INFINITY))
+
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        with pytest.raises(OSError) as caught:
+            train(Growing(), OPTIM, config(log_every=100, valid_every=100), tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    message = str(caught.value)
+    assert message.startswith(f"{tmp_path}/checkpoints/step_00000010: cannot be written (") and "\n" not in message
+    assert message.endswith("; make room on the disk, the checkpoints before it are whole")
+    assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["step_00000005"]
+    train(Line(), OPTIM, config(log_every=100, valid_every=100), tmp_path)
+
+
+def test_leftovers_are_removed_before_there_must_be_room_for_more(tmp_path):
+    left = tmp_path / ".step_00000003.tmp"
+    left.mkdir()
+    (left / "trained.safetensors").write_bytes(b"much")
+    checkpoint.save(tmp_path, 1, {"trained": {"weight": torch.zeros(3)}}, {}, {})
+    assert [path.name for path in tmp_path.iterdir()] == ["step_00000001"]
+
+
+def test_two_trainings_do_not_share_a_folder(tmp_path):
+    with checkpoint.alone(tmp_path / "checkpoints"):
+        with pytest.raises(OSError, match="another training writes into it; wait for it, or stop it"):
+            train(Line(), OPTIM, config(), tmp_path)
+    train(Line(), OPTIM, config(steps=1), tmp_path)
+
+
+RANKS = """
+import os, shutil, sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+import test_training as t
+from torch import distributed
+def go(out):
+    t.train(t.Line(), t.OPTIM, t.config(steps=8, save_every=3, valid_every=8, accumulate=1), Path(out))
+go(sys.argv[2] + "/whole")
+if os.environ["RANK"] == "0":
+    shutil.copytree(sys.argv[2] + "/whole", sys.argv[2] + "/twice")
+    shutil.rmtree(sys.argv[2] + "/twice/checkpoints/step_00000008")
+else:  # as if the first process' checkpoints were not to be seen yet
+    t.checkpoint.newest = lambda folder: None
+distributed.barrier()
+go(sys.argv[2] + "/twice")
+"""
+
+
+def test_all_processes_go_on_from_the_first_ones_checkpoint(tmp_path, root):
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    (tmp_path / "job.py").write_text(RANKS)
+    environment = os.environ | {"PYTHONPATH": str(root), "ACCELERATE_USE_CPU": "true", "CUDA_VISIBLE_DEVICES": ""}
+    words = [*command, str(tmp_path / "job.py"), str(root / "tests"), str(tmp_path)]
+    done = subprocess.run(words, env=environment, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "going on from" in done.stderr and same(final(tmp_path / "twice"), final(tmp_path / "whole"))
 
 
 def test_leftovers_of_a_kill_are_removed(tmp_path):
@@ -139,6 +330,40 @@ def test_not_finite_stops_with_the_step(tmp_path):
     with pytest.raises(ValueError, match="step 13: the loss is not finite"):
         train(Line(poison=12), OPTIM, config(), tmp_path)
     assert checkpoint.newest(tmp_path / "checkpoints").name == "step_00000010"
+
+
+def test_a_score_that_is_no_number_stops_where_it_comes_up(tmp_path):
+    class Lost(Line):
+        def validate(self, step):
+            return {"score": float("nan") if step == 20 else 1.0}
+
+    with pytest.raises(ValueError, match="^step 20: the score of the validation is not finite; lower optim.lr$"):
+        train(Lost(), OPTIM, config(), tmp_path)
+
+
+def test_memory_that_the_optimiser_lacks_is_one_line(tmp_path):
+    trainer = Trainer(Line(), OPTIM, config(), tmp_path)
+
+    def hungry(*_):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB")
+
+    trainer.optimiser.optimizer.register_step_pre_hook(hungry)
+    with pytest.raises(ValueError, match="^step 1: the graphics card has too little memory"):
+        trainer.run()
+
+
+@pytest.mark.parametrize("name", ["steps", "accumulate", "log_every", "valid_every", "save_every", "keep", "readers"])
+def test_counts_that_mean_nothing_are_refused(tmp_path, name):
+    with pytest.raises(ValueError, match=f"^training.{name}: 0; give 1 or more$"):
+        train(Line(), OPTIM, config(**{name: 0}), tmp_path)
+
+
+def test_epochs_that_are_kept_end_in_steps_of_their_own():
+    assert TrainConfig(epochs=3, keep_epochs=[0, 2]).ends(lambda epochs: 5 * epochs, 4) == {2: 1, 3: 2, 4: 3}
+    short = TrainConfig(epochs=6, keep_epochs=[0, 3, 6])
+    with pytest.raises(ValueError, match="names an epoch shorter than a step; lower training.accumulate"):
+        short.ends(lambda epochs: epochs, 4)
+    assert short.ends(lambda epochs: epochs, 1)[3] == 3
 
 
 class Named(tuple):

@@ -2,6 +2,7 @@
 
 import functools
 import re
+import threading
 import warnings
 from typing import Any
 
@@ -9,6 +10,9 @@ from c2ser.audio import SAMPLE_RATE
 
 VOICES = {"en": "en-us", "es": "es-419"}
 """eSpeak's names of languages where they are not the ISO 639-1 code itself."""
+
+ONE_AT_A_TIME = threading.Lock()
+"""eSpeak has one state for the whole process."""
 
 
 def speaking_rate(text: str, language: str, samples: int, utterance: str) -> float:
@@ -40,7 +44,8 @@ def count_phonemes(text: str, language: str) -> int:
     Raises:
         ValueError: eSpeak does not know the language.
     """
-    return _count_mandarin(text) if language == "zh" else _count_espeak(text, language)
+    with ONE_AT_A_TIME:
+        return _count_mandarin(text) if language == "zh" else _count_espeak(text, language)
 
 
 def _count_espeak(text: str, language: str) -> int:

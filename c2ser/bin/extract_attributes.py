@@ -14,6 +14,7 @@ from c2ser.attributes.rate import speaking_rate
 from c2ser.audio import SAMPLE_RATE, trim_silence
 from c2ser.cli import run
 from c2ser.corpus import Utterance, durations, read_data_dir, wave
+from c2ser.data.ahead import read_ahead
 from c2ser.log import progress
 from c2ser.tables import TableMap
 
@@ -33,7 +34,9 @@ class Sound:
     rate: float
 
 
-def main(data: Path, out: Path, pitch: PitchConfig, silence_db: float = 40.0, threads: int = 1) -> None:
+def main(
+    data: Path, out: Path, pitch: PitchConfig, silence_db: float = 40.0, threads: int = 1, readers: int = 1
+) -> None:
     """Write the table OUT: pitch (Hz), loudness (LUFS) and rate (phonemes/s) of each utterance.
 
     The table utt2flag beside it says what to doubt: `short` where the sound was repeated to have a loudness, `unvoiced`
@@ -45,20 +48,20 @@ def main(data: Path, out: Path, pitch: PitchConfig, silence_db: float = 40.0, th
         pitch: how pitch is tracked.
         silence_db: sound this far (dB) below the loudest frame counts as silence at the beginning and end.
         threads: CPU threads of this job.
+        readers: threads that read the audio of the next groups and measure what is not pitch; a fast card wants
+            several, and as many cores.
     """
     os.environ["OMP_NUM_THREADS"] = str(threads)
-    utterances, tracker = read_data_dir(data), None
+    utterances = read_data_dir(data)
     with TableMap(out, out.with_name(FLAG)) as job:
-        for names in progress(list(groups(utterances, job.todo(utterances), pitch.together)), "groups"):
-            sounds = {}
-            for name in names:
-                try:
-                    sounds[name] = listen(utterances[name], silence_db)
-                except (ValueError, OSError) as error:
-                    job.reject(name, str(error).removeprefix(f"{name}: "))
-            tracker = tracker or PitchTracker(pitch)
-            tracks = tracker.track([sound.wave for sound in sounds.values()])
-            for (name, sound), track in zip(sounds.items(), tracks, strict=True):
+        todo = list(groups(utterances, job.todo(utterances), pitch.together))
+        tracker = PitchTracker(pitch) if todo else None
+        heard = read_ahead(todo, lambda name: listen(utterances[name], silence_db), readers)
+        for sounds in progress(heard, "groups", len(todo)):
+            for name, flaw in sounds.flaws.items():
+                job.reject(name, flaw)
+            tracks = tracker.track([sound.wave for sound in sounds.found.values()])
+            for (name, sound), track in zip(sounds.found.items(), tracks, strict=True):
                 write(job, name, sound, track, pitch.voiced)
 
 

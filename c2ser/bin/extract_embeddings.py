@@ -73,7 +73,7 @@ def main(
             for batch in progress(read, "batches", len(groups)):
                 for name, flaw in batch.flaws.items():
                     job.reject(name, flaw)
-                for name, matrix in zip(batch.waves, encoder.embed([*batch.waves.values()], level), strict=True):
+                for name, matrix in zip(batch.found, encoder.embed([*batch.found.values()], level), strict=True):
                     job.write(name, ark.write(name, matrix))
 
 

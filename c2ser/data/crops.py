@@ -1,16 +1,14 @@
 """Batches of waveforms of equal length: every utterance is cut to the shortest of its batch, nothing is padded."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from c2ser.audio import SAMPLE_RATE
 from c2ser.corpus import Utterance, wave
+from c2ser.data.ahead import Read, read_some
 from c2ser.data.sampler import Batches, rng
-from c2ser.log import get_logger
-
-logger = get_logger(__name__)
 
 
 @dataclass
@@ -41,12 +39,14 @@ class Crops:
         waves: float32, (batch, samples).
         emotions: emotion of each, or None.
         generator: random numbers that belong to this batch.
+        flaws: why utterances that belong here are missing, by name.
     """
 
     utterances: list[str]
     waves: np.ndarray
     emotions: list[str | None]
     generator: np.random.Generator
+    flaws: dict[str, str] = field(default_factory=dict)
 
 
 class CropBatches:
@@ -57,7 +57,10 @@ class CropBatches:
         seconds: duration of each.
         config: sizes.
         seed: decides order and cuts.
-        shortest: fewest samples that can be used; shorter utterances are left out and named.
+        shortest: fewest samples that can be used; shorter utterances are left out.
+
+    Attributes:
+        bad: utterances that are known to be of no use; they are not read again.
     """
 
     def __init__(
@@ -75,30 +78,22 @@ class CropBatches:
         self.bad: set[str] = set()
 
     def at(self, index: int) -> Crops:
-        """Return the index-th batch; where all its audio is bad, the next one that is not.
+        """Return the index-th batch; where all its audio is bad, the next one that is not. Several threads may ask.
 
         Raises:
             ValueError: no utterance has readable audio.
         """
-        for place in range(index, index + self.order.per_epoch):
-            waves = self.waves(self.order.at(place), self.utterances)
-            if waves:
-                return self._crop(waves, rng(self.seed, index, 4))
-        raise ValueError("no training utterance has readable audio; check the paths in wav.scp")
+        places = (self.order.at(place) for place in range(index, index + self.order.per_epoch))
+        batch = read_some(places, lambda name: self.load(self.utterances[name]), self.bad)
+        return self._crop(batch, rng(self.seed, index, 4))
 
-    def waves(self, names: Sequence[str], utterances: Mapping[str, Utterance]) -> dict[str, np.ndarray]:
-        """Return the waveforms (samples,) that can be read; others are named in the log once."""
-        found = {}
-        for name in names:
-            try:
-                if name not in self.bad:
-                    found[name] = self._usable(wave(utterances[name]), name)
-            except ValueError as error:
-                self.bad.add(name)
-                logger.warning("left out: %s", error)
-        return found
+    def load(self, utterance: Utterance) -> np.ndarray:
+        """Return a waveform (samples,) that can be learnt from.
 
-    def _usable(self, samples: np.ndarray, name: str) -> np.ndarray:
+        Raises:
+            ValueError: it is unreadable, silent, too short or too long.
+        """
+        samples, name = wave(utterance), utterance.id
         if len(samples) < self.shortest:
             raise ValueError(
                 f"{name}: {len(samples)} samples, under the {self.shortest} that training takes; remove it"
@@ -109,8 +104,10 @@ class CropBatches:
             raise ValueError(f"{name}: silence throughout; remove it")
         return samples
 
-    def _crop(self, waves: Mapping[str, np.ndarray], generator: np.random.Generator) -> Crops:
+    def _crop(self, batch: Read[np.ndarray], generator: np.random.Generator) -> Crops:
+        waves = batch.found
         length = min(int(self.config.crop_seconds * SAMPLE_RATE), *map(len, waves.values()))
         starts = [int(generator.integers(0, len(row) - length + 1)) for row in waves.values()]
-        cut = [row[start : start + length] for row, start in zip(waves.values(), starts, strict=True)]
-        return Crops(list(waves), np.stack(cut), [self.utterances[name].emotion for name in waves], generator)
+        cut = np.stack([row[start : start + length] for row, start in zip(waves.values(), starts, strict=True)])
+        emotions = [self.utterances[name].emotion for name in waves]
+        return Crops([*waves], cut, emotions, generator, batch.flaws)

@@ -1,6 +1,6 @@
 """What C²SER learns from: utterances with their chains of thought."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -144,21 +144,11 @@ def _report(folder: Path, names: Collection[str], what: str) -> None:
         logger.warning("%s: %d utterances %s: %s", folder, len(names), what, shown)
 
 
-def readable(items: Iterable[Item], warned: set[str]) -> list[Heard]:
-    """Load what the items name, leaving out utterances whose audio or acoustic vectors turn out to be bad.
+def hear(item: Item) -> Heard:
+    """Read an utterance's audio, and its acoustic vectors where they were extracted.
 
-    Args:
-        items: what to load.
-        warned: utterances that the log has named already; new ones are added.
+    Raises:
+        ValueError: either is of no use; the message names the utterance.
     """
-    heard = []
-    for item in items:
-        name = item.utterance.id
-        try:
-            vectors = read_matrix(item.acoustic, name) if item.acoustic else None
-            heard.append(Heard(item, load_wave(item.utterance), vectors))
-        except ValueError as error:
-            if name not in warned:
-                logger.warning("left out: %s", error)
-                warned.add(name)
-    return heard
+    vectors = read_matrix(item.acoustic, item.utterance.id) if item.acoustic else None
+    return Heard(item, load_wave(item.utterance), vectors)

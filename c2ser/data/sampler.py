@@ -2,6 +2,7 @@
 
 import bisect
 import functools
+import threading
 from collections.abc import Mapping
 
 import numpy as np
@@ -56,13 +57,15 @@ class Batches:
         self.classes = [(classes or {}).get(name) for name in self.names]
         self._epoch = functools.lru_cache(maxsize=2)(self._make_epoch)
         self._ends = [len(self._epoch(0))]
+        self._lock = threading.RLock()
 
     def at(self, index: int) -> list[str]:
-        """Return the utterances of the index-th batch of the stream."""
-        while index >= self._ends[-1]:
-            self.end(len(self._ends) + 1)
-        epoch = bisect.bisect_right(self._ends, index)
-        return self._epoch(epoch)[index - (self._ends[epoch - 1] if epoch else 0)]
+        """Return the utterances of the index-th batch of the stream; several threads may ask."""
+        with self._lock:
+            while index >= self._ends[-1]:
+                self.end(len(self._ends) + 1)
+            epoch = bisect.bisect_right(self._ends, index)
+            return self._epoch(epoch)[index - (self._ends[epoch - 1] if epoch else 0)]
 
     @property
     def per_epoch(self) -> int:
@@ -71,8 +74,9 @@ class Batches:
 
     def end(self, epochs: int) -> int:
         """Return how many batches there are in the first so many epochs."""
-        while len(self._ends) < epochs:
-            self._ends.append(self._ends[-1] + len(self._epoch(len(self._ends))))
+        with self._lock:
+            while len(self._ends) < epochs:
+                self._ends.append(self._ends[-1] + len(self._epoch(len(self._ends))))
         return self._ends[epochs - 1] if epochs else 0
 
     def _make_epoch(self, epoch: int) -> list[list[str]]:

@@ -67,7 +67,7 @@ def label_speech(published: Published, data: Path, job: TableMap, batches: Batch
     for batch in progress(read, "batches", len(groups)):
         for name, flaw in batch.flaws.items():
             job.reject(name, flaw)
-        if batch.waves:
-            heard = zip(batch.waves, hear(published, [*batch.waves.values()]), strict=True)
+        if batch.found:
+            heard = zip(batch.found, hear(published, [*batch.found.values()]), strict=True)
             for name, (emotion, probability) in heard:
                 job.write(name, f"{emotion} {probability:.4f}")

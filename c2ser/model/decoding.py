@@ -85,8 +85,8 @@ def _batches(
     for batch in progress(batches, "batches", len(unfinished)):
         for name in job.todo(batch.flaws):
             job.reject(name, batch.flaws[name])
-        if batch.waves:
-            yield batch.waves, {name: utterances[name].language or None for name in batch.waves}
+        if batch.found:
+            yield batch.found, {name: utterances[name].language or None for name in batch.found}
 
 
 def _durations(job: TableMap, utterances: Mapping[str, Utterance], longest: float) -> dict[str, float]:

@@ -96,8 +96,8 @@ def _batches(paths: Sequence[str], config: DecodeConfig) -> Iterator[dict[str, n
     for batch in read_ahead(by_length(seconds, config.batch_seconds, config.batch_utterances), load_source):
         for name, flaw in batch.flaws.items():
             logger.warning("left out: %s: %s", name, flaw)
-        if batch.waves:
-            yield batch.waves
+        if batch.found:
+            yield batch.found
 
 
 def _row(name: str, one: Recognition) -> list[str]:

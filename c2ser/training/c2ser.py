@@ -1,7 +1,6 @@
 """What C²SER learns: explicit chains of thought, then ever more implicit ones (sections III.C and III.D)."""
 
 import dataclasses
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,8 +11,9 @@ from torch import Tensor, nn
 
 from c2ser.corpus import emotions_of
 from c2ser.cot.prompts import Style, instruction
+from c2ser.data.ahead import Read, leave_out, read_ahead, read_batch, read_some
 from c2ser.data.collate import SpecAugment, augment
-from c2ser.data.datasets import Heard, Item, readable
+from c2ser.data.datasets import Heard, Item, hear
 from c2ser.data.sampler import Batches, by_length, rng, spread
 from c2ser.model.c2ser import C2SER
 from c2ser.model.perception import Features, Vectors
@@ -22,6 +22,7 @@ from c2ser.scoring.metrics import check_seven, scores
 from c2ser.training.models import Stage
 from c2ser.training.objective import Objective
 from c2ser.training.schedule import explicit_probability
+from c2ser.training.settings import fingerprint
 
 LOSS_WEIGHT = 1e-4
 """Of the validation loss in the score: it decides between checkpoints of equal UA and never outweighs UA."""
@@ -64,13 +65,26 @@ class ValidConfig:
 
 
 @dataclass
+class Draw:
+    """What a micro-batch is made of.
+
+    Attributes:
+        heard: its utterances as they were read; None in place of one whose features are kept.
+        coin: uniform in [0, 1); decides in the implicit stage between explicit and implicit.
+    """
+
+    heard: Read[Heard | None]
+    coin: float
+
+
+@dataclass
 class Batch:
     """A micro-batch.
 
     Attributes:
         items: its utterances.
         features: their features.
-        coin: uniform in [0, 1); decides in the implicit stage between explicit and implicit.
+        coin: as drawn.
     """
 
     items: list[Item]
@@ -134,14 +148,16 @@ class C2SERObjective(Objective):
         lengths = {name: corpus.valid[name].seconds for name in chosen}
         self.valid_batches = by_length(lengths, corpus.validation.seconds, corpus.batches.utterances)
         self.kept: dict[str, Features] = {}
-        self.warned: set[str] = set()
+        self.bad: set[str] = set()
         self.shown: dict[str, str] = {}
         self._check_acoustic()
 
     def _check_acoustic(self) -> None:
         """Compute the acoustic vectors of one utterance and compare them with those that were extracted."""
         first = next((i for i in self.corpus.train.values() if i.acoustic and self.model.acoustic), None)
-        for heard in readable([first] if first else [], self.warned):
+        tried = read_batch([first.utterance.id] if first else [], lambda name: hear(first))
+        leave_out(tried.flaws, self.bad)
+        for heard in tried.found.values():
             own = self.model.features([heard.wave]).acoustic.values[0].numpy()
             if own.shape != heard.acoustic.shape or not np.allclose(own, heard.acoustic, atol=0.01):
                 raise ValueError(
@@ -164,14 +180,20 @@ class C2SERObjective(Objective):
         found = {type(module).__name__ for module in self.modules()}
         return sorted({name for part in parts for name in part._no_split_modules or []} & found)
 
-    def batch(self, index: int) -> Batch:
-        """Return the index-th micro-batch; where all its audio is bad, the next one that is not."""
-        coin = toss(self.seed, index)
-        for place in range(index, index + self.batches.per_epoch):
-            items, features = self._load([self.corpus.train[name] for name in self.batches.at(place)])
-            if features is not None:
-                return Batch(items, features, coin)
-        raise ValueError("no training utterance has readable audio; check the paths in wav.scp")
+    def read(self, index: int) -> Draw:
+        """Read the index-th micro-batch; where all its audio is bad, the next one that is not."""
+        places = (self.batches.at(place) for place in range(index, index + self.batches.per_epoch))
+        heard = read_some(places, lambda name: self._hear(self.corpus.train[name]), self.bad)
+        return Draw(heard, toss(self.seed, index))
+
+    def _hear(self, item: Item) -> Heard | None:
+        """Read an utterance, unless its features are kept."""
+        return None if item.utterance.id in self.kept else hear(item)
+
+    def batch(self, read: Draw) -> Batch:
+        """Compute the features of what was read."""
+        items, features = self._load(read.heard, self.corpus.train)
+        return Batch(items, features, read.coin)
 
     def forward(self, batch: Batch, step: int) -> dict[str, Tensor]:
         """Return the loss of a batch, the share of tokens predicted rightly, and whether the batch was explicit."""
@@ -191,18 +213,17 @@ class C2SERObjective(Objective):
         mel = augment(features.mel.values, features.mel.lengths, self.corpus.spec_augment)
         return Features(Vectors(mel, features.mel.lengths), features.acoustic)
 
-    def _load(self, items: Sequence[Item]) -> tuple[list[Item], Features | None]:
-        """Return the items whose audio is good, and their features as one batch on the model's device."""
+    def _load(self, heard: Read[Heard | None], corpus: Mapping[str, Item]) -> tuple[list[Item], Features | None]:
+        """Return the items that were heard, and their features as one batch on the model's device; None of nothing."""
+        leave_out(heard.flaws, self.bad)
+        items = [corpus[name] for name in heard.found]
         if not self.corpus.batches.keep_features:
-            heard = readable(items, self.warned)
-            return [part.item for part in heard], self._features(heard) if heard else None
-        for item in items:
-            if item.utterance.id not in self.kept and item.utterance.id not in self.warned:
+            return items, self._features([*heard.found.values()]) if items else None
+        for name, one in heard.found.items():
+            if name not in self.kept:
                 # alone, so that the vectors do not depend, in their last bits, on who shared a batch first
-                for heard in readable([item], self.warned):
-                    self.kept[item.utterance.id] = self._features([heard])
-        good = [item for item in items if item.utterance.id in self.kept]
-        return good, Features.join([self.kept[item.utterance.id] for item in good]) if good else None
+                self.kept[name] = self._features([one])
+        return items, Features.join([self.kept[name] for name in heard.found]) if items else None
 
     def _features(self, heard: Sequence[Heard]) -> Features:
         vectors = [part.acoustic for part in heard if part.acoustic is not None]
@@ -211,8 +232,8 @@ class C2SERObjective(Objective):
     def validate(self, step: int) -> dict[str, float]:
         """Return the mean loss with given answers and, from the model's own answers, UA in the style of the stage."""
         losses, answers, reference, style = [], {}, {}, self.model.config.style
-        for names in self.valid_batches:
-            items, features = self._load([self.corpus.valid[name] for name in names])
+        for heard in read_ahead(self.valid_batches, lambda name: self._hear(self.corpus.valid[name])):
+            items, features = self._load(heard, self.corpus.valid)
             if features is None:
                 continue
             losses += [float(self._ask(features, items, style)["loss"])] * len(items)
@@ -232,17 +253,18 @@ class C2SERObjective(Objective):
 
     def settings(self) -> dict[str, Any]:
         """Return what a resumed run must share with the first one."""
-        corpus, vocabulary = self.corpus, sorted(self.model.language.tokenizer.get_vocab().items())
+        corpus, vocabulary = self.corpus, self.model.language.tokenizer.get_vocab().items()
         shared = {
             "stage": self.stage,
             "model": self.model.config,
-            "vocabulary": hashlib.sha256(repr(vocabulary).encode()).hexdigest()[:16],
+            "vocabulary": fingerprint(vocabulary),
             "acoustic": any(item.acoustic for item in corpus.train.values()),
             "batches": corpus.batches,
             "spec_augment": corpus.spec_augment,
             "validation": corpus.validation,
             "train": len(corpus.train),
             "valid": len(corpus.valid),
+            "data": [_fingerprint(part) for part in (corpus.train, corpus.valid)],
         }
         return {key: _plain(value) for key, value in shared.items()}
 
@@ -260,6 +282,12 @@ def _tokens(model: C2SER, items: Mapping[str, Item]) -> dict[str, int]:
         lengths = model.language.lengths(instruction(style), [item.answers[style] for item in items.values()])
         longest = {name: max(longest[name], length) for name, length in zip(items, lengths, strict=True)}
     return {name: longest[name] + model.length(item.seconds) for name, item in items.items()}
+
+
+def _fingerprint(items: Mapping[str, Item]) -> str:
+    """Return a hash of what is learnt from utterances, and of what decides their batches."""
+    rows = ((i, item.seconds, item.utterance.emotion or "", sorted(item.answers.items())) for i, item in items.items())
+    return fingerprint(rows)
 
 
 def _plain(value: Any) -> Any:

@@ -8,14 +8,17 @@ damaged one is passed over for the one before. Beside them, `epoch_<N>` holds th
 import hashlib
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from c2ser.log import get_logger
-from c2ser.tables import read_json, write_json
+from c2ser.tables import lock, read_json, write_json
 
 logger = get_logger(__name__)
 
@@ -23,6 +26,22 @@ MANIFEST = "manifest.json"
 
 OPTIMISER = "optimiser"
 """The group of tensors that the optimiser remembers."""
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Keep a second training, such as one that was started twice by mistake, out of a folder of checkpoints.
+
+    Raises:
+        OSError: another one is at work there.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        lock(handle, f"{folder}: another training writes into it; wait for it, or stop it")
+        yield
+    finally:
+        os.close(handle)
 
 
 def save(
@@ -40,7 +59,7 @@ def save(
     Returns:
         the checkpoint's folder.
     """
-    return _write(folder / f"step_{step:08d}", step, {**tensors, OPTIMISER: optimiser}, state)
+    return _write(folder / _name(step), step, {**tensors, OPTIMISER: optimiser}, state)
 
 
 def save_epoch(folder: Path, epoch: int, step: int, trained: dict[str, Tensor]) -> Path:
@@ -49,22 +68,38 @@ def save_epoch(folder: Path, epoch: int, step: int, trained: dict[str, Tensor]) 
 
 
 def _write(final: Path, step: int, tensors: dict[str, dict[str, Tensor]], state: Any) -> Path:
+    """Write a folder whole or not at all.
+
+    Raises:
+        OSError: it cannot be written, for example because the disk is full.
+    """
     folder, temporary = final.parent, final.with_name(f".{final.name}.tmp")
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir(parents=True)
-    for group, values in tensors.items():
-        save_file({k: v.detach().cpu().contiguous() for k, v in values.items()}, temporary / f"{group}.safetensors")
-    write_json(temporary / "state.json", state)
-    digests = {path.name: digest(path) for path in sorted(temporary.iterdir())}
-    for name in digests:
-        _flush(temporary / name)
-    write_json(temporary / MANIFEST, {"step": step, "files": digests})
-    _flush(temporary)
-    if final.exists():
-        shutil.rmtree(final)
-    os.replace(temporary, final)
-    _flush(folder)
+    for leftover in folder.glob(".*.tmp"):  # of a kill; the disk may have no room for both
+        shutil.rmtree(leftover, ignore_errors=True)
+    try:
+        temporary.mkdir(parents=True)
+        _fill(temporary, step, tensors, state)
+        if final.exists():
+            shutil.rmtree(final)
+        os.replace(temporary, final)
+        _flush(folder)
+    except (OSError, SafetensorError) as error:
+        shutil.rmtree(temporary, ignore_errors=True)
+        reason = getattr(error, "strerror", None) or str(error)
+        message = f"{final}: cannot be written ({reason}); make room on the disk, the checkpoints before it are whole"
+        raise OSError(message) from None
     return final
+
+
+def _fill(folder: Path, step: int, tensors: dict[str, dict[str, Tensor]], state: Any) -> None:
+    for group, values in tensors.items():
+        save_file({k: v.detach().cpu().contiguous() for k, v in values.items()}, folder / f"{group}.safetensors")
+    write_json(folder / "state.json", state)
+    digests = {path.name: digest(path) for path in sorted(folder.iterdir())}
+    for name in digests:
+        _flush(folder / name)
+    write_json(folder / MANIFEST, {"step": step, "files": digests})
+    _flush(folder)
 
 
 def digest(path: Path) -> str:
@@ -124,11 +159,21 @@ def check_settings(old: dict[str, Any], new: dict[str, Any], out: Path) -> None:
         raise ValueError(f"{out}: its checkpoints have other settings ({difference}); remove them or change --out")
 
 
-def prune(folder: Path, keep: int, best: Path | None) -> None:
-    """Delete all but the `keep` newest checkpoints and the best one, and what kills have left behind."""
+def prune(folder: Path, step: int, keep: int, best: Path | None) -> None:
+    """Delete all but the `keep` newest checkpoints and the best one.
+
+    Args:
+        folder: the folder of all checkpoints.
+        step: the step of the newest whole one; those of later steps are damaged, since training went on from before.
+        keep: how many.
+        best: the best checkpoint.
+    """
     checkpoints = sorted(folder.glob("step_*"))
-    for checkpoint in checkpoints[: max(0, len(checkpoints) - keep)]:
-        if checkpoint != best:
+    good = [path for path in checkpoints if path.name <= _name(step)]
+    for checkpoint in checkpoints:
+        if checkpoint not in (*good[-keep:], best):
             shutil.rmtree(checkpoint)
-    for leftover in folder.glob(".*.tmp"):
-        shutil.rmtree(leftover, ignore_errors=True)
+
+
+def _name(step: int) -> str:
+    return f"step_{step:08d}"

@@ -1,10 +1,65 @@
-"""A picture of a training: its losses and its validation figures over the steps."""
+"""The figures of a training over its steps: kept in checkpoints, shown in TensorBoard, drawn at the end."""
 
+import io
+from collections import defaultdict
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-from c2ser.log import get_logger
+from torch.utils.tensorboard import SummaryWriter
 
-logger = get_logger(__name__)
+from c2ser.tables import write_bytes
+
+
+class Record:
+    """Losses and validation figures over the steps.
+
+    Attributes:
+        history: rows with "step" and "train/…" or "valid/…" figures.
+    """
+
+    def __init__(self) -> None:
+        self.history: list[dict[str, float]] = []
+        self._sums: dict[str, list[float]] = defaultdict(list)
+        self._writer: SummaryWriter | None = None
+
+    def open(self, folder: Path, step: int) -> None:
+        """Show what follows in TensorBoard, and there nothing that a killed run showed after `step`."""
+        self._writer = SummaryWriter(str(folder), purge_step=step + 1)
+
+    def close(self) -> None:
+        """Write what TensorBoard still lacks."""
+        if self._writer:
+            self._writer.close()
+
+    def add(self, figures: Mapping[str, float]) -> None:
+        """Take the figures of a step."""
+        for name, value in figures.items():
+            self._sums[name].append(value)
+
+    def log(self, step: int) -> None:
+        """Enter the means of the steps since the last time."""
+        self.enter(step, "train", {name: sum(values) / len(values) for name, values in self._sums.items()})
+        self._sums.clear()
+
+    def enter(self, step: int, kind: str, figures: Mapping[str, float], texts: Mapping[str, str] = {}) -> None:
+        """Enter figures, and show texts beside them."""
+        self.history.append({"step": step, **{f"{kind}/{name}": value for name, value in figures.items()}})
+        if self._writer:
+            for name, value in figures.items():
+                self._writer.add_scalar(f"{kind}/{name}", value, step)
+            for name, text in texts.items():
+                self._writer.add_text(name, text, step)
+
+    def state(self) -> dict[str, Any]:
+        """Return what a checkpoint keeps; what TensorBoard shows up to here survives a kill too."""
+        if self._writer:
+            self._writer.flush()
+        return {"history": self.history, "sums": dict(self._sums)}
+
+    def load(self, state: Mapping[str, Any]) -> None:
+        """Take back what `state` gave."""
+        self.history, self._sums = state["history"], defaultdict(list, state["sums"])
 
 
 def plot_curves(history: list[dict[str, float]], path: Path) -> None:
@@ -41,5 +96,7 @@ def plot_curves(history: list[dict[str, float]], path: Path) -> None:
         if len(lines) > 1:
             axis.legend()
     drawing.tight_layout()
-    drawing.savefig(path, dpi=120)
+    content = io.BytesIO()
+    drawing.savefig(content, dpi=120)
     pyplot.close(drawing)
+    write_bytes(path, content.getvalue())

@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from c2ser.corpus import Utterance
+from c2ser.data.ahead import ahead, leave_out, read_ahead
 from c2ser.data.crops import CropBatches, CropConfig, Crops
 from c2ser.data.sampler import by_length, spread
 from c2ser.emotion2vec import losses as parts
@@ -22,6 +23,7 @@ from c2ser.emotion2vec.masking import MaskConfig, block_masks
 from c2ser.emotion2vec.model import Emotion2Vec, embed
 from c2ser.emotions import EMOTIONS
 from c2ser.training.objective import Objective
+from c2ser.training.settings import fingerprint
 
 FRONT_PARTS = ("local_encoder", "project_features")
 """Parts that turn the waveform into local features; the teacher may hear the student's instead of its own."""
@@ -156,20 +158,22 @@ class Emotion2VecObjective(Objective):
         self.stream = CropBatches(material.train, material.seconds, material.crops, seed, shortest)
         self.valid_stream = CropBatches(material.valid, material.seconds, material.crops, seed, shortest)
 
-    def batch(self, index: int) -> Batch:
-        """Return the index-th micro-batch."""
-        return self._masked(self.stream.at(index))
+    def read(self, index: int) -> Crops:
+        """Read the index-th micro-batch."""
+        return self.stream.at(index)
 
     def micro_batches(self, epochs: int) -> int:
         """Return how many micro-batches so many epochs have."""
         return self.stream.order.end(epochs)
 
-    def _masked(self, crops: Crops) -> Batch:
-        frames = int(self.model.audio.local_encoder.frames(torch.tensor(crops.waves.shape[1])))
-        masked = block_masks(len(crops.waves) * self.masks.clones, frames, self.masks, crops.generator)
-        labels = torch.tensor([EMOTIONS.index(e) if e in EMOTIONS else -1 for e in crops.emotions])
-        tensors = (torch.from_numpy(crops.waves), labels, torch.from_numpy(masked))
-        return Batch(crops.utterances, *(tensor.to(self.model.slopes.device) for tensor in tensors))
+    def batch(self, read: Crops) -> Batch:
+        """Mask what was read, and bring it to the device."""
+        leave_out(read.flaws, self.stream.bad)
+        frames = int(self.model.audio.local_encoder.frames(torch.tensor(read.waves.shape[1])))
+        masked = block_masks(len(read.waves) * self.masks.clones, frames, self.masks, read.generator)
+        labels = torch.tensor([EMOTIONS.index(e) if e in EMOTIONS else -1 for e in read.emotions])
+        tensors = (torch.from_numpy(read.waves), labels, torch.from_numpy(masked))
+        return Batch(read.utterances, *(tensor.to(self.model.slopes.device) for tensor in tensors))
 
     def forward(self, batch: Batch, step: int) -> dict[str, Tensor]:
         """Return the losses, their weighted sum, and what the guard looks at.
@@ -238,7 +242,8 @@ class Emotion2VecObjective(Objective):
         """Return the frame loss on validation batches, and the UA that nearest training utterances give."""
         sizes = self.material.validation
         number = min(sizes.batches, self.valid_stream.order.per_epoch)
-        frame = [float(self(self._masked(self.valid_stream.at(i)), step)["frame"]) for i in range(number)]
+        heard = ahead(range(number), self.valid_stream.at)
+        frame = [float(self(self.batch(crops), step)["frame"]) for crops in heard]
         train, known = self._embed(self.material.train, sizes.train)
         valid, reference = self._embed(self.material.valid, sizes.valid)
         figures = {"frame": float(np.mean(frame)), "score": -float(np.mean(frame))}
@@ -252,20 +257,23 @@ class Emotion2VecObjective(Objective):
         """Return mean frames (utterances, dim) and emotions of at most `number` utterances."""
         labelled = {name: u.emotion for name, u in utterances.items() if u.emotion in EMOTIONS}
         seconds = {name: self.material.seconds[name] for name in spread(labelled, number, self.seed)}
+        batches = by_length(seconds, 2 * self.material.crops.seconds, 256)
         vectors, emotions = [], []
-        for names in by_length(seconds, 2 * self.material.crops.seconds, 256):
-            waves = self.stream.waves(names, utterances)
-            if waves:
-                vectors += embed(self.model, [*waves.values()], "utterance")
-                emotions += [labelled[name] for name in waves]
+        for batch in read_ahead(batches, lambda name: self.stream.load(utterances[name])):
+            leave_out(batch.flaws, self.stream.bad)
+            if batch.found:
+                vectors += embed(self.model, [*batch.found.values()], "utterance")
+                emotions += [labelled[name] for name in batch.found]
         return np.concatenate(vectors) if vectors else np.zeros((0, 0)), emotions
 
     def settings(self) -> dict[str, Any]:
         """Return what a resumed run must share with the first one."""
         shared = {"masks": self.masks, "losses": self.losses, "teacher": self.teaching, "model": self.model.config}
         shared |= {"crops": self.material.crops, "validation": self.material.validation, "guard": self.guard}
-        sizes = {"train": len(self.material.train), "valid": len(self.material.valid)}
-        return {name: dataclasses.asdict(part) for name, part in shared.items()} | sizes
+        sets, seconds = {"train": self.material.train, "valid": self.material.valid}, self.material.seconds
+        data = [fingerprint((i, seconds[i], u.emotion or "") for i, u in part.items()) for part in sets.values()]
+        plain = {name: dataclasses.asdict(part) for name, part in shared.items()}
+        return {**plain, **{name: len(part) for name, part in sets.items()}, "data": data}
 
     def extra_state(self) -> dict[str, Tensor]:
         """Return the teacher's weights."""

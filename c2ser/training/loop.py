@@ -9,8 +9,9 @@ import dataclasses
 import logging
 import os
 import signal
-from collections import defaultdict
-from math import ceil, isfinite
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, nullcontext
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +19,12 @@ import torch
 from accelerate import Accelerator, DistributedDataParallelKwargs
 from accelerate.utils import broadcast_object_list
 from torch.distributed.fsdp import register_fsdp_forward_method
-from torch.utils.tensorboard import SummaryWriter
 
+from c2ser.data.ahead import ahead
 from c2ser.data.sampler import rng
 from c2ser.log import get_logger, progress
 from c2ser.training import checkpoint
-from c2ser.training.curves import plot_curves
+from c2ser.training.curves import Record, plot_curves
 from c2ser.training.objective import Objective
 from c2ser.training.schedule import learning_rate_factor
 from c2ser.training.settings import OptimConfig, TrainConfig
@@ -34,6 +35,9 @@ logger = get_logger(__name__)
 
 REQUEUE_STATUS = 75
 """Exit status after SIGTERM or SIGUSR1 (EX_TEMPFAIL): everything is saved, the same command goes on."""
+
+NONE_YET = {"step": None, "score": -1e30}
+"""The best step before there is one."""
 
 SHOWN = 40
 """How many utterances of a batch a message names."""
@@ -57,6 +61,7 @@ class Trainer:
 
     def __init__(self, objective: Objective, optim: OptimConfig, training: TrainConfig, out: Path) -> None:
         self.optim, self.training, self.out = optim, training, out
+        training.check()
         parallel = DistributedDataParallelKwargs(find_unused_parameters=objective.leaves_out)
         self.accelerator = Accelerator(mixed_precision="no", kwargs_handlers=[parallel])
         self.accelerator.gradient_accumulation_steps = training.accumulate  # accelerate's launcher may say otherwise
@@ -65,18 +70,14 @@ class Trainer:
         if not self.accelerator.is_main_process:
             logging.getLogger("c2ser").setLevel(logging.WARNING)
         per_step = training.accumulate * self.accelerator.num_processes
-        self.epochs = {ceil(objective.micro_batches(e) / per_step): e for e in range(1, (training.epochs or 0) + 1)}
-        if any(not 0 <= epoch <= (training.epochs or 0) for epoch in training.keep_epochs):
-            raise ValueError(f"{out}: training.keep_epochs names an epoch that is not trained; raise training.epochs")
+        self.epochs = training.ends(objective.micro_batches, per_step)
         self.steps = objective.steps = max(self.epochs, default=training.steps)
         self.objective = objective
         self._prepare()
-        self.step, self.best = 0, {"step": None, "score": -1e30}
-        self.history: list[dict[str, float]] = []
-        self.sums: dict[str, list[float]] = defaultdict(list)
+        self.step, self.best = 0, dict(NONE_YET)
+        self.record = Record()
         self.heard: list[str] = []
         self.stop = False
-        self.writer: SummaryWriter | None = None
 
     def _prepare(self) -> None:
         """Make the optimiser, and spread the work over the processes as accelerate is configured."""
@@ -108,31 +109,41 @@ class Trainer:
 
     def run(self) -> Path:
         """Train to the end; see `train`."""
-        self._resume()
+        with checkpoint.alone(self.checkpoints) if self.accelerator.is_main_process else nullcontext():
+            self._resume()
+            self._learn()
+            return self._finish()
+
+    def _learn(self) -> None:
         self.weights.check_finite()
         previous = {s: signal.signal(s, self._on_signal) for s in (signal.SIGTERM, signal.SIGUSR1)}
         if self.accelerator.is_main_process:
-            self.writer = SummaryWriter(str(self.out / "tensorboard"), purge_step=self.step)
+            self.record.open(self.out / "tensorboard", self.step)
         try:
-            for _ in progress(range(self.step, self.steps), "steps"):
-                self._one_step()
+            with closing(self._read()) as reads:
+                for _ in progress(range(self.step, self.steps), "steps"):
+                    self._one_step(reads)
         finally:
             for number, handler in previous.items():
                 signal.signal(number, handler)
-            if self.writer:
-                self.writer.close()
-        return self._finish()
+            self.record.close()
+
+    def _read(self) -> Iterator[Any]:
+        """Return what this process' micro-batches are made of, from this step on, read in threads."""
+        per_step = self.training.accumulate * self.accelerator.num_processes
+        indices = range(self.index(0), self.steps * per_step, self.accelerator.num_processes)
+        return ahead(indices, self.objective.read, self.training.readers)
 
     def _on_signal(self, number: int, frame: Any) -> None:
         self.stop = True
 
-    def _one_step(self) -> None:
-        self._update()
+    def _one_step(self, reads: Iterator[Any]) -> None:
+        self._update(reads)
         self.step += 1
         self.objective.after_step(self.step)
         last, epoch = self.step == self.steps, self.epochs.get(self.step)
         if self.step % self.training.log_every == 0 or last:
-            self._log()
+            self.record.log(self.step)
         improved = (self.step % self.training.valid_every == 0 or last or epoch) and self._validate()
         if epoch in self.training.keep_epochs:
             self._save_epoch(epoch)
@@ -149,7 +160,7 @@ class Trainer:
         value = torch.tensor([float(flag)], device=self.accelerator.device)
         return bool(self.accelerator.reduce(value, "sum").item())
 
-    def _update(self) -> None:
+    def _update(self, reads: Iterator[Any]) -> None:
         factor = learning_rate_factor(self.step + 1, self.steps, self.optim.warmup, self.optim.schedule)
         for group in self.optimiser.param_groups:
             group["lr"] = self.optim.lr * factor
@@ -157,15 +168,14 @@ class Trainer:
         self.heard, rows = [], []
         for micro in range(self.training.accumulate):
             with self.accelerator.accumulate(self.wrapped):
-                rows.append(self._backward(micro))
-        for name, value in self._averaged(rows).items():
-            self.sums[name].append(value)
+                rows.append(self._backward(micro, reads))
+        figures = self._averaged(rows)
         norm = float(whole(self.accelerator.clip_grad_norm_(self.weights.parameters.values(), self.optim.clip)))
         if not isfinite(norm):
             raise ValueError(f"step {self.step + 1}: the gradient is not finite ({_named(self.heard)}); lower optim.lr")
-        self.sums["gradient_norm"].append(norm)
-        self.sums["learning_rate"].append(self.optim.lr * factor)
-        self.optimiser.step()
+        self.record.add({**figures, "gradient_norm": norm, "learning_rate": self.optim.lr * factor})
+        with self._memory(self.heard):
+            self.optimiser.step()
         self.optimiser.zero_grad(set_to_none=True)
 
     def _averaged(self, rows: list[dict[str, torch.Tensor]]) -> dict[str, float]:
@@ -179,40 +189,33 @@ class Trainer:
         world, rank = self.accelerator.num_processes, self.accelerator.process_index
         return (self.step * self.training.accumulate + micro) * world + rank
 
-    def _backward(self, micro: int) -> dict[str, torch.Tensor]:
-        index = self.index(micro)
-        torch.manual_seed(int(rng(self.training.seed, index).integers(2**62)))
+    def _backward(self, micro: int, reads: Iterator[Any]) -> dict[str, torch.Tensor]:
+        torch.manual_seed(int(rng(self.training.seed, self.index(micro)).integers(2**62)))
         names: list[str] = []
-        try:
-            batch = self.objective.batch(index)
-            names = list(getattr(batch, "utterances", []))
+        with self._memory(names):
+            batch = self.objective.batch(next(reads))
+            names += getattr(batch, "utterances", [])
             self.heard += names
             with self._autocast():
                 losses = self.wrapped(batch, self.step)
             if not torch.isfinite(losses["loss"]):
                 raise ValueError(f"step {self.step + 1}: the loss is not finite ({_named(names)}); lower optim.lr")
             self.accelerator.backward(losses["loss"])
+        return losses
+
+    @contextmanager
+    def _memory(self, names: list[str]) -> Iterator[None]:
+        """Say in one line that the graphics card has too little memory for these utterances."""
+        try:
+            yield
         except torch.OutOfMemoryError:
             raise ValueError(
                 f"step {self.step + 1}: the graphics card has too little memory ({_named(names)}); "
                 f"{self.objective.thrift}; the checkpoints are whole"
             ) from None
-        return losses
 
     def _autocast(self) -> torch.autocast:
         return torch.autocast(self.accelerator.device.type, torch.bfloat16, enabled=self.training.precision == "bf16")
-
-    def _log(self) -> None:
-        row = {name: sum(values) / len(values) for name, values in self.sums.items()}
-        self.sums.clear()
-        self.history.append({"step": self.step, **{f"train/{name}": value for name, value in row.items()}})
-        self._write_scalars(self.history[-1])
-
-    def _write_scalars(self, row: dict[str, float]) -> None:
-        if self.writer:
-            for name, value in row.items():
-                if name != "step":
-                    self.writer.add_scalar(name, value, self.step)
 
     @torch.no_grad()
     def _validate(self) -> bool:
@@ -222,20 +225,18 @@ class Trainer:
         with self._autocast():
             figures = {name: float(value) for name, value in self.objective.validate(self.step).items()}
         figures = broadcast_object_list([figures])[0]  # all must agree on what is best
+        if not isfinite(figures["score"]):
+            raise ValueError(f"step {self.step}: the score of the validation is not finite; lower optim.lr")
         improved = figures["score"] > self.best["score"]
         if improved:
             self.best = {"step": self.step, "score": figures["score"]}
-        self.history.append({"step": self.step, **{f"valid/{name}": value for name, value in figures.items()}})
-        self._write_scalars(self.history[-1])
-        for name, text in self.objective.samples(self.step).items():
-            if self.writer:
-                self.writer.add_text(name, text, self.step)
+        self.record.enter(self.step, "valid", figures, self.objective.samples(self.step))
         logger.info("step %d: %s", self.step, ", ".join(f"{n} {v:.4f}" for n, v in figures.items()))
         return improved
 
     def _settings(self) -> dict[str, Any]:
         loop = dataclasses.asdict(self.training)
-        for name in ("log_every", "save_every", "keep"):  # free to change: they do not touch the result
+        for name in ("log_every", "save_every", "keep", "readers"):  # free to change: they do not touch the result
             del loop[name]
         optim = {**dataclasses.asdict(self.optim), "betas": list(self.optim.betas)}
         world = self.accelerator.num_processes
@@ -244,12 +245,11 @@ class Trainer:
     def _save(self) -> None:
         trained, remembered = self.weights.trained(), self.weights.remembered()  # what is shared comes together here
         if self.accelerator.is_main_process:
-            state = {"step": self.step, "best": self.best, "history": self.history, "settings": self._settings()}
-            state["sums"] = dict(self.sums)
+            state = {"step": self.step, "best": self.best, "settings": self._settings(), **self.record.state()}
             extra = self.objective.extra_state()
             tensors = {"trained": trained, **({"extra": extra} if extra else {})}
             checkpoint.save(self.checkpoints, self.step, tensors, remembered, state)
-            checkpoint.prune(self.checkpoints, self.training.keep, self._best_path())
+            checkpoint.prune(self.checkpoints, self.step, self.training.keep, self._best_path())
         self.accelerator.wait_for_everyone()
 
     def _save_epoch(self, epoch: int) -> None:
@@ -261,7 +261,8 @@ class Trainer:
         return None if self.best["step"] is None else self.checkpoints / f"step_{self.best['step']:08d}"
 
     def _resume(self) -> None:
-        newest = checkpoint.newest(self.checkpoints) if self.checkpoints.is_dir() else None
+        newest = checkpoint.newest(self.checkpoints) if self.accelerator.is_main_process else None
+        newest = broadcast_object_list([newest])[0]  # on slow file systems others may see other checkpoints
         if newest is None:
             return
         tensors, remembered, state = checkpoint.load(newest)
@@ -270,9 +271,13 @@ class Trainer:
         self.weights.load_remembered(remembered)
         if "extra" in tensors:
             self.objective.load_extra_state(tensors["extra"])
-        self.step, self.best, self.history = state["step"], state["best"], state["history"]
-        self.sums = defaultdict(list, state["sums"])
+        self.step, self.best = state["step"], state["best"]
+        self.record.load(state)
         logger.info("going on from %s", newest)
+        good = not self.accelerator.is_main_process or checkpoint.is_valid(self._best_path() or newest)
+        if not broadcast_object_list([good])[0]:
+            logger.warning("%s, the best so far, is damaged; the best of the steps to come counts", self._best_path())
+            self.best = dict(NONE_YET)
 
     def _finish(self) -> Path:
         best = self._best_path()
@@ -283,7 +288,7 @@ class Trainer:
         if "extra" in tensors:
             self.objective.load_extra_state(tensors["extra"])
         if self.accelerator.is_main_process:
-            plot_curves(self.history, self.out / "curves.png")
+            plot_curves(self.record.history, self.out / "curves.png")
         logger.info("best: step %d, score %.4f", self.best["step"], self.best["score"])
         return best
 

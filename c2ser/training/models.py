@@ -81,9 +81,14 @@ def export(make: Callable[[], C2SER], weights: Path | None, folder: Path) -> Non
         make: gives the model that training started from.
         weights: checkpoint with the weights that were trained; None keeps those of the start.
         folder: where to write.
+
+    Raises:
+        ValueError: the checkpoint is missing or damaged, or of another model.
     """
     model = make()
     if weights is not None:
+        if not checkpoint.is_valid(weights):
+            raise ValueError(f"{weights}: missing or damaged; remove {weights.parent} and train again")
         tensors = {name.removeprefix(OWN): t for name, t in checkpoint.load(weights)[0]["trained"].items()}
         parameters = {name: p for name, p in model.named_parameters() if p.requires_grad}
         check_fit(tensors, parameters, weights)

@@ -19,8 +19,16 @@ class Objective(nn.Module):
     steps: int = 0
     thrift: str = "lower batches.seconds and raise training.accumulate"
 
-    def batch(self, index: int) -> Any:
-        """Return the index-th micro-batch; it must depend on the index alone."""
+    def read(self, index: int) -> Any:
+        """Return what the index-th micro-batch is made of; it must depend on the index alone.
+
+        Threads call it ahead of time: it may read audio, but must leave alone the device, the model and torch's
+        generator. An objective that reads nothing leaves it at the index.
+        """
+        return index
+
+    def batch(self, read: Any) -> Any:
+        """Return a micro-batch, made of what `read` returned and of nothing else."""
         raise NotImplementedError
 
     def forward(self, batch: Any, step: int) -> dict[str, torch.Tensor]:

@@ -1,8 +1,11 @@
 """How a training runs, whatever is trained."""
 
-from collections.abc import Sequence
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from math import ceil
+from typing import Any, Literal
 
 import torch
 from torch import nn
@@ -50,6 +53,7 @@ class TrainConfig:
         valid_every: steps between two validations; with `epochs`, each epoch ends with one too.
         save_every: steps between two checkpoints.
         keep: newest checkpoints kept besides the best.
+        readers: threads of each process that read the audio of the next micro-batches; they do not touch the result.
         seed: decides initial weights, batches, masks and dropout.
         precision: bf16 uses autocast with fp32 masters; for GPUs.
     """
@@ -62,5 +66,39 @@ class TrainConfig:
     valid_every: int = 100
     save_every: int = 100
     keep: int = 2
+    readers: int = 2
     seed: int = 777
     precision: Literal["fp32", "bf16"] = "fp32"
+
+    def check(self) -> None:
+        """Refuse counts that mean nothing.
+
+        Raises:
+            ValueError: one is under 1.
+        """
+        for name in ("steps", "accumulate", "log_every", "valid_every", "save_every", "keep", "readers"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"training.{name}: {getattr(self, name)}; give 1 or more")
+
+    def ends(self, micro_batches: Callable[[int], int], per_step: int) -> dict[int, int]:
+        """Return the epoch that ends with each step, where epochs are asked for.
+
+        Args:
+            micro_batches: gives how many so many epochs have.
+            per_step: micro-batches of a step, those of all processes together.
+
+        Raises:
+            ValueError: an epoch is to be kept that is not trained, or that ends in the same step as a later one.
+        """
+        epochs = range(1, (self.epochs or 0) + 1)
+        if not {*self.keep_epochs} <= {0, *epochs}:
+            raise ValueError("training.keep_epochs names an epoch that is not trained; raise training.epochs")
+        ends = {ceil(micro_batches(epoch) / per_step): epoch for epoch in epochs}
+        if not {*self.keep_epochs} <= {0, *ends.values()}:
+            raise ValueError("training.keep_epochs names an epoch shorter than a step; lower training.accumulate")
+        return ends
+
+
+def fingerprint(rows: Iterable[Any]) -> str:
+    """Return a hash of JSON values, by which a resumed run knows the data that it was begun with."""
+    return hashlib.sha256(json.dumps(sorted(rows)).encode()).hexdigest()[:16]
