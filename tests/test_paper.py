@@ -576,7 +576,7 @@ def test_outside_an_interval_is_what_its_printed_places_allow():
 def test_ranks_are_those_of_the_figures_shown():
     assert ranks({"a": 0.5, "b": 0.5004, "c": 0.4, "d": 0.3}, 2) == {"a": 0, "b": 0, "c": 1}
     assert ranks({"a": 0.5, "b": 0.4}, 1) == {"a": 0} and ranks({"a": 0.5, "b": 0.4}, 0) == {}
-    assert ranks({"a": 0.5}, 2) == {}
+    assert ranks({"a": 0.5}, 2) == {} == ranks({"a": 0.5, "b": 0.5004}, 2)
 
 
 # Pictures

@@ -119,14 +119,14 @@ def percent(fraction: float) -> str:
 
 
 def ranks(values: Mapping[str, float], places: int) -> dict[str, int]:
-    """Return who is best (0) and second best (1), up to so many places; nothing where there is nobody to compare with.
+    """Return who is best (0) and second best (1), up to so many places; nothing where all are equal.
 
     Args:
         values: figures by name, as fractions; equal in the places shown is equal.
         places: how many are wanted.
     """
-    if len(values) < 2:
-        return {}
     shown = {name: round(100 * value, 1) for name, value in values.items()}
-    order = sorted(set(shown.values()), reverse=True)[:places]
-    return {name: order.index(value) for name, value in shown.items() if value in order}
+    order = sorted(set(shown.values()), reverse=True)
+    if len(order) < 2:
+        return {}
+    return {name: order.index(value) for name, value in shown.items() if value in order[:places]}
