@@ -17,8 +17,10 @@ from c2ser.data.datasets import Heard, Item, readable
 from c2ser.data.sampler import Batches, by_length, rng, spread
 from c2ser.model.c2ser import C2SER
 from c2ser.model.perception import Features, Vectors
+from c2ser.model.prints import weights_print
 from c2ser.scoring.labels import read_label
 from c2ser.scoring.metrics import check_seven, scores
+from c2ser.training.memory import enough_memory
 from c2ser.training.models import Stage
 from c2ser.training.objective import Objective
 from c2ser.training.schedule import explicit_probability
@@ -136,13 +138,14 @@ class C2SERObjective(Objective):
         self.kept: dict[str, Features] = {}
         self.warned: set[str] = set()
         self.shown: dict[str, str] = {}
+        self.frozen = weights_print(p for p in model.parameters() if not p.requires_grad)
         self._check_acoustic()
 
     def _check_acoustic(self) -> None:
         """Compute the acoustic vectors of one utterance and compare them with those that were extracted."""
         first = next((i for i in self.corpus.train.values() if i.acoustic and self.model.acoustic), None)
         for heard in readable([first] if first else [], self.warned):
-            own = self.model.features([heard.wave]).acoustic.values[0].numpy()
+            own = self.model.features([heard.wave]).acoustic.values[0].cpu().numpy()
             if own.shape != heard.acoustic.shape or not np.allclose(own, heard.acoustic, atol=0.01):
                 raise ValueError(
                     f"{first.utterance.id}: acoustic vectors {heard.acoustic.shape} at {first.acoustic} are not the "
@@ -215,8 +218,9 @@ class C2SERObjective(Objective):
             items, features = self._load([self.corpus.valid[name] for name in names])
             if features is None:
                 continue
-            losses += [float(self._ask(features, items, style)["loss"])] * len(items)
-            said, _ = self.model.answer(features, style, self.corpus.validation.max_new_tokens)
+            with enough_memory(f"the validation after step {step}", names, "lower validation.seconds"):
+                losses += [float(self._ask(features, items, style)["loss"])] * len(items)
+                said, _ = self.model.answer(features, style, self.corpus.validation.max_new_tokens)
             for item, answer in zip(items, said, strict=True):
                 answers[item.utterance.id], reference[item.utterance.id] = answer, item.utterance.emotion
         if not losses:
@@ -236,6 +240,7 @@ class C2SERObjective(Objective):
         shared = {
             "stage": self.stage,
             "model": self.model.config,
+            "frozen weights": self.frozen[:16],
             "vocabulary": hashlib.sha256(repr(vocabulary).encode()).hexdigest()[:16],
             "acoustic": any(item.acoustic for item in corpus.train.values()),
             "batches": corpus.batches,

@@ -24,6 +24,7 @@ from c2ser.data.sampler import rng
 from c2ser.log import get_logger, progress
 from c2ser.training import checkpoint
 from c2ser.training.curves import plot_curves
+from c2ser.training.memory import enough_memory, named
 from c2ser.training.objective import Objective
 from c2ser.training.schedule import learning_rate_factor
 from c2ser.training.settings import OptimConfig, TrainConfig
@@ -34,9 +35,6 @@ logger = get_logger(__name__)
 
 REQUEUE_STATUS = 75
 """Exit status after SIGTERM or SIGUSR1 (EX_TEMPFAIL): everything is saved, the same command goes on."""
-
-SHOWN = 40
-"""How many utterances of a batch a message names."""
 
 
 def train(objective: Objective, optim: OptimConfig, training: TrainConfig, out: Path) -> Path:
@@ -70,7 +68,8 @@ class Trainer:
             raise ValueError(f"{out}: training.keep_epochs names an epoch that is not trained; raise training.epochs")
         self.steps = objective.steps = max(self.epochs, default=training.steps)
         self.objective = objective
-        self._prepare()
+        with enough_memory(str(out), [], "share it between cards, or take a larger card", "for the model alone"):
+            self._prepare()
         self.step, self.best = 0, {"step": None, "score": -1e30}
         self.history: list[dict[str, float]] = []
         self.sums: dict[str, list[float]] = defaultdict(list)
@@ -162,10 +161,11 @@ class Trainer:
             self.sums[name].append(value)
         norm = float(whole(self.accelerator.clip_grad_norm_(self.weights.parameters.values(), self.optim.clip)))
         if not isfinite(norm):
-            raise ValueError(f"step {self.step + 1}: the gradient is not finite ({_named(self.heard)}); lower optim.lr")
+            raise ValueError(f"step {self.step + 1}: the gradient is not finite ({named(self.heard)}); lower optim.lr")
         self.sums["gradient_norm"].append(norm)
         self.sums["learning_rate"].append(self.optim.lr * factor)
-        self.optimiser.step()
+        with enough_memory(f"step {self.step + 1}", self.heard, self.objective.thrift):
+            self.optimiser.step()
         self.optimiser.zero_grad(set_to_none=True)
 
     def _averaged(self, rows: list[dict[str, torch.Tensor]]) -> dict[str, float]:
@@ -183,20 +183,15 @@ class Trainer:
         index = self.index(micro)
         torch.manual_seed(int(rng(self.training.seed, index).integers(2**62)))
         names: list[str] = []
-        try:
+        with enough_memory(f"step {self.step + 1}", names, self.objective.thrift):
             batch = self.objective.batch(index)
-            names = list(getattr(batch, "utterances", []))
+            names += getattr(batch, "utterances", [])
             self.heard += names
             with self._autocast():
                 losses = self.wrapped(batch, self.step)
             if not torch.isfinite(losses["loss"]):
-                raise ValueError(f"step {self.step + 1}: the loss is not finite ({_named(names)}); lower optim.lr")
+                raise ValueError(f"step {self.step + 1}: the loss is not finite ({named(names)}); lower optim.lr")
             self.accelerator.backward(losses["loss"])
-        except torch.OutOfMemoryError:
-            raise ValueError(
-                f"step {self.step + 1}: the graphics card has too little memory ({_named(names)}); "
-                f"{self.objective.thrift}; the checkpoints are whole"
-            ) from None
         return losses
 
     def _autocast(self) -> torch.autocast:
@@ -219,7 +214,8 @@ class Trainer:
         """Validate; return whether this is the best step so far."""
         self.wrapped.eval()
         torch.manual_seed(self.training.seed)
-        with self._autocast():
+        where = f"the validation after step {self.step}"
+        with self._autocast(), enough_memory(where, [], self.objective.thrift, "in it"):
             figures = {name: float(value) for name, value in self.objective.validate(self.step).items()}
         figures = broadcast_object_list([figures])[0]  # all must agree on what is best
         improved = figures["score"] > self.best["score"]
@@ -286,9 +282,3 @@ class Trainer:
             plot_curves(self.history, self.out / "curves.png")
         logger.info("best: step %d, score %.4f", self.best["step"], self.best["score"])
         return best
-
-
-def _named(names: list[str]) -> str:
-    """Return a batch's utterances for a message."""
-    shown = ", ".join(names[:SHOWN]) + (", …" if len(names) > SHOWN else "")
-    return f"a batch of {len(names)} utterances: {shown}" if names else "while its batch was made"
