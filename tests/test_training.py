@@ -8,6 +8,7 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -109,6 +110,35 @@ def test_killed_and_resumed_equals_undisturbed(tmp_path, root, undisturbed, numb
     assert same(final(tmp_path), final(undisturbed))
     state = checkpoint.load(checkpoint.newest(tmp_path / "checkpoints"))[2]
     assert state["history"] == checkpoint.load(checkpoint.newest(undisturbed / "checkpoints"))[2]["history"]
+
+
+LAUNCHED = """
+import sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+from test_training import Line, OPTIM, config, train
+train(Line(delay=0.05), OPTIM, config(steps=400), Path(sys.argv[2]))
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGUSR1, pytest.param(signal.SIGKILL, marks=pytest.mark.slow)])
+def test_a_launcher_passes_signals_on_and_the_status_back(tmp_path, root, number):
+    (tmp_path / "job.py").write_text(LAUNCHED)
+    shared = root / "local/conf/accelerate/ddp.yaml"
+    command = [sys.executable, "-m", "c2ser.training.launch", "--config_file", shared, "--num_processes", "2"]
+    environment = os.environ | {"PYTHONPATH": str(root), "ACCELERATE_USE_CPU": "true", "CUDA_VISIBLE_DEVICES": ""}
+    job = subprocess.Popen([*command, tmp_path / "job.py", root / "tests", tmp_path], env=environment, stderr=-1)
+    while job.poll() is None and not list((tmp_path / "checkpoints").glob("step_*")):
+        time.sleep(0.05)
+    workers = psutil.Process(job.pid).children()
+    assert len(workers) == 2
+    saved = checkpoint.newest(tmp_path / "checkpoints")
+    job.send_signal(number)
+    _, errors = job.communicate(timeout=60)  # what it started has its standard error too
+    assert job.returncode == (-9 if number == signal.SIGKILL else REQUEUE_STATUS), errors.decode()
+    assert all(not w.is_running() or w.status() == psutil.STATUS_ZOMBIE for w in psutil.wait_procs(workers, 10)[1])
+    assert checkpoint.newest(tmp_path / "checkpoints").name >= saved.name
+    assert b"told to stop; saved" in errors and b"Traceback" not in errors
 
 
 def test_damaged_checkpoint_is_passed_over(tmp_path, undisturbed):

@@ -74,7 +74,7 @@ class Trainer:
         self.history: list[dict[str, float]] = []
         self.sums: dict[str, list[float]] = defaultdict(list)
         self.heard: list[str] = []
-        self.stop = False
+        self.stop, self.parent = False, os.getppid()
         self.writer: SummaryWriter | None = None
 
     def _prepare(self) -> None:
@@ -135,12 +135,16 @@ class Trainer:
         improved = (self.step % self.training.valid_every == 0 or last or epoch) and self._validate()
         if epoch in self.training.keep_epochs:
             self._save_epoch(epoch)
-        stop = self._any_rank(self.stop)
+        stop = self._any_rank(self.stop or self._deserted())
         if self.step % self.training.save_every == 0 or improved or last or stop:
             self._save()
         if stop and not last:
-            logger.info("step %d: stopped by a signal; saved, run the same command to go on", self.step)
+            logger.info("step %d: told to stop; saved, run the same command to go on", self.step)
             raise SystemExit(REQUEUE_STATUS)
+
+    def _deserted(self) -> bool:
+        """Tell whether torchrun was killed: a second run must not meet what it left behind."""
+        return "TORCHELASTIC_RUN_ID" in os.environ and os.getppid() != self.parent
 
     def _any_rank(self, flag: bool) -> bool:
         if self.accelerator.num_processes == 1:
