@@ -182,6 +182,12 @@ def test_sampling_depends_on_the_utterance_and_the_seed_alone(model, search):
     assert [greedy[name].answer for name in waves] != [together[name].answer for name in waves]
 
 
+@pytest.mark.parametrize("bad", [{"beams": 0}, {"top_p": 3.0}, {"top_k": -1}, {"repetition_penalty": 0.0}])
+def test_a_search_that_cannot_be_is_refused(bad):
+    with pytest.raises(ValueError, match="no such search; set beams from 1"):
+        DecodeConfig(**bad)
+
+
 def test_repetition_is_made_less_probable(model):
     context = torch.randn(5, 32)
     plain, other = (
@@ -470,6 +476,13 @@ def another_llm(folder):
     settings_changed("c2ser", "llm", value=str(folder / "llm"))(folder)
 
 
+def llm_cut_short(folder):
+    """The language model's own file is damaged."""
+    llm = shutil.copytree(read_json(folder / "config.json")["c2ser"]["llm"], folder / "llm")
+    cut_short(llm)
+    settings_changed("c2ser", "llm", value=str(llm))(folder)
+
+
 def another_tokenizer(folder):
     path = folder / "tokenizer/tokenizer.json"
     content = json.loads(path.read_text())
@@ -499,6 +512,7 @@ def another_tokenizer(folder):
         (weights_changed(lambda t: t.update(extra=torch.zeros(1))), "extra is unknown"),
         (cut_short, "missing or damaged"),
         (another_llm, "is not the language model"),
+        (llm_cut_short, "no language model that loads"),
         (another_tokenizer, "splits texts otherwise"),
     ],
 )
