@@ -213,6 +213,18 @@ def test_bfloat16_keeps_float32_masters(model_place, tmp_path):
         objective(model_place, "explicit", model=model)
 
 
+@pytest.mark.parametrize("precision, dtype", [("bf16", torch.bfloat16), ("fp32", torch.float32)])
+def test_autocast_is_inside_of_what_shares_the_work(model_place, tmp_path, precision, dtype):
+    trainer = Trainer(objective(model_place, "explicit"), OptimConfig(), TrainConfig(precision=precision), tmp_path)
+    made = []
+    for part in (trainer.objective.model.connector.project, trainer.objective.model.whisper.layers.layers[0].fc1):
+        part.register_forward_hook(lambda _, given, output: made.append(output.dtype))
+    trainer.wrapped.train()
+    with torch.autocast("cpu", enabled=False):  # as DeepSpeed calls it
+        loss = trainer.wrapped(trainer.objective.batch(0), 0)["loss"]
+    assert made == [dtype] * 2 and loss.dtype == torch.float32
+
+
 def test_answers_are_shown_in_tensorboard(alone):
     events = EventAccumulator(str(alone / "implicit1/whole/tensorboard"))
     events.Reload()

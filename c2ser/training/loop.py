@@ -94,6 +94,8 @@ class Trainer:
         if zero:
             sizes = {"train_micro_batch_size_per_gpu": 1, "gradient_accumulation_steps": self.training.accumulate}
             zero.deepspeed_config |= {**sizes, "gradient_clipping": self.optim.clip}
+        # inside of what shares the work: DeepSpeed switches off an autocast that surrounds it
+        self.objective.forward = self._autocast()(self.objective.forward)
         self.wrapped, self.optimiser = self.accelerator.prepare(self.objective, optimiser)
         if sharding:
             register_fsdp_forward_method(self.wrapped, "validate")
@@ -191,8 +193,7 @@ class Trainer:
             batch = self.objective.batch(index)
             names += getattr(batch, "utterances", [])
             self.heard += names
-            with self._autocast():
-                losses = self.wrapped(batch, self.step)
+            losses = self.wrapped(batch, self.step)
             if not torch.isfinite(losses["loss"]):
                 raise ValueError(f"step {self.step + 1}: the loss is not finite ({named(names)}); lower optim.lr")
             self.accelerator.backward(losses["loss"])
