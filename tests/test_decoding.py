@@ -19,6 +19,8 @@ from torch.nn.functional import log_softmax
 from c2ser import C2SER, audio
 from c2ser.bin.decode import main as decode_main
 from c2ser.bin.predict import main as predict_main
+from c2ser.bin.train_c2ser import main as train_main
+from c2ser.cli import run
 from c2ser.corpus import read_data_dir
 from c2ser.cot.prompts import SENTENCES, instruction
 from c2ser.data.ahead import read_ahead
@@ -186,6 +188,19 @@ def test_sampling_depends_on_the_utterance_and_the_seed_alone(model, search):
 def test_a_search_that_cannot_be_is_refused(bad):
     with pytest.raises(ValueError, match="no such search; set beams from 1"):
         DecodeConfig(**bad)
+
+
+@pytest.mark.parametrize(
+    "main, word, message",
+    [(decode_main, "--search.beams=0", "no such search"), (train_main, "--training.accumulate=0", "is 0; give 1")],
+)
+def test_settings_that_cannot_be_are_one_line(monkeypatch, capsys, main, word, message):
+    required = ["--model=x", "--data=x"] if main is decode_main else ["--train=x", "--valid=x", "--stage=explicit"]
+    monkeypatch.setattr(sys, "argv", ["entry", *required, "--out=x", word])
+    with pytest.raises(SystemExit) as end:
+        run(main)
+    said = capsys.readouterr().err
+    assert end.value.code == 2 and message in said and said.count("\n") == 1
 
 
 def test_repetition_is_made_less_probable(model):

@@ -39,7 +39,7 @@ class Search:
     def __post_init__(self) -> None:
         """Refuse what transformers would take without a word, or fail at with a traceback."""
         if self.beams < 1 or not 0 <= self.top_p <= 1 or self.top_k < 0 or self.repetition_penalty <= 0:
-            raise ValueError(f"{self}: no such search; set beams from 1, top_p from 0 to 1, top_k from 0")
+            raise ValueError("search: no such search; set beams from 1, top_p from 0 to 1, top_k from 0")
 
     def options(self) -> dict[str, Any]:
         """Return what `generate` of transformers takes."""

@@ -64,3 +64,9 @@ class TrainConfig:
     keep: int = 2
     seed: int = 777
     precision: Literal["fp32", "bf16"] = "fp32"
+
+    def __post_init__(self) -> None:
+        """Refuse counts that mean nothing."""
+        counts = ("steps", "accumulate", "log_every", "valid_every", "save_every", "keep")
+        if low := [name for name in counts if getattr(self, name) < 1]:
+            raise ValueError(f"training.{low[0]} is {getattr(self, low[0])}; give 1 or more")
