@@ -8,6 +8,7 @@ REQUIRES = [
     "transformers>=5.17",
     "peft>=0.18",
     "accelerate>=1.10",
+    "psutil",  # finds the processes of a training, to pass signals on
     "sentencepiece",
     "kaldiio>=2.18",
     "numpy",

@@ -49,7 +49,11 @@ def run(main: Callable[..., Any], paths: str | None = None) -> None:
     """
     sys.excepthook = _excepthook
     made = parser(main, paths)
-    values = made.instantiate(made.parse_args([_underscored(word) for word in sys.argv[1:]]))
+    parsed = made.parse_args([_underscored(word) for word in sys.argv[1:]])
+    try:
+        values = made.instantiate(parsed)
+    except ValueError as error:  # settings that cannot go together
+        made.error(str(error))
     arguments = {name: value for name, value in vars(values).items() if name != "config"}
     try:
         main(**arguments)

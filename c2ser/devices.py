@@ -1,8 +1,37 @@
 """Where models run."""
 
+from typing import TypeVar
+
 import torch
+from torch import nn
+
+Model = TypeVar("Model", bound=nn.Module)
 
 
 def pick_device(name: str) -> str:
-    """Return the device of a name; "auto" is a graphics card where there is one."""
-    return ("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name
+    """Return the device of a name; "auto" is a graphics card where there is one.
+
+    Raises:
+        ValueError: there is no such device here.
+    """
+    chosen = ("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name
+    try:
+        device = torch.device(chosen)
+    except RuntimeError:
+        raise ValueError(f"{name}: no kind of device; choose auto, cpu, cuda or cuda:0") from None
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise ValueError(f"{name}: no such graphics card here; choose auto or cpu")
+    return chosen
+
+
+def move(model: Model, name: str) -> Model:
+    """Bring a model to the device of a name.
+
+    Raises:
+        ValueError: there is no such device here, or too little memory on it.
+    """
+    device = pick_device(name)
+    try:
+        return model.to(device)
+    except torch.OutOfMemoryError:
+        raise ValueError(f"{device}: has too little memory for the model; take a larger card, or cpu") from None

@@ -87,8 +87,11 @@ def write_bytes(path: str | Path, content: bytes) -> None:
             os.fsync(file.fileno())
         os.chmod(temporary, 0o644)
         os.replace(temporary, path)
-    except BaseException:
+    except BaseException as error:
         os.unlink(temporary)
+        if isinstance(error, OSError):
+            reason = error.strerror or error
+            raise OSError(f"{path}: cannot be written ({reason}); free space on the disk, or write elsewhere") from None
         raise
 
 

@@ -35,7 +35,7 @@ fit() {
     [ "$2" != train_c2ser ] || shared=$accelerate_config
     if [ "$ngpu" -gt 1 ]; then
         [ -f "$shared" ] || shared=$(conf "accelerate/$shared")
-        command=(python -m accelerate.commands.launch --config_file "$shared" --num_processes "$ngpu" -m "c2ser.bin.$2")
+        command=(python -m c2ser.training.launch --config_file "$shared" --num_processes "$ngpu" -m "c2ser.bin.$2")
     fi
     log "its log is $folder/train.log"
     "${gpu_launcher[@]}" --gpu "$ngpu" "$folder/train.log" "${command[@]}" --out "$folder" "${@:3}" "${further[@]}"

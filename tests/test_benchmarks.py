@@ -57,6 +57,13 @@ def test_unequal_outputs_void_the_timing(gap):
     assert "void" in markdown([report])
 
 
+def test_outputs_are_compared_without_rounding_convolutions():
+    case, rounds = made(), []
+    case.check = lambda: rounds.append(torch.backends.cudnn.allow_tf32) or Equivalence("gap", 0.0, 1e-4)
+    run_case("rounding", case, QUICK, 1)
+    assert rounds == [False] and torch.backends.cudnn.allow_tf32
+
+
 def test_signals_are_the_same_for_a_seed_and_have_the_lengths():
     seconds = durations(64, 1)
     assert 0.6 <= seconds.min() and seconds.max() <= 20 and 4 < seconds.mean() < 8

@@ -1,6 +1,7 @@
 """C²SER: parity with transformers, padding that does not matter, folders, both stages, resume after kills."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,11 +14,13 @@ import torch
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, Qwen2Config, WhisperConfig, WhisperFeatureExtractor, WhisperModel
 
 from c2ser.corpus import Utterance
 from c2ser.cot.prompts import Request, instruction, sentence
 from c2ser.data.collate import SpecAugment, augment, pad_waves
+from c2ser.devices import move, pick_device
 from c2ser.emotion2vec.convert import save_model
 from c2ser.emotion2vec.model import Emotion2Vec, Emotion2VecConfig
 from c2ser.model.c2ser import C2SER, C2SERConfig
@@ -189,6 +192,8 @@ def test_acoustic_vectors_of_any_level_join_without_gaps():
 def test_connector_refuses_what_cannot_be():
     with pytest.raises(ValueError, match="neither Whisper nor Emotion2Vec-S"):
         Connector(ConnectorConfig(), None, None, 8)
+    with pytest.raises(ValueError, match="connector.dim 32 does not divide into 3 heads"):
+        Connector(ConnectorConfig(dim=32, heads=3), None, 16, 8)
     with pytest.raises(ValueError, match="set connector.acoustic: linear"):
         Connector(ConnectorConfig(dim=8, heads=2, acoustic="pad"), None, 16, 8)
 
@@ -373,6 +378,68 @@ def test_a_model_reads_the_wording_that_it_is_asked_with(place):
     for model.wording in (0, 7):
         model.generate(waves(0.5), "implicit", max_new_tokens=2)
     assert read == [instruction("implicit"), instruction("implicit", 7)] and read[0] != read[1]
+
+
+def cut_short(path):
+    path.write_bytes(path.read_bytes()[:-2000])
+
+
+def without_a_weight(path):
+    tensors = load_file(path)
+    del tensors[first_layer(tensors)]
+    save_file(tensors, path, metadata={"format": "pt"})
+
+
+def with_nan(path):
+    tensors = load_file(path)
+    tensors[first_layer(tensors)][0, 0] = float("nan")
+    save_file(tensors, path, metadata={"format": "pt"})
+
+
+def first_layer(tensors):
+    return next(
+        name for name in tensors if name.endswith(("encoder.layers.0.fc1.weight", "layers.0.mlp.up_proj.weight"))
+    )
+
+
+@pytest.mark.parametrize("part", ["whisper", "llm"])
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (cut_short, "that loads (.*); download it again"),
+        (without_a_weight, "its file lacks 1 weights, as .*layers.0.*; download it again"),
+        (with_nan, "layers.0.* holds NaN or Inf; download it again"),
+        (lambda path: path.with_name("config.json").unlink(), "that loads .*; check its folder or hub id"),
+        (lambda path: path.with_name("config.json").write_text('{"model_type": "t5"}'), "t5.* choose "),
+    ],
+)
+def test_damaged_parts_are_refused_in_one_line(place, tmp_path, part, damage, message):
+    folder = shutil.copytree(place / "tiny" / part, tmp_path / part)
+    damage(folder / "model.safetensors")
+    with pytest.raises(ValueError, match=f"^{folder}: .*{message}") as caught:
+        build(place, **{part: str(folder)}, trainable=["connector"])
+    assert "\n" not in str(caught.value)
+
+
+def test_a_language_model_without_its_tokeniser_is_refused(place, tmp_path):
+    folder = shutil.copytree(place / "tiny/llm", tmp_path / "llm")
+    for path in folder.glob("tokenizer*"):
+        path.unlink()
+    with pytest.raises(ValueError, match=f"^{folder}: its tokenizer knows no words; download it again"):
+        build(place, llm=str(folder))
+
+
+def test_a_device_that_is_not_there_is_refused(monkeypatch):
+    for name, message in (("gpu", "gpu: no kind of device; choose auto"), ("cuda:99", "no such graphics card here")):
+        with pytest.raises(ValueError, match=message):
+            pick_device(name)
+
+    class Large(torch.nn.Linear):
+        def to(self, device):
+            raise torch.OutOfMemoryError("CUDA out of memory")
+
+    with pytest.raises(ValueError, match="^cpu: has too little memory for the model; take a larger card"):
+        move(Large(1, 1), "cpu")
 
 
 def test_trainable_parts_are_those_asked_for(place):

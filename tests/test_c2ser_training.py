@@ -2,6 +2,7 @@
 
 import logging
 import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -27,6 +28,7 @@ from c2ser.cot.prompts import instruction
 from c2ser.data.collate import SpecAugment
 from c2ser.data.datasets import read_items
 from c2ser.model.c2ser import C2SER, C2SERConfig
+from c2ser.model.export import export
 from c2ser.model.lm import LoraSettings
 from c2ser.tables import read_table, write_table
 from c2ser.training import checkpoint
@@ -104,6 +106,9 @@ def studies_of_many(place, out):  # noqa: F811
     assert all(isinstance(p, DTensor) for p in trainer.weights.parameters.values())
     sharded = [name for name, module in trainer.wrapped.named_modules() if isinstance(module, FSDPModule)]
     assert len(sharded) == 4 and "model.language.llm.model.layers.1" in sharded
+    trainer.objective.corpus.validation.max_new_tokens = 3 + 4 * int(os.environ["RANK"])  # on cards answers may differ
+    trainer.wrapped.eval()
+    trainer.objective.validate(0)
     for kind, stop in (("whole", None), ("twice", 2), ("twice", None)):
         study(place, out / f"fsdp/{kind}", "implicit", 4, stop)
     study(place, out / "fsdp half/whole", "explicit", 2, model=half(place), precision="bf16")
@@ -207,6 +212,18 @@ def test_bfloat16_keeps_float32_masters(model_place, tmp_path):
     model.set_trainable(["llm"])
     with pytest.raises(ValueError, match="would lose small updates in torch.bfloat16; set model.llm_dtype: float32"):
         objective(model_place, "explicit", model=model)
+
+
+@pytest.mark.parametrize("precision, dtype", [("bf16", torch.bfloat16), ("fp32", torch.float32)])
+def test_autocast_is_inside_of_what_shares_the_work(model_place, tmp_path, precision, dtype):
+    trainer = Trainer(objective(model_place, "explicit"), OptimConfig(), TrainConfig(precision=precision), tmp_path)
+    made = []
+    for part in (trainer.objective.model.connector.project, trainer.objective.model.whisper.layers.layers[0].fc1):
+        part.register_forward_hook(lambda _, given, output: made.append(output.dtype))
+    trainer.wrapped.train()
+    with torch.autocast("cpu", enabled=False):  # as DeepSpeed calls it
+        loss = trainer.wrapped(trainer.objective.batch(taught.read(0)), 0)["loss"]
+    assert made == [dtype] * 2 and loss.dtype == torch.float32
 
 
 def test_answers_are_shown_in_tensorboard(alone):
@@ -336,25 +353,96 @@ def test_missing_and_empty_answers_are_counted_and_named(model_place, tmp_path, 
     assert "1 utterances with a chain of thought but not in wav.scp: s9-99" in caplog.text
 
 
-def test_too_little_memory_names_the_batch_and_the_remedy(model_place, tmp_path):
-    class Hungry(Stopped):
-        def forward(self, batch, step):
-            if self.training and step == 3:
-                raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB")
-            return super().forward(batch, step)
+MORE = "lower batches.seconds and raise training.accumulate, or set model.checkpointing: true"
+SHORT = [
+    ("forward", f"step 4: the graphics card has too little memory (BATCH); {MORE}; the checkpoints are whole"),
+    ("optimiser", f"step 4: the graphics card has too little memory (BATCH); {MORE}; the checkpoints are whole"),
+    (
+        "validation", "the validation after step 4: the graphics card has too little memory (BATCH); "
+        "lower validation.seconds; the checkpoints are whole",
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("where, message", SHORT)
+def test_too_little_memory_names_the_batch_and_the_remedy(model_place, tmp_path, monkeypatch, where, message):
+    taught = objective(model_place, "explicit")
+    trainer = Trainer(taught, OptimConfig(), TrainConfig(steps=6, save_every=1, valid_every=4), tmp_path)
+    places = {"forward": (taught.model, "listen"), "optimiser": (trainer.optimiser, "step")}
+    owner, name = places.get(where, (taught.model, "say"))
+    function = getattr(owner, name)
+
+    def full(*words, **options):
+        if trainer.step == 3 or where == "validation":
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB")
+        return function(*words, **options)
+
+    monkeypatch.setattr(owner, name, full)
+    with pytest.raises(ValueError) as caught:
+        trainer.run()
+    names = taught.valid_batches[0] if where == "validation" else taught.batch(taught.read(3)).utterances
+    assert str(caught.value) == message.replace("BATCH", f"a batch of {len(names)} utterances: {', '.join(names)}")
+    assert checkpoint.newest(tmp_path / "checkpoints").name == "step_00000003"
+
+
+def test_a_model_that_fits_no_card_is_one_line(model_place, tmp_path, monkeypatch):
+    def full(*words, **options):
+        raise torch.OutOfMemoryError("CUDA out of memory")
 
     taught = objective(model_place, "explicit")
-    taught.__class__ = Hungry
-    settings = TrainConfig(steps=6, save_every=1, valid_every=3)
-    with pytest.raises(ValueError) as caught:
-        train(taught, OptimConfig(), settings, tmp_path)
-    names = taught.batch(taught.read(3)).utterances
-    batch = f"a batch of {len(names)} utterances: {', '.join(names)}"
-    remedy = "lower batches.seconds and raise training.accumulate, or set model.checkpointing: true"
-    assert str(caught.value) == (
-        f"step 4: the graphics card has too little memory ({batch}); {remedy}; the checkpoints are whole"
-    )
-    assert checkpoint.newest(tmp_path / "checkpoints").name == "step_00000003"
+    monkeypatch.setattr(taught, "to", full)
+    with pytest.raises(ValueError, match="too little memory .for the model alone.; share it between cards, or take a"):
+        Trainer(taught, OptimConfig(), TrainConfig(), tmp_path)
+
+
+def test_a_full_disk_leaves_whole_checkpoints(model_place, tmp_path):
+    study(model_place, tmp_path / "m", "explicit", 1, save_every=1)
+    kept = sorted(path.name for path in (tmp_path / "m/checkpoints").iterdir())
+    tensors, remembered, state = checkpoint.load(checkpoint.newest(tmp_path / "m/checkpoints"))
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, before[1]))  # no file may grow further, as on a full disk
+    try:
+        with pytest.raises(OSError) as caught:
+            checkpoint.save(tmp_path / "m/checkpoints", 9, tensors, remembered, state)
+        with pytest.raises(OSError, match="model.safetensors.tmp: cannot be written .*; free space"):
+            build(model_place).save_pretrained(tmp_path / "folder")
+        with pytest.raises(OSError, match="cannot be written .*; free space"):
+            export(model_place / "model", tmp_path / "new", merge=False)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert "trained.safetensors: cannot be written" in str(caught.value) and "\n" not in str(caught.value)
+    assert sorted(path.name for path in (tmp_path / "m/checkpoints").iterdir()) == kept
+    assert checkpoint.newest(tmp_path / "m/checkpoints").name == f"step_{STEPS:08d}"
+    assert not (tmp_path / "folder/config.json").exists() and not [*tmp_path.glob("*new*"), *tmp_path.glob(".*")]
+
+
+def test_long_gradients_are_cut_to_length(model_place, tmp_path):
+    for clip in (1e9, 0.5):
+        taught = objective(model_place, "explicit")
+        trainer = Trainer(taught, OptimConfig(clip=clip), TrainConfig(steps=2), tmp_path / str(clip))
+        lengths = []
+        trainer.optimiser.optimizer.register_step_pre_hook(
+            lambda *_, model=taught, lengths=lengths: lengths.append(
+                float(torch.stack([p.grad.norm() for p in model.parameters() if p.grad is not None]).norm())
+            )
+        )
+        trainer.run()
+        logged = [row["train/gradient_norm"] for row in trainer.record.history if "train/gradient_norm" in row]
+        assert len(lengths) == 2 and sum(logged) / len(logged) > 0.6
+        assert (max(lengths) <= 0.5 + 1e-5) == (clip == 0.5)
+
+
+def test_ua_decides_what_is_best_and_the_loss_between_equals(model_place, monkeypatch):
+    taught = objective(model_place, "explicit")
+    reference = {n: taught.corpus.valid[n].utterance.emotion for names in taught.valid_batches for n in names}
+
+    def score(loss, right):
+        monkeypatch.setattr(taught.model, "answer", lambda *_: (said.pop(0), None))
+        monkeypatch.setattr(taught, "_ask", lambda *_: {"loss": torch.tensor(loss)})
+        said = [[f"It is {reference[n] if right else 'joy'}." for n in names] for names in taught.valid_batches]
+        return taught.validate(0)["score"]
+
+    assert score(50.0, True) > score(0.1, False) > score(0.2, False)
 
 
 def test_weights_that_are_not_finite_are_refused(model_place, tmp_path):
@@ -375,14 +463,17 @@ def test_another_model_than_the_configuration_asks_for_is_refused(model_place):
 
 def test_a_checkpoint_of_another_model_is_refused(model_place, alone, tmp_path):
     for kind, message in (
-        ("rank", "model: .*'r': 8.* then, .*'r': 2.* now"),
+        ("rank", r"settings \(objective.model.lora.r: 8 then, 2 now\); remove"),
         ("tokens", "vocabulary: .* then, .* now"),
+        ("llm", r"settings \(objective.frozen weights: \w+ then, \w+ now\); remove"),
     ):
         shutil.copytree(alone / "explicit1/whole", tmp_path / kind)
         model = build(model_place, lora=LoraSettings(r=2)) if kind == "rank" else None
         model = model or start("explicit", build(model_place).config, model_place / "model", seed=1)
         if kind == "tokens":
             model.language.tokenizer.add_tokens(["<new>"])
+        if kind == "llm":  # of the same sizes, under the same name
+            model.language.llm.model.layers[1].mlp.up_proj.weight.data += 0.01
         with pytest.raises(ValueError, match=message):
             study(model_place, tmp_path / kind, "explicit", 1, model=model)
     tensors, _, _ = checkpoint.load(checkpoint.newest(alone / "explicit1/whole/checkpoints"))

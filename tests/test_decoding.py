@@ -19,6 +19,8 @@ from torch.nn.functional import log_softmax
 from c2ser import C2SER, audio
 from c2ser.bin.decode import main as decode_main
 from c2ser.bin.predict import main as predict_main
+from c2ser.bin.train_c2ser import main as train_main
+from c2ser.cli import run
 from c2ser.corpus import read_data_dir
 from c2ser.cot.prompts import SENTENCES, instruction
 from c2ser.data.ahead import read_ahead
@@ -180,6 +182,25 @@ def test_sampling_depends_on_the_utterance_and_the_seed_alone(model, search):
     assert (together["a"].answer == together["c"].answer) == (search is PUBLISHED)  # the same speech, another name
     greedy = recognise(model, waves, {}, DecodeConfig(max_new_tokens=25))
     assert [greedy[name].answer for name in waves] != [together[name].answer for name in waves]
+
+
+@pytest.mark.parametrize("bad", [{"beams": 0}, {"top_p": 3.0}, {"top_k": -1}, {"repetition_penalty": 0.0}])
+def test_a_search_that_cannot_be_is_refused(bad):
+    with pytest.raises(ValueError, match="no such search; set beams from 1"):
+        DecodeConfig(**bad)
+
+
+@pytest.mark.parametrize(
+    "main, word, message",
+    [(decode_main, "--search.beams=0", "no such search"), (train_main, "--training.accumulate=0", "is 0; give 1")],
+)
+def test_settings_that_cannot_be_are_one_line(monkeypatch, capsys, main, word, message):
+    required = ["--model=x", "--data=x"] if main is decode_main else ["--train=x", "--valid=x", "--stage=explicit"]
+    monkeypatch.setattr(sys, "argv", ["entry", *required, "--out=x", word])
+    with pytest.raises(SystemExit) as end:
+        run(main)
+    said = capsys.readouterr().err
+    assert end.value.code == 2 and message in said and said.count("\n") == 1
 
 
 def test_repetition_is_made_less_probable(model):
@@ -470,6 +491,13 @@ def another_llm(folder):
     settings_changed("c2ser", "llm", value=str(folder / "llm"))(folder)
 
 
+def llm_cut_short(folder):
+    """The language model's own file is damaged."""
+    llm = shutil.copytree(read_json(folder / "config.json")["c2ser"]["llm"], folder / "llm")
+    cut_short(llm)
+    settings_changed("c2ser", "llm", value=str(llm))(folder)
+
+
 def another_tokenizer(folder):
     path = folder / "tokenizer/tokenizer.json"
     content = json.loads(path.read_text())
@@ -499,6 +527,7 @@ def another_tokenizer(folder):
         (weights_changed(lambda t: t.update(extra=torch.zeros(1))), "extra is unknown"),
         (cut_short, "missing or damaged"),
         (another_llm, "is not the language model"),
+        (llm_cut_short, "no language model that loads"),
         (another_tokenizer, "splits texts otherwise"),
     ],
 )

@@ -256,6 +256,18 @@ def test_without_a_language_model_in_the_file_the_given_one_is_used(sources, tmp
     assert read_json(tmp_path / "model/config.json")["emotion2vec"]["normalize"] is False
 
 
+@pytest.mark.parametrize("own, adapters, precision", [
+    (torch.bfloat16, torch.float32, "bfloat16"), (torch.bfloat16, torch.bfloat16, "bfloat16"),
+    (torch.float16, torch.float16, "float32"), (torch.float32, torch.bfloat16, "float32"),
+])  # fmt: skip
+def test_the_language_model_keeps_its_precision_and_all_else_is_single(sources, tmp_path, own, adapters, precision):
+    weights = {n: t.to(adapters if ".lora_" in n else own) for n, t in checkpoint(sources).items()}
+    model = converted(sources, weights, tmp_path)
+    assert model.config.llm_dtype == precision
+    kinds = {".lora_" in n or not n.startswith("language."): p.dtype for n, p in model.named_parameters()}
+    assert kinds == {True: torch.float32, False: getattr(torch, precision)}
+
+
 def spoilt(**changes):
     def change(weights):
         for name, value in changes.items():

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from c2ser.cli import run
-from c2ser.devices import pick_device
+from c2ser.devices import move
 from c2ser.model.c2ser import C2SER
 from c2ser.model.decoding import calibrate
 from c2ser.model.recognition import DecodeConfig
@@ -18,7 +18,7 @@ def main(model: Path, data: Path, search: DecodeConfig, device: str = "auto") ->
         search: how explicit answers are searched for, and how utterances are grouped.
         device: "cpu", "cuda", …; "auto" takes a graphics card where there is one.
     """
-    calibrate(C2SER.from_pretrained(model).to(pick_device(device)), model, data, search)
+    calibrate(move(C2SER.from_pretrained(model), device), model, data, search)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from c2ser.cli import run
-from c2ser.devices import pick_device
+from c2ser.devices import move
 from c2ser.model.c2ser import C2SER
 from c2ser.model.decoding import decode
 from c2ser.model.recognition import DecodeConfig
@@ -20,7 +20,7 @@ def main(model: Path, data: Path, out: Path, search: DecodeConfig, device: str =
         device: "cpu", "cuda", …; "auto" takes a graphics card where there is one.
         wording: 0 asks as in training, 1 to 10 in other words.
     """
-    loaded = C2SER.from_pretrained(model).to(pick_device(device))
+    loaded = move(C2SER.from_pretrained(model), device)
     loaded.wording = wording
     decode(loaded, data, out, search)
 

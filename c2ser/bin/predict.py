@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 from c2ser.cli import run
-from c2ser.devices import pick_device
+from c2ser.devices import move
 from c2ser.model.c2ser import C2SER
 from c2ser.model.files import predict_files
 from c2ser.model.recognition import DecodeConfig
@@ -30,7 +30,7 @@ def main(
         search: how answers are searched for.
         device: "cpu", "cuda", …; "auto" takes a graphics card where there is one.
     """
-    learner = C2SER.from_pretrained(model).to(pick_device(device))
+    learner = move(C2SER.from_pretrained(model), device)
     predict_files(learner, audio, out or sys.stdout, language, answers, search or DecodeConfig())
 
 

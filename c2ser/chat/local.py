@@ -15,7 +15,8 @@ from transformers import (
 
 from c2ser.chat.config import LocalConfig
 from c2ser.chat.protocol import Line, completion, response
-from c2ser.devices import pick_device
+from c2ser.devices import move
+from c2ser.pretrained import load_pretrained
 
 
 class LocalChat:
@@ -40,8 +41,8 @@ class LocalChat:
         if self.tokenizer.pad_token is None:
             self.tokenizer.pad_token = self.tokenizer.eos_token
         dtype = getattr(torch, config.dtype)
-        llm = AutoModelForCausalLM.from_pretrained(model, dtype=dtype, trust_remote_code=False)
-        self.llm = llm.to(pick_device(config.device)).eval()
+        llm = load_pretrained(AutoModelForCausalLM, model, "language model", dtype=dtype)
+        self.llm = move(llm, config.device).eval()
         ends = self.llm.generation_config.eos_token_id or self.tokenizer.eos_token_id
         self.ends = set(ends if isinstance(ends, list) else [ends])
 

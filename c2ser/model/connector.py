@@ -98,7 +98,8 @@ class Connector(nn.Module):
         out: hidden size of the language model.
 
     Raises:
-        ValueError: both encoders are missing, or acoustic vectors are to be padded to less than their size.
+        ValueError: both encoders are missing, sizes do not divide, or acoustic vectors are to be padded to less than
+            their size.
     """
 
     def __init__(self, config: ConnectorConfig, semantic: int | None, acoustic: int | None, out: int) -> None:
@@ -106,6 +107,8 @@ class Connector(nn.Module):
         if semantic is None and acoustic is None:
             raise ValueError("the model has neither Whisper nor Emotion2Vec-S; configure at least one encoder")
         dim = config.dim
+        if dim % config.heads or dim % 2:
+            raise ValueError(f"connector.dim {dim} does not divide into {config.heads} heads; choose other sizes")
         self.config = config
         self.downsampler = None if semantic is None else Downsampler(semantic, dim, tuple(config.strides))
         self.acoustic = _acoustic_projection(config, acoustic)

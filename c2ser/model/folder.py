@@ -10,8 +10,6 @@ from typing import Any
 
 import torch
 from accelerate import init_empty_weights
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import AutoConfig, PreTrainedModel, WhisperConfig
 
@@ -25,6 +23,7 @@ from c2ser.model.lm import LanguageModel, LoraSettings, empty_llm, load_llm, loa
 from c2ser.model.perception import HOP, WINDOW, AcousticEncoder, WhisperEncoder
 from c2ser.model.prints import llm_print, tokenizer_print
 from c2ser.tables import read_json, write_json, write_text
+from c2ser.tensors import flush, read_tensors, write_tensors
 
 FORMAT = 2
 """Raised when the folder's layout changes in a way that older versions cannot read."""
@@ -44,22 +43,18 @@ def whole_folder(folder: Path) -> Iterator[Path]:
     temporary, old = (folder.with_name(f".{folder.name}.{kind}") for kind in ("tmp", "old"))
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir()
-    yield temporary
-    for path in [*temporary.rglob("*"), temporary]:
-        _flush(path)
+    try:
+        yield temporary
+        for path in [*temporary.rglob("*"), temporary]:
+            flush(path)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
     shutil.rmtree(old, ignore_errors=True)
     if folder.exists():
         os.replace(folder, old)
     os.replace(temporary, folder)
     shutil.rmtree(old, ignore_errors=True)
-
-
-def _flush(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def save(model: C2SER, folder: str | Path) -> None:
@@ -79,8 +74,7 @@ def save(model: C2SER, folder: str | Path) -> None:
     with whole_folder(folder / "tokenizer") as temporary:
         model.language.tokenizer.save_pretrained(temporary)
     temporary = folder / f".{WEIGHTS}.tmp"
-    save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, temporary)
-    _flush(temporary)
+    write_tensors(temporary, tensors)
     os.replace(temporary, folder / WEIGHTS)
     write_text(folder / "README.md", card(model.config, model.llm_inside))
     write_json(folder / "config.json", _description(model))
@@ -96,17 +90,10 @@ def load(folder: str | Path) -> C2SER:
     if not (folder / "config.json").is_file():
         raise ValueError(f"{folder}: no config.json, so no trained model is here; finish its training first")
     model = _empty(folder, read_json(folder / "config.json"))
-    fill(model, _read_weights(folder / WEIGHTS), folder)
+    fill(model, read_tensors(folder / WEIGHTS), folder)
     if (folder / CALIBRATION).exists():
         model.temperature = _temperature(folder / CALIBRATION)
     return model.eval()
-
-
-def _read_weights(path: Path) -> dict[str, Tensor]:
-    try:
-        return load_file(path)
-    except (SafetensorError, OSError) as error:
-        raise ValueError(f"{path}: missing or damaged ({error}); copy it again from its source") from None
 
 
 def _temperature(path: Path) -> float:

@@ -20,9 +20,11 @@ from transformers import (
 )
 from transformers.models.auto.tokenization_auto import get_tokenizer_config
 
+from c2ser.cot.prompts import INSTRUCTIONS
 from c2ser.model.continuations import log_probabilities
 from c2ser.model.perception import Vectors, real
 from c2ser.model.search import GREEDY, Search, search_tokens
+from c2ser.pretrained import load_pretrained, read_sizes
 
 SPEECH = "<|c2ser-speech|>"
 """Marks the place of the speech while a chat template is filled in; it is never shown to the model."""
@@ -53,8 +55,15 @@ class LoraSettings:
 
 
 def load_llm(name: str, dtype: Dtype) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """Load a causal language model and its tokeniser from a folder or a hub id."""
-    llm = AutoModelForCausalLM.from_pretrained(name, dtype=getattr(torch, dtype), trust_remote_code=False)
+    """Load a causal language model and its tokeniser from a folder or a hub id.
+
+    Raises:
+        ValueError: there is no such model, it is of another kind or damaged, or it has no tokeniser.
+    """
+    sizes = read_sizes(name, "language model")
+    if sizes.is_encoder_decoder:
+        raise ValueError(f"{name}: {sizes.model_type} is no causal language model; choose one such as Qwen2")
+    llm = load_pretrained(AutoModelForCausalLM, name, "language model", dtype=getattr(torch, dtype))
     return llm, load_tokenizer(name)
 
 
@@ -63,10 +72,22 @@ def load_tokenizer(name: str | Path) -> PreTrainedTokenizerBase:
 
     A generic one beside a model of a known family stays what it is; `AutoTokenizer` alone would take it for the
     family's own and split texts otherwise.
+
+    Raises:
+        ValueError: there is none.
     """
-    generic = get_tokenizer_config(str(name)).get("tokenizer_class") in ("TokenizersBackend", "PreTrainedTokenizerFast")
-    options = {"config": PretrainedConfig()} if generic else {}
-    return AutoTokenizer.from_pretrained(name, trust_remote_code=False, **options)
+    try:
+        given = get_tokenizer_config(str(name)).get("tokenizer_class")
+        generic = given in ("TokenizersBackend", "PreTrainedTokenizerFast")
+        options = {"config": PretrainedConfig()} if generic else {}
+        tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False, **options)
+    except (OSError, ValueError, KeyError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise ValueError(f"{name}: no tokenizer that loads ({reason}); download it again") from None
+    # without its files transformers makes up one that knows special tokens alone
+    if not {*tokenizer(INSTRUCTIONS["explicit"], add_special_tokens=False)["input_ids"]} - {tokenizer.unk_token_id}:
+        raise ValueError(f"{name}: its tokenizer knows no words; download it again")
+    return tokenizer
 
 
 def empty_llm(config: PretrainedConfig, dtype: Dtype) -> PreTrainedModel:

@@ -20,6 +20,7 @@ from transformers.models.whisper.modeling_whisper import WhisperEncoder as Whisp
 
 from c2ser.audio import SAMPLE_RATE
 from c2ser.emotion2vec.model import Emotion2Vec, Level, pool
+from c2ser.pretrained import load_pretrained, read_sizes
 
 WINDOW, HOP = 400, 160
 """Samples per analysis window (25 ms) and between two of them (10 ms), as Whisper was trained."""
@@ -148,8 +149,14 @@ class WhisperEncoder(nn.Module):
 
     @classmethod
     def from_pretrained(cls, name: str, dropout: float) -> "WhisperEncoder":
-        """Take the encoder out of a Whisper model, given as folder or hub id, and set its dropout."""
-        model = WhisperModel.from_pretrained(name, dtype=torch.float32, dropout=dropout)
+        """Take the encoder out of a Whisper model, given as folder or hub id, and set its dropout.
+
+        Raises:
+            ValueError: there is no such model, or it is of another kind or damaged.
+        """
+        if (found := read_sizes(name, "Whisper").model_type) != "whisper":
+            raise ValueError(f"{name}: a model of the kind {found}, not Whisper; choose a Whisper model")
+        model = load_pretrained(WhisperModel, name, "Whisper", "encoder.", dtype=torch.float32, dropout=dropout)
         encoder = cls(model.config)
         encoder.layers = model.encoder
         return encoder

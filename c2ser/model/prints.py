@@ -2,8 +2,10 @@
 
 import hashlib
 import json
+from collections.abc import Iterable
 
 import torch
+from torch import nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from c2ser.cot.prompts import INSTRUCTIONS, SENTENCES
@@ -13,19 +15,20 @@ SAMPLE = 16
 """How many numbers of each weight are looked at."""
 
 
-def llm_print(llm: PreTrainedModel) -> str:
-    """Return a hash of a few numbers of each weight, in bfloat16 so that it is the same in every precision.
-
-    LoRA adapters do not count.
-    """
+def weights_print(weights: Iterable[nn.Parameter]) -> str:
+    """Return a hash of a few numbers of each weight, in bfloat16 so that it is the same in every precision."""
     digest = hashlib.sha256()
-    for name, parameter in llm.named_parameters():
-        if ".lora_" not in name:
-            flat = parameter.detach().flatten()
-            # spread out: the first row of an embedding is often all zeros
-            some = flat[:: max(1, len(flat) // SAMPLE)].to(torch.bfloat16).cpu()
-            digest.update(f"{tuple(parameter.shape)}".encode() + some.view(torch.int16).numpy().tobytes())
+    for parameter in weights:
+        flat = parameter.detach().flatten()
+        # spread out: the first row of an embedding is often all zeros
+        some = flat[:: max(1, len(flat) // SAMPLE)].to(torch.bfloat16).cpu()
+        digest.update(f"{tuple(parameter.shape)}".encode() + some.view(torch.int16).numpy().tobytes())
     return digest.hexdigest()
+
+
+def llm_print(llm: PreTrainedModel) -> str:
+    """Return the hash of a language model's weights; LoRA adapters do not count."""
+    return weights_print(parameter for name, parameter in llm.named_parameters() if ".lora_" not in name)
 
 
 def tokenizer_print(tokenizer: PreTrainedTokenizerBase) -> str:

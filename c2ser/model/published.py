@@ -22,7 +22,7 @@ from c2ser.model.connector import ConnectorConfig, positions
 from c2ser.model.folder import fill, save, whole_folder
 from c2ser.model.lm import LanguageModel, LoraSettings, empty_llm, load_llm, load_tokenizer
 from c2ser.model.perception import AcousticEncoder, WhisperEncoder
-from c2ser.model.published_names import COPIES, LLM, Names, rename
+from c2ser.model.published_names import COPIES, Names, rename
 from c2ser.tables import write_text
 
 logger = get_logger(__name__)
@@ -143,20 +143,25 @@ def _build(tensors: Mapping[str, Tensor], names: Names, sources: Sources, style:
     encoder.config.normalize = False
     adapters = [name for name in tensors if ".lora_A." in name]
     lora = LoraSettings(r=len(tensors[adapters[0]]), alpha=ALPHA, targets=names.targets)
-    inside = any(name.startswith(LLM) and ".lora_" not in name for name in names.used)
-    dtype = "bfloat16" if tensors[adapters[0]].dtype == torch.bfloat16 else "float32"
+    base = [tensor for name, tensor in tensors.items() if _of_llm(name)]
+    dtype = "bfloat16" if (base or [tensors[adapters[0]]])[0].dtype == torch.bfloat16 else "float32"
     config = C2SERConfig(
         whisper=sources.whisper, emotion2vec=str(sources.emotion2vec), acoustic="first-frames",
         connector=_connector(tensors), llm=sources.llm, lora=lora, end_token=END_TOKEN, lower_case=True, style=style,
         llm_dtype=dtype,
     )  # fmt: skip
     whisper = WhisperEncoder(WhisperConfig.from_pretrained(sources.whisper, dropout=config.whisper_dropout))
-    llm, tokenizer = _language_model(config, inside), load_tokenizer(sources.llm)
+    llm, tokenizer = _language_model(config, bool(base)), load_tokenizer(sources.llm)
     language = LanguageModel(llm, tokenizer, lora, chat_template=False, end_token=END_TOKEN)
     if llm.config.vocab_size > END_ID and language.end != END_ID:
         raise ValueError(f"{sources.llm}: {END_TOKEN} is {language.end} in its tokenizer, not {END_ID}; "
                          "give the language model that the checkpoint was trained with")  # fmt: skip
-    return C2SER(config, whisper, AcousticEncoder(encoder, config.acoustic), language, llm_inside=inside)
+    return C2SER(config, whisper, AcousticEncoder(encoder, config.acoustic), language, llm_inside=bool(base))
+
+
+def _of_llm(name: str) -> bool:
+    """Tell whether a weight of ours is the language model's own."""
+    return name.startswith("language.") and ".lora_" not in name
 
 
 def _language_model(config: C2SERConfig, inside: bool) -> PreTrainedModel:
@@ -178,8 +183,8 @@ def _connector(tensors: Mapping[str, Tensor]) -> ConnectorConfig:
 
 def _completed(model: C2SER, tensors: Mapping[str, Tensor], path: Path) -> dict[str, Tensor]:
     """Return tensors in the precision they are used in, with those that come from elsewhere."""
-    base = {name for name in tensors if name.startswith("language.") and ".lora_" not in name}
-    made = {name: tensor if name in base else tensor.float() for name, tensor in tensors.items()}
+    dtype = getattr(torch, model.config.llm_dtype)
+    made = {name: tensor.to(dtype if _of_llm(name) else torch.float32) for name, tensor in tensors.items()}
     if WHISPER_POSITIONS in made:
         made[WHISPER_POSITIONS] = made[WHISPER_POSITIONS].squeeze(0)
     own = model.state_dict()

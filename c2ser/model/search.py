@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.distributed.fsdp import FSDPModule
 from torch.nn.functional import pad
 from transformers import PreTrainedModel
 
@@ -34,6 +35,11 @@ class Search:
     temperature: float = 1.0
     repetition_penalty: float = 1.0
     seed: int = 777
+
+    def __post_init__(self) -> None:
+        """Refuse what transformers would take without a word, or fail at with a traceback."""
+        if self.beams < 1 or not 0 <= self.top_p <= 1 or self.top_k < 0 or self.repetition_penalty <= 0:
+            raise ValueError("search: no such search; set beams from 1, top_p from 0 to 1, top_k from 0")
 
     def options(self) -> dict[str, Any]:
         """Return what `generate` of transformers takes."""
@@ -85,7 +91,10 @@ def _search(llm: PreTrainedModel, contexts: Sequence[Tensor], max_new_tokens: in
     embedded = torch.stack([pad(row, (0, 0, longest - len(row), 0)) for row in contexts])
     lengths = torch.tensor([len(row) for row in contexts], device=embedded.device)
     mask = real(lengths, longest).flip(1).long()
+    # processes that share the layers must ask for them equally often, even if one's answers end earlier
+    shared = any(isinstance(module, FSDPModule) for module in llm.modules())
     ids = llm.generate(
-        inputs_embeds=embedded, attention_mask=mask, max_new_tokens=max_new_tokens, **search.options()
+        inputs_embeds=embedded, attention_mask=mask, max_new_tokens=max_new_tokens, synced_gpus=shared,
+        **search.options(),
     )  # fmt: skip
     return ids.tolist()

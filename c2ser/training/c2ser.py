@@ -1,6 +1,5 @@
 """What C²SER learns: explicit chains of thought, then ever more implicit ones (sections III.C and III.D)."""
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,12 +16,14 @@ from c2ser.data.datasets import Heard, Item, hear
 from c2ser.data.sampler import Batches, by_length, rng, spread
 from c2ser.model.c2ser import C2SER
 from c2ser.model.perception import Features, Vectors
+from c2ser.model.prints import weights_print
 from c2ser.scoring.labels import read_label
 from c2ser.scoring.metrics import check_seven, scores
+from c2ser.training.memory import enough_memory
 from c2ser.training.models import Stage
 from c2ser.training.objective import Objective
 from c2ser.training.schedule import explicit_probability
-from c2ser.training.settings import fingerprint
+from c2ser.training.settings import fingerprint, plain
 
 LOSS_WEIGHT = 1e-4
 """Of the validation loss in the score: it decides between checkpoints of equal UA and never outweighs UA."""
@@ -150,6 +151,7 @@ class C2SERObjective(Objective):
         self.kept: dict[str, Features] = {}
         self.bad: set[str] = set()
         self.shown: dict[str, str] = {}
+        self.frozen = weights_print(p for p in model.parameters() if not p.requires_grad)
         self._check_acoustic()
 
     def _check_acoustic(self) -> None:
@@ -158,7 +160,7 @@ class C2SERObjective(Objective):
         tried = read_batch([first.utterance.id] if first else [], lambda name: hear(first))
         leave_out(tried.flaws, self.bad)
         for heard in tried.found.values():
-            own = self.model.features([heard.wave]).acoustic.values[0].numpy()
+            own = self.model.features([heard.wave]).acoustic.values[0].cpu().numpy()
             if own.shape != heard.acoustic.shape or not np.allclose(own, heard.acoustic, atol=0.01):
                 raise ValueError(
                     f"{first.utterance.id}: acoustic vectors {heard.acoustic.shape} at {first.acoustic} are not the "
@@ -236,8 +238,10 @@ class C2SERObjective(Objective):
             items, features = self._load(heard, self.corpus.valid)
             if features is None:
                 continue
-            losses += [float(self._ask(features, items, style)["loss"])] * len(items)
-            said, _ = self.model.answer(features, style, self.corpus.validation.max_new_tokens)
+            names = [item.utterance.id for item in items]
+            with enough_memory(f"the validation after step {step}", names, "lower validation.seconds"):
+                losses += [float(self._ask(features, items, style)["loss"])] * len(items)
+                said, _ = self.model.answer(features, style, self.corpus.validation.max_new_tokens)
             for item, answer in zip(items, said, strict=True):
                 answers[item.utterance.id], reference[item.utterance.id] = answer, item.utterance.emotion
         if not losses:
@@ -257,6 +261,7 @@ class C2SERObjective(Objective):
         shared = {
             "stage": self.stage,
             "model": self.model.config,
+            "frozen weights": self.frozen[:16],
             "vocabulary": fingerprint(vocabulary),
             "acoustic": any(item.acoustic for item in corpus.train.values()),
             "batches": corpus.batches,
@@ -266,7 +271,7 @@ class C2SERObjective(Objective):
             "valid": len(corpus.valid),
             "data": [_fingerprint(part) for part in (corpus.train, corpus.valid)],
         }
-        return {key: _plain(value) for key, value in shared.items()}
+        return {key: plain(value) for key, value in shared.items()}
 
 
 def toss(seed: int, index: int) -> float:
@@ -288,11 +293,3 @@ def _fingerprint(items: Mapping[str, Item]) -> str:
     """Return a hash of what is learnt from utterances, and of what decides their batches."""
     rows = ((i, item.seconds, item.utterance.emotion or "", sorted(item.answers.items())) for i, item in items.items())
     return fingerprint(rows)
-
-
-def _plain(value: Any) -> Any:
-    if dataclasses.is_dataclass(value):
-        value = dataclasses.asdict(value)
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value

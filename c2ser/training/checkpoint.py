@@ -8,21 +8,23 @@ damaged one is passed over for the one before. Beside them, `epoch_<N>` holds th
 import hashlib
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from c2ser.log import get_logger
 from c2ser.tables import lock, read_json, write_json
+from c2ser.tensors import flush, read_tensors, write_tensors
 
 logger = get_logger(__name__)
 
 MANIFEST = "manifest.json"
+
+SETTINGS = ("optim", "training", "processes", "objective")
+"""What of a training's settings changes its result."""
 
 OPTIMISER = "optimiser"
 """The group of tensors that the optimiser remembers."""
@@ -76,44 +78,32 @@ def _write(final: Path, step: int, tensors: dict[str, dict[str, Tensor]], state:
     folder, temporary = final.parent, final.with_name(f".{final.name}.tmp")
     for leftover in folder.glob(".*.tmp"):  # of a kill; the disk may have no room for both
         shutil.rmtree(leftover, ignore_errors=True)
+    temporary.mkdir(parents=True)
     try:
-        temporary.mkdir(parents=True)
         _fill(temporary, step, tensors, state)
-        if final.exists():
-            shutil.rmtree(final)
-        os.replace(temporary, final)
-        _flush(folder)
-    except (OSError, SafetensorError) as error:
+    except BaseException:  # a full disk has no room for halves
         shutil.rmtree(temporary, ignore_errors=True)
-        reason = getattr(error, "strerror", None) or str(error)
-        message = f"{final}: cannot be written ({reason}); make room on the disk, the checkpoints before it are whole"
-        raise OSError(message) from None
+        raise
+    if final.exists():
+        shutil.rmtree(final)
+    os.replace(temporary, final)
+    flush(folder)
     return final
 
 
 def _fill(folder: Path, step: int, tensors: dict[str, dict[str, Tensor]], state: Any) -> None:
     for group, values in tensors.items():
-        save_file({k: v.detach().cpu().contiguous() for k, v in values.items()}, folder / f"{group}.safetensors")
+        write_tensors(folder / f"{group}.safetensors", values)
     write_json(folder / "state.json", state)
     digests = {path.name: digest(path) for path in sorted(folder.iterdir())}
-    for name in digests:
-        _flush(folder / name)
     write_json(folder / MANIFEST, {"step": step, "files": digests})
-    _flush(folder)
+    flush(folder)
 
 
 def digest(path: Path) -> str:
     """Return a file's SHA-256."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _flush(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def is_valid(checkpoint: Path) -> bool:
@@ -136,7 +126,7 @@ def newest(folder: Path) -> Path | None:
 
 def load(checkpoint: Path) -> tuple[dict[str, dict[str, Tensor]], dict[str, Tensor], Any]:
     """Return (groups of tensors, what the optimiser remembers, state) of a checkpoint, on the CPU."""
-    tensors = {path.stem: load_file(path) for path in checkpoint.glob("*.safetensors")}
+    tensors = {path.stem: read_tensors(path) for path in checkpoint.glob("*.safetensors")}
     return tensors, tensors.pop(OPTIMISER, {}), read_json(checkpoint / "state.json")
 
 
@@ -146,17 +136,26 @@ def check_settings(old: dict[str, Any], new: dict[str, Any], out: Path) -> None:
     Raises:
         ValueError: there are differences; the message names them.
     """
+    before, now = (flat({name: settings[name] for name in SETTINGS}) for settings in (old, new))
     changed = [
-        f"{group}.{name}: {old[group].get(name)} then, {new[group].get(name)} now"
-        for group in ("optim", "training", "objective")
-        for name in sorted({*old[group], *new[group]})
-        if old[group].get(name) != new[group].get(name)
+        f"{name}: {before.get(name)} then, {now.get(name)} now"
+        for name in sorted({*before, *now})
+        if before.get(name) != now.get(name)
     ]
-    if old["processes"] != new["processes"]:
-        changed.append(f"processes: {old['processes']} then, {new['processes']} now")
     if changed:
         difference = "; ".join(changed)
         raise ValueError(f"{out}: its checkpoints have other settings ({difference}); remove them or change --out")
+
+
+def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return nested settings under names with dots, sequences as lists."""
+    found = {}
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            found |= flat(value, f"{prefix}{name}.")
+        else:
+            found[prefix + name] = list(value) if isinstance(value, tuple) else value
+    return found
 
 
 def prune(folder: Path, step: int, keep: int, best: Path | None) -> None:

@@ -10,7 +10,7 @@ import logging
 import os
 import signal
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, nullcontext
+from contextlib import closing, nullcontext
 from math import isfinite
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from c2ser.data.sampler import rng
 from c2ser.log import get_logger, progress
 from c2ser.training import checkpoint
 from c2ser.training.curves import Record, plot_curves
+from c2ser.training.memory import enough_memory, named
 from c2ser.training.objective import Objective
 from c2ser.training.schedule import learning_rate_factor
 from c2ser.training.settings import OptimConfig, TrainConfig
@@ -38,9 +39,6 @@ REQUEUE_STATUS = 75
 
 NONE_YET = {"step": None, "score": -1e30}
 """The best step before there is one."""
-
-SHOWN = 40
-"""How many utterances of a batch a message names."""
 
 
 def train(objective: Objective, optim: OptimConfig, training: TrainConfig, out: Path) -> Path:
@@ -61,7 +59,6 @@ class Trainer:
 
     def __init__(self, objective: Objective, optim: OptimConfig, training: TrainConfig, out: Path) -> None:
         self.optim, self.training, self.out = optim, training, out
-        training.check()
         parallel = DistributedDataParallelKwargs(find_unused_parameters=objective.leaves_out)
         self.accelerator = Accelerator(mixed_precision="no", kwargs_handlers=[parallel])
         self.accelerator.gradient_accumulation_steps = training.accumulate  # accelerate's launcher may say otherwise
@@ -73,11 +70,12 @@ class Trainer:
         self.epochs = training.ends(objective.micro_batches, per_step)
         self.steps = objective.steps = max(self.epochs, default=training.steps)
         self.objective = objective
-        self._prepare()
+        with enough_memory(str(out), [], "share it between cards, or take a larger card", "for the model alone"):
+            self._prepare()
         self.step, self.best = 0, dict(NONE_YET)
         self.record = Record()
         self.heard: list[str] = []
-        self.stop = False
+        self.stop, self.parent = False, os.getppid()
 
     def _prepare(self) -> None:
         """Make the optimiser, and spread the work over the processes as accelerate is configured."""
@@ -96,6 +94,8 @@ class Trainer:
         if zero:
             sizes = {"train_micro_batch_size_per_gpu": 1, "gradient_accumulation_steps": self.training.accumulate}
             zero.deepspeed_config |= {**sizes, "gradient_clipping": self.optim.clip}
+        # inside of what shares the work: DeepSpeed switches off an autocast that surrounds it
+        self.objective.forward = self._autocast()(self.objective.forward)
         self.wrapped, self.optimiser = self.accelerator.prepare(self.objective, optimiser)
         if sharding:
             register_fsdp_forward_method(self.wrapped, "validate")
@@ -147,12 +147,16 @@ class Trainer:
         improved = (self.step % self.training.valid_every == 0 or last or epoch) and self._validate()
         if epoch in self.training.keep_epochs:
             self._save_epoch(epoch)
-        stop = self._any_rank(self.stop)
+        stop = self._any_rank(self.stop or self._deserted())
         if self.step % self.training.save_every == 0 or improved or last or stop:
             self._save()
         if stop and not last:
-            logger.info("step %d: stopped by a signal; saved, run the same command to go on", self.step)
+            logger.info("step %d: told to stop; saved, run the same command to go on", self.step)
             raise SystemExit(REQUEUE_STATUS)
+
+    def _deserted(self) -> bool:
+        """Tell whether torchrun was killed: a second run must not meet what it left behind."""
+        return "TORCHELASTIC_RUN_ID" in os.environ and os.getppid() != self.parent
 
     def _any_rank(self, flag: bool) -> bool:
         if self.accelerator.num_processes == 1:
@@ -172,9 +176,9 @@ class Trainer:
         figures = self._averaged(rows)
         norm = float(whole(self.accelerator.clip_grad_norm_(self.weights.parameters.values(), self.optim.clip)))
         if not isfinite(norm):
-            raise ValueError(f"step {self.step + 1}: the gradient is not finite ({_named(self.heard)}); lower optim.lr")
+            raise ValueError(f"step {self.step + 1}: the gradient is not finite ({named(self.heard)}); lower optim.lr")
         self.record.add({**figures, "gradient_norm": norm, "learning_rate": self.optim.lr * factor})
-        with self._memory(self.heard):
+        with enough_memory(f"step {self.step + 1}", self.heard, self.objective.thrift):
             self.optimiser.step()
         self.optimiser.zero_grad(set_to_none=True)
 
@@ -192,27 +196,15 @@ class Trainer:
     def _backward(self, micro: int, reads: Iterator[Any]) -> dict[str, torch.Tensor]:
         torch.manual_seed(int(rng(self.training.seed, self.index(micro)).integers(2**62)))
         names: list[str] = []
-        with self._memory(names):
+        with enough_memory(f"step {self.step + 1}", names, self.objective.thrift):
             batch = self.objective.batch(next(reads))
             names += getattr(batch, "utterances", [])
             self.heard += names
-            with self._autocast():
-                losses = self.wrapped(batch, self.step)
+            losses = self.wrapped(batch, self.step)
             if not torch.isfinite(losses["loss"]):
-                raise ValueError(f"step {self.step + 1}: the loss is not finite ({_named(names)}); lower optim.lr")
+                raise ValueError(f"step {self.step + 1}: the loss is not finite ({named(names)}); lower optim.lr")
             self.accelerator.backward(losses["loss"])
         return losses
-
-    @contextmanager
-    def _memory(self, names: list[str]) -> Iterator[None]:
-        """Say in one line that the graphics card has too little memory for these utterances."""
-        try:
-            yield
-        except torch.OutOfMemoryError:
-            raise ValueError(
-                f"step {self.step + 1}: the graphics card has too little memory ({_named(names)}); "
-                f"{self.objective.thrift}; the checkpoints are whole"
-            ) from None
 
     def _autocast(self) -> torch.autocast:
         return torch.autocast(self.accelerator.device.type, torch.bfloat16, enabled=self.training.precision == "bf16")
@@ -222,7 +214,8 @@ class Trainer:
         """Validate; return whether this is the best step so far."""
         self.wrapped.eval()
         torch.manual_seed(self.training.seed)
-        with self._autocast():
+        where = f"the validation after step {self.step}"
+        with self._autocast(), enough_memory(where, [], self.objective.thrift, "in it"):
             figures = {name: float(value) for name, value in self.objective.validate(self.step).items()}
         figures = broadcast_object_list([figures])[0]  # all must agree on what is best
         if not isfinite(figures["score"]):
@@ -291,9 +284,3 @@ class Trainer:
             plot_curves(self.record.history, self.out / "curves.png")
         logger.info("best: step %d, score %.4f", self.best["step"], self.best["score"])
         return best
-
-
-def _named(names: list[str]) -> str:
-    """Return a batch's utterances for a message."""
-    shown = ", ".join(names[:SHOWN]) + (", …" if len(names) > SHOWN else "")
-    return f"a batch of {len(names)} utterances: {shown}" if names else "while its batch was made"

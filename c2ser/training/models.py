@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 
@@ -50,7 +50,7 @@ def start(stage: Stage, config: C2SERConfig, init: Path | None, seed: int) -> C2
 
 def _check_same(given: C2SERConfig, stored: C2SERConfig, init: Path) -> None:
     """Refuse settings that were given, that is differ from the defaults, and are not those of the model."""
-    wanted, default, there = (_flat(dataclasses.asdict(part)) for part in (given, C2SERConfig(), stored))
+    wanted, default, there = (checkpoint.flat(dataclasses.asdict(part)) for part in (given, C2SERConfig(), stored))
     odd = [
         f"model.{name}: {value} wanted, {there[name]} there"
         for name, value in wanted.items()
@@ -58,17 +58,6 @@ def _check_same(given: C2SERConfig, stored: C2SERConfig, init: Path) -> None:
     ]
     if odd:
         raise ValueError(f"{init}: another model than the configuration asks for ({'; '.join(odd)}); leave these out")
-
-
-def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat = {}
-    for name, value in values.items():
-        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name: _listed(value)}
-    return flat
-
-
-def _listed(value: Any) -> Any:
-    return list(value) if isinstance(value, tuple) else value
 
 
 @torch.no_grad()

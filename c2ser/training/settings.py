@@ -1,5 +1,6 @@
 """How a training runs, whatever is trained."""
 
+import dataclasses
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Sequence
@@ -70,15 +71,11 @@ class TrainConfig:
     seed: int = 777
     precision: Literal["fp32", "bf16"] = "fp32"
 
-    def check(self) -> None:
-        """Refuse counts that mean nothing.
-
-        Raises:
-            ValueError: one is under 1.
-        """
-        for name in ("steps", "accumulate", "log_every", "valid_every", "save_every", "keep", "readers"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"training.{name}: {getattr(self, name)}; give 1 or more")
+    def __post_init__(self) -> None:
+        """Refuse counts that mean nothing."""
+        counts = ("steps", "accumulate", "log_every", "valid_every", "save_every", "keep", "readers")
+        if low := [name for name in counts if getattr(self, name) < 1]:
+            raise ValueError(f"training.{low[0]} is {getattr(self, low[0])}; give 1 or more")
 
     def ends(self, micro_batches: Callable[[int], int], per_step: int) -> dict[int, int]:
         """Return the epoch that ends with each step, where epochs are asked for.
@@ -102,3 +99,12 @@ class TrainConfig:
 def fingerprint(rows: Iterable[Any]) -> str:
     """Return a hash of JSON values, by which a resumed run knows the data that it was begun with."""
     return hashlib.sha256(json.dumps(sorted(rows)).encode()).hexdigest()[:16]
+
+
+def plain(value: Any) -> Any:
+    """Return settings as JSON holds them: dataclasses as objects, tuples as lists."""
+    if dataclasses.is_dataclass(value):
+        value = dataclasses.asdict(value)
+    if isinstance(value, dict):
+        return {key: plain(item) for key, item in value.items()}
+    return [plain(item) for item in value] if isinstance(value, list | tuple) else value

@@ -1,0 +1,52 @@
+"""Models of transformers as they were published: whole, or one line that says what is wrong with them."""
+
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from transformers import AutoConfig, PretrainedConfig, PreTrainedModel
+
+
+def read_sizes(name: str, what: str) -> PretrainedConfig:
+    """Return the configuration of a model, given as folder or hub id.
+
+    Args:
+        name: the model.
+        what: what it should be, for messages.
+
+    Raises:
+        ValueError: there is no such model.
+    """
+    try:
+        return AutoConfig.from_pretrained(name, trust_remote_code=False)
+    except (OSError, ValueError, KeyError) as error:
+        raise ValueError(f"{name}: no {what} that loads ({_reason(error)}); check its folder or hub id") from None
+
+
+def load_pretrained(kind: Any, name: str, what: str, part: str = "", **options: Any) -> PreTrainedModel:
+    """Load a model and make sure of its weights: transformers itself draws those that a file lacks.
+
+    Args:
+        kind: class of transformers that loads it.
+        name: folder or hub id.
+        what: what it should be, for messages.
+        part: how the names of the weights begin that count; others may be anything.
+        options: what `from_pretrained` takes.
+
+    Raises:
+        ValueError: there is no such model, its file is damaged, or a weight is missing, NaN or infinite.
+    """
+    try:
+        model, report = kind.from_pretrained(name, output_loading_info=True, trust_remote_code=False, **options)
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+        raise ValueError(f"{name}: no {what} that loads ({_reason(error)}); download it again") from None
+    if lacking := sorted(key for key in report["missing_keys"] if key.startswith(part)):
+        raise ValueError(f"{name}: its file lacks {len(lacking)} weights, as {lacking[0]}; download it again")
+    for key, weight in model.named_parameters():
+        if key.startswith(part) and not torch.stack(torch.aminmax(weight.detach())).isfinite().all():
+            raise ValueError(f"{name}: {key} holds NaN or Inf; download it again")
+    return model
+
+
+def _reason(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]

@@ -1,0 +1,46 @@
+"""Files of tensors: written whole and flushed to the disk, read with one-line errors."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+
+def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    """Write a safetensors file that everybody may read; it is on the disk when this returns.
+
+    Raises:
+        OSError: it cannot be written, for example since the disk is full; nothing is left of it then.
+    """
+    content = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    try:
+        save_file(content, path)
+        flush(path)
+        os.chmod(path, 0o644)
+    except (SafetensorError, OSError) as error:
+        path.unlink(missing_ok=True)
+        raise OSError(f"{path}: cannot be written ({error}); free space on the disk, or write elsewhere") from None
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """Read a safetensors file.
+
+    Raises:
+        ValueError: it is missing or damaged.
+    """
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise ValueError(f"{path}: missing or damaged ({error}); copy it again from its source") from None
+
+
+def flush(path: Path) -> None:
+    """Bring a file, or the list of files of a folder, to the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
