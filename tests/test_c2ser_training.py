@@ -222,7 +222,7 @@ def test_autocast_is_inside_of_what_shares_the_work(model_place, tmp_path, preci
         part.register_forward_hook(lambda _, given, output: made.append(output.dtype))
     trainer.wrapped.train()
     with torch.autocast("cpu", enabled=False):  # as DeepSpeed calls it
-        loss = trainer.wrapped(trainer.objective.batch(taught.read(0)), 0)["loss"]
+        loss = trainer.wrapped(trainer.objective.batch(trainer.objective.read(0)), 0)["loss"]
     assert made == [dtype] * 2 and loss.dtype == torch.float32
 
 
