@@ -1,5 +1,6 @@
 """Models of transformers as they were published: whole, or one line that says what is wrong with them."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -23,7 +24,9 @@ def read_sizes(name: str, what: str) -> PretrainedConfig:
         raise ValueError(f"{name}: no {what} that loads ({_reason(error)}); check its folder or hub id") from None
 
 
-def load_pretrained(kind: Any, name: str, what: str, part: str = "", **options: Any) -> PreTrainedModel:
+def load_pretrained(
+    kind: Any, name: str, what: str, part: str = "", spare: Sequence[str] = (), **options: Any
+) -> PreTrainedModel:
     """Load a model and make sure of its weights: transformers itself draws those that a file lacks.
 
     Args:
@@ -31,6 +34,7 @@ def load_pretrained(kind: Any, name: str, what: str, part: str = "", **options: 
         name: folder or hub id.
         what: what it should be, for messages.
         part: how the names of the weights begin that count; others may be anything.
+        spare: weights that may be missing all the same.
         options: what `from_pretrained` takes.
 
     Raises:
@@ -40,7 +44,7 @@ def load_pretrained(kind: Any, name: str, what: str, part: str = "", **options: 
         model, report = kind.from_pretrained(name, output_loading_info=True, trust_remote_code=False, **options)
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         raise ValueError(f"{name}: no {what} that loads ({_reason(error)}); download it again") from None
-    if lacking := sorted(key for key in report["missing_keys"] if key.startswith(part)):
+    if lacking := sorted(key for key in {*report["missing_keys"]} - {*spare} if key.startswith(part)):
         raise ValueError(f"{name}: its file lacks {len(lacking)} weights, as {lacking[0]}; download it again")
     for key, weight in model.named_parameters():
         if key.startswith(part) and not torch.stack(torch.aminmax(weight.detach())).isfinite().all():

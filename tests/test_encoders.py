@@ -211,3 +211,8 @@ def test_missing_weights_are_not_replaced_by_random_ones(models, tmp_path):
     save_file(weights, tmp_path / "m/model.safetensors", metadata={"format": "pt"})
     with pytest.raises(ValueError, match="m: its file lacks 1 weights, as encoder.layers.1.attention.k_proj.weight"):
         load_encoder(str(tmp_path / "m"))
+
+    whole = (tmp_path / "m/model.safetensors").read_bytes()
+    (tmp_path / "m/model.safetensors").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(ValueError, match="m: no speech encoder that loads .*; download it again"):
+        load_encoder(str(tmp_path / "m"))

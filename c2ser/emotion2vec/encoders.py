@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 Normalise = Literal["auto", "yes", "no"]
 """Whether waveforms get zero mean and unit variance: as the model was trained, always or never."""
 
+ONLY_TRAINED = "masked_spec_embed"
+"""A weight that only training needs; published files may lack it."""
+
 
 class Encoder(Protocol):
     """What makes embeddings of waveforms.
@@ -142,20 +145,21 @@ def _is_ours(folder: Path) -> bool:
 def _load_foreign(source: str, normalise: Normalise, device: str | torch.device) -> ForeignEncoder:
     from transformers import AutoFeatureExtractor, AutoModel, Wav2Vec2FeatureExtractor, WhisperFeatureExtractor
 
+    from c2ser.pretrained import load_pretrained
+
     try:
         extractor = AutoFeatureExtractor.from_pretrained(source)
-        model, loading = AutoModel.from_pretrained(source, dtype=torch.float32, output_loading_info=True)
     except (OSError, ValueError, KeyError) as error:
         reason = " ".join(str(error).split())[:200]
         raise ValueError(f"{source}: not a model folder, checkpoint or hub id that loads ({reason})") from None
     whisper = isinstance(extractor, WhisperFeatureExtractor)
     if not whisper and type(extractor) is not Wav2Vec2FeatureExtractor:
-        raise ValueError(f"{source}: {type(model).__name__} takes no waveforms; give a speech encoder or Whisper")
+        raise ValueError(f"{source}: {type(extractor).__name__} takes no waveforms; give a speech encoder or Whisper")
     if extractor.sampling_rate != SAMPLE_RATE:
         raise ValueError(f"{source}: hears {extractor.sampling_rate} Hz; give a model for {SAMPLE_RATE} Hz")
-    lacking = [name for name in loading["missing_keys"] if not whisper or name.startswith("encoder.")]
-    if set(lacking) - {"masked_spec_embed"}:  # this one is used in training alone
-        raise ValueError(f"{source}: its file lacks {len(lacking)} weights, as {sorted(lacking)[0]}; download it again")
+    model = load_pretrained(
+        AutoModel, source, "speech encoder", "encoder." if whisper else "", [ONLY_TRAINED], dtype=torch.float32
+    )
     if whisper and normalise != "auto":
         raise ValueError(f"{source}: Whisper hears spectrograms; leave normalise at auto")
     if normalise != "auto":
