@@ -57,10 +57,15 @@ def ahead(items: Iterable[Item], function: Callable[[Item], Found], readers: int
     """
     if readers < 1:
         raise ValueError(f"readers: {readers} threads read nothing; give 1 or more")
+    import torch  # takes its time, which only reading is worth
     import torchaudio  # noqa: F401 - resampling needs it; two threads that import parts of torch can trip each other up
 
+    torch.get_num_threads()  # settles how many the caller has
     waiting: deque[Future[Found]] = deque()
-    pool = ThreadPoolExecutor(readers, thread_name_prefix="read-ahead")
+    # A reader's own helpers would keep the model's from the cores, and slow both down by half (docs/decisions.md).
+    pool = ThreadPoolExecutor(
+        readers, thread_name_prefix="read-ahead", initializer=torch.set_num_threads, initargs=(1,)
+    )
     try:
         for item in items:
             waiting.append(pool.submit(function, item))
