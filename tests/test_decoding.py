@@ -23,7 +23,7 @@ from c2ser.bin.train_c2ser import main as train_main
 from c2ser.cli import run
 from c2ser.corpus import read_data_dir
 from c2ser.cot.prompts import SENTENCES, instruction
-from c2ser.data.ahead import read_ahead
+from c2ser.data.ahead import ahead, read_ahead
 from c2ser.data.datasets import load_wave
 from c2ser.emotion2vec.convert import save_model
 from c2ser.emotion2vec.model import Emotion2Vec, Emotion2VecConfig
@@ -557,3 +557,12 @@ def test_a_full_graphics_card_names_the_batch(model, monkeypatch):
     monkeypatch.setattr(model, "features", full)
     with pytest.raises(ValueError, match=r"^a/0: .* 2 utterances, the longest 0.6 s.*lower batch_seconds \(240\)"):
         recognise(model, {"a": wave(0.5), "b": wave(0.6)}, {}, DecodeConfig())
+
+
+def test_readers_leave_the_cores_to_the_model():
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        assert {*ahead(range(20), lambda _: torch.get_num_threads(), 3)} == {1} and torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)

@@ -91,12 +91,3 @@ def test_batches_by_length_waste_little():
         assert len(batch) <= 16 and (len(batch) == 1 or ordered[-1] * len(batch) <= 60.0)
     assert len(batches) < 90
     assert by_length({"a": 0.0, "b": 0.0, "c": 90.0}, 60.0, 16, 1.25) == [["a", "b"], ["c"]]
-
-
-def test_readers_leave_the_cores_to_the_model():
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
-    try:
-        assert {*ahead(range(20), lambda _: torch.get_num_threads(), 3)} == {1} and torch.get_num_threads() == 2
-    finally:
-        torch.set_num_threads(before)
