@@ -28,6 +28,11 @@ def get_logger(name: str) -> logging.Logger:
     return logging.getLogger("c2ser").getChild(short) if short != "c2ser" else root
 
 
+def one_line(error: Exception, longest: int = 200) -> str:
+    """Return what an error says as part of a message: without line breaks, cut off after so many characters."""
+    return " ".join(str(error).split())[:longest]
+
+
 def progress(items: Iterable[T], what: str, total: int | None = None) -> Iterator[T]:
     """Yield the items, showing how far the work is: a bar on a terminal, else one line per interval.
 

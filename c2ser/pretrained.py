@@ -7,6 +7,8 @@ import torch
 from safetensors import SafetensorError
 from transformers import AutoConfig, PretrainedConfig, PreTrainedModel
 
+from c2ser.log import one_line
+
 
 def read_sizes(name: str, what: str) -> PretrainedConfig:
     """Return the configuration of a model, given as folder or hub id.
@@ -21,7 +23,7 @@ def read_sizes(name: str, what: str) -> PretrainedConfig:
     try:
         return AutoConfig.from_pretrained(name, trust_remote_code=False)
     except (OSError, ValueError, KeyError) as error:
-        raise ValueError(f"{name}: no {what} that loads ({_reason(error)}); check its folder or hub id") from None
+        raise ValueError(f"{name}: no {what} that loads ({one_line(error)}); check its folder or hub id") from None
 
 
 def load_pretrained(
@@ -43,14 +45,10 @@ def load_pretrained(
     try:
         model, report = kind.from_pretrained(name, output_loading_info=True, trust_remote_code=False, **options)
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
-        raise ValueError(f"{name}: no {what} that loads ({_reason(error)}); download it again") from None
+        raise ValueError(f"{name}: no {what} that loads ({one_line(error)}); download it again") from None
     if lacking := sorted(key for key in {*report["missing_keys"]} - {*spare} if key.startswith(part)):
         raise ValueError(f"{name}: its file lacks {len(lacking)} weights, as {lacking[0]}; download it again")
     for key, weight in model.named_parameters():
         if key.startswith(part) and not torch.stack(torch.aminmax(weight.detach())).isfinite().all():
             raise ValueError(f"{name}: {key} holds NaN or Inf; download it again")
     return model
-
-
-def _reason(error: Exception) -> str:
-    return " ".join(str(error).split())[:200]

@@ -88,8 +88,8 @@ if stage 3 "cot: write explicit and implicit chains of thought"; then
     for name in "${taught[@]}"; do
         need "data/$name/utt2level" 2
         for style in explicit implicit; do
-            map_data.sh --nj "${cot_nj:-$nj}" --cmd "$cot_cmd" --max-rejected "$max_rejected" --since "$begun" \
-                "data/$name" "data/$name/cot_$style" python -m c2ser.bin.generate_cot --config "$(conf cot)" --style "$style"
+            map_with "${cot_nj:-$nj}" "$cot_cmd" "data/$name" "data/$name/cot_$style" \
+                c2ser.bin.generate_cot --config "$(conf cot)" --style "$style"
         done
     done
 fi

@@ -10,10 +10,14 @@ conf() {
     die "$1.yaml is missing; put it into $root/local/conf/$size"
 }
 
+# map_with NJ LAUNCHER DATA TABLE COMMAND...: fill a table in so many jobs.
+map_with() {
+    map_data.sh --nj "$1" --cmd "$2" --max-rejected "$max_rejected" --since "$begun" "$3" "$4" python -m "${@:5}"
+}
+
 # map SET TABLE COMMAND...: fill a table on CPUs.
 map() {
-    map_data.sh --nj "$nj" --cmd "$cpu_cmd" --max-rejected "$max_rejected" --since "$begun" \
-        "data/$1" "$2" python -m "${@:3}"
+    map_with "$nj" "$cpu_cmd" "data/$1" "${@:2}"
 }
 
 # mute SET: whether a test set is without transcripts, so that nothing can be measured of it.
@@ -65,8 +69,7 @@ train_new() {
 
 # map_models DATA TABLE COMMAND...: fill a table in as many jobs as decode, each with a card of its own if there are cards.
 map_models() {
-    map_data.sh --nj "$decode_nj" --cmd "$gpu_cmd --gpu $((ngpu > 0))" --max-rejected "$max_rejected" --since "$begun" \
-        "$1" "$2" python -m "${@:3}"
+    map_with "$decode_nj" "$gpu_cmd --gpu $((ngpu > 0))" "$@"
 }
 
 # embed ENCODER DATA TABLE OPTION...: embeddings of a set.

@@ -97,19 +97,30 @@ def last_line(log: Path) -> str:
     return own[-1] if own else "the log is empty"
 
 
-def _lock(file: IO[bytes]) -> IO[bytes]:
-    """Lock a log for whoever holds this file open, that is, the job and all it starts."""
-    if not os.path.isfile(file.name):
-        return file
+def take(file: IO) -> bool:
+    """Lock a file for as long as it is open here or in a process that inherits it; it is ours without locks too.
+
+    Returns:
+        whether it is ours; one that somebody else holds is closed.
+    """
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         file.close()
-        raise Busy(
-            f"{file.name}: a job of an earlier run still writes it ({_writers(file.name)}); wait for it, or stop it"
-        ) from None
+        return False
     except OSError:  # a file system without locks
         pass
+    return True
+
+
+def _lock(file: IO[bytes]) -> IO[bytes]:
+    """Lock a log for whoever holds this file open, that is, the job and all it starts."""
+    if not os.path.isfile(file.name):
+        return file
+    if not take(file):
+        raise Busy(
+            f"{file.name}: a job of an earlier run still writes it ({_writers(file.name)}); wait for it, or stop it"
+        )
     return file
 
 

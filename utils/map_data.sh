@@ -50,20 +50,21 @@ fingerprint() {
     settings "$@"
 }
 
+state=$(fingerprint "$@")
 if [ -n "$since" ] && [ ! -e "$since" ]; then mkdir -p "$(dirname "$since")" && : > "$since"; fi
 made=$folder/log/$name.made
 # tables that have come since do not matter
 if [ -n "$since" ] && [ "$table" -nt "$since" ] && [ -e "$made" ] &&
-    [ -z "$(comm -23 "$made" <(fingerprint "$@" | sort))" ]; then
+    [ -z "$(comm -23 "$made" <(sort <<< "$state"))" ]; then
     log "$table: made before an earlier run was stopped" && exit 0
 fi
-if [ -e "$parts/fingerprint" ] && fingerprint "$@" | cmp -s - "$parts/fingerprint"; then
+if [ -e "$parts/fingerprint" ] && cmp -s - "$parts/fingerprint" <<< "$state"; then
     log "$table: going on where an earlier run stopped"
 else
     discard "$parts"
     mkdir -p "$parts"
     "$utils/split_data.sh" "$data" "$nj" "$parts"
-    fingerprint "$@" > "$parts/fingerprint.new"
+    printf '%s\n' "$state" > "$parts/fingerprint.new"
     mv "$parts/fingerprint.new" "$parts/fingerprint"
 fi
 

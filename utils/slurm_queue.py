@@ -1,10 +1,11 @@
 """What Slurm says of jobs, and who may hand in those of a log."""
 
-import fcntl
 import re
 import subprocess
 from pathlib import Path
 from typing import IO
+
+import logs
 
 HOPELESS = re.compile(
     "PartitionTimeLimit|PartitionNodeLimit|BadConstraints|InvalidAccount|InvalidQOS|DependencyNeverSatisfied"
@@ -52,11 +53,4 @@ def reserve(script: Path) -> IO[str] | None:
         the open script, or None if somebody else, such as an sbatch whose launcher was killed, holds it.
     """
     file = open(script, "a", encoding="utf-8")
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        file.close()
-        return None
-    except OSError:  # a file system without locks
-        pass
-    return file
+    return file if logs.take(file) else None

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from c2ser.audio import SAMPLE_RATE
+from c2ser.audio import SAMPLE_RATE, check_sound
 from c2ser.corpus import Utterance, wave
 from c2ser.data.ahead import Read, read_some
 from c2ser.data.sampler import Batches, rng
@@ -100,9 +100,7 @@ class CropBatches:
             )
         if len(samples) > self.config.max_seconds * SAMPLE_RATE:
             raise ValueError(f"{name}: {len(samples) / SAMPLE_RATE:.0f} s; cut it, or raise batches.max_seconds")
-        if not samples.any():
-            raise ValueError(f"{name}: silence throughout; remove it")
-        return samples
+        return check_sound(samples, name)
 
     def _crop(self, batch: Read[np.ndarray], generator: np.random.Generator) -> Crops:
         waves = batch.found

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from c2ser.emotion2vec.model import Emotion2Vec, Emotion2VecConfig, pool
-from c2ser.log import get_logger
+from c2ser.log import get_logger, one_line
 
 logger = get_logger(__name__)
 
@@ -118,7 +118,7 @@ def misfit(weights: Mapping[str, Tensor], expected: Mapping[str, torch.Size]) ->
 
 
 def _reason(error: Exception) -> str:
-    return f"{error} is missing" if isinstance(error, KeyError) else " ".join(str(error).split())[:160]
+    return f"{error} is missing" if isinstance(error, KeyError) else one_line(error, 160)
 
 
 def _unpickle(path: Path) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from safetensors.torch import load, save
 
 from c2ser.emotion2vec.checkpoints import misfit, read_published, shapes
 from c2ser.emotion2vec.model import Emotion2Vec, Emotion2VecConfig
+from c2ser.log import one_line
 from c2ser.tables import read_json, write_bytes, write_json
 
 KIND = "emotion2vec"
@@ -43,7 +44,7 @@ def load_model(source: str | Path) -> Emotion2Vec:
         model = Emotion2Vec(config)
         model.load_state_dict(weights)
     except (OSError, TypeError, ValueError, ArithmeticError, RuntimeError, SafetensorError) as error:
-        reason = " ".join(str(error).split())[:300]
+        reason = one_line(error, 300)
         raise ValueError(f"{folder}: its weights or configuration are damaged ({reason}); train again") from None
     return model.eval()
 

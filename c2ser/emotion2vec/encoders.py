@@ -10,6 +10,7 @@ import torch
 from c2ser.audio import SAMPLE_RATE
 from c2ser.emotion2vec.convert import KIND, load_model
 from c2ser.emotion2vec.model import Emotion2Vec, Level, embed
+from c2ser.log import one_line
 from c2ser.tables import read_json
 
 if TYPE_CHECKING:
@@ -150,8 +151,7 @@ def _load_foreign(source: str, normalise: Normalise, device: str | torch.device)
     try:
         extractor = AutoFeatureExtractor.from_pretrained(source)
     except (OSError, ValueError, KeyError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise ValueError(f"{source}: not a model folder, checkpoint or hub id that loads ({reason})") from None
+        raise ValueError(f"{source}: not a model folder, checkpoint or hub id that loads ({one_line(error)})") from None
     whisper = isinstance(extractor, WhisperFeatureExtractor)
     if not whisper and type(extractor) is not Wav2Vec2FeatureExtractor:
         raise ValueError(f"{source}: {type(extractor).__name__} takes no waveforms; give a speech encoder or Whisper")

@@ -3,8 +3,7 @@
 import dataclasses
 import os
 import shutil
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from transformers import AutoConfig, PreTrainedModel, WhisperConfig
 from c2ser.audio import SAMPLE_RATE
 from c2ser.data.datasets import MAX_SECONDS
 from c2ser.emotion2vec.model import Emotion2Vec, Emotion2VecConfig
+from c2ser.log import one_line
 from c2ser.model.c2ser import C2SER, C2SERConfig
 from c2ser.model.card import card
 from c2ser.model.connector import ConnectorConfig
@@ -23,7 +23,7 @@ from c2ser.model.lm import LanguageModel, LoraSettings, empty_llm, load_llm, loa
 from c2ser.model.perception import HOP, WINDOW, AcousticEncoder, WhisperEncoder
 from c2ser.model.prints import llm_print, tokenizer_print
 from c2ser.tables import read_json, write_json, write_text
-from c2ser.tensors import flush, read_tensors, write_tensors
+from c2ser.tensors import read_tensors, whole_folder, write_tensors
 
 FORMAT = 2
 """Raised when the folder's layout changes in a way that older versions cannot read."""
@@ -34,27 +34,6 @@ CALIBRATION = "calibration.json"
 
 FEATURES = {"sample_rate": SAMPLE_RATE, "window": WINDOW, "hop": HOP, "max_seconds": MAX_SECONDS}
 """What models of this version hear: samples per second, samples of a window and between two, longest piece (s)."""
-
-
-@contextmanager
-def whole_folder(folder: Path) -> Iterator[Path]:
-    """Give a temporary folder that takes the place of `folder` when the block ends without an error."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary, old = (folder.with_name(f".{folder.name}.{kind}") for kind in ("tmp", "old"))
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir()
-    try:
-        yield temporary
-        for path in [*temporary.rglob("*"), temporary]:
-            flush(path)
-    except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise
-    shutil.rmtree(old, ignore_errors=True)
-    if folder.exists():
-        os.replace(folder, old)
-    os.replace(temporary, folder)
-    shutil.rmtree(old, ignore_errors=True)
 
 
 def save(model: C2SER, folder: str | Path) -> None:
@@ -189,8 +168,7 @@ def _empty(folder: Path, description: Any) -> C2SER:
     except KeyError as error:
         raise ValueError(f"{folder}/config.json: {error} is missing; copy the model again from its source") from None
     except (TypeError, ValueError, OSError) as error:
-        reason = " ".join(str(error).split())[:300]
-        raise ValueError(f"{folder}: {reason}; copy the model again from its source") from None
+        raise ValueError(f"{folder}: {one_line(error, 300)}; copy the model again from its source") from None
 
 
 def _language_model(config: C2SERConfig, description: Mapping[str, Any]) -> PreTrainedModel:

@@ -21,6 +21,7 @@ from transformers import (
 from transformers.models.auto.tokenization_auto import get_tokenizer_config
 
 from c2ser.cot.prompts import INSTRUCTIONS
+from c2ser.log import one_line
 from c2ser.model.continuations import log_probabilities
 from c2ser.model.perception import Vectors, real
 from c2ser.model.search import GREEDY, Search, search_tokens
@@ -82,8 +83,7 @@ def load_tokenizer(name: str | Path) -> PreTrainedTokenizerBase:
         options = {"config": PretrainedConfig()} if generic else {}
         tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False, **options)
     except (OSError, ValueError, KeyError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise ValueError(f"{name}: no tokenizer that loads ({reason}); download it again") from None
+        raise ValueError(f"{name}: no tokenizer that loads ({one_line(error)}); download it again") from None
     # without its files transformers makes up one that knows special tokens alone
     if not {*tokenizer(INSTRUCTIONS["explicit"], add_special_tokens=False)["input_ids"]} - {tokenizer.unk_token_id}:
         raise ValueError(f"{name}: its tokenizer knows no words; download it again")

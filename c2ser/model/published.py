@@ -15,15 +15,16 @@ from transformers import AutoConfig, PretrainedConfig, PreTrainedModel, WhisperC
 
 from c2ser.cot.prompts import Style
 from c2ser.emotion2vec.convert import load_model
-from c2ser.log import get_logger
+from c2ser.log import get_logger, one_line
 from c2ser.model.c2ser import C2SER, C2SERConfig
 from c2ser.model.card import card
 from c2ser.model.connector import ConnectorConfig, positions
-from c2ser.model.folder import fill, save, whole_folder
+from c2ser.model.folder import fill, save
 from c2ser.model.lm import LanguageModel, LoraSettings, empty_llm, load_llm, load_tokenizer
 from c2ser.model.perception import AcousticEncoder, WhisperEncoder
 from c2ser.model.published_names import COPIES, Names, rename
 from c2ser.tables import write_text
+from c2ser.tensors import whole_folder
 
 logger = get_logger(__name__)
 
@@ -107,8 +108,7 @@ def read_flat(path: Path) -> dict[str, Tensor]:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
     except Exception as error:  # a broken file makes torch raise nearly anything
-        reason = " ".join(str(error).split())[:160]
-        raise ValueError(f"{path}: not a readable checkpoint ({reason}); download it again") from None
+        raise ValueError(f"{path}: not a readable checkpoint ({one_line(error, 160)}); download it again") from None
     while isinstance(content, dict) and isinstance(content.get("module"), dict):
         content = content["module"]
     if not isinstance(content, dict) or not all(isinstance(value, Tensor) for value in content.values()):

@@ -13,8 +13,8 @@ from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM,
 
 from c2ser.cot.prompts import INSTRUCTIONS
 from c2ser.log import get_logger
-from c2ser.model.folder import whole_folder
 from c2ser.tables import read_table
+from c2ser.tensors import whole_folder
 
 logger = get_logger(__name__)
 

@@ -81,6 +81,7 @@ def write_corpus(
     extracted = Path(sound or Path(out) / "audio")
 
     def examined(utterance: Utterance) -> Utterance | LeftOut:
+        """Return the utterance as it is written, or why it is left out."""
         return _examine(utterance, description, labels, extracted)
 
     for result in parallel(examined, _checked(progress(utterances, "utterances"), seen), nj):

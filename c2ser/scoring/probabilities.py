@@ -58,6 +58,7 @@ def fit_temperature(scores: Mapping[str, str], reference: Mapping[str, str]) -> 
     stacked = np.stack([vectors[name] for name in common])
 
     def loss(log_temperature: float) -> float:
+        """Return the mean negative log-probability (nats) of the true emotions at a temperature."""
         scaled = stacked / np.exp(log_temperature)
         highest = scaled.max(axis=1)
         normalisers = highest + np.log(np.exp(scaled - highest[:, None]).sum(axis=1))

@@ -23,7 +23,7 @@ from c2ser.training.memory import enough_memory
 from c2ser.training.models import Stage
 from c2ser.training.objective import Objective
 from c2ser.training.schedule import explicit_probability
-from c2ser.training.settings import fingerprint, plain
+from c2ser.training.settings import fingerprint
 
 LOSS_WEIGHT = 1e-4
 """Of the validation loss in the score: it decides between checkpoints of equal UA and never outweighs UA."""
@@ -258,7 +258,7 @@ class C2SERObjective(Objective):
     def settings(self) -> dict[str, Any]:
         """Return what a resumed run must share with the first one."""
         corpus, vocabulary = self.corpus, self.model.language.tokenizer.get_vocab().items()
-        shared = {
+        return {
             "stage": self.stage,
             "model": self.model.config,
             "frozen weights": self.frozen[:16],
@@ -271,7 +271,6 @@ class C2SERObjective(Objective):
             "valid": len(corpus.valid),
             "data": [_fingerprint(part) for part in (corpus.train, corpus.valid)],
         }
-        return {key: plain(value) for key, value in shared.items()}
 
 
 def toss(seed: int, index: int) -> float:

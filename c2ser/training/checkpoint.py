@@ -8,7 +8,7 @@ damaged one is passed over for the one before. Beside them, `epoch_<N>` holds th
 import hashlib
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,8 @@ from torch import Tensor
 
 from c2ser.log import get_logger
 from c2ser.tables import lock, read_json, write_json
-from c2ser.tensors import flush, read_tensors, write_tensors
+from c2ser.tensors import read_tensors, whole_folder, write_tensors
+from c2ser.training.settings import flat
 
 logger = get_logger(__name__)
 
@@ -75,29 +76,15 @@ def _write(final: Path, step: int, tensors: dict[str, dict[str, Tensor]], state:
     Raises:
         OSError: it cannot be written, for example because the disk is full.
     """
-    folder, temporary = final.parent, final.with_name(f".{final.name}.tmp")
-    for leftover in folder.glob(".*.tmp"):  # of a kill; the disk may have no room for both
+    for leftover in final.parent.glob(".*"):  # of a kill; the disk may have no room for both
         shutil.rmtree(leftover, ignore_errors=True)
-    temporary.mkdir(parents=True)
-    try:
-        _fill(temporary, step, tensors, state)
-    except BaseException:  # a full disk has no room for halves
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise
-    if final.exists():
-        shutil.rmtree(final)
-    os.replace(temporary, final)
-    flush(folder)
+    with whole_folder(final) as folder:
+        for group, values in tensors.items():
+            write_tensors(folder / f"{group}.safetensors", values)
+        write_json(folder / "state.json", state)
+        digests = {path.name: digest(path) for path in sorted(folder.iterdir())}
+        write_json(folder / MANIFEST, {"step": step, "files": digests})
     return final
-
-
-def _fill(folder: Path, step: int, tensors: dict[str, dict[str, Tensor]], state: Any) -> None:
-    for group, values in tensors.items():
-        write_tensors(folder / f"{group}.safetensors", values)
-    write_json(folder / "state.json", state)
-    digests = {path.name: digest(path) for path in sorted(folder.iterdir())}
-    write_json(folder / MANIFEST, {"step": step, "files": digests})
-    flush(folder)
 
 
 def digest(path: Path) -> str:
@@ -145,17 +132,6 @@ def check_settings(old: dict[str, Any], new: dict[str, Any], out: Path) -> None:
     if changed:
         difference = "; ".join(changed)
         raise ValueError(f"{out}: its checkpoints have other settings ({difference}); remove them or change --out")
-
-
-def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return nested settings under names with dots, sequences as lists."""
-    found = {}
-    for name, value in values.items():
-        if isinstance(value, Mapping):
-            found |= flat(value, f"{prefix}{name}.")
-        else:
-            found[prefix + name] = list(value) if isinstance(value, tuple) else value
-    return found
 
 
 def prune(folder: Path, step: int, keep: int, best: Path | None) -> None:

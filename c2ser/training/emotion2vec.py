@@ -1,7 +1,6 @@
 """What Emotion2Vec-S learns: to guess masked frames as its own average does, and to bring equal emotions together."""
 
 import copy
-import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -272,8 +271,7 @@ class Emotion2VecObjective(Objective):
         shared |= {"crops": self.material.crops, "validation": self.material.validation, "guard": self.guard}
         sets, seconds = {"train": self.material.train, "valid": self.material.valid}, self.material.seconds
         data = [fingerprint((i, seconds[i], u.emotion or "") for i, u in part.items()) for part in sets.values()]
-        plain = {name: dataclasses.asdict(part) for name, part in shared.items()}
-        return {**plain, **{name: len(part) for name, part in sets.items()}, "data": data}
+        return {**shared, **{name: len(part) for name, part in sets.items()}, "data": data}
 
     def extra_state(self) -> dict[str, Tensor]:
         """Return the teacher's weights."""

@@ -5,7 +5,6 @@ for each micro-batch from (seed, index). A run that was killed therefore continu
 bit on a CPU.
 """
 
-import dataclasses
 import logging
 import os
 import signal
@@ -28,7 +27,7 @@ from c2ser.training.curves import Record, plot_curves
 from c2ser.training.memory import enough_memory, named
 from c2ser.training.objective import Objective
 from c2ser.training.schedule import learning_rate_factor
-from c2ser.training.settings import OptimConfig, TrainConfig
+from c2ser.training.settings import OptimConfig, TrainConfig, plain
 from c2ser.training.weights import Weights, whole
 from c2ser.training.zero import ZeroWeights
 
@@ -228,12 +227,11 @@ class Trainer:
         return improved
 
     def _settings(self) -> dict[str, Any]:
-        loop = dataclasses.asdict(self.training)
+        parts = {"optim": self.optim, "training": self.training, "objective": self.objective.settings()}
+        settings = plain({**parts, "processes": self.accelerator.num_processes})
         for name in ("log_every", "save_every", "keep", "readers"):  # free to change: they do not touch the result
-            del loop[name]
-        optim = {**dataclasses.asdict(self.optim), "betas": list(self.optim.betas)}
-        world = self.accelerator.num_processes
-        return {"optim": optim, "training": loop, "processes": world, "objective": self.objective.settings()}
+            del settings["training"][name]
+        return settings
 
     def _save(self) -> None:
         trained, remembered = self.weights.trained(), self.weights.remembered()  # what is shared comes together here
@@ -267,9 +265,10 @@ class Trainer:
         self.step, self.best = state["step"], state["best"]
         self.record.load(state)
         logger.info("going on from %s", newest)
-        good = not self.accelerator.is_main_process or checkpoint.is_valid(self._best_path() or newest)
+        best = self._best_path()
+        good = best in (None, newest) or not self.accelerator.is_main_process or checkpoint.is_valid(best)
         if not broadcast_object_list([good])[0]:
-            logger.warning("%s, the best so far, is damaged; the best of the steps to come counts", self._best_path())
+            logger.warning("%s, the best so far, is damaged; the best of the steps to come counts", best)
             self.best = dict(NONE_YET)
 
     def _finish(self) -> Path:

@@ -1,6 +1,5 @@
 """The C²SER model that a training starts from, and the models that it ends with."""
 
-import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
@@ -9,6 +8,7 @@ import torch
 
 from c2ser.model.c2ser import C2SER, C2SERConfig
 from c2ser.training import checkpoint
+from c2ser.training.settings import flat, plain
 from c2ser.training.weights import check_fit
 
 Stage = Literal["explicit", "implicit", "direct", "finetune"]
@@ -50,7 +50,7 @@ def start(stage: Stage, config: C2SERConfig, init: Path | None, seed: int) -> C2
 
 def _check_same(given: C2SERConfig, stored: C2SERConfig, init: Path) -> None:
     """Refuse settings that were given, that is differ from the defaults, and are not those of the model."""
-    wanted, default, there = (checkpoint.flat(dataclasses.asdict(part)) for part in (given, C2SERConfig(), stored))
+    wanted, default, there = (flat(plain(part)) for part in (given, C2SERConfig(), stored))
     odd = [
         f"model.{name}: {value} wanted, {there[name]} there"
         for name, value in wanted.items()

@@ -55,7 +55,10 @@ class Objective(nn.Module):
         return {}
 
     def settings(self) -> dict[str, Any]:
-        """Return what a resumed run must share with the first one (JSON values), besides the loop's own settings."""
+        """Return what a resumed run must share with the first one besides the loop's settings.
+
+        Dataclasses and JSON values.
+        """
         return {}
 
     def extra_state(self) -> dict[str, torch.Tensor]:
