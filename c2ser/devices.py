@@ -9,7 +9,7 @@ Model = TypeVar("Model", bound=nn.Module)
 
 
 def pick_device(name: str) -> str:
-    """Return the device of a name; "auto" is a graphics card where there is one.
+    """Return the device of a name; "auto" is a GPU where there is one.
 
     Raises:
         ValueError: there is no such device here.
@@ -20,7 +20,7 @@ def pick_device(name: str) -> str:
     except RuntimeError:
         raise ValueError(f"{name}: no kind of device; choose auto, cpu, cuda or cuda:0") from None
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise ValueError(f"{name}: no such graphics card here; choose auto or cpu")
+        raise ValueError(f"{name}: no such GPU here; choose auto or cpu")
     return chosen
 
 

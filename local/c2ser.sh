@@ -24,10 +24,10 @@ models=             # the models that stages 8 and 9 are about; all if empty
 acoustic_arks=      # compute acoustic vectors once, before stage 6, at this level (model.acoustic); else on the fly
 nj=8                # parallel jobs on CPUs
 decode_nj=1         # parallel jobs that decode or make embeddings, each with a card of its own if there are cards
-ngpu=1              # graphics cards for training; 0 for none
+ngpu=1              # GPUs for training; 0 for none
 accelerate_config=ddp  # how several cards share C²SER's training: ddp, fsdp2, deepspeed, or a file of your own
 cot_nj=             # parallel jobs that write chains of thought; as --nj if empty
-cot_gpu=0           # graphics cards of each of them, for "writer: local" in cot.yaml
+cot_gpu=0           # GPUs of each of them, for "writer: local" in cot.yaml
 judge=              # local|server|batch: stage 9 also lets the language model of judge.yaml read the answers
 perturb=            # changes of the test sets that stages 8 and 9 try too, for example "noise20 gain-6 speed0.9"
 wordings=0          # paraphrases of the instruction that stages 8 and 9 try too, up to 10
@@ -206,13 +206,13 @@ if stage 9 "score: read the emotions in the answers, make tables and pictures"; 
             # the most probable emotion is another decision than the answer: a row of its own
             need "$folder/utt2prob" 8
             scored=$exp/${model}_label_score/decode_$name
-            py most_probable --probabilities "$folder/utt2prob" --out "$scored/utt2emo"
+            py argmax_labels --probabilities "$folder/utt2prob" --out "$scored/utt2emo"
             py score --reference "data/$name/utt2emo" --labels "$scored/utt2emo" --data "data/$name" --out "$scored"
         done
         [ -z "$init" ] || continue # what follows is about both models
         speakers=$(awk '{ print $2 }' "data/$name/utt2spk" | sort -u | wc -l)
         if [ "$speakers" -gt 1 ] && [ -s "$exp/explicit/decode_$name/utt2emo" ]; then compare "$name"; fi
-        py stability --data "data/$name" --exp "$exp" --out "$exp/stability_$name"
+        py measure_stability --data "data/$name" --exp "$exp" --out "$exp/stability_$name"
     done
     py show_results --exp "$exp" --out "$exp/RESULTS.md" --title "$(basename "$PWD")"
 fi

@@ -32,7 +32,7 @@ on_card() {
     "${gpu_launcher[@]}" --gpu $((ngpu > 0)) "$1" python -m "c2ser.bin.$2" "${@:3}"
 }
 
-# fit FOLDER NAME OPTION...: train with an entry point, on one graphics card, several, or none.
+# fit FOLDER NAME OPTION...: train with an entry point, on one GPU, several, or none.
 fit() {
     local folder=$1 command=(python -m "c2ser.bin.$2") shared=ddp further
     read -ra further <<< "$train_options"

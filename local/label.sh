@@ -19,7 +19,7 @@ train_sets=        # data directories that the final set is compared with, separ
 prep_nj=1          # parallel jobs of stage 0
 nj=0               # jobs into which the shards are divided; 0 for one each
 max_jobs=0         # jobs at once, at most; 0 for as many as there are cards, or as the cluster allows
-ngpu=1             # graphics cards for each job that labels; 0 for none
+ngpu=1             # GPUs for each job that labels; 0 for none
 root=$(CDPATH='' cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 . "$root/local/cmd.sh"
 . "$root/utils/parse_options.sh"
@@ -27,7 +27,7 @@ root=$(CDPATH='' cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 . "$root/utils/stage.sh"
 . "$root/local/path.sh"
 
-# map CARDS TABLE COMMAND...: fill a table of all shards that lack it, in jobs with so many graphics cards.
+# map CARDS TABLE COMMAND...: fill a table of all shards that lack it, in jobs with so many GPUs.
 map() {
     local command=$cpu_cmd
     [ "$1" = 0 ] || command="$gpu_cmd --gpu $1"
@@ -73,7 +73,7 @@ if stage 3 "agree: keep what both say alike"; then
         # without a good utterance a table is empty, but there
         [ -e "data/$shard/utt2speech" ] || need "data/$shard/utt2speech" 1
         [ -e "data/$shard/utt2words" ] || need "data/$shard/utt2words" 2
-        py agree_labels --data "data/$shard" --speech "data/$shard/utt2speech" --text "data/$shard/utt2words" \
+        py combine_labels --data "data/$shard" --speech "data/$shard/utt2speech" --text "data/$shard/utt2words" \
             --out "data/agreed.parts/$shard" --minimum "$minimum"
         [ ! -e "data/agreed.parts/$shard" ] || agreed+=("data/agreed.parts/$shard")
     done

@@ -97,7 +97,7 @@ def test_what_cannot_run_is_one_line(root, tmp_path):
     done = command(root, tmp_path, "--cases", "e2v_extract,none")
     assert done.returncode == 1 and "none: no such case; choose from batched_decode" in done.stderr
     done = command(root, tmp_path, "--cases", "e2v_extract", "--device", "cuda")
-    assert torch.cuda.is_available() or (done.returncode == 1 and "no graphics card" in done.stderr)
+    assert torch.cuda.is_available() or (done.returncode == 1 and "no GPU" in done.stderr)
     assert not list(tmp_path.iterdir())
 
 
@@ -175,7 +175,7 @@ def test_padding_of_an_epoch_is_small_and_the_same_each_time():
 
 def test_seven_billion_parameters_need_a_card():
     for name in ("train_step", "decode_latency_labels", "decode_throughput"):
-        with pytest.raises(ValueError, match=f"{name}: 7B parameters need a graphics card; use --device cuda"):
+        with pytest.raises(ValueError, match=f"{name}: 7B parameters need a GPU; use --device cuda"):
             CASES[name](Setting())
 
 
@@ -216,7 +216,7 @@ def test_silence_proves_nothing_about_pitch():
 @pytest.mark.parametrize("name", ["e2v_extract", "e2v_pretrain_step", *PARTS])
 def test_cases_run_on_a_card(name):
     if not torch.cuda.is_available():
-        pytest.skip("no graphics card")
+        pytest.skip("no GPU")
     if name not in PARTS:
         pytest.importorskip("funasr", reason="FunASR is not installed; pip install funasr (extra [peer])")
     setting = Setting("cuda", "quick")

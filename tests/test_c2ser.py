@@ -430,7 +430,7 @@ def test_a_language_model_without_its_tokeniser_is_refused(place, tmp_path):
 
 
 def test_a_device_that_is_not_there_is_refused(monkeypatch):
-    for name, message in (("gpu", "gpu: no kind of device; choose auto"), ("cuda:99", "no such graphics card here")):
+    for name, message in (("gpu", "gpu: no kind of device; choose auto"), ("cuda:99", "no such GPU here")):
         with pytest.raises(ValueError, match=message):
             pick_device(name)
 

@@ -32,7 +32,7 @@ from c2ser.model.export import export
 from c2ser.model.lm import LoraSettings
 from c2ser.tables import read_table, write_table
 from c2ser.training import checkpoint
-from c2ser.training.c2ser import BatchConfig, C2SERObjective, Corpus, ValidConfig, toss
+from c2ser.training.c2ser_objective import BatchConfig, C2SERObjective, Corpus, ValidConfig, toss
 from c2ser.training.loop import REQUEUE_STATUS, Trainer, train
 from c2ser.training.models import export_epochs, start
 from c2ser.training.schedule import explicit_probability, learning_rate_factor
@@ -94,7 +94,7 @@ def studies_of_many(place, out):  # noqa: F811
     """Every study in several processes, then those that share the weights layer by layer (FSDP2)."""
     assert studies(place, out) == [0, REQUEUE_STATUS, 0] * 4
     study(place, out / "half/whole", "explicit", 2, model=half(place), precision="bf16")
-    # accelerate offers FSDP2 for graphics cards alone, PyTorch for processors too
+    # accelerate offers FSDP2 for GPUs alone, PyTorch for processors too
     plugin = FullyShardedDataParallelPlugin(
         fsdp_version=2, auto_wrap_policy="transformer_based_wrap", reshard_after_forward=True,
         cpu_ram_efficient_loading=False, state_dict_type="FULL_STATE_DICT",
@@ -355,10 +355,10 @@ def test_missing_and_empty_answers_are_counted_and_named(model_place, tmp_path, 
 
 MORE = "lower batches.seconds and raise training.accumulate, or set model.checkpointing: true"
 SHORT = [
-    ("forward", f"step 4: the graphics card has too little memory (BATCH); {MORE}; the checkpoints are whole"),
-    ("optimiser", f"step 4: the graphics card has too little memory (BATCH); {MORE}; the checkpoints are whole"),
+    ("forward", f"step 4: the GPU has too little memory (BATCH); {MORE}; the checkpoints are whole"),
+    ("optimiser", f"step 4: the GPU has too little memory (BATCH); {MORE}; the checkpoints are whole"),
     (
-        "validation", "the validation after step 4: the graphics card has too little memory (BATCH); "
+        "validation", "the validation after step 4: the GPU has too little memory (BATCH); "
         "lower validation.seconds; the checkpoints are whole",
     ),
 ]  # fmt: skip

@@ -15,10 +15,10 @@ import numpy as np
 import pytest
 
 from c2ser.prep import ALL, Utterance
+from c2ser.prep.count_report import counts
 from c2ser.prep.describe import limit
 from c2ser.prep.layout import find_top
 from c2ser.prep.prepare import write_data
-from c2ser.prep.report import counts
 from c2ser.prep.unpack import unpack
 from c2ser.tables import read_table
 

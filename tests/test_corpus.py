@@ -7,7 +7,7 @@ import pytest
 import soundfile
 
 from c2ser.corpus import Utterance, durations, read_data_dir, wave
-from c2ser.prep.report import counts
+from c2ser.prep.count_report import counts
 from c2ser.prep.writer import write_corpus
 from c2ser.tables import read_table
 

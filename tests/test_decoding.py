@@ -23,8 +23,8 @@ from c2ser.bin.train_c2ser import main as train_main
 from c2ser.cli import run
 from c2ser.corpus import read_data_dir
 from c2ser.cot.prompts import SENTENCES, instruction
-from c2ser.data.ahead import ahead, read_ahead
 from c2ser.data.datasets import load_wave
+from c2ser.data.prefetch import ahead, read_ahead
 from c2ser.emotion2vec.convert import save_model
 from c2ser.emotion2vec.model import Emotion2Vec, Emotion2VecConfig
 from c2ser.emotions import EMOTIONS, WORDS
@@ -34,12 +34,12 @@ from c2ser.model.continuations import Tree, log_probabilities
 from c2ser.model.decoding import calibrate
 from c2ser.model.export import export
 from c2ser.model.folder import load
+from c2ser.model.label_scores import endings, label_scores, short_answers
 from c2ser.model.lm import LoraSettings
-from c2ser.model.probabilities import endings, label_scores, short_answers
 from c2ser.model.recognition import DecodeConfig, hear, recognise
 from c2ser.model.search import Search, search_tokens
 from c2ser.model.tiny import TinyLlm, TinyWhisper, make
-from c2ser.scoring.probabilities import fit_temperature, most_probable
+from c2ser.scoring.probabilities import argmax_labels, fit_temperature
 from c2ser.tables import read_json, read_table, write_json, write_table
 
 PUBLISHED = Search(beams=4, sample=True, top_p=0.0, top_k=0, repetition_penalty=1.05)
@@ -262,9 +262,9 @@ def test_decode_writes_probabilities_beside_answers(folder, model, tmp_path):
     assert "under the model's" in read_table(tmp_path / "out/answer.rejected")["s-3"]
     alone = model.predict(data / "s-1.wav", language="en")
     assert [float(p) for p in rows["s-1"].split()] == pytest.approx([*alone.probabilities.values()], abs=1e-5)
-    assert most_probable(rows)["s-1"] == alone.emotion
+    assert argmax_labels(rows)["s-1"] == alone.emotion
     with pytest.raises(ValueError, match="^x: '1 2' is not 7 numbers"):
-        most_probable({"x": "1 2"})
+        argmax_labels({"x": "1 2"})
 
 
 def in_bfloat16(folder, device="cpu"):
@@ -309,7 +309,7 @@ def test_encoders_in_bfloat16_say_nearly_the_same(folder, monkeypatch):
 @pytest.mark.gpu
 def test_encoders_answer_in_the_precision_of_the_language_model_on_a_card(folder):
     if not torch.cuda.is_available():
-        pytest.skip("no graphics card")
+        pytest.skip("no GPU")
     waves = [wave(0.7), wave(1.3), wave(2.0)]
     rows, speech = precisions(in_bfloat16(folder, "cuda"), waves)
     assert 0 < (speech[0] - speech[1]).abs().max() < 0.05 * speech[1].abs().max()

@@ -37,7 +37,14 @@ from c2ser.emotion2vec.model import Emotion2Vec, Emotion2VecConfig, embed, norma
 from c2ser.prep.writer import write_corpus
 from c2ser.tables import read_json, read_table
 from c2ser.training import checkpoint
-from c2ser.training.emotion2vec import Batch, Emotion2VecObjective, GuardConfig, Material, TeacherConfig, make_teacher
+from c2ser.training.emotion2vec_objective import (
+    Batch,
+    Emotion2VecObjective,
+    GuardConfig,
+    Material,
+    TeacherConfig,
+    make_teacher,
+)
 from c2ser.training.schedule import learning_rate_factor
 
 SIZES = {

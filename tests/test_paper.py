@@ -19,7 +19,7 @@ from c2ser.emotions import EMOTIONS, UNPARSED
 from c2ser.paper.cells import BLANK, figure_cell, outside, ranks
 from c2ser.paper.page import write_page
 from c2ser.paper.printed import METRICS, Note, addresses, read_paper
-from c2ser.scoring.folds import figures_of_folds, figures_with_intervals
+from c2ser.scoring.cross_validation import figures_of_folds, figures_with_intervals
 from c2ser.scoring.pictures import plot_accuracies, plot_shares
 from c2ser.tables import read_json, read_table, write_json, write_table
 

@@ -20,10 +20,10 @@ import soundfile
 
 from c2ser.emotions import ordered
 from c2ser.prep import ALL, Archive, Corpus, Utterance, files, in_share, read_rows, read_text, speaker_id
+from c2ser.prep.count_report import counts, differences, report, together
 from c2ser.prep.download import download, fetch
 from c2ser.prep.folds import overlap_report, overlaps, with_folds
 from c2ser.prep.layout import find_top
-from c2ser.prep.report import counts, differences, report, together
 from c2ser.prep.unpack import unpack
 from c2ser.prep.writer import parallel, write_corpus
 from c2ser.tables import read_table

@@ -23,7 +23,7 @@ from c2ser.emotion2vec.probe import Probe, ProbeConfig, ProbeData, cross_validat
 from c2ser.emotion2vec.probe import train_probe as train
 from c2ser.prep.writer import write_corpus
 from c2ser.scoring.compare import compare, comparison_table
-from c2ser.scoring.folds import figures_of_folds
+from c2ser.scoring.cross_validation import figures_of_folds
 from c2ser.scoring.pictures import COLOURS, colours, plot_points
 from c2ser.scoring.report import find_results, markdown
 from c2ser.tables import read_json, read_table, write_table

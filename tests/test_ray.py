@@ -113,7 +113,7 @@ class TestOnCluster:
         assert (done.returncode, done.stderr) == (0, "") and command_output(tmp_path / "x.2.log") == "2\n"
         done = run("--gpu", "1", "x.log", "true", folder=tmp_path, environment=here)
         assert done.returncode == 1
-        assert done.stderr == "ray_data.py: 1 graphics cards asked for, 0 found; use --gpu 0\n"
+        assert done.stderr == "ray_data.py: 1 GPUs asked for, 0 found; use --gpu 0\n"
 
     def test_a_signal_stops_what_runs(self, cluster, tmp_path):
         words = [PYTHON, RAY_DATA, "x.log", PYTHON, "-uc", "import os, time; print(os.getpid()); time.sleep(300)"]

@@ -153,7 +153,7 @@ def test_threads_are_shared_between_jobs_unless_set(tmp_path):
 
 def test_too_few_cards_are_refused_with_a_remedy(tmp_path):
     done = run("--gpu", "3", "x.log", "true", folder=tmp_path, CUDA_VISIBLE_DEVICES="0,1")
-    assert (done.returncode, done.stderr) == (1, "run.py: 3 graphics cards asked for, 2 found; use --gpu 2\n")
+    assert (done.returncode, done.stderr) == (1, "run.py: 3 GPUs asked for, 2 found; use --gpu 2\n")
     assert not (tmp_path / "x.log").exists()
 
 

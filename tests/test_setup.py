@@ -21,7 +21,7 @@ def test_every_package_is_listed_and_cuda_too(root):
     requirements = load(root / "setup.py").requirements("espeak", "eval", "dev")
     names = {re.match(r"[\w-]+", line)[0] for line in requirements}
     shown = {line.split()[0] for line in done.stdout.splitlines()}
-    assert names <= shown and {"CUDA", "Python", "graphics"} <= shown
+    assert names <= shown and {"CUDA", "Python", "GPUs"} <= shown
 
 
 def test_what_is_missing_comes_with_its_remedy(root, capsys):

@@ -19,11 +19,11 @@ from c2ser.emotions import EMOTIONS, UNPARSED
 from c2ser.scoring.agreement import agreement, changes, flip_intervals, flip_rate, reader_gap, same_text
 from c2ser.scoring.bootstrap import interval
 from c2ser.scoring.calibration import calibration, reliability, selective
-from c2ser.scoring.card import card_page
 from c2ser.scoring.faithfulness import answer_kinds, level_figures, rationale_figures, transcript_figures
 from c2ser.scoring.groups import duration_group, in_parts, slices
 from c2ser.scoring.metrics import scores
 from c2ser.scoring.stability import explains, read_decoded, stability
+from c2ser.scoring.stability_report import card_page
 from c2ser.tables import read_json, read_table, write_table
 
 ANSWER = "The speaker spoke at a {} pace, with a {} tone and {} level: “{}”. The emotion was inferred to be {}."
@@ -430,7 +430,7 @@ def test_entry_points(decoded, speech, root):
         return subprocess.run(command, env=os.environ | {"PYTHONPATH": str(root)}, capture_output=True, text=True)
 
     out = decoded / "exp/stability_test"
-    done = entry("stability", "--data", decoded / "data/test", "--exp", decoded / "exp", "--out", out)
+    done = entry("measure_stability", "--data", decoded / "data/test", "--exp", decoded / "exp", "--out", out)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == (out / "stability.md").read_text().strip()
     assert set(read_json(out / "stability.json")["models"]) == {"explicit", "implicit", "probe"}

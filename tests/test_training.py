@@ -378,7 +378,7 @@ def test_memory_that_the_optimiser_lacks_is_one_line(tmp_path):
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB")
 
     trainer.optimiser.optimizer.register_step_pre_hook(hungry)
-    with pytest.raises(ValueError, match="^step 1: the graphics card has too little memory"):
+    with pytest.raises(ValueError, match="^step 1: the GPU has too little memory"):
         trainer.run()
 
 

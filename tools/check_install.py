@@ -1,4 +1,4 @@
-"""Say what is installed: a line for each package, CUDA and the graphics cards, and what mends what is missing.
+"""Say what is installed: a line for each package, CUDA and the GPUs, and what mends what is missing.
 
 python tools/check_install.py
 
@@ -56,7 +56,7 @@ def check_torch() -> bool:
     cuda = torch.version.cuda or "none"
     cards = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
     print(f"{'CUDA':18} {cuda}")
-    print(f"{'graphics cards':18} {', '.join(cards) or 'none: give recipes --ngpu 0'}")
+    print(f"{'GPUs':18} {', '.join(cards) or 'none: give recipes --ngpu 0'}")
     return True
 
 

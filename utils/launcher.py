@@ -52,7 +52,7 @@ class Request:
     """What was asked of a launcher.
 
     Attributes:
-        gpu: graphics cards for each job.
+        gpu: GPUs for each job.
         mem: memory of each job as Slurm writes it ("4G"), or "".
         time: longest time of each job as Slurm writes it ("1:00:00"), or "".
         max_jobs: how many may run at once, or 0 for the launcher's own limit.
@@ -102,7 +102,7 @@ def parser(description: str) -> Parser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    made.add_argument("--gpu", type=_count, default=0, metavar="N", help="graphics cards for each job (default 0)")
+    made.add_argument("--gpu", type=_count, default=0, metavar="N", help="GPUs for each job (default 0)")
     made.add_argument("--mem", type=_memory, help="memory for each job, such as 500M or 4G")
     made.add_argument("--time", type=_duration, help="longest time of a job, such as 1:00:00 or 2-12:00:00")
     made.add_argument("--max-jobs", type=_count, default=0, metavar="N", help="most jobs at once (default: all it can)")

@@ -96,7 +96,7 @@ def connect(request: launcher.Request) -> str:
     found = int(ray.cluster_resources().get("GPU", 0))
     if found >= request.gpu:
         return ""
-    lack = f"{request.gpu} graphics cards asked for, {found} found"
+    lack = f"{request.gpu} GPUs asked for, {found} found"
     if "RAY_ADDRESS" not in os.environ:
         return f"{lack}; use --gpu {found}"
     print(f"ray_data.py: {lack}; waiting for a node that has them", file=sys.stderr)

@@ -9,7 +9,7 @@ status. As many run at once as there are cores, or --max-jobs. With --gpu N no c
 each sees its own cards in CUDA_VISIBLE_DEVICES; without it a job sees none, as on a cluster. --mem and --time are for
 clusters and only checked here.
 
-Status: 0 if all went well, 1 if a copy failed (all are named with their logs) or there are too few graphics cards,
+Status: 0 if all went well, 1 if a copy failed (all are named with their logs) or there are too few GPUs,
 2 for bad options, 128 + the signal if it was stopped; everything it started is then stopped too.
 """
 
@@ -34,7 +34,7 @@ def cores() -> int:
 
 
 def visible_cards() -> list[str]:
-    """Return the graphics cards that may be used, as CUDA_VISIBLE_DEVICES names them."""
+    """Return the GPUs that may be used, as CUDA_VISIBLE_DEVICES names them."""
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if visible is not None:
         return [card.strip() for card in visible.split(",") if card.strip() not in ("", "-1", "NoDevFiles")]
@@ -102,7 +102,7 @@ def main() -> int:
         return 1
     if request.gpu and not groups and not request.idle:
         found = len(visible_cards())
-        print(f"run.py: {request.gpu} graphics cards asked for, {found} found; use --gpu {found}", file=sys.stderr)
+        print(f"run.py: {request.gpu} GPUs asked for, {found} found; use --gpu {found}", file=sys.stderr)
         return 1
     signals = launcher.Signals()
     try:

@@ -35,7 +35,7 @@ class PitchConfig:
         decoder: viterbi follows a path over the utterance; argmax looks at each frame alone.
         batch: frames that the network sees at once, whichever utterances they are of; some thousands on a card.
         together: seconds of audio that are tracked together; it does not change the result. A card wants 1,000 or more.
-        device: index of a graphics card, or null for the CPU.
+        device: index of a GPU, or null for the CPU.
     """
 
     hop: float = 0.01

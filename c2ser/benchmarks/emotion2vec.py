@@ -15,7 +15,7 @@ from c2ser.data.sampler import by_length, rng
 from c2ser.emotion2vec.losses import LossConfig
 from c2ser.emotion2vec.masking import MaskConfig, block_masks
 from c2ser.emotion2vec.model import Emotion2Vec, Emotion2VecConfig, embed, normalised
-from c2ser.training.emotion2vec import Batch, Emotion2VecObjective, GuardConfig, Material, TeacherConfig
+from c2ser.training.emotion2vec_objective import Batch, Emotion2VecObjective, GuardConfig, Material, TeacherConfig
 
 QUICK = Emotion2VecConfig(
     dim=48,

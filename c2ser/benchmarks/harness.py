@@ -20,7 +20,7 @@ from c2ser.log import get_logger
 logger = get_logger(__name__)
 
 WARM_UPS = 3
-"""Runs before the timed ones on a graphics card; a processor needs one."""
+"""Runs before the timed ones on a GPU; a processor needs one."""
 
 
 @dataclass

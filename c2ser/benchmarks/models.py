@@ -16,9 +16,9 @@ from c2ser.data.sampler import rng
 from c2ser.emotions import ATTRIBUTES, EMOTIONS
 from c2ser.model.c2ser import C2SER, C2SERConfig
 from c2ser.model.connector import ConnectorConfig
+from c2ser.model.label_scores import short_answers
 from c2ser.model.lm import LanguageModel, LoraSettings, empty_llm
 from c2ser.model.perception import HOP, AcousticEncoder, Vectors, WhisperEncoder, stack
-from c2ser.model.probabilities import short_answers
 from c2ser.model.tiny import train_tokenizer
 
 WHISPERS = {"quick": (48, 2, 4), "small": (768, 12, 12), "medium": (1024, 24, 16)}

@@ -1,4 +1,4 @@
-"""The whole of C²SER at real size on a graphics card: a training step, and the time of an answer.
+"""The whole of C²SER at real size on a GPU: a training step, and the time of an answer.
 
 The peer is what transformers and PEFT give without further work: Whisper on 30 s, adapters beside the weights, one
 utterance at a time, logits everywhere. On speech of 30 s both compute the same; that is checked on small models, where
@@ -50,7 +50,7 @@ def _small(setting: Setting) -> Setting:
 
 def _check_card(name: str, setting: Setting) -> None:
     if setting.size == "real" and setting.device != "cuda":
-        raise ValueError(f"{name}: 7B parameters need a graphics card; use --device cuda or --size quick")
+        raise ValueError(f"{name}: 7B parameters need a GPU; use --device cuda or --size quick")
 
 
 @case

@@ -43,7 +43,7 @@ def main(
     if unknown:
         raise ValueError(f"{unknown[0]}: no such case; choose from {', '.join(sorted(CASES))}")
     if device == "cuda" and not torch.cuda.is_available():
-        raise ValueError("no graphics card; use --device cpu")
+        raise ValueError("no GPU; use --device cpu")
     if threads:
         torch.set_num_threads(threads)
     if peer_path:

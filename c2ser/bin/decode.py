@@ -17,7 +17,7 @@ def main(model: Path, data: Path, out: Path, search: DecodeConfig, device: str =
         data: data directory.
         out: table of answers.
         search: how answers are searched for.
-        device: "cpu", "cuda", …; "auto" takes a graphics card where there is one.
+        device: "cpu", "cuda", …; "auto" takes a GPU where there is one.
         wording: 0 asks as in training, 1 to 10 in other words.
     """
     loaded = move(C2SER.from_pretrained(model), device)

@@ -14,7 +14,7 @@ from c2ser.attributes.rate import speaking_rate
 from c2ser.audio import SAMPLE_RATE, trim_silence
 from c2ser.cli import run
 from c2ser.corpus import Utterance, durations, read_data_dir, wave
-from c2ser.data.ahead import read_ahead
+from c2ser.data.prefetch import read_ahead
 from c2ser.log import progress
 from c2ser.tables import TableMap
 

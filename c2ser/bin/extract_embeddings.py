@@ -8,8 +8,8 @@ import numpy as np
 from c2ser.audio import SAMPLE_RATE, check_sound
 from c2ser.cli import run
 from c2ser.corpus import Utterance, durations, read_data_dir, wave
-from c2ser.data.ahead import read_ahead
 from c2ser.data.arks import ArkWriter
+from c2ser.data.prefetch import read_ahead
 from c2ser.data.sampler import by_length
 from c2ser.devices import pick_device
 from c2ser.emotion2vec.encoders import Encoder, Normalise, load_encoder
@@ -57,7 +57,7 @@ def main(
         level: frame (50 per second), tokens, first-frames or utterance (the mean frame).
         normalise: give waveforms zero mean and unit variance: as the model was trained ("auto"), always or never.
         peer_padding: let the padding of a batch leak into its shorter utterances, as other implementations do.
-        device: "cpu", "cuda", …; "auto" takes a graphics card where there is one.
+        device: "cpu", "cuda", …; "auto" takes a GPU where there is one.
     """
     chosen = pick_device(device)
     encoder = load_encoder(model, normalise, peer_padding, chosen)

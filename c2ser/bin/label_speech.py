@@ -17,7 +17,7 @@ def main(model: Path, data: Path, out: Path, batches: BatchConfig, device: str =
         data: data directory.
         out: the table.
         batches: how utterances are grouped.
-        device: "cpu", "cuda", …; "auto" takes a graphics card where there is one.
+        device: "cpu", "cuda", …; "auto" takes a GPU where there is one.
     """
     chosen = pick_device(device)
     published = read_published(model)

@@ -28,7 +28,7 @@ def main(
         language: "zh" or "en" and so on, where all files are in one language.
         answers: whether the model answers in words; implicit models are much faster without.
         search: how answers are searched for.
-        device: "cpu", "cuda", …; "auto" takes a graphics card where there is one.
+        device: "cpu", "cuda", …; "auto" takes a GPU where there is one.
     """
     learner = move(C2SER.from_pretrained(model), device)
     predict_files(learner, audio, out or sys.stdout, language, answers, search or DecodeConfig())

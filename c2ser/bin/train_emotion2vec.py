@@ -14,7 +14,7 @@ from c2ser.emotion2vec.layers import set_filter_bank
 from c2ser.emotion2vec.losses import LossConfig
 from c2ser.emotion2vec.masking import MaskConfig
 from c2ser.emotion2vec.model import Emotion2Vec, Emotion2VecConfig
-from c2ser.training.emotion2vec import Emotion2VecObjective, GuardConfig, Material, TeacherConfig, ValidConfig
+from c2ser.training.emotion2vec_objective import Emotion2VecObjective, GuardConfig, Material, TeacherConfig, ValidConfig
 from c2ser.training.loop import OptimConfig, TrainConfig
 from c2ser.training.loop import train as fit
 

@@ -9,7 +9,7 @@ from c2ser.corpus import tested
 from c2ser.devices import pick_device
 from c2ser.emotion2vec.probe import ProbeConfig, ProbeData, TrainedProbe, cross_validate, read_probe_data, train_probe
 from c2ser.log import get_logger
-from c2ser.scoring.folds import figures_of_folds, figures_with_intervals
+from c2ser.scoring.cross_validation import figures_of_folds, figures_with_intervals
 from c2ser.tables import write_json, write_table
 
 logger = get_logger(__name__)
@@ -38,7 +38,7 @@ def main(
         folds: data directories whose utterances together are cross-validated by their utt2fold, instead of the above;
             it says "train" or "valid" of utterances that no fold tests.
         seeds: train once for each of these seeds, into OUT/seed<number>.
-        device: "cpu", "cuda", …; "auto" takes a graphics card where there is one.
+        device: "cpu", "cuda", …; "auto" takes a GPU where there is one.
     """
     if bool(folds) == bool(train and tests):
         raise ValueError("two ways to test a probe: give either --train and --tests, or --folds")

@@ -19,7 +19,7 @@ class LocalConfig:
     """Where and how fast a model of this process runs.
 
     Attributes:
-        device: "cpu", "cuda", …; "auto" takes a graphics card where there is one.
+        device: "cpu", "cuda", …; "auto" takes a GPU where there is one.
         dtype: precision of its weights.
         batch: prompts answered at once.
     """

@@ -50,7 +50,7 @@ class LocalChat:
         """Yield responses batch by batch; see `Chat`.
 
         Raises:
-            OSError: a batch does not fit into the memory of the graphics card.
+            OSError: a batch does not fit into the memory of the GPU.
         """
         ordered = sorted(requests, key=lambda line: (-len(_text(line)), line["custom_id"]))
         for start in range(0, len(ordered), self.config.batch):

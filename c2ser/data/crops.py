@@ -7,7 +7,7 @@ import numpy as np
 
 from c2ser.audio import SAMPLE_RATE, check_sound
 from c2ser.corpus import Utterance, wave
-from c2ser.data.ahead import Read, read_some
+from c2ser.data.prefetch import Read, read_some
 from c2ser.data.sampler import Batches, rng
 
 

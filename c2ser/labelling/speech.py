@@ -9,9 +9,9 @@ import torch
 
 from c2ser.audio import check_sound
 from c2ser.corpus import durations, read_data_dir
-from c2ser.data.ahead import read_ahead
 from c2ser.data.collate import pad_waves
 from c2ser.data.datasets import load_wave
+from c2ser.data.prefetch import read_ahead
 from c2ser.data.sampler import by_length
 from c2ser.emotion2vec.checkpoints import Published
 from c2ser.emotion2vec.model import pool

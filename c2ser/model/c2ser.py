@@ -181,7 +181,7 @@ class C2SER(nn.Module):
     def hear(self, waves: Sequence[np.ndarray]) -> Vectors:
         """Return speech embeddings (batch, time, size of the language model) of waveforms, to answer them.
 
-        On a graphics card everything before the language model computes in its precision too; see `precision`.
+        On a GPU everything before the language model computes in its precision too; see `precision`.
 
         Args:
             waves: mono waveforms at 16 kHz, each (samples,) float32, up to 30 s.

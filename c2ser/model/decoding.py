@@ -7,8 +7,8 @@ import numpy as np
 
 from c2ser import audio
 from c2ser.corpus import Utterance, read_data_dir
-from c2ser.data.ahead import read_ahead
 from c2ser.data.datasets import MAX_SECONDS, check_seconds, load_wave
+from c2ser.data.prefetch import read_ahead
 from c2ser.data.sampler import by_length
 from c2ser.emotions import EMOTIONS
 from c2ser.log import get_logger, progress

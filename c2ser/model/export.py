@@ -12,8 +12,8 @@ from peft.tuners.tuners_utils import BaseTunerLayer
 from c2ser.corpus import read_data_dir
 from c2ser.log import get_logger
 from c2ser.model.c2ser import C2SER
-from c2ser.model.card import card
 from c2ser.model.folder import CALIBRATION, load, save
+from c2ser.model.model_card import card
 from c2ser.tables import read_json, write_text
 from c2ser.tensors import whole_folder
 

@@ -9,8 +9,8 @@ from typing import TextIO
 import numpy as np
 
 from c2ser import audio
-from c2ser.data.ahead import read_ahead
 from c2ser.data.datasets import check_seconds
+from c2ser.data.prefetch import read_ahead
 from c2ser.data.sampler import by_length
 from c2ser.emotions import EMOTIONS
 from c2ser.log import get_logger

@@ -17,11 +17,11 @@ from c2ser.data.datasets import MAX_SECONDS
 from c2ser.emotion2vec.model import Emotion2Vec, Emotion2VecConfig
 from c2ser.log import one_line
 from c2ser.model.c2ser import C2SER, C2SERConfig
-from c2ser.model.card import card
 from c2ser.model.connector import ConnectorConfig
+from c2ser.model.fingerprints import llm_print, tokenizer_print
 from c2ser.model.lm import LanguageModel, LoraSettings, empty_llm, load_llm, load_tokenizer
+from c2ser.model.model_card import card
 from c2ser.model.perception import HOP, WINDOW, AcousticEncoder, WhisperEncoder
-from c2ser.model.prints import llm_print, tokenizer_print
 from c2ser.tables import read_json, write_json, write_text
 from c2ser.tensors import read_tensors, whole_folder, write_tensors
 

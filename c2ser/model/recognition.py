@@ -15,7 +15,7 @@ from c2ser.data.datasets import MAX_SECONDS, check_wave
 from c2ser.data.sampler import by_length
 from c2ser.emotions import EMOTIONS
 from c2ser.model.c2ser import C2SER
-from c2ser.model.probabilities import label_scores, probabilities
+from c2ser.model.label_scores import label_scores, probabilities
 from c2ser.model.search import Search
 
 Source = str | Path | np.ndarray | torch.Tensor
@@ -96,7 +96,7 @@ def hear(
         answers: whether to answer; without, an implicit model takes a single forward pass.
 
     Raises:
-        ValueError: the graphics card's memory is too small for the batch, or explicit scores without answers.
+        ValueError: the GPU's memory is too small for the batch, or explicit scores without answers.
     """
     model.eval()
     style, names = config.style or model.config.style, [*waves]
@@ -112,7 +112,7 @@ def hear(
     except torch.OutOfMemoryError:
         longest = max(map(len, waves.values())) / SAMPLE_RATE
         raise ValueError(
-            f"{names[0]}: in its batch of {len(names)} utterances, the longest {longest:.1f} s, the graphics card ran "
+            f"{names[0]}: in its batch of {len(names)} utterances, the longest {longest:.1f} s, the GPU ran "
             f"out of memory; lower batch_seconds ({config.batch_seconds:g}) or batch_utterances"
         ) from None
     seconds = [len(wave) / SAMPLE_RATE for wave in waves.values()]

@@ -6,11 +6,11 @@ from pathlib import Path
 
 from c2ser import cli
 from c2ser.corpus import Utterance
+from c2ser.prep.count_report import report
 from c2ser.prep.describe import Corpus, Labels
 from c2ser.prep.download import fetch
 from c2ser.prep.folds import Folds, with_folds
 from c2ser.prep.layout import find_top
-from c2ser.prep.report import report
 from c2ser.prep.writer import Written, write_corpus
 
 

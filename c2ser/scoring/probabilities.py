@@ -25,7 +25,7 @@ def read_vectors(rows: Mapping[str, str]) -> dict[str, np.ndarray]:
     return vectors
 
 
-def most_probable(rows: Mapping[str, str]) -> dict[str, str]:
+def argmax_labels(rows: Mapping[str, str]) -> dict[str, str]:
     """Return the emotion of the greatest probability by utterance; the first in the order of `EMOTIONS` among equals.
 
     Raises:

@@ -19,7 +19,7 @@ from accelerate import Accelerator, DistributedDataParallelKwargs
 from accelerate.utils import broadcast_object_list
 from torch.distributed.fsdp import register_fsdp_forward_method
 
-from c2ser.data.ahead import ahead
+from c2ser.data.prefetch import ahead
 from c2ser.data.sampler import rng
 from c2ser.log import get_logger, progress
 from c2ser.training import checkpoint

@@ -1,4 +1,4 @@
-"""What is said when the memory of the graphics card runs out: which batch it was, and what to set."""
+"""What is said when the memory of the GPU runs out: which batch it was, and what to set."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -28,12 +28,12 @@ def enough_memory(where: str, utterances: Sequence[str], remedy: str, otherwise:
         otherwise: said instead of the utterances where there are none.
 
     Raises:
-        ValueError: the graphics card has too little memory.
+        ValueError: the GPU has too little memory.
     """
     try:
         yield
     except torch.OutOfMemoryError:
         batch = named(utterances, otherwise)
         raise ValueError(
-            f"{where}: the graphics card has too little memory ({batch}); {remedy}; the checkpoints are whole"
+            f"{where}: the GPU has too little memory ({batch}); {remedy}; the checkpoints are whole"
         ) from None

@@ -12,7 +12,7 @@ class Objective(nn.Module):
     Attributes:
         leaves_out: whether a step may leave trained parameters without a gradient; several processes must know.
         steps: optimiser steps of the whole training; the loop sets it.
-        thrift: what to do when the graphics card has too little memory.
+        thrift: what to do when the GPU has too little memory.
     """
 
     leaves_out = False

@@ -4,8 +4,8 @@ from pathlib import Path
 
 from c2ser.cli import run
 from c2ser.scoring.calibration import plot_reliability
-from c2ser.scoring.card import card_page, plot_flips
 from c2ser.scoring.stability import read_decoded, stability
+from c2ser.scoring.stability_report import card_page, plot_flips
 from c2ser.tables import write_json, write_text
 
 

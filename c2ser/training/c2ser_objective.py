@@ -10,13 +10,13 @@ from torch import Tensor, nn
 
 from c2ser.corpus import emotions_of
 from c2ser.cot.prompts import Style, instruction
-from c2ser.data.ahead import Read, leave_out, read_ahead, read_batch, read_some
 from c2ser.data.collate import SpecAugment, augment
 from c2ser.data.datasets import Heard, Item, hear
+from c2ser.data.prefetch import Read, leave_out, read_ahead, read_batch, read_some
 from c2ser.data.sampler import Batches, by_length, rng, spread
 from c2ser.model.c2ser import C2SER
+from c2ser.model.fingerprints import weights_print
 from c2ser.model.perception import Features, Vectors
-from c2ser.model.prints import weights_print
 from c2ser.scoring.labels import read_label
 from c2ser.scoring.metrics import check_seven, scores
 from c2ser.training.memory import enough_memory

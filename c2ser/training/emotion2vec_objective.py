@@ -13,8 +13,8 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from c2ser.corpus import Utterance
-from c2ser.data.ahead import ahead, leave_out, read_ahead
 from c2ser.data.crops import CropBatches, CropConfig, Crops
+from c2ser.data.prefetch import ahead, leave_out, read_ahead
 from c2ser.data.sampler import by_length, spread
 from c2ser.emotion2vec import losses as parts
 from c2ser.emotion2vec.losses import LossConfig

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from c2ser.cli import run
 from c2ser.data.subset import write_subset
-from c2ser.labelling.agree import agree, counts
+from c2ser.labelling.combine import agree, counts
 from c2ser.log import get_logger
 from c2ser.tables import read_table, write_json
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from c2ser.cli import run
-from c2ser.scoring.probabilities import most_probable
+from c2ser.scoring.probabilities import argmax_labels
 from c2ser.tables import read_table, write_table
 
 
@@ -14,7 +14,7 @@ def main(probabilities: Path, out: Path) -> None:
         probabilities: utt2prob, seven numbers for each utterance.
         out: table of labels.
     """
-    write_table(out, most_probable(read_table(probabilities)))
+    write_table(out, argmax_labels(read_table(probabilities)))
 
 
 if __name__ == "__main__":
