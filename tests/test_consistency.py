@@ -30,11 +30,10 @@ LAYERS = [
     {"corpus"},
     {"prep"},
     {"scoring"},
-    {"attributes", "cot", "data", "paper"},
+    {"attributes", "cot", "data"},
     {"emotion2vec"},
     {"labelling", "model"},
     {"training"},
-    {"benchmarks"},
     {"bin"},
 ]
 """From the bottom; a module imports from lower layers and from its own package."""
@@ -48,7 +47,6 @@ TEXT_ONLY = (
     "score",
     "show_results",
     "compare_systems",
-    "show_paper",
     "measure_stability",
     "label_text",
     "combine_labels",
@@ -226,7 +224,7 @@ CONFIGS = {
 """Which entry point reads the configurations of a name."""
 
 TABLES = ["paper"]
-"""What is read as data, by its own reader (test_paper.py), and configures nothing."""
+"""Files that hold data, not options; they have a reader and a test of their own (test_paper.py)."""
 
 YAMLS = [
     path for path in FILES if path.suffix == ".yaml" and path.parent.name != "accelerate" and path.stem not in TABLES
