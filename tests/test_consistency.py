@@ -240,6 +240,25 @@ def test_a_stage_that_comes_too_early_names_the_one_before(tmp_path):
         assert done.returncode == 1 and done.stderr.endswith(f"is missing or empty; run stage {before} first\n")
 
 
+def test_citation_and_changelog_are_of_one_version():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text("utf-8"))
+    versions = re.findall(
+        r"^## \[(\d+\.\d+\.\d+)\] – (\d{4}-\d\d-\d\d)$", (ROOT / "CHANGELOG.md").read_text("utf-8"), re.M
+    )
+    assert (citation["version"], str(citation["date-released"])) == versions[0]
+    paper = citation["preferred-citation"]
+    assert "2502.18186" in paper["doi"] and len(paper["authors"]) == 7
+
+
+def test_hooks_run_what_make_check_runs_and_fetch_nothing():
+    makefile = (ROOT / "Makefile").read_text("utf-8")
+    (hooks,) = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text("utf-8"))["repos"]
+    assert hooks["repo"] == "local"
+    for hook in hooks["hooks"]:
+        assert hook["language"] == "system"
+        assert hook["entry"].removesuffix(" --force-exclude") in makefile, hook["id"]
+
+
 ENTRY_POINTS = sorted(path.stem for path in (ROOT / "c2ser/bin").glob("[a-z]*.py"))
 
 
@@ -274,7 +293,9 @@ TABLES = ["paper"]
 """Files that hold data, not options; they have a reader and a test of their own (test_paper.py)."""
 
 YAMLS = [
-    path for path in FILES if path.suffix == ".yaml" and path.parent.name != "accelerate" and path.stem not in TABLES
+    path
+    for path in FILES
+    if path.suffix == ".yaml" and "conf" in path.parts and path.parent.name != "accelerate" and path.stem not in TABLES
 ]
 
 SHARED = [path for path in FILES if path.suffix == ".yaml" and path.parent.name == "accelerate"]
