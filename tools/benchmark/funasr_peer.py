@@ -116,7 +116,7 @@ def _audio_settings(config: Emotion2VecConfig) -> dict[str, Any]:
 
 
 @torch.no_grad()
-def funasr_frames(peer: nn.Module, waves: Sequence[np.ndarray]) -> list[np.ndarray]:
+def funasr_frames(peer: Any, waves: Sequence[np.ndarray]) -> list[np.ndarray]:
     """Return frames (frames, dim) of waveforms (samples,), one at a time as FunASR extracts them."""
     device, frames = next(peer.parameters()).device, []
     for wave in waves:
@@ -133,11 +133,11 @@ class FunasrStep(nn.Module):
         peer: its class, with a decoder.
     """
 
-    def __init__(self, peer: nn.Module) -> None:
+    def __init__(self, peer: Any) -> None:  # FunASR has no types
         super().__init__()
-        self.peer = peer
-        self.teacher = copy.deepcopy(peer).requires_grad_(False).eval()
-        self.tokens = peer.modality_encoders["AUDIO"].modality_cfg.num_extra_tokens
+        self.peer: Any = peer
+        self.teacher: Any = copy.deepcopy(peer).requires_grad_(False).eval()
+        self.tokens: int = self.teacher.modality_encoders["AUDIO"].modality_cfg.num_extra_tokens
 
     def forward(self, waves: Tensor, masked: Tensor, weight: float) -> Tensor:
         """Return the loss of normalised waveforms (batch, samples), masked (batch * clones, frames)."""
@@ -163,7 +163,7 @@ class FunasrStep(nn.Module):
             mean.lerp_(parameter, 1.0 - decay)
 
 
-def _blocks(peer: nn.Module, inputs: dict[str, Any]) -> tuple[Tensor, list[Tensor]]:
+def _blocks(peer: Any, inputs: dict[str, Any]) -> tuple[Tensor, list[Tensor]]:
     """Run the main blocks; return the states and each block's feed-forward output."""
     states, layers, scale = inputs["x"], [], inputs["alibi_scale"]
     for number, block in enumerate(peer.blocks):

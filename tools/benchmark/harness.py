@@ -6,7 +6,7 @@ import platform
 import resource
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -78,7 +78,7 @@ class Case:
     peer: Callable[[], Any]
     peer_name: str
     check: Callable[[], Equivalence]
-    workload: dict[str, float]
+    workload: Mapping[str, float]
     flops: float
     bytes: float
 
@@ -101,7 +101,7 @@ class Count:
     peer: float
     peer_name: str
     check: Callable[[], Equivalence]
-    workload: dict[str, float]
+    workload: Mapping[str, float]
 
 
 @dataclass
@@ -196,9 +196,9 @@ def measure(function: Callable[[], Any], arm: Arm, device: str) -> None:
 def timed(function: Callable[[], Any], device: str) -> float:
     """Return the seconds that a call takes; on a GPU they are measured with CUDA events."""
     if device != "cuda":
-        start = time.perf_counter()
+        before = time.perf_counter()
         function()
-        return time.perf_counter() - start
+        return time.perf_counter() - before
     torch.cuda.synchronize()
     start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
     start.record()

@@ -28,8 +28,8 @@ def penn_pitch(setting: Setting) -> Case:
     """Utterances tracked together at a hop of 10 ms, ours against `penn.from_audio`, which takes one at a time."""
     cuda, real = setting.device == "cuda", setting.size == "real"
     waves = _speech(setting, {"cpu": 4, "cuda": 512}[setting.device] if real else 2)
-    place, hop = ({"device": 0, "batch": 4096} if cuda else {}), 0.01 if real else 0.05
-    tracker = PitchTracker(PitchConfig(hop=hop, **place))
+    hop = 0.01 if real else 0.05
+    tracker = PitchTracker(PitchConfig(hop=hop, device=0, batch=4096) if cuda else PitchConfig(hop=hop))
     groups = [waves[start : start + AT_ONCE] for start in range(0, len(waves), AT_ONCE)]
 
     def ours() -> list[Track]:

@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -36,13 +36,15 @@ LLMS: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 """Language models with Qwen2's architecture; "wide" is one layer of Qwen2-0.5B's size under its whole vocabulary."""
 
+Network = TypeVar("Network", bound=nn.Module)
+
 STD_FACTOR = 2.0
 """Standard deviation of random weights, times the square root of the hidden size. With less, every answer repeats one
 token for any speech. For the same reason no model ties its head to its embeddings."""
 
 
 @torch.no_grad()
-def filled(model: nn.Module) -> nn.Module:
+def filled(model: Network) -> Network:
     """Give random values to what begins as zeros, so that no part of the work is without effect."""
     for name, parameter in model.named_parameters():
         if name.endswith("bias") or ".lora_B." in name:
@@ -84,6 +86,17 @@ def system(setting: Setting, dropout: float = 0.0) -> C2SER:
     llm = language(setting, "7B" if real else "quick", config.lora)
     torch.manual_seed(setting.seed)
     return C2SER(config, encoder, acoustic, llm).eval().to(setting.device)
+
+
+def both_encoders(model: C2SER) -> tuple[WhisperEncoder, AcousticEncoder]:
+    """Return Whisper's encoder and Emotion2Vec-S of a model that has both.
+
+    Raises:
+        ValueError: it lacks one.
+    """
+    if model.whisper is None or model.acoustic is None:
+        raise ValueError("the benchmarks need a model with both encoders")
+    return model.whisper, model.acoustic
 
 
 def tokenizer() -> PreTrainedTokenizerBase:
@@ -166,6 +179,6 @@ def weight_bytes(module: nn.Module) -> int:
 
 def listening_flops(model: C2SER, samples: int) -> tuple[float, float, float]:
     """Return the operations of Whisper, Emotion2Vec-S and the connector on so many samples."""
-    count = model.length(samples / RATE)
-    acoustic = emotion2vec_cases.extraction_cost(model.acoustic.model.config, samples)[0]
-    return whisper_flops(model.whisper, samples), acoustic, linear_flops(model.connector, count)
+    count, (whisper, acoustic) = model.length(samples / RATE), both_encoders(model)
+    flops = emotion2vec_cases.extraction_cost(acoustic.model.config, samples)[0]
+    return whisper_flops(whisper, samples), flops, linear_flops(model.connector, count)

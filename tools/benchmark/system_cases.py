@@ -74,8 +74,8 @@ def train_step(setting: Setting) -> Case:
     work = {"utterances": number, "audio_s": number * seconds, "positions": sum(asking.positions) + labels}
     precision = "bf16 autocast" if setting.device == "cuda" else "fp32"
     settings = f"{plain.name()} and PEFT, Whisper padded to 30 s, labels=, {precision}"
-    functions = (partial(step, partial(loss, model, waves, answers)) for loss in (our_loss, their_loss))
-    return Case(*functions, settings, check, work, flops, 2.0 * weight_bytes(model))
+    ours, theirs = (partial(step, partial(loss, model, waves, answers)) for loss in (our_loss, their_loss))
+    return Case(ours, theirs, settings, check, work, flops, 2.0 * weight_bytes(model))
 
 
 def our_loss(model: C2SER, waves: Sequence[np.ndarray], answers: Sequence[str]) -> Tensor:

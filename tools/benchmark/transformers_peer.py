@@ -4,6 +4,7 @@ import copy
 from collections.abc import Sequence
 from contextlib import nullcontext
 from importlib.metadata import version
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,7 +13,7 @@ from torch.nn.functional import log_softmax
 from torch.nn.utils.rnn import pad_sequence
 from transformers.models.whisper.modeling_whisper import WhisperEncoder as WhisperLayers
 
-from benchmark.random_models import Asked
+from benchmark.random_models import Asked, both_encoders
 from c2ser.data.collate import pad_waves
 from c2ser.model.c2ser import C2SER
 from c2ser.model.perception import Vectors, WhisperEncoder, real
@@ -52,12 +53,13 @@ def unpadded_states(encoder: WhisperEncoder, mel: Tensor) -> Tensor:
 
 def listen(model: C2SER, waves: Sequence[np.ndarray], exact: bool = True) -> Vectors:
     """Return speech embeddings (batch, time, dim) of waveforms (samples,), Whisper on 30 s; see `C2SER.features`."""
+    whisper, emotion2vec = both_encoders(model)
     single = torch.autocast(model.device.type, enabled=False)
     with single:
-        mel = padded_mel(model.whisper, waves, model.device)
+        mel = padded_mel(whisper, waves, model.device)
     with single if exact else nullcontext():
-        acoustic = model.acoustic(*(tensor.to(model.device) for tensor in pad_waves(waves)))
-    return model.connector(padded_states(model.whisper, mel), acoustic)
+        acoustic = emotion2vec(*(tensor.to(model.device) for tensor in pad_waves(waves)))
+    return model.connector(padded_states(whisper, mel), acoustic)
 
 
 def context(asked: Asked, number: int) -> Tensor:
@@ -70,7 +72,7 @@ def context(asked: Asked, number: int) -> Tensor:
 
 def _embed(asked: Asked, ids: Sequence[int]) -> Tensor:
     table = asked.language.llm.get_input_embeddings()
-    return table(torch.tensor(ids, dtype=torch.long, device=table.weight.device))
+    return table(torch.tensor(ids, dtype=torch.long, device=asked.language.llm.device))
 
 
 def _labels(asked: Asked, answer: str) -> list[int]:
@@ -95,12 +97,11 @@ def scores(asked: Asked, answers: Sequence[str]) -> Tensor:
 def generate(asked: Asked, tokens: int) -> list[list[int]]:
     """Return the tokens of answers, so many for each, one utterance after the other."""
     answers = []
+    llm: Any = asked.language.llm  # PEFT's wrapper has no type for `generate`
     for number in range(len(asked.prompts)):
         embedded = context(asked, number)[None]
         mask = torch.ones(embedded.shape[:2], dtype=torch.long, device=embedded.device)
-        ids = asked.language.llm.generate(
-            inputs_embeds=embedded, attention_mask=mask, max_new_tokens=tokens, do_sample=False
-        )
+        ids = llm.generate(inputs_embeds=embedded, attention_mask=mask, max_new_tokens=tokens, do_sample=False)
         answers.append(ids[0].tolist())
     return answers
 

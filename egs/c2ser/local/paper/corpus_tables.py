@@ -45,8 +45,9 @@ def training_table(paper: PaperTables, parts: Mapping[str, Mapping[str, Part]]) 
         marks = {column: notes.marks(f"II/{key}/{column}") for column in ("emotions", "utterances", "hours")}
         body.append([
             name, row.source, _emotions(part, row, marks["emotions"]),
-            _language(part, row), count_cell(part and part.utterances, row.utterances, marks["utterances"]),
-            hours_cell(part and part.hours, row.hours, marks["hours"]),
+            _language(part, row),
+            count_cell(part.utterances if part else None, row.utterances, marks["utterances"]),
+            hours_cell(part.hours if part else None, row.hours, marks["hours"]),
         ])  # fmt: skip
     head = ["Dataset", "Source", "Emotion labels used", "Lang", "#Utts", "#Hrs"]
     return [*lines, *pipe_table(head, body, words=4), "", *notes.lines(), ""]
@@ -76,9 +77,10 @@ def durations_table(paper: PaperTables, part: Part | None) -> list[str]:
     head = ["Emotion", "# of samples", *(f"{SHORT.get(code, code)} duration" for code in codes)]
     lines = [f"## Table III. {table.caption}{notes.marks('III')}", ""]
     groups: dict[tuple[str, str], list[float | None]] = defaultdict(list)
-    for name, emotion in (part.emotions if part else {}).items():
+    shown = part or Part()
+    for name, emotion in shown.emotions.items():
         for kind in (emotion, "total"):
-            groups[kind, part.languages.get(name, "")].append(part.seconds.get(name))
+            groups[kind, shown.languages.get(name, "")].append(shown.seconds.get(name))
     body = []
     for key, row in {**table.rows, "total": table.total}.items():
         name = f"{key.capitalize()}{notes.marks(f'III/{key}')}"
@@ -92,7 +94,8 @@ def _durations(
     row: DurationRow, groups: Mapping[str, list[float | None]] | None, marks: Mapping[str, str]
 ) -> list[str]:
     """Return the cells after the name of a row; `groups` and `marks` are by language, `groups` is None without data."""
-    printed, ours = _sizes(row.samples), groups and _sizes({code: len(group) for code, group in groups.items()})
+    printed = _sizes(row.samples)
+    ours = None if groups is None else _sizes({code: len(group) for code, group in groups.items()})
     cells = [side_by_side(ours, printed, ours is not None and ours != printed)]
     for code, mark in marks.items():
         seconds = [value for value in groups[code] if value is not None] if groups else []
@@ -125,8 +128,8 @@ def evaluation_table(paper: PaperTables, raw: Mapping[str, Part], tested: Mappin
         body.append([
             name, row.source, _emotions(corpus, row, marks["emotions"]),
             _language(corpus or test_set, row),
-            count_cell(corpus and corpus.utterances, row.utterances, marks["utterances"]),
-            count_cell(test_set and test_set.utterances, row.tested),
+            count_cell(corpus.utterances if corpus else None, row.utterances, marks["utterances"]),
+            count_cell(test_set.utterances if test_set else None, row.tested),
             str(len({*test_set.speakers.values()})) if test_set and test_set.speakers else NOTHING,
         ])  # fmt: skip
     return [*lines, *pipe_table([*head, "speakers of these"], body, words=4), "", *notes.lines(), ""]

@@ -122,7 +122,7 @@ def _block(number: str, table: ResultTable, block: Mapping[str, str], results: R
             for metric, printed in zip(METRICS, row.paper[name], strict=True):
                 addresses = [f"{number}/{key}/{name}/{metric}", f"{number}/{key}/{name}"]
                 cells.append(figure_cell(
-                    result and result.figures, _figure(table, metric), printed, row.baseline,
+                    result.figures if result else None, _figure(table, metric), printed, row.baseline,
                     best[name, metric].get(key), notes.marks(*addresses),
                 ))  # fmt: skip
         body.append(cells)

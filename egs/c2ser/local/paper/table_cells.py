@@ -61,8 +61,8 @@ def side_by_side(ours: str | None, printed: str | None, unlike: bool = False, ma
 
 def count_cell(ours: int | None, printed: int | None, marks: str = "") -> str:
     """Return a cell with numbers of utterances; two different numbers are marked as different."""
-    shown = [None if number is None else f"{number:,}" for number in (ours, printed)]
-    return side_by_side(*shown, None not in (ours, printed) and ours != printed, marks)
+    shown, reference = (None if number is None else f"{number:,}" for number in (ours, printed))
+    return side_by_side(shown, reference, None not in (ours, printed) and ours != printed, marks)
 
 
 def hours_cell(ours: float | None, printed: float | None, marks: str = "") -> str:
