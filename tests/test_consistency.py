@@ -241,9 +241,9 @@ def parsers():
     """The parsers of all entry points, made once."""
     import importlib
 
-    from c2ser.cli import parser
+    from c2ser.cli import make_parser
 
-    return {entry: parser(importlib.import_module(f"c2ser.bin.{entry}").main) for entry in ENTRY_POINTS}
+    return {entry: make_parser(importlib.import_module(f"c2ser.bin.{entry}").main) for entry in ENTRY_POINTS}
 
 
 @pytest.mark.parametrize("path", YAMLS, ids=name)
