@@ -12,8 +12,9 @@ import soundfile
 from attacks import ATTACKS
 from model_server import Server
 
+from c2ser.chat.config import Sampling
 from c2ser.chat.journal import Journal
-from c2ser.chat.protocol import Sampling, completion
+from c2ser.chat.protocol import completion
 from c2ser.chat.server import ServerChat
 from c2ser.cot.checks import problem
 from c2ser.cot.prompts import Request, request_prompt, sentence

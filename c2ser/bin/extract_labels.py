@@ -3,7 +3,8 @@
 from pathlib import Path
 from typing import Literal
 
-from c2ser.chat.config import ChatConfig, about, open_journal
+from c2ser.chat.config import ChatConfig
+from c2ser.chat.connect import describe_model, open_journal
 from c2ser.cli import run
 from c2ser.scoring.judge import judge_all
 from c2ser.scoring.labels import rationale, read_label, unquoted
@@ -36,7 +37,7 @@ def main(
         return
     with open_journal(reader, chat, out) as journal, TableMap(out) as job:
         judge_all(journal, texts, job)
-        write_json(out.with_name(f"{out.name}.json"), {"part": part, "reader": reader, **about(chat)})
+        write_json(out.with_name(f"{out.name}.json"), {"part": part, "reader": reader, **describe_model(chat)})
 
 
 if __name__ == "__main__":

@@ -5,7 +5,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from c2ser.chat.config import ChatConfig, about, open_journal
+from c2ser.chat.config import ChatConfig
+from c2ser.chat.connect import describe_model, open_journal
 from c2ser.chat.journal import Journal
 from c2ser.chat.protocol import Prompt, Reply
 from c2ser.cot.checks import problem
@@ -78,7 +79,7 @@ def open_writer(name: WriterName, chat: ChatConfig, out: Path) -> Iterator[Write
 
 def describe(name: WriterName, chat: ChatConfig) -> dict[str, Any]:
     """Return what is recorded about a writer beside its table."""
-    return {"writer": name, **({} if name == "template" else about(chat))}
+    return {"writer": name, **({} if name == "template" else describe_model(chat))}
 
 
 def write_all(
