@@ -8,7 +8,7 @@ import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
-from c2ser import __version__
+import c2ser
 
 BIN = Path(__file__).parent / "bin"
 """Each public module of this folder is a verb."""
@@ -29,7 +29,7 @@ def main(args: Sequence[str] | None = None) -> None:
     if verb in ("-h", "--help", "help"):
         print(overview())
     elif verb in ("-V", "--version"):
-        print(f"c2ser {__version__}")
+        print(f"c2ser {c2ser.__version__}")
     elif verb.replace("-", "_") in verbs():
         _run(verb.replace("-", "_"), rest)
     else:

@@ -1,6 +1,7 @@
 """The rules of the project, checked over every file: layers, lengths, docstrings, safety, recipes, configurations."""
 
 import ast
+import graphlib
 import os
 import re
 import subprocess
@@ -30,12 +31,13 @@ LAYERS = [
     {"corpus"},
     {"prep"},
     {"scoring"},
-    {"attributes", "cot", "data", "paper"},
-    {"emotion2vec"},
+    {"cot", "data", "paper"},
+    {"attributes", "emotion2vec"},
     {"labelling", "model"},
     {"training"},
     {"benchmarks"},
     {"bin"},
+    {"__main__"},
 ]
 """From the bottom; a module imports from lower layers and from its own package."""
 
@@ -91,6 +93,28 @@ def test_layers_hold(path):
             same = module.split(".")[1] == own.split(".")[1] and own.split(".")[1] != "bin"
             assert layer(module) is not None, f"{module} stands in no layer"
             assert same or layer(module) < layer(own), f"{own} imports {module}, which lies above or beside it"
+
+
+def module_of(path):
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+ROOMS = sorted({path.parent.name for path in PACKAGE} - {"c2ser"})
+CIRCLES = pytest.mark.xfail(reason="its network and its folder import each other until the room has two storeys")
+
+
+@pytest.mark.parametrize("room", [pytest.param(room, marks=CIRCLES) if room == "model" else room for room in ROOMS])
+def test_no_module_of_a_room_imports_itself_through_others(room):
+    paths = {module_of(path): path for path in PACKAGE if path.parent.name == room}
+    graph = {module: set() for module in paths}
+    for module, path in paths.items():
+        for node in ast.walk(tree(path)):
+            if isinstance(node, ast.ImportFrom) and node.module:
+                names = {f"{node.module}.{alias.name}" for alias in node.names}
+                graph[module] |= (names if names <= paths.keys() else {node.module}) & paths.keys()
+            elif isinstance(node, ast.Import):
+                graph[module] |= {alias.name for alias in node.names} & paths.keys()
+    graphlib.TopologicalSorter(graph).prepare()  # its CycleError names the circle
 
 
 @pytest.mark.parametrize("path", CODE, ids=name)

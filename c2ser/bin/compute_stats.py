@@ -5,7 +5,7 @@ import operator
 from pathlib import Path
 
 from c2ser.attributes.levels import (
-    Doubts,
+    FlagCounts,
     add_stats,
     compute_stats,
     plot_stats,
@@ -29,23 +29,23 @@ def main(attributes: Path | list[Path], out: Path) -> None:
         out: JSON file.
     """
     paths = attributes if isinstance(attributes, list) else [attributes]
-    values, parts, doubts = {}, [], []
+    values, parts, counts = {}, [], []
     for path in paths:
         if path.suffix == ".json":
             content = read_json(path)
             parts.append(stats_from_json(content))
-            doubts.append(Doubts.from_json(content))
+            counts.append(FlagCounts.from_json(content))
         else:
             rows = read_attributes(read_table(path))
             parts.append(compute_stats(rows))
-            doubts.append(Doubts.beside(path))
+            counts.append(FlagCounts.read(path))
             values |= rows
-    stats, found = add_stats(parts), functools.reduce(operator.add, doubts)
+    stats, total = add_stats(parts), functools.reduce(operator.add, counts)
     out.parent.mkdir(parents=True, exist_ok=True)
     if values:
         plot_stats(values, stats, out.with_suffix(".png"))
-    write_json(out, stats_to_json(stats) | found.to_json())
-    logger.info("%s", found)
+    write_json(out, stats_to_json(stats) | total.to_json())
+    logger.info("%s", total)
 
 
 if __name__ == "__main__":
