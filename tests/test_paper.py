@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from matplotlib import pyplot
+from matplotlib.figure import Figure
 
 from c2ser.bin import score, show_paper
 from c2ser.corpus import read_data_dir
@@ -584,8 +584,10 @@ def test_ranks_are_those_of_the_figures_shown():
 
 def drawn(monkeypatch, function, *arguments):
     """Call a function that draws, and return the axes of its picture."""
-    seen, close = [], pyplot.close
-    monkeypatch.setattr(pyplot, "close", lambda drawing: (seen.append(drawing.axes[0]), close(drawing)))
+    seen, savefig = [], Figure.savefig
+    monkeypatch.setattr(
+        Figure, "savefig", lambda figure, *p, **k: (seen.append(figure.axes[0]), savefig(figure, *p, **k))
+    )
     function(*arguments)
     return seen[0]
 
