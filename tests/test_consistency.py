@@ -31,11 +31,10 @@ LAYERS = [
     {"corpus"},
     {"prep"},
     {"scoring"},
-    {"cot", "data", "paper"},
+    {"cot", "data"},
     {"attributes", "emotion2vec"},
     {"labelling", "model"},
     {"training"},
-    {"benchmarks"},
     {"bin"},
     {"__main__"},
 ]
@@ -50,7 +49,6 @@ TEXT_ONLY = (
     "score",
     "show_results",
     "compare_systems",
-    "show_paper",
     "measure_stability",
     "label_text",
     "combine_labels",
@@ -250,7 +248,7 @@ CONFIGS = {
 """Which entry point reads the configurations of a name."""
 
 TABLES = ["paper"]
-"""What is read as data, by its own reader (test_paper.py), and configures nothing."""
+"""Files that hold data, not options; they have a reader and a test of their own (test_paper.py)."""
 
 YAMLS = [
     path for path in FILES if path.suffix == ".yaml" and path.parent.name != "accelerate" and path.stem not in TABLES

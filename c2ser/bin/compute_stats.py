@@ -4,18 +4,10 @@ import functools
 import operator
 from pathlib import Path
 
-from c2ser.attributes.levels import (
-    FlagCounts,
-    add_stats,
-    compute_stats,
-    plot_stats,
-    read_attributes,
-    stats_from_json,
-    stats_to_json,
-)
 from c2ser.cli import run
 from c2ser.log import get_logger
-from c2ser.tables import read_json, read_table, write_json
+
+GROUP = "Prepare data"
 
 logger = get_logger(__name__)
 
@@ -28,6 +20,17 @@ def main(attributes: Path | list[Path], out: Path) -> None:
             list of their tables, or of the statistics (.json) that this command has made of them, whose sums add up.
         out: JSON file.
     """
+    from c2ser.attributes.levels import (
+        FlagCounts,
+        add_stats,
+        compute_stats,
+        plot_stats,
+        read_attributes,
+        stats_from_json,
+        stats_to_json,
+    )
+    from c2ser.tables import read_json, read_table, write_json
+
     paths = attributes if isinstance(attributes, list) else [attributes]
     values, parts, counts = {}, [], []
     for path in paths:

@@ -3,11 +3,9 @@
 from pathlib import Path
 
 from c2ser.chat.config import ChatConfig, ChatName
-from c2ser.chat.connect import describe_model, open_journal
 from c2ser.cli import run
-from c2ser.labelling.text import text_prompt
-from c2ser.scoring.judge import judge_all
-from c2ser.tables import TableMap, read_table, write_json
+
+GROUP = "Label and annotate speech"
 
 
 def main(data: Path, out: Path, chat: ChatConfig, reader: ChatName = "local") -> None:
@@ -19,6 +17,11 @@ def main(data: Path, out: Path, chat: ChatConfig, reader: ChatName = "local") ->
         chat: the language model.
         reader: how it is reached.
     """
+    from c2ser.chat.connect import describe_model, open_journal
+    from c2ser.labelling.text import text_prompt
+    from c2ser.scoring.judge import judge_all
+    from c2ser.tables import TableMap, read_table, write_json
+
     texts = read_table(data / "text")
     with open_journal(reader, chat, out) as journal, TableMap(out) as job:
         judge_all(journal, {name: texts.get(name, "") for name in read_table(data / "wav.scp")}, job, text_prompt)

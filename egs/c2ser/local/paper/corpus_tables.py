@@ -1,14 +1,14 @@
-"""Tables II to IV: what the corpora hold."""
+"""Tables II to IV: the contents of the corpora."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from c2ser.emotions import ordered
-from c2ser.paper.cells import NOTHING, Footnotes, beside, count_cell, hours_cell
-from c2ser.paper.data import Part, read_part, together
-from c2ser.paper.printed import CorpusRow, DurationRow, Paper
 from c2ser.scoring.report import clock, pipe_table
+from paper.data_parts import Part, merge_parts, read_part
+from paper.reference import CorpusRow, DurationRow, PaperTables
+from paper.table_cells import NOTHING, Footnotes, count_cell, hours_cell, side_by_side
 
 LANGUAGES = {
     "zh": "Chinese", "en": "English", "it": "Italian", "es": "Spanish", "fr": "French", "de": "German", "pl": "Polish",
@@ -17,28 +17,28 @@ LANGUAGES = {
 """Names of languages by their codes."""
 
 SAME = {"Mandarin": "Chinese", "Mexican": "Spanish", "Mix": "Chinese, English"}
-"""What the paper calls them, beside ours."""
+"""The paper's names of languages, with the names that we use."""
 
 SHORT = {"zh": "CN", "en": "EN"}
-"""What Table III calls languages."""
+"""Names of languages in Table III."""
 
 FEW = 10
-"""Speakers below which intervals are too narrow."""
+"""With fewer speakers than this, intervals are too narrow."""
 
 
-def training_table(paper: Paper, parts: Mapping[str, Mapping[str, Part]]) -> list[str]:
+def training_table(paper: PaperTables, parts: Mapping[str, Mapping[str, Part]]) -> list[str]:
     """Return the lines of Table II.
 
     Args:
-        paper: what is printed.
+        paper: the reference values of the paper.
         parts: what `training_parts` returned.
     """
     notes, table = Footnotes(paper.notes), paper.training
     lines = [f"## Table II. {table.caption}{notes.marks('II')}", ""]
-    rows = {key: (row, together(parts[key].values()) if key in parts else None) for key, row in table.rows.items()}
+    rows = {key: (row, merge_parts(parts[key].values()) if key in parts else None) for key, row in table.rows.items()}
     if table.total:
-        whole = [part for _, part in rows.values() if part]
-        rows["total"] = table.total, together(whole) if whole else None
+        present = [part for _, part in rows.values() if part]
+        rows["total"] = table.total, merge_parts(present) if present else None
     body = []
     for key, (row, part) in rows.items():
         name = f"{row.name}{notes.marks(f'II/{key}')}"
@@ -55,21 +55,21 @@ def training_table(paper: Paper, parts: Mapping[str, Mapping[str, Part]]) -> lis
 def _emotions(part: Part | None, row: CorpusRow, marks: str = "") -> str:
     printed = ", ".join(map(str.capitalize, row.emotions)) or None
     ours = ", ".join(map(str.capitalize, ordered(part.emotions.values()))) if part else None
-    return beside(ours, printed, marks=marks)
+    return side_by_side(ours, printed, marks=marks)
 
 
 def _language(part: Part | None, row: CorpusRow) -> str:
     codes = sorted({*part.languages.values()} - {""}) if part else []
     ours = ", ".join(sorted(LANGUAGES.get(code, code) for code in codes)) or None
-    return row.language if ours and ours == SAME.get(row.language) else beside(ours, row.language or None)
+    return row.language if ours and ours == SAME.get(row.language) else side_by_side(ours, row.language or None)
 
 
-def durations_table(paper: Paper, part: Part | None) -> list[str]:
+def durations_table(paper: PaperTables, part: Part | None) -> list[str]:
     """Return the lines of Table III.
 
     Args:
-        paper: what is printed.
-        part: the data directory, if it is there.
+        paper: the reference values of the paper.
+        part: the contents of the data directory; None if it does not exist.
     """
     notes, table = Footnotes(paper.notes), paper.emo_emilia
     codes = [*table.total.durations]
@@ -91,13 +91,14 @@ def durations_table(paper: Paper, part: Part | None) -> list[str]:
 def _durations(
     row: DurationRow, groups: Mapping[str, list[float | None]] | None, marks: Mapping[str, str]
 ) -> list[str]:
-    """Return the cells of a row behind its name; groups and marks by language, groups None where nothing is there."""
+    """Return the cells after the name of a row; `groups` and `marks` are by language, `groups` is None without data."""
     printed, ours = _sizes(row.samples), groups and _sizes({code: len(group) for code, group in groups.items()})
-    cells = [beside(ours, printed, ours is not None and ours != printed)]
+    cells = [side_by_side(ours, printed, ours is not None and ours != printed)]
     for code, mark in marks.items():
-        known = groups is not None and None not in groups[code]
-        spent = clock(sum(groups[code])) if known else None
-        cells.append(beside(spent, row.durations[code], known and spent != row.durations[code], mark))
+        seconds = [value for value in groups[code] if value is not None] if groups else []
+        complete = groups is not None and len(seconds) == len(groups[code])
+        duration = clock(sum(seconds)) if complete else None
+        cells.append(side_by_side(duration, row.durations[code], complete and duration != row.durations[code], mark))
     return cells
 
 
@@ -105,50 +106,51 @@ def _sizes(samples: Mapping[str, int]) -> str:
     return "+".join(f"{number}{SHORT.get(code, code)}" for code, number in samples.items())
 
 
-def evaluation_table(paper: Paper, raw: Mapping[str, Part], tested: Mapping[str, Part]) -> list[str]:
-    """Return the lines of Table IV, with a column for what Table VI tests on and one for its speakers.
+def evaluation_table(paper: PaperTables, raw: Mapping[str, Part], tested: Mapping[str, Part]) -> list[str]:
+    """Return the lines of Table IV, with two more columns: the utterances of Table VI's test sets, and their speakers.
 
     Args:
-        paper: what is printed.
-        raw: whole corpora with their own classes, by corpus.
-        tested: test sets of seven emotions, by corpus.
+        paper: the reference values of the paper.
+        raw: contents of whole corpora with their own classes, by corpus.
+        tested: contents of the test sets with seven emotions, by corpus.
     """
     notes, table = Footnotes(paper.notes), paper.evaluation
     lines = [f"## Table IV. {table.caption}{notes.marks('IV')}", ""]
     head = ["Dataset", "Source", "Emotion labels", "Lang", "#Utterances", f"tested{notes.marks('IV/*/tested')}"]
     body = []
     for key, row in table.rows.items():
-        whole, test = raw.get(key), tested.get(key)
+        corpus, test_set = raw.get(key), tested.get(key)
         name = f"{row.name}{notes.marks(f'IV/{key}')}"
         marks = {column: notes.marks(f"IV/{key}/{column}") for column in ("emotions", "utterances")}
         body.append([
-            name, row.source, _emotions(whole, row, marks["emotions"]),
-            _language(whole or test, row), count_cell(whole and whole.utterances, row.utterances, marks["utterances"]),
-            count_cell(test and test.utterances, row.tested),
-            str(len({*test.speakers.values()})) if test and test.speakers else NOTHING,
+            name, row.source, _emotions(corpus, row, marks["emotions"]),
+            _language(corpus or test_set, row),
+            count_cell(corpus and corpus.utterances, row.utterances, marks["utterances"]),
+            count_cell(test_set and test_set.utterances, row.tested),
+            str(len({*test_set.speakers.values()})) if test_set and test_set.speakers else NOTHING,
         ])  # fmt: skip
     return [*lines, *pipe_table([*head, "speakers of these"], body, words=4), "", *notes.lines(), ""]
 
 
 def evaluation_parts(data: Path, corpora: Sequence[str], ending: str) -> dict[str, Part]:
-    """Return the data directories `<corpus>_<ending>` that are there, by corpus."""
-    found = {corpus: read_part(data / f"{corpus}_{ending}") for corpus in corpora}
-    return {corpus: part for corpus, part in found.items() if part}
+    """Return the contents of the data directories `<corpus>_<ending>` that exist, by corpus."""
+    parts = {corpus: read_part(data / f"{corpus}_{ending}") for corpus in corpora}
+    return {corpus: part for corpus, part in parts.items() if part}
 
 
 def few_speakers(tested: Mapping[str, Part]) -> dict[str, int]:
-    """Return the corpora whose test sets have so few speakers that their intervals are too narrow, with the number."""
+    """Return the number of speakers of each test set that has so few of them that its intervals are too narrow."""
     speakers = {corpus: len({*part.speakers.values()}) for corpus, part in tested.items()}
     return {corpus: number for corpus, number in speakers.items() if number < FEW}
 
 
-def kept_table(paper: Paper, parts: Mapping[str, Mapping[str, Part]]) -> list[str]:
-    """Return the lines of a table of what was counted of each training corpus and what was left out."""
+def kept_table(paper: PaperTables, parts: Mapping[str, Mapping[str, Part]]) -> list[str]:
+    """Return the lines of a table with the utterances of each training corpus: used for training, and rejected."""
     body = []
     for key, sets in parts.items():
-        left = together(sets.values()).left_out()
-        counted = [sets[name].utterances for name in ("train", "valid")]
-        dropped = [left["label"], left["length"], left["else"]]
-        body.append([paper.training.rows[key].name, *(f"{number:,}" for number in [*counted, *dropped])])
-    head = ["corpus", "to learn from", "to validate on", "left out: label", "over 20 s", "unusable"]
+        rejected = merge_parts(sets.values()).count_rejected()
+        numbers = [sets[name].utterances for name in ("train", "valid")]
+        numbers += [rejected[kind] for kind in ("label", "length", "else")]
+        body.append([paper.training.rows[key].name, *(f"{number:,}" for number in numbers)])
+    head = ["corpus", "training", "validation", "rejected: label", "over 20 s", "unusable"]
     return pipe_table(head, body)

@@ -1,7 +1,7 @@
-"""What the paper prints, from `paper.yaml`: Tables II to IX, what its text says of Figures 4 to 7, and what is wrong.
+"""The paper's reference values from `paper.yaml`: Tables II to IX, the text about Figures 4 to 7, and known errors.
 
-An address names a place in the tables: `II` a table, `II/iemocap` a row, `VI/*/esd` the head of columns,
-`II/iemocap/hours` a cell, `VI/cascade/esd` the three cells of a set and `VI/cascade/esd/ua` one of them; `F5` a figure.
+An address names one place. `II` is a table, `II/iemocap` a row, `VI/*/esd` a heading of columns, `II/iemocap/hours` a
+cell, `VI/cascade/esd` the three cells of a set, `VI/cascade/esd/ua` one of them, and `F5` a figure.
 """
 
 from collections.abc import Iterable, Iterator
@@ -12,21 +12,21 @@ from typing import Literal
 import jsonargparse
 
 METRICS = ("ua", "wa", "f1")
-"""The order of the printed figures of a set."""
+"""The three values of a set, in the order of the paper."""
 
 
 @dataclass
 class CorpusRow:
-    """A corpus as Table II or IV describes it; what is not printed is empty.
+    """A corpus in Table II or IV; a value that the table does not print is empty.
 
     Attributes:
-        name: as printed.
-        source: where its speech is from.
+        name: the name in the paper.
+        source: the source of its speech.
         emotions: its emotions.
         language: its language.
-        utterances: how many.
-        hours: how long.
-        tested: how many utterances Table VI tests on.
+        utterances: the number of utterances.
+        hours: the duration.
+        tested: the number of utterances that Table VI tests on.
     """
 
     name: str
@@ -43,9 +43,9 @@ class CorpusTable:
     """Table II or IV.
 
     Attributes:
-        caption: in our words.
-        rows: by the name of the corpus' recipe.
-        total: the last row, if there is one.
+        caption: the caption, in our own words.
+        rows: the rows by the name of the recipe of the corpus.
+        total: the last row, if the table has sums.
     """
 
     caption: str
@@ -58,8 +58,8 @@ class DurationRow:
     """A row of Table III.
 
     Attributes:
-        samples: utterances by language.
-        durations: HH:MM:SS by language.
+        samples: number of utterances by language.
+        durations: duration as HH:MM:SS by language.
     """
 
     samples: dict[str, int]
@@ -71,10 +71,10 @@ class DurationTable:
     """Table III.
 
     Attributes:
-        caption: in our words.
-        data: the data directory that ours are counted in.
-        rows: by emotion.
-        total: the last row.
+        caption: the caption, in our own words.
+        data: the data directory of our values.
+        rows: the rows by emotion.
+        total: the last row, with sums.
     """
 
     caption: str
@@ -88,11 +88,11 @@ class ResultRow:
     """A system in one of the Tables V to IX.
 
     Attributes:
-        name: as printed.
-        exp: folders that may hold our results, below the experiments' folder or where the table's places say.
+        name: the name in the paper.
+        exp: folders that may contain our results; they replace {row} in the table's `places`.
         paper: the printed UA, WA and F1 in percent, by set.
-        group: what stands before it, in Table VII.
-        baseline: whether another system, of which the printed figure stands alone where we have none.
+        group: the group of the system in Table VII.
+        baseline: whether it is a system of others; if we did not run it, the page shows the printed value alone.
     """
 
     name: str
@@ -107,14 +107,14 @@ class ResultTable:
     """One of the Tables V to IX.
 
     Attributes:
-        caption: in our words.
-        places: folders of scores.json below the experiments' folder, with {row} and {set}; the first that is there
-            counts.
-        sets: headings by set, block by block.
-        rows: by a name of ours.
-        head: of the first column.
-        best: how many places are marked: 2 for the best and the second best, 1 for the best alone, 0.
-        f1: which F1 the printed one is.
+        caption: the caption, in our own words.
+        places: possible folders of scores.json below the experiments' folder, with {row} and {set}; the first one that
+            exists is used.
+        sets: the headings by set, for each block of columns.
+        rows: the rows by a short name of ours.
+        head: the heading of the first column.
+        best: how many ranks are marked: 2 for best and second best, 1 for the best alone, 0 for none.
+        f1: which kind of F1 the printed one is.
     """
 
     caption: str
@@ -128,16 +128,16 @@ class ResultTable:
 
 @dataclass
 class Figure:
-    """One of the Figures 4 to 7, of which only the text gives numbers.
+    """One of the Figures 4 to 7; the paper gives numbers for it only in the text.
 
     Attributes:
-        caption: in our words.
-        text: what the paper's text says of it, in our words.
-        table: where the figure's systems stand.
-        set: what they are tested on.
-        rows: which systems.
-        data: the data directory with reference and speakers.
-        said: lower and upper end in percent that the text gives, by emotion, by system.
+        caption: the caption, in our own words.
+        text: what the paper's text says about it, in our own words.
+        table: the table that contains the figure's systems.
+        set: the test set.
+        rows: the systems.
+        data: the data directory with the reference labels and the speakers.
+        stated_range: lower and upper bound in percent that the text states, by system, then by emotion.
     """
 
     caption: str
@@ -146,16 +146,16 @@ class Figure:
     set: str = ""
     rows: list[str] = field(default_factory=list)
     data: str = ""
-    said: dict[str, dict[str, list[float]]] = field(default_factory=dict)
+    stated_range: dict[str, dict[str, list[float]]] = field(default_factory=dict)
 
 
 @dataclass
 class Note:
-    """What is wrong or unlike.
+    """An error of the paper, or a difference to our work.
 
     Attributes:
-        at: addresses.
-        text: what and why.
+        at: the addresses that it is about.
+        text: what differs, and why.
     """
 
     at: list[str]
@@ -163,16 +163,16 @@ class Note:
 
 
 @dataclass
-class Paper:
-    """All of it.
+class PaperTables:
+    """All reference values of the paper.
 
     Attributes:
         training: Table II.
         emo_emilia: Table III.
         evaluation: Table IV.
-        results: Tables V to IX by their number.
-        figures: Figures 4 to 7 by their number.
-        notes: what is wrong or unlike.
+        results: Tables V to IX by number.
+        figures: Figures 4 to 7 by number.
+        notes: errors and differences.
     """
 
     training: CorpusTable
@@ -183,58 +183,58 @@ class Paper:
     notes: list[Note] = field(default_factory=list)
 
 
-def read_paper(path: Path) -> Paper:
+def read_paper(path: Path) -> PaperTables:
     """Read `paper.yaml`.
 
     Raises:
-        ValueError: a key is not known or missing, a value is of another type, a set is no row of Table IV, a system
-            has no three figures of a set, or a note is about no place in the tables.
+        ValueError: a key is unknown or missing, a value has another type, a set is not in Table IV, a system does not
+            have three values for a set, or a note has an unknown address.
     """
     reader = jsonargparse.ArgumentParser(exit_on_error=False)
-    reader.add_class_arguments(Paper)
+    reader.add_class_arguments(PaperTables)
     try:
         values = reader.parse_path(path)
     except (jsonargparse.ArgumentError, TypeError) as error:
         raise ValueError(f"{path}: {' '.join(str(error).split())}; correct it") from None
-    paper = Paper(**vars(reader.instantiate(values)))
+    paper = PaperTables(**vars(reader.instantiate(values)))
     for number, table in paper.results.items():
         _check_results(f"{path}: Table {number}", table, paper)
     for number, figure in paper.figures.items():
         _check_figure(f"{path}: Figure {number}", figure, paper)
-    known = set(addresses(paper))
-    unknown = next((at for note in paper.notes for at in note.at if at not in known), None)
+    valid = set(addresses(paper))
+    unknown = next((at for note in paper.notes for at in note.at if at not in valid), None)
     if unknown is not None:
         raise ValueError(f"{path}: a note is about {unknown}, which is no place in the tables; correct its `at`")
     return paper
 
 
-def _check_results(place: str, table: ResultTable, paper: Paper) -> None:
+def _check_results(place: str, table: ResultTable, paper: PaperTables) -> None:
     sets = [name for block in table.sets for name in block]
     foreign = next((name for name in sets if name not in paper.evaluation.rows), None)
     if foreign is not None:
         raise ValueError(f"{place}: unknown corpus {foreign}; add it to Table IV, or take it out here")
     for key, row in table.rows.items():
-        bad = next((name for name in sets if not _three_figures(row.paper.get(name, []))), None)
-        if bad is not None:
-            raise ValueError(f"{place}, {key}: {bad} needs UA, WA and F1, each from 0 to 100; complete it")
+        incomplete = next((name for name in sets if not _three_figures(row.paper.get(name, []))), None)
+        if incomplete is not None:
+            raise ValueError(f"{place}, {key}: {incomplete} needs UA, WA and F1, each from 0 to 100; complete it")
 
 
 def _three_figures(figures: list[float]) -> bool:
     return len(figures) == len(METRICS) and all(0 <= figure <= 100 for figure in figures)
 
 
-def _check_figure(place: str, figure: Figure, paper: Paper) -> None:
+def _check_figure(place: str, figure: Figure, paper: PaperTables) -> None:
     if not figure.rows:
         return
     table = paper.results.get(figure.table)
-    if table is None or not {*figure.rows, *figure.said} <= {*table.rows}:
+    if table is None or not {*figure.rows, *figure.stated_range} <= {*table.rows}:
         raise ValueError(f"{place}: its rows are not all in Table {figure.table}; correct `table` or `rows`")
     if not any(figure.set in block for block in table.sets):
         raise ValueError(f"{place}: unknown corpus {figure.set} in Table {figure.table}; correct `set`")
 
 
-def addresses(paper: Paper) -> Iterator[str]:
-    """Yield every address that a note may have."""
+def addresses(paper: PaperTables) -> Iterator[str]:
+    """Yield every address that a note may use."""
     yield from (f"F{number}" for number in paper.figures)
     rows = [*paper.training.rows, *(["total"] if paper.training.total else [])]
     yield from _cells("II", rows, ("emotions", "utterances", "hours"))

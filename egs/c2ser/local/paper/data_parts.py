@@ -1,4 +1,4 @@
-"""What the data directories hold, as Tables II to IV count it."""
+"""The contents of data directories, as Tables II to IV count them."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
@@ -8,19 +8,19 @@ from pathlib import Path
 from c2ser.tables import read_table
 
 LENGTH, LABEL = "left out of training", ("none of the seven emotions", "no class", "unknown label")
-"""Words in the reasons in `rejected` that stage 0 gives for what is too long and for what has another label."""
+"""Words in the reasons that stage 0 writes to `rejected`: for utterances that are too long, and for other labels."""
 
 
 @dataclass
 class Part:
-    """The tables of a data directory, or of several together; what a directory lacks is missing.
+    """The tables of one data directory, or of several as one; a table that does not exist is empty.
 
     Attributes:
         emotions: class by utterance.
         languages: language by utterance.
         seconds: duration by utterance.
         speakers: speaker by utterance.
-        rejected: reason by utterance of what was left out.
+        rejected: reason by rejected utterance.
     """
 
     emotions: dict[str, str] = field(default_factory=dict)
@@ -31,34 +31,35 @@ class Part:
 
     @property
     def utterances(self) -> int:
-        """How many there are."""
+        """The number of utterances."""
         return len(self.emotions)
 
     @property
     def hours(self) -> float | None:
-        """How long they are together; None where the duration of one is not known."""
-        known = [self.seconds.get(name) for name in self.emotions]
-        return None if None in known else sum(known) / 3600
+        """The total duration; None if the duration of an utterance is unknown."""
+        if not self.emotions.keys() <= self.seconds.keys():
+            return None
+        return sum(self.seconds[name] for name in self.emotions) / 3600
 
-    def left_out(self) -> Counter:
-        """Return how many were left out for their "label", their "length" or something "else"."""
-        kinds = Counter()
+    def count_rejected(self) -> Counter[str]:
+        """Return how many utterances were rejected for their "label", for their "length" or for something "else"."""
+        kinds: Counter[str] = Counter()
         for reason in self.rejected.values():
             kinds["length" if LENGTH in reason else "label" if any(words in reason for words in LABEL) else "else"] += 1
         return kinds
 
 
 def read_part(*folders: Path) -> Part | None:
-    """Read data directories, or the data directories in folders, as one; None where none of them is there.
+    """Read data directories, or all data directories inside of these folders, as one; None if none of them exists.
 
     Raises:
-        ValueError: an utterance stands in two of them, or a duration is no number.
+        ValueError: an utterance is in two of them, or a duration is not a number.
     """
-    found = [part for folder in folders for part in _directories(folder)]
-    if not found:
+    directories = [path for folder in folders for path in _directories(folder)]
+    if not directories:
         return None
     whole = Part()
-    for folder in found:
+    for folder in directories:
         emotions = read_table(folder / "utt2emo")
         twice = next((name for name in emotions if name in whole.emotions), None)
         if twice is not None:
@@ -89,32 +90,32 @@ def _seconds(name: str, text: str, folder: Path) -> float:
 
 
 def training_parts(data: Path, corpora: Iterable[str]) -> dict[str, dict[str, Part]]:
-    """Return what was learnt from and validated on, by corpus and set ("train", "valid"); absent corpora are left out.
+    """Return the training and validation sets by corpus and set ("train", "valid"), without absent corpora.
 
-    So are corpora that the joined sets, where they are there, do not hold: they were prepared for another training.
+    If there are joined sets, a corpus that they do not contain was prepared for another training. It is skipped too.
 
     Raises:
-        ValueError: the joined sets hold a corpus that is not among these, or as `read_part`.
+        ValueError: the joined sets contain a corpus that is not listed; or see `read_part`.
     """
-    known = list(corpora)
+    names = list(corpora)
     joined = set()
     for name in ("train", "valid"):
         for utterance in _table(data / name / "utt2emo"):
-            corpus = next((corpus for corpus in known if utterance.startswith(f"{corpus}-")), None)
+            corpus = next((corpus for corpus in names if utterance.startswith(f"{corpus}-")), None)
             if corpus is None:
                 raise ValueError(f"{utterance}: {data / name} holds a corpus that Table II does not list; "
                                  "add its row to paper.yaml")  # fmt: skip
             joined.add(corpus)
     parts: dict[str, dict[str, Part]] = {}
-    for corpus in (corpus for corpus in known if not joined or corpus in joined):
+    for corpus in (corpus for corpus in names if not joined or corpus in joined):
         sets = {name: read_part(data / corpus / name) for name in ("train", "valid")}
         if any(sets.values()):
             parts[corpus] = {name: part or Part() for name, part in sets.items()}
     return parts
 
 
-def together(parts: Iterable[Part]) -> Part:
-    """Return parts of different corpora as one; utterances are told apart by a number before their names."""
+def merge_parts(parts: Iterable[Part]) -> Part:
+    """Return parts of different corpora as one; a number before each name keeps the names unique."""
     whole = Part()
     for number, part in enumerate(parts):
         for table in ("emotions", "languages", "seconds", "speakers", "rejected"):
@@ -123,11 +124,11 @@ def together(parts: Iterable[Part]) -> Part:
 
 
 def by_class(parts: Mapping[str, Part], table: str) -> dict[str, dict[str, int]]:
-    """Return utterances by class and by part.
+    """Return the number of utterances by class, then by part.
 
     Args:
-        parts: by the name that a picture shows.
-        table: "emotions" or "languages".
+        parts: the parts by the name that a picture shows.
+        table: what the classes are: "emotions" or "languages".
     """
     counts: dict[str, dict[str, int]] = defaultdict(dict)
     for name, part in parts.items():

@@ -1,28 +1,28 @@
-"""Tables V to IX: what systems reach."""
+"""Tables V to IX: the results of the systems."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from c2ser.paper.cells import BLANK, Footnotes, figure_cell, ranks
-from c2ser.paper.printed import METRICS, Paper, ResultRow, ResultTable
 from c2ser.scoring.report import pipe_table
 from c2ser.tables import read_json
+from paper.reference import METRICS, PaperTables, ResultRow, ResultTable
+from paper.table_cells import BLANK, Footnotes, figure_cell, ranks
 
 HEADINGS = {metric: f"{metric.upper()} (%) ↑".replace(" ", BLANK) for metric in METRICS}
-"""What the paper calls the figures."""
+"""Headings of the metrics, as in the paper."""
 
 NEEDED = ("ua", "wa", "f1_reference", "f1_union")
-"""Figures that every scores.json has."""
+"""Values that every scores.json must have."""
 
 
 @dataclass(frozen=True)
-class Found:
-    """Results of ours.
+class SystemResult:
+    """Our results of one system on one set.
 
     Attributes:
-        folder: where they lie; the labels are beside them.
+        folder: the folder of scores.json and of the predicted labels.
         figures: the content of scores.json.
     """
 
@@ -30,12 +30,12 @@ class Found:
     figures: dict[str, Any]
 
     def older_than_model(self) -> bool:
-        """Return whether the weights of the model whose folder this one lies in are newer."""
+        """Return whether the model in the parent folder has newer weights than these results."""
         scored = (self.folder / "scores.json").stat().st_mtime
         return any(path.stat().st_mtime > scored for path in self.folder.parent.glob("*.safetensors"))
 
 
-Results = dict[tuple[str, str], Found]
+Results = dict[tuple[str, str], SystemResult]
 """Our results of a table, by row and set."""
 
 
@@ -46,16 +46,16 @@ def find_table(exp: Path, table: ResultTable) -> Results:
         ValueError: as `read_scores`.
     """
     sets = [name for block in table.sets for name in block]
-    found = {(key, name): _find(exp, table, row, name) for key, row in table.rows.items() for name in sets}
-    return {place: one for place, one in found.items() if one}
+    results = {(key, name): _find(exp, table, row, name) for key, row in table.rows.items() for name in sets}
+    return {address: result for address, result in results.items() if result}
 
 
-def _find(exp: Path, table: ResultTable, row: ResultRow, name: str) -> Found | None:
+def _find(exp: Path, table: ResultTable, row: ResultRow, name: str) -> SystemResult | None:
     for place in table.places:
         for folder in row.exp:
             path = exp / place.replace("{row}", folder).replace("{set}", name)
             if (path / "scores.json").exists():
-                return Found(path, read_scores(path / "scores.json"))
+                return SystemResult(path, read_scores(path / "scores.json"))
     return None
 
 
@@ -63,7 +63,7 @@ def read_scores(path: Path) -> dict[str, Any]:
     """Read a scores.json.
 
     Raises:
-        ValueError: it is no JSON, or a figure, the recall of an emotion or an interval is missing or no fraction.
+        ValueError: it is not JSON, or a value, the recall of an emotion or an interval is missing or not a fraction.
     """
     figures = read_json(path)
     if not isinstance(figures, dict):
@@ -92,13 +92,13 @@ def _is_interval(pair: Any) -> bool:
     return isinstance(pair, list) and len(pair) == 2 and all(map(_is_fraction, pair)) and pair[0] <= pair[1]
 
 
-def results_table(number: str, paper: Paper, results: Results) -> list[str]:
+def results_table(number: str, paper: PaperTables, results: Results) -> list[str]:
     """Return the lines of one of the Tables V to IX.
 
     Args:
-        number: which.
-        paper: what is printed.
-        results: what `find_table` returned of it.
+        number: the number of the table.
+        paper: the reference values of the paper.
+        results: what `find_table` returned for this table.
     """
     notes, table = Footnotes(paper.notes), paper.results[number]
     lines = [f"## Table {number}. {table.caption}{notes.marks(number)}", ""]
@@ -111,19 +111,19 @@ def _block(number: str, table: ResultTable, block: Mapping[str, str], results: R
     groups = any(row.group for row in table.rows.values())
     head, body = [*(["CoT phase"] if groups else []), table.head], []
     for name, heading in block.items():
-        first, *others = (HEADINGS[metric] for metric in METRICS)
-        above = f"{heading}{notes.marks(f'{number}/*/{name}')}<br>" if heading else ""
-        head += [above + first, *others]
+        first, *rest = (HEADINGS[metric] for metric in METRICS)
+        set_heading = f"{heading}{notes.marks(f'{number}/*/{name}')}<br>" if heading else ""
+        head += [set_heading + first, *rest]
     best = {(name, metric): _best(table, name, metric, results) for name in block for metric in METRICS}
     for key, row in table.rows.items():
         cells = [*([row.group] if groups else []), f"{row.name}{notes.marks(f'{number}/{key}')}"]
         for name in block:
-            found = results.get((key, name))
+            result = results.get((key, name))
             for metric, printed in zip(METRICS, row.paper[name], strict=True):
-                places = [f"{number}/{key}/{name}/{metric}", f"{number}/{key}/{name}"]
+                addresses = [f"{number}/{key}/{name}/{metric}", f"{number}/{key}/{name}"]
                 cells.append(figure_cell(
-                    found and found.figures, _figure(table, metric), printed, row.baseline,
-                    best[name, metric].get(key), notes.marks(*places),
+                    result and result.figures, _figure(table, metric), printed, row.baseline,
+                    best[name, metric].get(key), notes.marks(*addresses),
                 ))  # fmt: skip
         body.append(cells)
     return pipe_table(head, body, words=1 + groups)
@@ -131,7 +131,8 @@ def _block(number: str, table: ResultTable, block: Mapping[str, str], results: R
 
 def _best(table: ResultTable, name: str, metric: str, results: Results) -> dict[str, int]:
     figure = _figure(table, metric)
-    return ranks({key: one.figures[figure] for (key, own), one in results.items() if own == name}, table.best)
+    values = {key: result.figures[figure] for (key, set_name), result in results.items() if set_name == name}
+    return ranks(values, table.best)
 
 
 def _figure(table: ResultTable, metric: str) -> str:
