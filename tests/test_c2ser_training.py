@@ -221,7 +221,7 @@ def test_autocast_is_inside_of_what_shares_the_work(model_place, tmp_path, preci
     for part in (trainer.objective.model.connector.project, trainer.objective.model.whisper.layers.layers[0].fc1):
         part.register_forward_hook(lambda _, given, output: made.append(output.dtype))
     trainer.wrapped.train()
-    with torch.autocast("cpu", enabled=False):  # as DeepSpeed calls it
+    with torch.autocast("cpu", enabled=False):  # what surrounds the wrapped model has no effect
         loss = trainer.wrapped(trainer.objective.batch(trainer.objective.read(0)), 0)["loss"]
     assert made == [dtype] * 2 and loss.dtype == torch.float32
 

@@ -12,13 +12,10 @@ import numpy as np
 import pytest
 import report_paper
 import yaml
-<<<<<<< HEAD
 from matplotlib.figure import Figure
-=======
 from paper.page import write_page
 from paper.reference import METRICS, Note, addresses, read_paper
 from paper.table_cells import BLANK, figure_cell, outside, ranks
->>>>>>> 3a535d4
 
 from c2ser.bin import score
 from c2ser.corpus import read_data_dir

@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from c2ser.benchmarks import plain
-from c2ser.benchmarks.c2ser import (
+from benchmark import transformers_peer as plain
+from benchmark.c2ser_cases import (
     LABELS,
     batch_answers,
     decoding_cost,
@@ -24,10 +24,10 @@ from c2ser.benchmarks.c2ser import (
     scoring_cost,
     tree_scores,
 )
-from c2ser.benchmarks.cases import RATE, case, durations, signals
-from c2ser.benchmarks.emotion2vec import autocast
-from c2ser.benchmarks.harness import Case, Equivalence, Setting
-from c2ser.benchmarks.models import (
+from benchmark.cases import RATE, case, durations, signals
+from benchmark.emotion2vec_cases import autocast
+from benchmark.harness import Case, Equivalence, Setting
+from benchmark.random_models import (
     Asked,
     decoder_flops,
     explicit_answer,
@@ -48,7 +48,7 @@ def _small(setting: Setting) -> Setting:
     return Setting(setting.device, "quick", setting.seed)
 
 
-def _check_card(name: str, setting: Setting) -> None:
+def _require_gpu(name: str, setting: Setting) -> None:
     if setting.size == "real" and setting.device != "cuda":
         raise ValueError(f"{name}: 7B parameters need a GPU; use --device cuda or --size quick")
 
@@ -56,7 +56,7 @@ def _check_card(name: str, setting: Setting) -> None:
 @case
 def train_step(setting: Setting) -> Case:
     """A step of the explicit stage, from waveforms to AdamW; the peer runs Whisper on 30 s and computes all logits."""
-    _check_card("train_step", setting)
+    _require_gpu("train_step", setting)
     number, seconds = (24, 6.5) if setting.size == "real" else (2, 0.5)
     model = system(setting, dropout=0.1)
     model.train()
@@ -69,7 +69,7 @@ def train_step(setting: Setting) -> Case:
         small = system(_small(setting))
         return _same_gradients(small, signals([FULL_SECONDS], setting.seed), answers[:1])
 
-    asking = _hear(model, waves, "explicit")
+    asking = _encode(model, waves, "explicit")
     flops, labels = _training_cost(model, asking, answers, len(waves[0]))
     work = {"utterances": number, "audio_s": number * seconds, "positions": sum(asking.positions) + labels}
     precision = "bf16 autocast" if setting.device == "cuda" else "fp32"
@@ -129,21 +129,21 @@ def _training_cost(model: C2SER, asking: Asked, answers: Sequence[str], samples:
 @case
 def decode_latency_implicit(setting: Setting) -> Case:
     """From one waveform of 6.5 s to an answer of 8 tokens."""
-    _check_card("decode_latency_implicit", setting)
+    _require_gpu("decode_latency_implicit", setting)
     return _answering(setting, "implicit", _alone(setting), 8)
 
 
 @case
 def decode_latency_explicit(setting: Setting) -> Case:
     """From one waveform of 6.5 s to an answer of 60 tokens."""
-    _check_card("decode_latency_explicit", setting)
+    _require_gpu("decode_latency_explicit", setting)
     return _answering(setting, "explicit", _alone(setting), 60)
 
 
 @case
 def decode_throughput(setting: Setting) -> Case:
     """Answers of 8 tokens to utterances of any length, in batches as `decode` makes them."""
-    _check_card("decode_throughput", setting)
+    _require_gpu("decode_throughput", setting)
     number, longest = (256, 20.0) if setting.size == "real" else (4, 1.0)
     waves = signals(durations(number, setting.seed, longest), setting.seed)
     return _answering(setting, "implicit", waves, 8)
@@ -152,7 +152,7 @@ def decode_throughput(setting: Setting) -> Case:
 @case
 def decode_latency_labels(setting: Setting) -> Case:
     """From one waveform of 6.5 s to the probabilities of seven names."""
-    _check_card("decode_latency_labels", setting)
+    _require_gpu("decode_latency_labels", setting)
     waves = _alone(setting)
     merged, adapted = _pair(setting)
 
@@ -160,14 +160,14 @@ def decode_latency_labels(setting: Setting) -> Case:
         """Compare the probabilities of small models on 30 s."""
         ours, theirs = _pair(_small(setting))
         whole = signals([FULL_SECONDS], setting.seed)
-        other = plain.scores(_hear_padded(theirs, whole, "implicit"), LABELS)
-        found = same_probabilities(tree_scores(_hear(ours, whole, "implicit")), other)
-        return Equivalence(f"{found.metric}, small models in fp32 on 30 s", found.value, found.tolerance)
+        other = plain.scores(_encode_padded(theirs, whole, "implicit"), LABELS)
+        gap = same_probabilities(tree_scores(_encode(ours, whole, "implicit")), other)
+        return Equivalence(f"{gap.metric}, small models in fp32 on 30 s", gap.value, gap.tolerance)
 
-    flops, memory = scoring_cost(_hear(merged, waves, "implicit"))
+    flops, memory = scoring_cost(_encode(merged, waves, "implicit"))
     return Case(
-        lambda: tree_scores(_hear(merged, waves, "implicit")),
-        lambda: plain.scores(_hear_padded(adapted, waves, "implicit"), LABELS),
+        lambda: tree_scores(_encode(merged, waves, "implicit")),
+        lambda: plain.scores(_encode_padded(adapted, waves, "implicit"), LABELS),
         _settings(setting), check, {"utterances": 1, "audio_s": len(waves[0]) / RATE, "names": len(LABELS)},
         flops + sum(listening_flops(merged, len(waves[0]))), memory,
     )  # fmt: skip
@@ -186,19 +186,19 @@ def _answering(setting: Setting, style: Style, waves: Sequence[np.ndarray], toke
         """Compare the answers of small models on 30 s."""
         ours, theirs = _pair(_small(setting))
         whole = signals([FULL_SECONDS], setting.seed)
-        other = plain.generate(_hear_padded(theirs, whole, style), tokens)
-        found = same_answers(batch_answers(_hear(ours, whole, style), tokens), other)
-        return Equivalence(f"{found.metric}, small models in fp32 on 30 s", found.value, found.tolerance)
+        other = plain.generate(_encode_padded(theirs, whole, style), tokens)
+        gap = same_answers(batch_answers(_encode(ours, whole, style), tokens), other)
+        return Equivalence(f"{gap.metric}, small models in fp32 on 30 s", gap.value, gap.tolerance)
 
     def theirs() -> list[list[int]]:
         """Answer one utterance after the other."""
-        return [plain.generate(_hear_padded(adapted, [wave], style), tokens)[0] for wave in waves]
+        return [plain.generate(_encode_padded(adapted, [wave], style), tokens)[0] for wave in waves]
 
-    costs = [decoding_cost(_hear(merged, group, style), tokens, 1) for group in groups]
+    costs = [decoding_cost(_encode(merged, group, style), tokens, 1) for group in groups]
     flops = sum(cost[0] for cost in costs) + sum(sum(listening_flops(merged, len(wave))) for wave in waves)
     work = {"utterances": len(waves), "audio_s": round(sum(names.values()), 1), "tokens": tokens}
     return Case(
-        lambda: [row for group in groups for row in batch_answers(_hear(merged, group, style), tokens)], theirs,
+        lambda: [row for group in groups for row in batch_answers(_encode(merged, group, style), tokens)], theirs,
         _settings(setting), check, work, flops, sum(cost[1] for cost in costs),
     )  # fmt: skip
 
@@ -218,13 +218,13 @@ def _settings(setting: Setting) -> str:
 
 
 @torch.no_grad()
-def _hear(model: C2SER, waves: Sequence[np.ndarray], style: Style) -> Asked:
-    """Return the model and what it hears, each waveform at its exact length."""
+def _encode(model: C2SER, waves: Sequence[np.ndarray], style: Style) -> Asked:
+    """Return the model with the speech embeddings of waveforms, each at its exact length."""
     return _asked(model, model.hear(waves), style)
 
 
 @torch.no_grad()
-def _hear_padded(model: C2SER, waves: Sequence[np.ndarray], style: Style) -> Asked:
+def _encode_padded(model: C2SER, waves: Sequence[np.ndarray], style: Style) -> Asked:
     """Return the same with Whisper on 30 s, in the same precision."""
     with model.precision():
         return _asked(model, plain.listen(model, waves, exact=False), style)

@@ -28,21 +28,21 @@ def funasr_name() -> str:
 
 
 def funasr_model(model: Emotion2Vec) -> nn.Module:
-    """Return FunASR's class with the weights of ours, in the same mode of work and on the same device.
+    """Return FunASR's class with the weights of ours, in evaluation mode and on the same device.
 
     Raises:
         ValueError: FunASR is not installed.
     """
     level = logging.root.manager.disable
     try:
-        with contextlib.redirect_stdout(sys.stderr):  # its import talks
+        with contextlib.redirect_stdout(sys.stderr):  # its import prints
             logging.disable(logging.CRITICAL)
-            made = importlib.import_module("funasr.models.emotion2vec.model").Emotion2vec
+            peer_class = importlib.import_module("funasr.models.emotion2vec.model").Emotion2vec
     except ImportError as error:
         raise ValueError(f"FunASR cannot be imported ({error}); pip install funasr, or give --peer-path") from None
     finally:
         logging.disable(level)
-    peer = made(model_conf=_settings(model.config)).eval()
+    peer = peer_class(model_conf=_settings(model.config)).eval()
     peer.load_state_dict(model.state_dict())
     return peer.to(model.slopes.device)
 
@@ -153,8 +153,8 @@ class FunasrStep(nn.Module):
 
     @torch.no_grad()
     def _teach(self, local: Tensor) -> list[Tensor]:
-        heard = self.teacher.modality_encoders["AUDIO"].contextualized_features(local, None, False, False)
-        return [layer[:, self.tokens :] for layer in _blocks(self.teacher, heard)[1]]
+        inputs = self.teacher.modality_encoders["AUDIO"].contextualized_features(local, None, False, False)
+        return [layer[:, self.tokens :] for layer in _blocks(self.teacher, inputs)[1]]
 
     @torch.no_grad()
     def after_step(self, decay: float) -> None:
@@ -163,11 +163,11 @@ class FunasrStep(nn.Module):
             mean.lerp_(parameter, 1.0 - decay)
 
 
-def _blocks(peer: nn.Module, heard: dict[str, Any]) -> tuple[Tensor, list[Tensor]]:
+def _blocks(peer: nn.Module, inputs: dict[str, Any]) -> tuple[Tensor, list[Tensor]]:
     """Run the main blocks; return the states and each block's feed-forward output."""
-    states, layers, scale = heard["x"], [], heard["alibi_scale"]
+    states, layers, scale = inputs["x"], [], inputs["alibi_scale"]
     for number, block in enumerate(peer.blocks):
-        bias = heard["alibi_bias"]
+        bias = inputs["alibi_bias"]
         bias = bias if scale is None else bias * scale[number if len(scale) > 1 else 0]
         states, layer = block(states, padding_mask=None, alibi_bias=bias)
         layers.append(layer)

@@ -1,4 +1,4 @@
-"""Reports of cases as one Markdown table."""
+"""The reports of cases as one Markdown table."""
 
 from collections.abc import Sequence
 from typing import Any

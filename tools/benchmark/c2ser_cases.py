@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 from transformers import GenerationConfig
 
-from c2ser.benchmarks import plain
-from c2ser.benchmarks.cases import RATE, case, durations, signals
-from c2ser.benchmarks.emotion2vec import autocast
-from c2ser.benchmarks.harness import Case, Count, Equivalence, Setting
-from c2ser.benchmarks.models import (
+from benchmark import transformers_peer as plain
+from benchmark.cases import RATE, case, durations, signals
+from benchmark.emotion2vec_cases import autocast
+from benchmark.harness import Case, Count, Equivalence, Setting
+from benchmark.random_models import (
     Asked,
     asked,
     decoder_flops,
@@ -94,8 +94,8 @@ def label_score(setting: Setting) -> Case:
 
     def check() -> Equivalence:
         """Compare the probabilities of the names."""
-        found = same_probabilities(tree_scores(asking), plain.scores(asking, LABELS))
-        return Equivalence(f"{found.metric}, one pass against seven", found.value, found.tolerance)
+        gap = same_probabilities(tree_scores(asking), plain.scores(asking, LABELS))
+        return Equivalence(f"{gap.metric}, one pass against seven", gap.value, gap.tolerance)
 
     settings = f"{plain.name()}, one forward pass for each name, all logits, fp32"
     work = {"utterances": len(asking.prompts), "names": len(LABELS)}
@@ -152,7 +152,7 @@ def batch_answers(asking: Asked, tokens: int) -> list[list[int]]:
 
 def same_answers(ours: Sequence[list[int]], theirs: Sequence[list[int]]) -> Equivalence:
     """Count the answers that differ in any token."""
-    differing = sum(one != other for one, other in zip(ours, theirs, strict=True))
+    differing = sum(answer != other for answer, other in zip(ours, theirs, strict=True))
     return Equivalence("answers that differ in any token", float(differing), 0.0)
 
 
@@ -223,10 +223,10 @@ def packing(setting: Setting) -> Count:
     theirs = [order[start : start + BATCH] for start in range(0, number, BATCH)]
 
     def check() -> Equivalence:
-        """Count the utterances that one way has more often than the other."""
-        one, other = (Counter(name for batch in batches for name in batch) for batches in (ours, theirs))
-        odd = ((one - other) + (other - one)).total()
-        return Equivalence("utterances that are not in both exactly once", float(odd), 0.0)
+        """Count the utterances that are not in both equally often."""
+        own, other = (Counter(name for batch in batches for name in batch) for batches in (ours, theirs))
+        different = ((own - other) + (other - own)).total()
+        return Equivalence("utterances that are not in both exactly once", float(different), 0.0)
 
     work = {"utterances": number, "batches": len(ours), "noise": sampler.noise}
     return Count(

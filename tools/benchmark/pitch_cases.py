@@ -8,19 +8,19 @@ import numpy as np
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from benchmark.cases import RATE, case, durations, signals
+from benchmark.harness import Case, Equivalence, Setting
 from c2ser import audio
 from c2ser.attributes.pitch import PitchConfig, PitchTracker, Track
-from c2ser.benchmarks.cases import RATE, case, durations, signals
-from c2ser.benchmarks.harness import Case, Equivalence, Setting
 
 SAME_CENTS = 0.1
 """Cent that pitches of voiced frames may be apart in fp32."""
 
 SAME_MEAN = 1e-3
-"""How far mean pitches may be apart, relative, where both are computed in fp16 on a card."""
+"""How far mean pitches may be apart, relative, where both are computed in fp16 on a GPU."""
 
 AT_ONCE = 256
-"""Utterances that a card tracks together."""
+"""Utterances that a GPU tracks together."""
 
 
 @case
@@ -42,8 +42,8 @@ def penn_pitch(setting: Setting) -> Case:
 
     def check() -> Equivalence:
         """Compare the tracks of up to eight utterances."""
-        some = waves[:8]
-        pairs = [*zip(tracker.track(some), (_penns(tracker, wave) for wave in some), strict=True)]
+        first = waves[:8]
+        pairs = [*zip(tracker.track(first), (_penns(tracker, wave) for wave in first), strict=True)]
         if cuda:
             gap = max(_mean_gap(*pair, tracker.config.voiced) for pair in pairs)
             return Equivalence("mean pitch of an utterance in fp16, relative", gap, SAME_MEAN)

@@ -1,4 +1,4 @@
-"""How a case is timed: equal outputs first, ours and the peer's in turn, ceilings between the rounds."""
+"""How a case is timed: outputs are compared first, then ours and the peer run in turn, with probes of the machine."""
 
 import contextlib
 import os
@@ -20,18 +20,18 @@ from c2ser.log import get_logger
 logger = get_logger(__name__)
 
 WARM_UPS = 3
-"""Runs before the timed ones on a GPU; a processor needs one."""
+"""Untimed runs before the timed ones on a GPU; a CPU needs one."""
 
 
 @dataclass
 class Setting:
-    """What a case is built for.
+    """The conditions of a run.
 
     Attributes:
         device: "cpu" or "cuda".
-        size: real sizes with random weights, or small ones that show that everything runs.
-        seed: decides weights and signals.
-        speech: folder of recordings for the cases that can hear speech; None takes tones and noise.
+        size: real sizes with random weights, or small ones that only show that everything runs.
+        seed: the seed of weights and signals.
+        speech: folder of recordings for the cases that can use speech; with None they use tones and noise.
     """
 
     device: str = "cpu"
@@ -42,12 +42,12 @@ class Setting:
 
 @dataclass
 class Equivalence:
-    """How far ours and the peer's outputs are apart.
+    """The difference between our outputs and the peer's.
 
     Attributes:
         metric: what is compared.
         value: the largest difference.
-        tolerance: above it the timing is void.
+        tolerance: the largest difference that is allowed.
     """
 
     metric: str
@@ -56,7 +56,7 @@ class Equivalence:
 
     @property
     def holds(self) -> bool:
-        """Whether the timing counts; a NaN never does."""
+        """Whether the outputs count as equal; NaN never does."""
         return self.value <= self.tolerance
 
 
@@ -65,13 +65,13 @@ class Case:
     """Two ways to do one thing.
 
     Attributes:
-        ours: does it once.
-        peer: does the same once with the other implementation.
+        ours: does the work once.
+        peer: does the same work once with the other implementation.
         peer_name: name, version and settings of the other implementation.
-        check: compares what the two give, before anything is timed.
-        workload: how much is done, for example {"utterances": 4, "audio_s": 25.2}.
+        check: compares the outputs of the two, before anything is timed.
+        workload: how much work it is, for example {"utterances": 4, "audio_s": 25.2}.
         flops: floating-point operations that the task needs.
-        bytes: memory that must at least be read and written.
+        bytes: the least memory that must be read and written.
     """
 
     ours: Callable[[], Any]
@@ -85,15 +85,15 @@ class Case:
 
 @dataclass
 class Count:
-    """Two ways to do one thing of which something is counted; nothing is timed.
+    """Two ways to do one thing whose results are counted; nothing is timed.
 
     Attributes:
-        figure: what is counted, the more the better.
-        ours: our figure.
-        peer: that of the other way.
-        peer_name: the other way.
-        check: compares what the two give.
-        workload: how much is done, for example {"utterances": 20000}.
+        figure: what is counted; more is better.
+        ours: our count.
+        peer: the count of the other way.
+        peer_name: a description of the other way.
+        check: compares the outputs of the two.
+        workload: how much work it is, for example {"utterances": 20000}.
     """
 
     figure: str
@@ -106,14 +106,14 @@ class Count:
 
 @dataclass
 class Arm:
-    """What was measured of one of the two: seconds by the clock and of the processor, bytes on top of those in use."""
+    """Measurements of ours or of the peer: elapsed seconds, processor seconds, and the peak of additional memory."""
 
     seconds: list[float] = field(default_factory=list)
     processor_seconds: list[float] = field(default_factory=list)
     peak_memory: int = 0
 
     def summary(self) -> dict[str, Any]:
-        """Return the figures for the report."""
+        """Return the values for the report."""
         figures = {"min_s": min(self.seconds), "median_s": statistics.median(self.seconds), "runs_s": self.seconds}
         return {**figures, "processor_s": min(self.processor_seconds), "peak_memory_bytes": self.peak_memory}
 
@@ -122,15 +122,15 @@ def run_case(name: str, case: Case | Count, setting: Setting, rounds: int) -> di
     """Check, time and describe a case.
 
     Args:
-        name: of the case.
-        case: what is compared; of a count, the two figures are all there is.
-        setting: device, size and seed it was built for.
+        name: the name of the case.
+        case: the case; a count has two values and is not timed.
+        setting: the conditions that the case was built for.
         rounds: how often each of the two runs.
 
     Returns:
-        the report, JSON values; its figures are None where the outputs differ.
+        the report as JSON values; its ratios are None if the outputs differ.
     """
-    with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):  # a card's convolutions would round to 10 bits
+    with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):  # with TF32 a GPU rounds convolutions to 10 bits
         equivalence = case.check()
     report = {"name": name, "commit": commit(), "date": time.strftime("%Y-%m-%d"), **vars(setting)}
     report |= {"machine": machine(setting.device), "workload": case.workload, "rounds": rounds}
@@ -171,7 +171,7 @@ def _measured(case: Case, setting: Setting, rounds: int, report: dict[str, Any])
 
 
 def _rounds(case: Case, setting: Setting, rounds: int) -> tuple[dict[str, Arm], dict[str, float]]:
-    """Run both in turn, with a look at the ceilings before each round; return the arms and the best ceilings."""
+    """Run both in turn and probe the machine before each round; return the arms and the best ceilings."""
     arms, functions = {"ours": Arm(), "peer": Arm()}, {"ours": case.ours, "peer": case.peer}
     best = {"flops_per_s": 0.0, "bytes_per_s": 0.0}
     for function in functions.values():
@@ -194,7 +194,7 @@ def measure(function: Callable[[], Any], arm: Arm, device: str) -> None:
 
 
 def timed(function: Callable[[], Any], device: str) -> float:
-    """Return the seconds that a call takes, by the card's own events where there is one."""
+    """Return the seconds that a call takes; on a GPU they are measured with CUDA events."""
     if device != "cuda":
         start = time.perf_counter()
         function()
@@ -209,7 +209,7 @@ def timed(function: Callable[[], Any], device: str) -> float:
 
 
 def probe(setting: Setting) -> dict[str, float]:
-    """Return what this machine reaches now: operations per second of a matrix product, bytes per second of a copy."""
+    """Return the ceilings of the machine now: operations per second of a matrix product, bytes per second of a copy."""
     cuda = setting.device == "cuda"
     side, length = (8192, 2**30) if cuda and setting.size == "real" else (1024, 2**24)
     dtype = torch.bfloat16 if cuda else torch.float32
@@ -221,7 +221,7 @@ def probe(setting: Setting) -> dict[str, float]:
 
 
 def _reset_peak(device: str) -> int:
-    """Forget the peak so far; return the bytes in use."""
+    """Reset the peak of memory; return the bytes in use."""
     if device == "cuda":
         torch.cuda.reset_peak_memory_stats()
         return torch.cuda.memory_allocated()
@@ -231,7 +231,7 @@ def _reset_peak(device: str) -> int:
 
 
 def _peak(device: str) -> int:
-    """Return the most bytes in use since the last reset: of the card's allocator, or resident."""
+    """Return the peak of bytes in use since the last reset: of torch's allocator on a GPU, else resident."""
     return torch.cuda.max_memory_allocated() if device == "cuda" else _resident("VmHWM")
 
 
@@ -243,14 +243,14 @@ def _resident(field_name: str) -> int:
 
 
 def machine(device: str) -> dict[str, Any]:
-    """Return what a reader must know of the machine and the libraries."""
-    card = torch.cuda.get_device_name() if device == "cuda" else None
+    """Return what a reader must know about the machine and the libraries."""
+    gpu_name = torch.cuda.get_device_name() if device == "cuda" else None
     versions = {name: version(name) for name in ("torch", "transformers", "numpy")}
     return {
         "processor": processor(),
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
-        "card": card,
+        "gpu_name": gpu_name,
         "python": platform.python_version(),
         "versions": versions,
     }

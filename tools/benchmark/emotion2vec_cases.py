@@ -7,9 +7,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from c2ser.benchmarks.cases import RATE, case, durations, signals
-from c2ser.benchmarks.harness import Case, Equivalence, Setting
-from c2ser.benchmarks.peers import FunasrStep, funasr_frames, funasr_model, funasr_name
+from benchmark.cases import RATE, case, durations, signals
+from benchmark.funasr_peer import FunasrStep, funasr_frames, funasr_model, funasr_name
+from benchmark.harness import Case, Equivalence, Setting
 from c2ser.corpus import Utterance
 from c2ser.data.sampler import by_length, rng
 from c2ser.emotion2vec.losses import LossConfig
@@ -47,13 +47,13 @@ def build(setting: Setting, **changes: float) -> Emotion2Vec:
 
 
 def autocast(setting: Setting) -> AbstractContextManager:
-    """Return the precision of the timed runs: bf16 on a card, fp32 elsewhere."""
+    """Return the precision of the timed runs: bf16 on a GPU, fp32 elsewhere."""
     return torch.autocast(setting.device, dtype=torch.bfloat16, enabled=setting.device == "cuda")
 
 
 @case
 def e2v_extract(setting: Setting) -> Case:
-    """Frames of utterances one at a time on a processor, in batches on a card; FunASR takes one at a time."""
+    """Frames of utterances: one at a time on a CPU, in batches on a GPU; FunASR takes one at a time."""
     number = {"cpu": 4, "cuda": 512}[setting.device] if setting.size == "real" else 8
     seconds = durations(number, setting.seed, 20.0 if setting.size == "real" else 2.0)
     waves = signals(seconds, setting.seed)
@@ -62,7 +62,7 @@ def e2v_extract(setting: Setting) -> Case:
 
 @case
 def e2v_batched(setting: Setting) -> Case:
-    """Eight utterances of very different length, equal in one padded batch, batched as on a card."""
+    """Eight utterances of very different length, equal in one padded batch, batched as on a GPU."""
     seconds = np.geomspace(1.0, 20.0, 8) if setting.size == "real" else np.geomspace(0.2, 1.0, 8)
     return _extraction(setting, signals(seconds, setting.seed), batch=32)
 
@@ -107,7 +107,7 @@ def e2v_pretrain_step(setting: Setting) -> Case:
     model = build(setting, layer_drop=0.0)
     objective, batch = _objective(model, setting, [seconds] * count, clones)
     peer = FunasrStep(funasr_model(model))
-    heard = normalised(batch.waves, torch.full((count,), batch.waves.shape[1], device=setting.device))
+    waves = normalised(batch.waves, torch.full((count,), batch.waves.shape[1], device=setting.device))
 
     def our_loss() -> Tensor:
         """Return the loss of our objective."""
@@ -115,7 +115,7 @@ def e2v_pretrain_step(setting: Setting) -> Case:
 
     def their_loss() -> Tensor:
         """Return that of FunASR's modules on the same masks."""
-        return peer(heard, batch.masked, objective.losses.utterance)
+        return peer(waves, batch.masked, objective.losses.utterance)
 
     def check() -> Equivalence:
         """Compare the losses without dropout."""

@@ -1,20 +1,20 @@
-"""The cases by name, and the signals they work on."""
+"""The table of all cases, and the signals that they work on."""
 
 from collections.abc import Callable, Iterable
 
 import numpy as np
 
-from c2ser.benchmarks.harness import Case, Setting
+from benchmark.harness import Case, Setting
 from c2ser.data.sampler import rng
 
 CASES: dict[str, Callable[[Setting], Case]] = {}
-"""What builds a case, by its name; `case` fills it."""
+"""The function that builds a case, by the name of the case; `case` fills this table."""
 
 RATE = 16000
 
 
 def case(build: Callable[[Setting], Case]) -> Callable[[Setting], Case]:
-    """Enter a function that builds a case under its own name."""
+    """Register a function that builds a case under the name of the function."""
     CASES[build.__name__] = build
     return build
 

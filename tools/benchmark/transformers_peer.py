@@ -12,7 +12,7 @@ from torch.nn.functional import log_softmax
 from torch.nn.utils.rnn import pad_sequence
 from transformers.models.whisper.modeling_whisper import WhisperEncoder as WhisperLayers
 
-from c2ser.benchmarks.models import Asked
+from benchmark.random_models import Asked
 from c2ser.data.collate import pad_waves
 from c2ser.model.c2ser import C2SER
 from c2ser.model.perception import Vectors, WhisperEncoder, real

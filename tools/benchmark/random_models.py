@@ -1,4 +1,4 @@
-"""Random C²SER models and parts of them, at real sizes and at small ones, and what their work costs."""
+"""Random C²SER models and parts of them, at real and at small sizes, and the operations that they need."""
 
 import re
 from dataclasses import dataclass
@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase, Qwen2Config, WhisperConfig
 
-from c2ser.benchmarks import emotion2vec
-from c2ser.benchmarks.cases import RATE
-from c2ser.benchmarks.harness import Setting
+from benchmark import emotion2vec_cases
+from benchmark.cases import RATE
+from benchmark.harness import Setting
 from c2ser.cot.prompts import INSTRUCTIONS, Request, Style, instruction, sentence
 from c2ser.data.sampler import rng
 from c2ser.emotions import ATTRIBUTES, EMOTIONS
@@ -22,7 +22,7 @@ from c2ser.model.perception import HOP, AcousticEncoder, Vectors, WhisperEncoder
 from c2ser.model.tiny import train_tokenizer
 
 WHISPERS = {"quick": (48, 2, 4), "small": (768, 12, 12), "medium": (1024, 24, 16)}
-"""States, layers and heads of encoders."""
+"""Dimension, layers and heads of encoders by size."""
 
 LLMS: dict[str, dict[str, Any]] = {
     "quick": {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 4,
@@ -36,9 +36,9 @@ LLMS: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 """Language models with Qwen2's architecture; "wide" is one layer of Qwen2-0.5B's size under its whole vocabulary."""
 
-SPREAD = 2.0
-"""Standard deviation of random weights, times the root of the hidden size: with less, an answer is one token again and
-again, whatever was heard. For the same reason no model ties its head to its embeddings."""
+STD_FACTOR = 2.0
+"""Standard deviation of random weights, times the square root of the hidden size. With less, every answer repeats one
+token for any speech. For the same reason no model ties its head to its embeddings."""
 
 
 @torch.no_grad()
@@ -64,13 +64,13 @@ def language(setting: Setting, size: str, lora: LoraSettings | None = None) -> L
     """Return a random language model of one of the sizes of `LLMS`, at 7B in bf16; without adapters it is frozen."""
     torch.manual_seed(setting.seed)
     sizes = LLMS[size]
-    spread = SPREAD / sizes["hidden_size"] ** 0.5
-    config = Qwen2Config(max_position_embeddings=4096, initializer_range=spread, bos_token_id=None, **sizes)
+    std = STD_FACTOR / sizes["hidden_size"] ** 0.5
+    config = Qwen2Config(max_position_embeddings=4096, initializer_range=std, bos_token_id=None, **sizes)
     with torch.device(setting.device):  # large ones are made where they stay
         llm = empty_llm(config, "bfloat16" if size == "7B" else "float32")
-        made = LanguageModel(llm, tokenizer(), lora or LoraSettings(r=0), chat_template=False)
-    made = filled(made).eval()
-    return made if lora else made.requires_grad_(False)
+        model = LanguageModel(llm, tokenizer(), lora or LoraSettings(r=0), chat_template=False)
+    model = filled(model).eval()
+    return model if lora else model.requires_grad_(False)
 
 
 def system(setting: Setting, dropout: float = 0.0) -> C2SER:
@@ -79,11 +79,11 @@ def system(setting: Setting, dropout: float = 0.0) -> C2SER:
     connector = ConnectorConfig() if real else ConnectorConfig(dim=64, layers=1, heads=2, feed_forward=64)
     connector.dropout = dropout
     config = C2SERConfig(connector=connector, lora=LoraSettings(dropout=dropout), style="implicit")
-    heard = whisper(setting, "medium" if real else "quick", dropout)
-    acoustic = AcousticEncoder(emotion2vec.build(setting, decoder_layers=0))
+    encoder = whisper(setting, "medium" if real else "quick", dropout)
+    acoustic = AcousticEncoder(emotion2vec_cases.build(setting, decoder_layers=0))
     llm = language(setting, "7B" if real else "quick", config.lora)
     torch.manual_seed(setting.seed)
-    return C2SER(config, heard, acoustic, llm).eval().to(setting.device)
+    return C2SER(config, encoder, acoustic, llm).eval().to(setting.device)
 
 
 def tokenizer() -> PreTrainedTokenizerBase:
@@ -167,5 +167,5 @@ def weight_bytes(module: nn.Module) -> int:
 def listening_flops(model: C2SER, samples: int) -> tuple[float, float, float]:
     """Return the operations of Whisper, Emotion2Vec-S and the connector on so many samples."""
     count = model.length(samples / RATE)
-    acoustic = emotion2vec.extraction_cost(model.acoustic.model.config, samples)[0]
+    acoustic = emotion2vec_cases.extraction_cost(model.acoustic.model.config, samples)[0]
     return whisper_flops(model.whisper, samples), acoustic, linear_flops(model.connector, count)
