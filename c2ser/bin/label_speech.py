@@ -9,7 +9,7 @@ GROUP = "Label and annotate speech"
 
 
 def main(model: Path, data: Path, out: Path, batches: BatchConfig, device: str = "auto") -> None:
-    """Write the table OUT: the emotion heard in each utterance, or other or unknown, and its probability.
+    """Write the table OUT: the emotion of each utterance, or "other" or "unknown", and its probability.
 
     Args:
         model: a published checkpoint with a classifier, such as emotion2vec+ large.

@@ -9,7 +9,7 @@ GROUP = "Label and annotate speech"
 
 
 def main(data: Path, out: Path, chat: ChatConfig, reader: ChatName = "local") -> None:
-    """Write the table OUT: the emotion in each transcript, or "unparsed".
+    """Write the table OUT: the emotion of each transcript, or "unparsed".
 
     Args:
         data: data directory.
