@@ -33,11 +33,12 @@ LAYERS = [
     {"corpus"},
     {"prep"},
     {"scoring"},
-    {"attributes", "cot", "data"},
-    {"emotion2vec"},
+    {"cot", "data"},
+    {"attributes", "emotion2vec"},
     {"labelling", "model"},
     {"training"},
     {"bin"},
+    {"__main__"},
 ]
 """From the bottom; a module imports from lower layers and from its own package."""
 
@@ -92,6 +93,28 @@ def test_layers_hold(path):
             same = module.split(".")[1] == own.split(".")[1] and own.split(".")[1] != "bin"
             assert layer(module) is not None, f"{module} stands in no layer"
             assert same or layer(module) < layer(own), f"{own} imports {module}, which lies above or beside it"
+
+
+def module_of(path):
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+ROOMS = sorted({path.parent.name for path in PACKAGE} - {"c2ser"})
+CIRCLES = pytest.mark.xfail(reason="its network and its folder import each other until the room has two storeys")
+
+
+@pytest.mark.parametrize("room", [pytest.param(room, marks=CIRCLES) if room == "model" else room for room in ROOMS])
+def test_no_module_of_a_room_imports_itself_through_others(room):
+    paths = {module_of(path): path for path in PACKAGE if path.parent.name == room}
+    graph = {module: set() for module in paths}
+    for module, path in paths.items():
+        for node in ast.walk(tree(path)):
+            if isinstance(node, ast.ImportFrom) and node.module:
+                names = {f"{node.module}.{alias.name}" for alias in node.names}
+                graph[module] |= (names if names <= paths.keys() else {node.module}) & paths.keys()
+            elif isinstance(node, ast.Import):
+                graph[module] |= {alias.name for alias in node.names} & paths.keys()
+    graphlib.TopologicalSorter(graph).prepare()  # its CycleError names the circle
 
 
 def neighbours(path):
@@ -307,9 +330,9 @@ def parsers():
     """The parsers of all entry points, made once."""
     import importlib
 
-    from c2ser.cli import parser
+    from c2ser.cli import make_parser
 
-    return {entry: parser(importlib.import_module(f"c2ser.bin.{entry}").main) for entry in ENTRY_POINTS}
+    return {entry: make_parser(importlib.import_module(f"c2ser.bin.{entry}").main) for entry in ENTRY_POINTS}
 
 
 @pytest.mark.parametrize("path", YAMLS, ids=name)

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import report_paper
 import yaml
-from matplotlib import pyplot
+from matplotlib.figure import Figure
 from paper.page import write_page
 from paper.reference import METRICS, Note, addresses, read_paper
 from paper.table_cells import BLANK, figure_cell, outside, ranks
@@ -587,8 +587,10 @@ def test_ranks_are_those_of_the_figures_shown():
 
 def drawn(monkeypatch, function, *arguments):
     """Call a function that draws, and return the axes of its picture."""
-    seen, close = [], pyplot.close
-    monkeypatch.setattr(pyplot, "close", lambda drawing: (seen.append(drawing.axes[0]), close(drawing)))
+    seen, savefig = [], Figure.savefig
+    monkeypatch.setattr(
+        Figure, "savefig", lambda figure, *p, **k: (seen.append(figure.axes[0]), savefig(figure, *p, **k))
+    )
     function(*arguments)
     return seen[0]
 

@@ -7,14 +7,16 @@ import sys
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from matplotlib.figure import Figure
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score
 
 from c2ser.bin import score
 from c2ser.emotions import EMOTIONS, UNPARSED
 from c2ser.scoring.faithfulness import explicit_figures
 from c2ser.scoring.metrics import scores, timing
-from c2ser.scoring.report import find_results, markdown, plot_confusion
-from c2ser.scoring.stability import Decoded, stability
+from c2ser.scoring.pictures import plot_confusion
+from c2ser.scoring.report import find_results, markdown
+from c2ser.scoring.stability import Decoded, measure_stability
 from c2ser.tables import read_json, read_table, write_json, write_table
 
 LABELS = st.sampled_from([*EMOTIONS[:4], UNPARSED])
@@ -68,7 +70,7 @@ def test_classes_beyond_the_seven_are_refused_where_answers_are_scored(tmp_path,
         score.main(tmp_path / "test/utt2emo", out / "utt2emo", out)
     assert not (out / "scores.json").exists() and not (out / "confusion.png").exists()
     with pytest.raises(ValueError, match=phrase):
-        stability(tmp_path / "test", {"implicit": Decoded(labels, {}, {}, {}, {})})
+        measure_stability(tmp_path / "test", {"implicit": Decoded(labels, {}, {}, {}, {})})
 
 
 def test_raw_classes_count_as_emotions_do(tmp_path):
@@ -89,16 +91,16 @@ def test_raw_classes_count_as_emotions_do(tmp_path):
     assert heads == ([*classes[:-1], "boredom", "calm"], classes)
     seven = {name: kind for name, kind in reference.items() if kind != "calm"}
     heads = axes_of_confusion(scores(seven, {**seven, "fear-0": UNPARSED}), tmp_path / "seven.png")
-    assert heads == ([*EMOTIONS, UNPARSED], [*EMOTIONS])
+    assert heads == ([*EMOTIONS, "unreadable"], [*EMOTIONS])
 
 
 def axes_of_confusion(figures, path):
     """Draw a confusion matrix, and return what stands under its columns and beside its rows."""
-    from matplotlib import pyplot
-
-    seen, close = [], pyplot.close
+    seen, savefig = [], Figure.savefig
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pyplot, "close", lambda drawing: (seen.append(drawing.axes[0]), close(drawing)))
+        patch.setattr(
+            Figure, "savefig", lambda figure, *p, **k: (seen.append(figure.axes[0]), savefig(figure, *p, **k))
+        )
         plot_confusion(figures, "t", path)
     assert path.stat().st_size > 5000
     return tuple(

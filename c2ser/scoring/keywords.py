@@ -1,4 +1,4 @@
-"""The words by which texts name emotions and levels, in English and Chinese, and how negation looks."""
+"""The keywords by which texts name emotions and levels, in English and Chinese, and how negation looks."""
 
 import re
 
@@ -11,15 +11,15 @@ TRADITIONAL = dict(
         strict=True,
     )
 )
-"""Traditional forms of the characters in the words below, which stand in the simplified ones."""
+"""Traditional forms of the characters in the keywords below, which stand in the simplified ones."""
 
 
-def both(words: str) -> str:
+def both(keywords: str) -> str:
     """Return a pattern in which each simplified character stands for its traditional form too."""
-    return "".join(f"[{sign}{TRADITIONAL[sign]}]" if sign in TRADITIONAL else sign for sign in words)
+    return "".join(f"[{sign}{TRADITIONAL[sign]}]" if sign in TRADITIONAL else sign for sign in keywords)
 
 
-EMOTION_WORDS = {
+EMOTION_KEYWORDS = {
     "anger": (
         "anger|angry|angrily|angered|mad|irate|furious|furiously|fury|rage|enraged|outrage|outraged",
         "愤怒|生气(?!勃|盎)|恼怒|气愤|怒火|发怒|愤慨|恼火|暴怒|狂怒|盛怒|激怒",
@@ -46,7 +46,7 @@ EMOTION_WORDS = {
 }
 """What counts as naming an emotion, in English and Chinese; the merges are the paper's (section IV.A, V.B)."""
 
-FOREIGN_WORDS = (
+FOREIGN_KEYWORDS = (
     "calm|calmness|bored|boredom|contempt|contemptuous|confused|confusion|frustrated|frustration|sleepy|sleepiness"
     "|tired|tiredness|anxious|anxiety|pain|mixed emotions",
     "轻蔑|困惑|无聊|焦虑|疲倦|疲惫|困倦|痛苦|紧张",
@@ -164,11 +164,11 @@ LEVEL_PATTERNS = {attribute: {level: _level_pattern(attribute, level) for level 
 """What names a level of an attribute."""
 
 
-def _emotion_pattern(words: tuple[str, str]) -> re.Pattern[str]:
+def _emotion_pattern(keywords: tuple[str, str]) -> re.Pattern[str]:
     # letters alone bound an English word: in "情绪为anger" it stands beside Chinese ones
-    return re.compile(rf"(?<![a-z])(?:{words[0]})(?![a-z]|-(?:less|free))|{both(words[1])}", re.IGNORECASE)
+    return re.compile(rf"(?<![a-z])(?:{keywords[0]})(?![a-z]|-(?:less|free))|{both(keywords[1])}", re.IGNORECASE)
 
 
-EMOTION_PATTERNS = {emotion: _emotion_pattern(words) for emotion, words in EMOTION_WORDS.items()}
-FOREIGN_PATTERN = _emotion_pattern(FOREIGN_WORDS)
+EMOTION_PATTERNS = {emotion: _emotion_pattern(keywords) for emotion, keywords in EMOTION_KEYWORDS.items()}
+FOREIGN_PATTERN = _emotion_pattern(FOREIGN_KEYWORDS)
 REFUSAL_PATTERN = re.compile(REFUSALS, re.IGNORECASE)
