@@ -76,6 +76,10 @@ CURVES = {"train": ("training", BLUE, "o"), "valid": ("validation", ORANGE, "s")
 
 NAMES = {
     "ua": "UA, %",
+    "frame": "frame loss",
+    "utterance": "utterance loss",
+    "category": "category loss",
+    "class": "classifier loss",
     "explicit": "explicit answers, %",
     "score": "score, decides which step is kept",
 }
@@ -145,13 +149,13 @@ def _panels(history: Sequence[Mapping[str, float]]) -> dict[str, dict[str, Point
             if name != "step":
                 kind, _, figure = name.partition("/")
                 panels.setdefault(figure, {}).setdefault(kind, []).append((row["step"], value))
-    score = panels.pop("score", None)  # last, so that it is left out where it is a figure of its own or its negative
-    shown: dict[str, dict[str, Points]] = {}
-    for name, curves in [*panels.items(), *([("score", score)] if score else [])]:
-        constant = set(curves) == {"train"} and len({value for _, value in curves["train"]}) == 1
-        if not (constant and len(curves["train"]) > 1) and not any(_is_in(curves, panel) for panel in shown.values()):
-            shown[name] = curves
-    return shown
+    shown: list[str] = []
+    for name in sorted(panels, key=lambda name: (-len(panels[name]), name == "score")):  # the fullest first
+        values = [value for _, value in panels[name].get("train", [])]
+        constant = set(panels[name]) == {"train"} and len(values) > 1 and len(set(values)) == 1
+        if not constant and not any(_is_in(panels[name], panels[other]) for other in shown):
+            shown.append(name)
+    return {name: curves for name, curves in panels.items() if name in shown}
 
 
 def _is_in(curves: Mapping[str, Points], panel: Mapping[str, Points]) -> bool:
