@@ -37,7 +37,7 @@ check: ready ## the tests: ruff, shellcheck, pytest
 	python -m pytest -n auto --dist loadgroup
 
 bench: ready ## speed against other implementations (extra [peer]); docs/benchmarks.md has the rules
-	@$(environment); python -m c2ser.bin.benchmark
+	@$(environment); python tools/run_benchmark.py
 
 clean: ## remove what recipes have made, not the environment
 	rm -rf egs/*/data egs/*/exp egs/*/db

@@ -177,7 +177,7 @@ def test_kernels_wider_than_two_strides_are_refused():
 @pytest.mark.parametrize("per_layer", [False, True])
 def test_base_size_is_funasrs(test_data, per_layer):
     pytest.importorskip("funasr", reason="FunASR is not installed; pip install funasr (extra [peer])")
-    from c2ser.benchmarks.peers import funasr_frames, funasr_model
+    from benchmark.funasr_peer import funasr_frames, funasr_model
 
     recipe = load_module(test_data / "oracle" / "e2v_recipe.py")
     model = Emotion2Vec(Emotion2VecConfig(alibi_per_layer=per_layer)).eval()

@@ -15,6 +15,8 @@ from pathlib import Path
 import psutil
 import pytest
 import torch
+from accelerate import Accelerator
+from accelerate.utils import DistributedType
 from matplotlib.figure import Figure
 from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -501,3 +503,9 @@ def test_explicit_share_falls_linearly_from_one_to_zero():
     shares = [explicit_probability(step, 101) for step in range(101)]
     assert shares[0] == 1 and shares[-1] == 0 and shares[50] == pytest.approx(0.5)
     assert {round(a - b, 9) for a, b in zip(shares, shares[1:], strict=False)} == {0.01}
+
+
+def test_a_configuration_for_deepspeed_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(Accelerator, "distributed_type", DistributedType.DEEPSPEED)
+    with pytest.raises(ValueError, match="DeepSpeed is not supported; give --accelerate-config fsdp2 instead$"):
+        Trainer(Line(), OPTIM, config(), tmp_path)

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from c2ser.cli import run
-from c2ser.labelling.overlap import overlap
 from c2ser.log import get_logger
-from c2ser.tables import write_json
+
+GROUP = "Prepare data"
 
 logger = get_logger(__name__)
 
@@ -19,6 +19,9 @@ def main(data: Path, train: list[Path], out: Path, audio: bool = True) -> None:
         out: a JSON file.
         audio: compare recordings too, which reads all that are as long as one of the test set.
     """
+    from c2ser.labelling.overlap import overlap
+    from c2ser.tables import write_json
+
     found = {str(folder): overlap(data, folder, audio) for folder in train}
     write_json(out, found)
     for folder, kinds in found.items():

@@ -3,10 +3,9 @@
 from pathlib import Path
 
 from c2ser.cli import run
-from c2ser.data.subset import write_subset
-from c2ser.labelling.annotation import fleiss_kappa, read_annotations, unanimous
 from c2ser.log import get_logger
-from c2ser.tables import read_table, write_json
+
+GROUP = "Label and annotate speech"
 
 logger = get_logger(__name__)
 
@@ -19,6 +18,10 @@ def main(data: Path, experts: list[Path], out: Path) -> None:
         experts: files that the page saved.
         out: the data directory; annotation.json in it holds the experts' agreement.
     """
+    from c2ser.data.subset import write_subset
+    from c2ser.labelling.annotation import fleiss_kappa, read_annotations, unanimous
+    from c2ser.tables import read_table, write_json
+
     utterances = read_table(data / "wav.scp")
     labels = read_annotations(experts, utterances)
     emotions, reasons = unanimous(labels, utterances)

@@ -3,10 +3,9 @@
 from pathlib import Path
 
 from c2ser.cli import run
-from c2ser.data.subset import write_subset
-from c2ser.labelling.combine import agree, counts
 from c2ser.log import get_logger
-from c2ser.tables import read_table, write_json
+
+GROUP = "Label and annotate speech"
 
 logger = get_logger(__name__)
 
@@ -23,6 +22,10 @@ def main(data: Path, speech: Path, text: Path, out: Path, minimum: float = 0.0) 
         out: the labelled data directory; agreement.json in it counts which labels met.
         minimum: probability that the sound's label must have.
     """
+    from c2ser.data.subset import write_subset
+    from c2ser.labelling.combine import agree, counts
+    from c2ser.tables import read_table, write_json
+
     heard, read = read_table(speech), read_table(text)
     emotions, reasons = agree(heard, read, minimum)
     labelled = emotions.keys() | reasons.keys()

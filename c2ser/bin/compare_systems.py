@@ -4,6 +4,8 @@ from pathlib import Path
 
 from c2ser.cli import run
 
+GROUP = "Decode and score"
+
 
 def main(
     data: list[Path],

@@ -4,6 +4,8 @@ from pathlib import Path
 
 from c2ser.cli import run
 
+GROUP = "Decode and score"
+
 
 def main(data: Path, exp: Path, out: Path) -> None:
     """Print the stability report and write it to OUT: stability.json, stability.md, reliability.png, flips.png.

@@ -5,6 +5,8 @@ from pathlib import Path
 from c2ser.cli import run
 from c2ser.scoring.config import Projection
 
+GROUP = "Decode and score"
+
 
 def main(
     data: list[Path], embeddings: Path, out: Path, projection: Projection = "tsne", title: str = "Embeddings"

@@ -3,11 +3,8 @@
 from pathlib import Path
 
 from c2ser.cli import run
-from c2ser.corpus import durations, read_data_dir
-from c2ser.data.subset import write_subset
-from c2ser.labelling.sample import sample
-from c2ser.labelling.statistics import statistics_table
-from c2ser.tables import read_table, write_text
+
+GROUP = "Label and annotate speech"
 
 
 def main(data: Path, out: Path, number: int, seed: int = 1) -> None:
@@ -19,6 +16,12 @@ def main(data: Path, out: Path, number: int, seed: int = 1) -> None:
         number: utterances of each emotion in each language, at most.
         seed: decides the draw.
     """
+    from c2ser.corpus import durations, read_data_dir
+    from c2ser.data.subset import write_subset
+    from c2ser.labelling.sample import sample
+    from c2ser.labelling.statistics import statistics_table
+    from c2ser.tables import read_table, write_text
+
     emotions, languages = read_table(data / "utt2emo"), read_table(data / "utt2lang")
     drawn = sample(emotions, languages, number, seed)
     write_subset(data, out, drawn, {}, {})

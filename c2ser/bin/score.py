@@ -5,6 +5,8 @@ from pathlib import Path
 from c2ser.cli import run
 from c2ser.log import get_logger
 
+GROUP = "Decode and score"
+
 logger = get_logger(__name__)
 
 

@@ -3,9 +3,8 @@
 from pathlib import Path
 
 from c2ser.cli import run
-from c2ser.scoring.gallery import find_pictures
-from c2ser.scoring.report import find_results, markdown
-from c2ser.tables import write_text
+
+GROUP = "Decode and score"
 
 
 def main(exp: Path, out: Path | None = None, title: str = "Results") -> None:
@@ -16,6 +15,10 @@ def main(exp: Path, out: Path | None = None, title: str = "Results") -> None:
         out: where to write the page too; its pictures are found from there, else from EXP.
         title: its heading.
     """
+    from c2ser.scoring.gallery import find_pictures
+    from c2ser.scoring.report import find_results, markdown
+    from c2ser.tables import write_text
+
     results = find_results(exp)
     page = markdown(results, title, find_pictures(exp, results, out.parent if out else exp))
     if out:

@@ -17,7 +17,7 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator, DistributedDataParallelKwargs
-from accelerate.utils import broadcast_object_list
+from accelerate.utils import DistributedType, broadcast_object_list
 from torch.distributed.fsdp import register_fsdp_forward_method
 
 from c2ser.data.prefetch import ahead
@@ -31,7 +31,6 @@ from c2ser.training.objective import Objective
 from c2ser.training.schedule import learning_rate_factor
 from c2ser.training.settings import OptimConfig, TrainConfig, plain
 from c2ser.training.weights import Weights, whole
-from c2ser.training.zero import ZeroWeights
 
 logger = get_logger(__name__)
 
@@ -65,6 +64,8 @@ class Trainer:
         self.accelerator.gradient_accumulation_steps = training.accumulate  # accelerate's launcher may say otherwise
         if self.accelerator.num_processes != int(os.environ.get("WORLD_SIZE", 1)):
             raise ValueError(f"{out}: processes do not see each other; on CPUs set ACCELERATE_USE_CPU=true")
+        if self.accelerator.distributed_type == DistributedType.DEEPSPEED:
+            raise ValueError(f"{out}: DeepSpeed is not supported; give --accelerate-config fsdp2 instead")
         if not self.accelerator.is_main_process:
             logging.getLogger("c2ser").setLevel(logging.WARNING)
         per_step = training.accumulate * self.accelerator.num_processes
@@ -85,23 +86,15 @@ class Trainer:
             raise ValueError(f"{self.out}: nothing to train; every parameter is frozen by the configuration")
         optimiser = self.optim.optimiser(trained)
         sharding = self.accelerator.state.fsdp_plugin if self.accelerator.is_fsdp2 else None
-        zero = self.accelerator.state.deepspeed_plugin
         if sharding:  # the other layers come to the card one by one, in shares
             sharding.ignored_modules = self.objective.kept_whole()
         for module in sharding.ignored_modules if sharding else [self.objective]:
             module.to(self.accelerator.device)
-        if zero and zero.zero_stage > 2:
-            raise ValueError(f"{self.out}: ZeRO 3 is not supported; share the weights with fsdp2 instead")
-        if zero:
-            sizes = {"train_micro_batch_size_per_gpu": 1, "gradient_accumulation_steps": self.training.accumulate}
-            zero.deepspeed_config |= {**sizes, "gradient_clipping": self.optim.clip}
-        # inside of what shares the work: DeepSpeed switches off an autocast that surrounds it
         self.objective.forward = self._autocast()(self.objective.forward)
         self.wrapped, self.optimiser = self.accelerator.prepare(self.objective, optimiser)
         if sharding:
             register_fsdp_forward_method(self.wrapped, "validate")
-        kind = ZeroWeights if zero else Weights
-        self.weights = kind(self.accelerator.unwrap_model(self.wrapped), self.optimiser.optimizer)
+        self.weights = Weights(self.accelerator.unwrap_model(self.wrapped), self.optimiser.optimizer)
 
     @property
     def checkpoints(self) -> Path:
