@@ -130,6 +130,18 @@ def test_make_lists_its_commands(root):
     assert {"make tools", "make mini", "make check"} <= {" ".join(line.split()[:2]) for line in shown.splitlines()}
 
 
+def test_make_mini_ends_with_a_command_that_tries_the_model(root):
+    done = subprocess.run(
+        ["make", "-s", "-C", root, "--no-print-directory", "try-mini"], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    command = done.stdout.strip().removeprefix("Try the model on a file:  ")
+    assert command.endswith(" predict --model egs/mini/exp/implicit egs/mini/db/linda/en-anger-1.wav")
+    entry = command.partition(" predict ")[0]
+    shown = subprocess.run(f"{entry} predict --help", shell=True, cwd=root, capture_output=True, text=True)
+    assert shown.returncode == 0 and "--model" in shown.stdout, shown.stderr
+
+
 def test_the_readmes_stages_are_the_scripts(root):
     script = (root / "local/c2ser.sh").read_text("utf-8")
     stages = re.findall(r'^if stage (\d+) "([^:]+):', script, re.MULTILINE)

@@ -107,10 +107,10 @@ def plot_reliability(models: Mapping[str, Mapping[str, Any]], title: str, path: 
     chance = 100 / len(EMOTIONS)
     for axis, (model, figures) in zip(axes, models.items(), strict=True):
         confidence, accuracy = ([100 * b[name] for b in figures["bins"]] for name in ("confidence", "accuracy"))
-        axis.plot([0, 100], [0, 100], color=BLACK, linewidth=0.8, label="as sure as right")
+        axis.plot([0, 100], [0, 100], color=BLACK, linewidth=0.8, label="perfect calibration")
         axis.axhline(chance, label=f"chance, {chance:.1f} %", **CHANCE)
         axis.vlines(confidence, confidence, accuracy, color=VERMILLION, alpha=0.5, linewidth=3, label="error")
-        axis.plot(confidence, accuracy, marker="o", markersize=4, color=BLUE, label="groups of equal size")
+        axis.plot(confidence, accuracy, marker="o", markersize=4, color=BLUE, label="groups of utterances")
         axis.set_title(f"{model}\nECE {figures['ece']:.3f}, AURC {figures['aurc']:.3f}", fontsize=10)
         axis.set_xlabel("confidence, %")
         axis.set_xlim(0, 100)

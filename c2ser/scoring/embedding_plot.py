@@ -32,9 +32,8 @@ def plot_points(
     for emotion, look in class_looks(emotions[name] for name in names).items():
         chosen = np.array([emotions[name] == emotion for name in names])
         label = f"{emotion} ({chosen.sum()})"
-        axis.scatter(
-            *points[chosen].T, s=34, alpha=0.75, linewidths=0, color=look.colour, marker=look.marker, label=label
-        )
+        style = {"color": look.colour, "marker": look.marker, "s": 60 if look.marker == "*" else 34, "linewidths": 0}
+        axis.scatter(*points[chosen].T, alpha=0.75, label=label, **style)
     axis.set_xticks([])
     axis.set_yticks([])
     axis.set_xlabel(axis_labels[0])

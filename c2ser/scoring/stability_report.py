@@ -90,6 +90,10 @@ def _group_rows(models: Mapping[str, Mapping[str, Any]], part: str, heading: str
         yield [heading.format(name), *(cell(row, figure, 100, 1) for row in rows)]
 
 
+CHANGES = "change (noise: signal-to-noise ratio in dB, gain in dB, speed: factor, wording: paraphrase)"
+"""What the names of variants mean."""
+
+
 def plot_flips(report: Mapping[str, Any], path: Path) -> bool:
     """Draw how many labels each variant flips, with intervals, as groups of bars.
 
@@ -113,7 +117,7 @@ def plot_flips(report: Mapping[str, Any], path: Path) -> bool:
         axis.bar(middles, heights, width * 0.92, label=model, color=colour)
         axis.errorbar(middles, heights, yerr=reach(drawn.values(), "flips"), fmt="none", ecolor="black", capsize=2)
     axis.set_xticks(range(len(names)), names, rotation=30, ha="right", rotation_mode="anchor")
-    axis.set_xlabel("change of the recording or the instruction")
+    axis.set_xlabel(CHANGES, fontsize=9)
     axis.set_ylabel("labels that change, %")
     axis.set_ylim(0, max(10.0, axis.get_ylim()[1]))
     axis.set_title(f"Labels that change on {report['set']}, with 95 % intervals", fontsize=11)

@@ -146,6 +146,7 @@ class C2SERObjective(Objective):
         emotions = emotions_of({name: item.utterance for name, item in corpus.valid.items()})
         check_seven(emotions, {})
         chosen = spread(emotions, corpus.validation.utterances, seed)
+        self.chance = 1 / len({emotions[name] for name in chosen})
         lengths = {name: corpus.valid[name].seconds for name in chosen}
         self.valid_batches = by_length(lengths, corpus.validation.seconds, corpus.batches.utterances)
         self.kept: dict[str, Features] = {}

@@ -8,6 +8,7 @@ bit on a CPU.
 import logging
 import os
 import signal
+import time
 from collections.abc import Iterator
 from contextlib import closing, nullcontext
 from math import isfinite
@@ -21,9 +22,10 @@ from torch.distributed.fsdp import register_fsdp_forward_method
 
 from c2ser.data.prefetch import ahead
 from c2ser.data.sampler import rng
-from c2ser.log import get_logger, progress
+from c2ser.log import get_logger
 from c2ser.training import checkpoint
 from c2ser.training.curves import Record, plot_curves
+from c2ser.training.log_lines import LogLines
 from c2ser.training.memory import enough_memory, named
 from c2ser.training.objective import Objective
 from c2ser.training.schedule import learning_rate_factor
@@ -111,9 +113,10 @@ class Trainer:
         previous = {s: signal.signal(s, self._on_signal) for s in (signal.SIGTERM, signal.SIGUSR1)}
         if self.accelerator.is_main_process:
             self.record.open(self.out / "tensorboard", self.step)
+        self.lines = LogLines(self.step, self.steps, self.accelerator.num_processes)
         try:
             with closing(self._read()) as reads:
-                for _ in progress(range(self.step, self.steps), "steps"):
+                while self.step < self.steps:
                     self._one_step(reads)
         finally:
             for number, handler in previous.items():
@@ -130,12 +133,14 @@ class Trainer:
         self.stop = True
 
     def _one_step(self, reads: Iterator[Any]) -> None:
+        start = time.monotonic()
         self._update(reads)
         self.step += 1
         self.objective.after_step(self.step)
+        self.lines.count(time.monotonic() - start, len(self.heard))
         last, epoch = self.step == self.steps, self.epochs.get(self.step)
         if self.step % self.training.log_every == 0 or last:
-            self.record.log(self.step)
+            logger.info(self.lines.step_line(self.step, self.record.log(self.step)))
         improved = (self.step % self.training.valid_every == 0 or last or epoch) and self._validate()
         if epoch in self.training.keep_epochs:
             self._save_epoch(epoch)
@@ -216,7 +221,7 @@ class Trainer:
         if improved:
             self.best = {"step": self.step, "score": figures["score"]}
         self.record.enter(self.step, "valid", figures, self.objective.samples(self.step))
-        logger.info("step %d: %s", self.step, ", ".join(f"{n} {v:.4f}" for n, v in figures.items()))
+        logger.info(self.lines.valid_line(self.step, figures, self.best))
         return improved
 
     def _settings(self) -> dict[str, Any]:
@@ -273,6 +278,6 @@ class Trainer:
         if "extra" in tensors:
             self.objective.load_extra_state(tensors["extra"])
         if self.accelerator.is_main_process:
-            plot_curves(self.record.history, self.out / "curves.png")
-        logger.info("best: step %d, score %.4f", self.best["step"], self.best["score"])
+            plot_curves(self.record.history, self.out / "curves.png", self.best["step"], self.objective.chance)
+        logger.info("kept: step %d, score %.4f", self.best["step"], self.best["score"])
         return best

@@ -12,11 +12,13 @@ class Objective(nn.Module):
     Attributes:
         leaves_out: whether a step may leave trained parameters without a gradient; several processes must know.
         steps: optimiser steps of the whole training; the loop sets it.
+        chance: UA of guessing on the validation set; None where no UA is measured.
         thrift: what to do when the GPU has too little memory.
     """
 
     leaves_out = False
     steps: int = 0
+    chance: float | None = None
     thrift: str = "lower batches.seconds and raise training.accumulate"
 
     def read(self, index: int) -> Any:
