@@ -22,8 +22,8 @@ def main(data: Path, exp: Path, paper: Path, out: Path) -> None:
         paper: YAML file with the values of the paper and the folders of our results; egs/c2ser/conf/paper.yaml.
         out: the page to write; its pictures go into the folder img next to it.
     """
-    made = f"Page made at commit {commit()}, {time.strftime('%Y-%m-%d')}, on {processor()}."
-    write_text(out, write_page(data, exp, read_paper(paper), out.parent / "img", made) + "\n")
+    origin = f"Page made at commit {commit()}, {time.strftime('%Y-%m-%d')}, on {processor()}."
+    write_text(out, write_page(data, exp, read_paper(paper), out.parent / "img", origin) + "\n")
     logger.info("%s: written", out)
 
 

@@ -76,7 +76,7 @@ def read_ours(data: Path, exp: Path, paper: PaperTables) -> Ours:
     return ours
 
 
-def write_page(data: Path, exp: Path, paper: PaperTables, folder: Path, made: str) -> str:
+def write_page(data: Path, exp: Path, paper: PaperTables, folder: Path, origin: str) -> str:
     """Draw the pictures and return the page as Markdown.
 
     Args:
@@ -84,13 +84,13 @@ def write_page(data: Path, exp: Path, paper: PaperTables, folder: Path, made: st
         exp: the folder of models and results.
         paper: the reference values of the paper.
         folder: the folder of the pictures, next to the page.
-        made: a sentence about the code and the machine that made the page.
+        origin: a sentence about the code and the machine that made the page.
 
     Raises:
         ValueError: see `read_ours`; or labels belong to other utterances than those of their data directory.
     """
     ours = read_ours(data, exp, paper)
-    lines = ["# C²SER: the paper's tables and figures", "", f"{made} {_dates(ours)}", "", LEGEND, ""]
+    lines = ["# C²SER: the paper's tables and figures", "", f"{origin} {_dates(ours)}", "", LEGEND, ""]
     lines += training_table(paper, ours.training)
     if ours.training:
         for number in ("4", "5"):
