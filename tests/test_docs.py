@@ -200,6 +200,12 @@ def test_options_in_the_text_stand_in_the_code():
     assert not unknown, f"no part of the code knows {unknown}"
 
 
+@pytest.mark.parametrize("page", [page for page in PAGES if page.name != "decisions.md"], ids=name)
+def test_verbs_in_the_text_exist(page):
+    for verb in re.findall(r"`(?:tools/venv/bin/)?c2ser ([a-z][\w-]*)", prose(page)):
+        assert (ROOT / f"c2ser/bin/{verb.replace('-', '_')}.py").exists(), f"c2ser has no {verb}"
+
+
 @pytest.mark.parametrize("page", LINKING, ids=name)
 def test_links_lead_somewhere(page):
     for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text("utf-8")):
