@@ -17,7 +17,8 @@ def run_entry(name, *args, check=False, **environment):
     """
     command = [name, *map(str, args)]
     output, errors, status = io.StringIO(), io.StringIO(), 0
-    handlers = logging.getLogger("c2ser").handlers
+    # pytest has handlers of its own there
+    handlers = [handler for handler in logging.getLogger("c2ser").handlers if type(handler) is logging.StreamHandler]
     with (
         contextlib.redirect_stdout(output),
         contextlib.redirect_stderr(errors),

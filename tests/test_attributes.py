@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 import soundfile
+from entry import run_entry
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -303,9 +304,7 @@ def test_entry_points(tmp_path, root):
         (data / table).write_text("".join(f"{name} {value(name)}\n" for name in names))
 
     def entry(name, *words):
-        command = [sys.executable, "-m", f"c2ser.bin.{name}", *map(str, words)]
-        done = subprocess.run(command, env=os.environ | {"PYTHONPATH": str(root)}, capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr
+        run_entry(name, *words, check=True)
 
     config = root / "local/conf/tiny/attributes.yaml"
     entry("extract_attributes", "--config", config, "--data", data, "--out", data / "utt2attr")

@@ -6,6 +6,7 @@ import sys
 import time
 
 import pytest
+from entry import run_entry
 from hypothesis import given
 from hypothesis import strategies as st
 from model_server import Server
@@ -262,9 +263,7 @@ def test_entry_point_rejects_what_it_cannot_write(tmp_path, root):
     for name, rows in tables.items():
         (tmp_path / name).write_text("".join(f"{key} {value}\n" for key, value in rows.items()))
     words = ["--data", tmp_path, "--out", tmp_path / "cot_explicit", "--style", "explicit"]
-    command = [sys.executable, "-m", "c2ser.bin.generate_cot", *map(str, words)]
-    done = subprocess.run(command, env=os.environ | {"PYTHONPATH": str(root)}, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    run_entry("generate_cot", *words, check=True)
     assert "“He said 'no'; `id` $(id)”" in read_table(tmp_path / "cot_explicit")["s-1"]
     rejected = read_table(tmp_path / "cot_explicit.rejected")
     assert list(rejected) == ["s-2", "s-3", "s-4"]

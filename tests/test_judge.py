@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import soundfile
 from attacks import ATTACKS
+from entry import run_entry
 from model_server import Server
 
 from c2ser.chat.config import Sampling
@@ -128,9 +129,7 @@ def test_a_judge_behind_a_server_reads_answers(tmp_path, root):
     with Server(gullible) as server:
         words = ["--answers", tmp_path / "answer", "--out", tmp_path / "utt2judge", "--text", tmp_path / "text"]
         words += ["--reader", "server", "--config", root / "local/conf/judge.yaml", "--chat.server.url", server.url]
-        command = [sys.executable, "-m", "c2ser.bin.extract_labels", *map(str, words)]
-        done = subprocess.run(command, env=os.environ | {"PYTHONPATH": str(root)}, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+        run_entry("extract_labels", *words, check=True)
     labels = read_table(tmp_path / "utt2judge")
     assert {labels.pop(name) for name in said} == {"anger"}
     assert labels == {"v-1": UNPARSED, "v-2": "fear", "v-3": UNPARSED}

@@ -2,14 +2,12 @@
 
 import itertools
 import math
-import os
-import subprocess
-import sys
 import time
 
 import numpy as np
 import pytest
 import soundfile
+from entry import run_entry
 
 from c2ser.audio import SAMPLE_RATE
 from c2ser.corpus import read_data_dir
@@ -426,8 +424,7 @@ def test_explicit_answers_are_known_by_what_they_say():
 
 def test_entry_points(decoded, speech, root):
     def entry(name, *words):
-        command = [sys.executable, "-m", f"c2ser.bin.{name}", *map(str, words)]
-        return subprocess.run(command, env=os.environ | {"PYTHONPATH": str(root)}, capture_output=True, text=True)
+        return run_entry(name, *words)
 
     out = decoded / "exp/stability_test"
     done = entry("measure_stability", "--data", decoded / "data/test", "--exp", decoded / "exp", "--out", out)
