@@ -129,15 +129,13 @@ def reader_gap(
         the parser's; `kappa`, Cohen's, of the two (1 where they are the same); `differ`, of how many utterances they
         read different labels; `intervals` of its figures and of the gaps.
     """
-    from sklearn.metrics import cohen_kappa_score  # slow to import
-
     of_judge, of_parser = scores(reference, judged), scores(reference, parsed)
     both = [[labels.get(utterance, UNPARSED) for utterance in reference] for labels in (judged, parsed)]
     figures = {
         **{name: of_judge[name] for name in ("ua", "wa", "f1_reference", "f1_union", "unreadable")},
         "gap_ua": of_judge["ua"] - of_parser["ua"],
         "gap_wa": of_judge["wa"] - of_parser["wa"],
-        "kappa": 1.0 if both[0] == both[1] else float(cohen_kappa_score(*both, labels=READINGS)),
+        "kappa": _kappa(*both),
         "differ": sum(label != other_label for label, other_label in zip(*both, strict=True)),
     }
     if speakers and several_speakers(reference, speakers):
@@ -160,12 +158,9 @@ def agreement(
     Returns:
         `agreement` (1 − flip rate), Cohen's `kappa`, `utterances`, and the `intervals` of the first two.
     """
-    from sklearn.metrics import cohen_kappa_score  # slow to import
-
     pairs = _pairs(labels, other_labels)
-    flips = flip_rate(labels, other_labels)
-    kappa = 1.0 if flips == 0 else float(cohen_kappa_score(*zip(*pairs.values(), strict=True), labels=READINGS))
-    figures = {"agreement": 1 - flips, "kappa": kappa, "utterances": len(pairs)}
+    kappa = _kappa(*zip(*pairs.values(), strict=True))
+    figures = {"agreement": 1 - flip_rate(labels, other_labels), "kappa": kappa, "utterances": len(pairs)}
     if speakers and several_speakers(pairs, speakers):
         places = np.array([[READINGS.index(label) for label in pair] for pair in pairs.values()])
         counts = count_pairs(speaker_places([*pairs], speakers), *places.T, len(READINGS))
@@ -179,6 +174,14 @@ def _pairs(labels: Mapping[str, str], other_labels: Mapping[str, str]) -> dict[s
         raise ValueError("two tables of labels have no utterance in common; decode the same set in both ways")
     names = sorted(set(labels) | set(other_labels))
     return {name: (labels.get(name, UNPARSED), other_labels.get(name, UNPARSED)) for name in names}
+
+
+def _kappa(first: Sequence[str], second: Sequence[str]) -> float:
+    """Return Cohen's kappa of two readings of the same utterances; 1 where they are the same throughout."""
+    from sklearn.metrics import cohen_kappa_score  # slow to import
+
+    # chance is 1 where both say one label alone, and sklearn gives NaN
+    return 1.0 if [*first] == [*second] else float(cohen_kappa_score(first, second, labels=READINGS))
 
 
 def _agreements(counts: np.ndarray) -> np.ndarray:

@@ -124,7 +124,7 @@ def difference(
     """Return by how much a figure lies above that of a baseline on the same utterances, with its interval.
 
     Both are computed from the same speakers in each draw, so that what is easy or hard for both cancels out. Arguments
-    and errors are those of `interval`; the numbers of tables of `labels` and `baseline` may differ.
+    and errors are those of `interval`; `baseline` is as `labels`, and may hold another number of tables.
     """
     ours, theirs = _tables(labels), _tables(baseline)
 
