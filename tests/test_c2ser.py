@@ -19,16 +19,18 @@ from transformers import AutoModelForCausalLM, Qwen2Config, WhisperConfig, Whisp
 
 from c2ser.corpus import Utterance
 from c2ser.cot.prompts import Request, instruction, sentence
-from c2ser.data.collate import SpecAugment, augment, pad_waves
+from c2ser.data.collate import augment, pad_waves
+from c2ser.data.config import SpecAugment
 from c2ser.devices import move, pick_device
+from c2ser.emotion2vec.config import Emotion2VecConfig
 from c2ser.emotion2vec.convert import save_model
-from c2ser.emotion2vec.model import Emotion2Vec, Emotion2VecConfig
-from c2ser.model.c2ser import C2SER, C2SERConfig
-from c2ser.model.connector import Connector, ConnectorConfig
-from c2ser.model.lm import LanguageModel, LoraSettings, load_llm
+from c2ser.emotion2vec.model import Emotion2Vec
+from c2ser.model.c2ser import C2SER
+from c2ser.model.config import C2SERConfig, ConnectorConfig, LoraSettings, SearchConfig, TinyLlm, TinyWhisper
+from c2ser.model.connector import Connector
+from c2ser.model.lm import LanguageModel, load_llm
 from c2ser.model.perception import AcousticEncoder, LogMel, Vectors, WhisperEncoder, stack
-from c2ser.model.search import Search
-from c2ser.model.tiny import TinyLlm, TinyWhisper, make, train_tokenizer
+from c2ser.model.tiny import make, train_tokenizer
 from c2ser.prep.writer import write_corpus
 from c2ser.tables import read_table, write_table
 from c2ser.training import checkpoint
@@ -351,7 +353,7 @@ def test_checkpointing_computes_layers_again_and_changes_no_gradient(place, trai
 
 @pytest.mark.parametrize("beams", [1, 3])
 def test_batched_answers_are_the_single_ones(place, beams):
-    search = Search(beams=beams)
+    search = SearchConfig(beams=beams)
     model = build(place)
     parts = waves(0.5, 1.7, 0.9)
     together = model.generate(parts, max_new_tokens=12, search=search)

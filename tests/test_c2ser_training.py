@@ -25,18 +25,18 @@ from torch.distributed.tensor import DTensor
 from c2ser.bin import extract_embeddings, train_c2ser
 from c2ser.cli import make_parser
 from c2ser.cot.prompts import instruction
-from c2ser.data.collate import SpecAugment
+from c2ser.data.config import SpecAugment
 from c2ser.data.datasets import read_items
-from c2ser.model.c2ser import C2SER, C2SERConfig
+from c2ser.model.c2ser import C2SER
+from c2ser.model.config import C2SERConfig, LoraSettings
 from c2ser.model.export import export
-from c2ser.model.lm import LoraSettings
 from c2ser.tables import read_table, write_table
 from c2ser.training import checkpoint
-from c2ser.training.c2ser_objective import BatchConfig, C2SERObjective, Corpus, ValidConfig, toss
+from c2ser.training.c2ser_objective import C2SERObjective, Corpus, toss
+from c2ser.training.config import BatchConfig, OptimConfig, TrainConfig, ValidConfig
 from c2ser.training.loop import REQUEUE_STATUS, Trainer, train
 from c2ser.training.models import export_epochs, start
 from c2ser.training.schedule import explicit_probability, learning_rate_factor
-from c2ser.training.settings import OptimConfig, TrainConfig
 from c2ser.training.weights import Weights
 
 pytestmark = pytest.mark.xdist_group("c2ser_training")  # the studies are made once
@@ -506,16 +506,16 @@ def test_bad_audio_is_named_once_and_threads_change_nothing(model_place, tmp_pat
     write_table(tmp_path / "data/train/utt2dur", seconds)  # the headers are not looked at
     monkeypatch.setattr(logging.getLogger("c2ser"), "propagate", True)
     results = []
-    for readers in (1, 4):
+    for num_workers in (1, 4):
         caplog.clear()
         model = start("explicit", build(model_place).config, model_place / "model", seed=1)
         items = [read_items(tmp_path / "data" / name, ["explicit"]) for name in ("train", "valid")]
         sizes = BatchConfig(seconds=2.5, utterances=3, keep_features=keep_features)
         corpus = Corpus(*items, sizes, validation=ValidConfig(2, max_new_tokens=3))
         taught = C2SERObjective(model, "explicit", corpus, seed=3)
-        settings = TrainConfig(epochs=2, accumulate=2, valid_every=100, readers=readers)
-        train(taught, OptimConfig(lr=1e-3), settings, tmp_path / f"{readers}")
-        results.append(result(tmp_path / f"{readers}")[0])
+        settings = TrainConfig(epochs=2, accumulate=2, valid_every=100, num_workers=num_workers)
+        train(taught, OptimConfig(lr=1e-3), settings, tmp_path / f"{num_workers}")
+        results.append(result(tmp_path / f"{num_workers}")[0])
         records = {id(record): record.message for record in caplog.records}  # pytest may hold one twice
         assert sorted(text.split(": ")[1] for text in records.values() if text.startswith("left out:")) == bad
     assert all(torch.equal(results[0][name], results[1][name]) for name in results[0])

@@ -18,8 +18,9 @@ from safetensors.torch import save_file
 
 from c2ser.data.arks import read_matrices
 from c2ser.emotion2vec.checkpoints import AUDIO, LABELS, read_published
+from c2ser.emotion2vec.config import Emotion2VecConfig
 from c2ser.emotion2vec.convert import load_model, save_model
-from c2ser.emotion2vec.model import Emotion2Vec, Emotion2VecConfig, embed
+from c2ser.emotion2vec.model import Emotion2Vec, embed
 from c2ser.tables import read_table
 
 CONVS = [[8, 10, 5], *([8, 3, 2] for _ in range(4)), [8, 2, 2], [8, 2, 2]]

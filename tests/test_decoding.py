@@ -25,24 +25,31 @@ from c2ser.corpus import read_data_dir
 from c2ser.cot.prompts import SENTENCES, instruction
 from c2ser.data.datasets import load_wave
 from c2ser.data.prefetch import ahead, read_ahead
+from c2ser.emotion2vec.config import Emotion2VecConfig
 from c2ser.emotion2vec.convert import save_model
-from c2ser.emotion2vec.model import Emotion2Vec, Emotion2VecConfig
+from c2ser.emotion2vec.model import Emotion2Vec
 from c2ser.emotions import EMOTIONS, WORDS
-from c2ser.model.c2ser import C2SERConfig
-from c2ser.model.connector import ConnectorConfig
+from c2ser.model.config import (
+    C2SERConfig,
+    ConnectorConfig,
+    DecodeConfig,
+    LoraSettings,
+    SearchConfig,
+    TinyLlm,
+    TinyWhisper,
+)
 from c2ser.model.continuations import Tree, log_probabilities
 from c2ser.model.decoding import calibrate
 from c2ser.model.export import export
 from c2ser.model.folder import load
 from c2ser.model.label_scores import endings, label_scores, short_answers
-from c2ser.model.lm import LoraSettings
-from c2ser.model.recognition import DecodeConfig, hear, recognise
-from c2ser.model.search import Search, search_tokens
-from c2ser.model.tiny import TinyLlm, TinyWhisper, make
+from c2ser.model.recognition import hear, recognise
+from c2ser.model.search import search_tokens
+from c2ser.model.tiny import make
 from c2ser.scoring.probabilities import argmax_labels, fit_temperature
 from c2ser.tables import read_json, read_table, write_json, write_table
 
-PUBLISHED = Search(beams=4, sample=True, top_p=0.0, top_k=0, repetition_penalty=1.05)
+PUBLISHED = SearchConfig(beams=4, sample=True, top_p=0.0, top_k=0, repetition_penalty=1.05)
 
 
 def wave(seconds, seed=0):
@@ -167,7 +174,9 @@ def test_explicit_probabilities_follow_the_answer(model):
         model.predict(wave(0.5), 16000, style="explicit", answers=False)
 
 
-@pytest.mark.parametrize("search", [PUBLISHED, Search(beams=4, sample=True, top_p=0.9), Search(sample=True)])
+@pytest.mark.parametrize(
+    "search", [PUBLISHED, SearchConfig(beams=4, sample=True, top_p=0.9), SearchConfig(sample=True)]
+)
 def test_sampling_depends_on_the_utterance_and_the_seed_alone(model, search):
     waves = {"a": wave(0.6, 1), "b": wave(1.1, 2), "c": wave(0.6, 1)}
     config = DecodeConfig(**vars(search), max_new_tokens=25)
@@ -206,7 +215,7 @@ def test_settings_that_cannot_be_are_one_line(monkeypatch, capsys, main, word, m
 def test_repetition_is_made_less_probable(model):
     context = torch.randn(5, 32)
     plain, other = (
-        search_tokens(model.language.llm, [context], 30, Search(repetition_penalty=p))[0] for p in (1.0, 1e6)
+        search_tokens(model.language.llm, [context], 30, SearchConfig(repetition_penalty=p))[0] for p in (1.0, 1e6)
     )
     assert len(set(plain)) < 0.9 * len(plain) and len(set(other)) == len(other)
 

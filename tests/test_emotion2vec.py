@@ -18,12 +18,13 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file
 
 from c2ser.corpus import Utterance, durations
-from c2ser.data.crops import CropBatches, CropConfig
+from c2ser.data.config import CropConfig
+from c2ser.data.crops import CropBatches
 from c2ser.emotion2vec import losses
+from c2ser.emotion2vec.config import Emotion2VecConfig, LossConfig, MaskConfig
 from c2ser.emotion2vec.convert import load_model, save_model
 from c2ser.emotion2vec.layers import ConvExtractor, set_filter_bank
 from c2ser.emotion2vec.losses import (
-    LossConfig,
     category_loss,
     contrast,
     deviation,
@@ -32,19 +33,13 @@ from c2ser.emotion2vec.losses import (
     utterance_loss,
     utterance_targets,
 )
-from c2ser.emotion2vec.masking import MaskConfig, block_masks
-from c2ser.emotion2vec.model import Emotion2Vec, Emotion2VecConfig, embed, normalised, pool
+from c2ser.emotion2vec.masking import block_masks
+from c2ser.emotion2vec.model import Emotion2Vec, embed, normalised, pool
 from c2ser.prep.writer import write_corpus
 from c2ser.tables import read_json, read_table
 from c2ser.training import checkpoint
-from c2ser.training.emotion2vec_objective import (
-    Batch,
-    Emotion2VecObjective,
-    GuardConfig,
-    Material,
-    TeacherConfig,
-    make_teacher,
-)
+from c2ser.training.config import GuardConfig, TeacherConfig
+from c2ser.training.emotion2vec_objective import Batch, Emotion2VecObjective, Material, make_teacher
 from c2ser.training.schedule import learning_rate_factor
 
 SIZES = {

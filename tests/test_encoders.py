@@ -26,9 +26,10 @@ from transformers import (
 )
 
 from c2ser.data.arks import read_matrices
+from c2ser.emotion2vec.config import Emotion2VecConfig
 from c2ser.emotion2vec.convert import load_model
 from c2ser.emotion2vec.encoders import load_encoder
-from c2ser.emotion2vec.model import Emotion2Vec, Emotion2VecConfig
+from c2ser.emotion2vec.model import Emotion2Vec
 from c2ser.tables import read_table
 
 SIZES = {

@@ -181,10 +181,8 @@ def decodable(own_recipe, chat_model):
     import torch
 
     from c2ser import C2SER
-    from c2ser.model.c2ser import C2SERConfig
-    from c2ser.model.connector import ConnectorConfig
-    from c2ser.model.lm import LoraSettings
-    from c2ser.model.tiny import TinyLlm, TinyWhisper, make
+    from c2ser.model.config import C2SERConfig, ConnectorConfig, LoraSettings, TinyLlm, TinyWhisper
+    from c2ser.model.tiny import make
 
     data, names = own_recipe / "data/test", [f"s{n % 2}-{n}" for n in range(8)]
     (data / "wav").mkdir(parents=True)

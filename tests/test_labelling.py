@@ -21,7 +21,8 @@ from c2ser.corpus import read_data_dir
 from c2ser.data.datasets import load_wave
 from c2ser.data.prefetch import read_ahead
 from c2ser.emotion2vec.checkpoints import read_published
-from c2ser.emotion2vec.model import Emotion2Vec, Emotion2VecConfig
+from c2ser.emotion2vec.config import Emotion2VecConfig
+from c2ser.emotion2vec.model import Emotion2Vec
 from c2ser.emotions import EMOTIONS, UNPARSED
 from c2ser.labelling.annotation import digest, fleiss_kappa, make_page, read_annotations, unanimous
 from c2ser.labelling.combine import combine_labels, count_pairs

@@ -17,9 +17,10 @@ from torch import nn
 from c2ser.bin import compare_systems, plot_embeddings, train_probe
 from c2ser.corpus import Utterance
 from c2ser.data.arks import ArkWriter
+from c2ser.emotion2vec.config import Emotion2VecConfig, ProbeConfig
 from c2ser.emotion2vec.convert import save_model
-from c2ser.emotion2vec.model import Emotion2Vec, Emotion2VecConfig
-from c2ser.emotion2vec.probe import Probe, ProbeConfig, ProbeData, cross_validate, rate, read_probe_data
+from c2ser.emotion2vec.model import Emotion2Vec
+from c2ser.emotion2vec.probe import Probe, ProbeData, cross_validate, learning_rate, read_probe_data
 from c2ser.emotion2vec.probe import train_probe as train
 from c2ser.prep.writer import write_corpus
 from c2ser.scoring.compare import compare, comparison_table
@@ -77,11 +78,11 @@ class WarmUp:
 def test_rates_are_emoboxs():
     config, warm_up = ProbeConfig(lr=1e-3, schedule="emobox"), WarmUp(1e-3, 100)
     expected = [1e-3, *(warm_up.next() for _ in range(99))]
-    rates = [rate(epoch, config) for epoch in range(1, 101)]
+    rates = [learning_rate(epoch, config) for epoch in range(1, 101)]
     assert rates == pytest.approx(expected, abs=1e-12)
     assert rates[:3] == pytest.approx([1e-3, 0, 1e-4]) and rates[11] == pytest.approx(1e-3)
-    assert {rate(epoch, ProbeConfig()) for epoch in range(1, 101)} == {1e-4}
-    assert min(rate(epoch, ProbeConfig(epochs=5, schedule="emobox")) for epoch in range(1, 6)) == 0
+    assert {learning_rate(epoch, ProbeConfig()) for epoch in range(1, 101)} == {1e-4}
+    assert min(learning_rate(epoch, ProbeConfig(epochs=5, schedule="emobox")) for epoch in range(1, 6)) == 0
 
 
 @pytest.mark.parametrize("schedule", ["constant", "emobox"])

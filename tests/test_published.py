@@ -14,8 +14,9 @@ from transformers import Qwen2Config, Qwen2ForCausalLM, WhisperConfig
 from transformers.audio_utils import mel_filter_bank
 
 from c2ser.cot.prompts import INSTRUCTIONS, published_spelling
+from c2ser.emotion2vec.config import Emotion2VecConfig
 from c2ser.emotion2vec.convert import load_model, save_model
-from c2ser.emotion2vec.model import Emotion2Vec, Emotion2VecConfig
+from c2ser.emotion2vec.model import Emotion2Vec
 from c2ser.model.c2ser import C2SER
 from c2ser.model.published import Sources, convert
 from c2ser.model.tiny import train_tokenizer

@@ -21,7 +21,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from c2ser.data.sampler import rng
 from c2ser.training import checkpoint
-from c2ser.training.loop import REQUEUE_STATUS, OptimConfig, TrainConfig, Trainer, train
+from c2ser.training.config import OptimConfig, TrainConfig
+from c2ser.training.loop import REQUEUE_STATUS, Trainer, train
 from c2ser.training.objective import Objective
 from c2ser.training.schedule import explicit_probability, learning_rate_factor
 
@@ -195,7 +196,7 @@ def test_damaged_checkpoint_is_passed_over(tmp_path, undisturbed):
 
 @pytest.mark.parametrize("number", [1, 3, 8])
 def test_threads_that_read_do_not_touch_the_result(tmp_path, undisturbed, number):
-    train(Line(delay=0.004), OPTIM, config(readers=number), tmp_path)
+    train(Line(delay=0.004), OPTIM, config(num_workers=number), tmp_path)
     assert same(final(tmp_path), final(undisturbed)) and not readers()
 
 
@@ -219,7 +220,7 @@ def test_micro_batches_are_read_while_a_step_computes_but_not_far(tmp_path):
                 assert sorted(self.taken) == list(range(10))  # the one in use and two for each of the two threads
             return super().batch(index)
 
-    train(Watched(), OPTIM, config(steps=10, readers=2), tmp_path)
+    train(Watched(), OPTIM, config(steps=10, num_workers=2), tmp_path)
     assert sorted(Watched.taken) == list(range(20))  # and nothing beyond the last step
 
 
@@ -384,7 +385,9 @@ def test_memory_that_the_optimiser_lacks_is_one_line(tmp_path):
         trainer.run()
 
 
-@pytest.mark.parametrize("name", ["steps", "accumulate", "log_every", "valid_every", "save_every", "keep", "readers"])
+@pytest.mark.parametrize(
+    "name", ["steps", "accumulate", "log_every", "valid_every", "save_every", "keep", "num_workers"]
+)
 def test_counts_that_mean_nothing_are_refused(tmp_path, name):
     with pytest.raises(ValueError, match=f"^training.{name} is 0; give 1 or more$"):
         train(Line(), OPTIM, config(**{name: 0}), tmp_path)

@@ -5,8 +5,8 @@ from pathlib import Path
 from c2ser.cli import run
 from c2ser.devices import move
 from c2ser.model.c2ser import C2SER
+from c2ser.model.config import DecodeConfig
 from c2ser.model.decoding import decode
-from c2ser.model.recognition import DecodeConfig
 
 
 def main(model: Path, data: Path, out: Path, search: DecodeConfig, device: str = "auto", wording: int = 0) -> None:

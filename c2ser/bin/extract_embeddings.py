@@ -12,8 +12,8 @@ from c2ser.data.arks import ArkWriter
 from c2ser.data.prefetch import read_ahead
 from c2ser.data.sampler import by_length
 from c2ser.devices import pick_device
-from c2ser.emotion2vec.encoders import Encoder, Normalise, load_encoder
-from c2ser.emotion2vec.model import Level
+from c2ser.emotion2vec.config import Level, Normalise
+from c2ser.emotion2vec.encoders import Encoder, load_encoder
 from c2ser.log import progress
 from c2ser.tables import TableMap
 

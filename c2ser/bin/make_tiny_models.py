@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from c2ser.cli import run
-from c2ser.model.tiny import TinyLlm, TinyWhisper, make
+from c2ser.model.config import TinyLlm, TinyWhisper
+from c2ser.model.tiny import make
 
 
 def main(data: Path, out: Path, whisper: TinyWhisper, llm: TinyLlm, seed: int = 777) -> None:

@@ -6,13 +6,13 @@ from pathlib import Path
 from accelerate import PartialState
 
 from c2ser.cli import run, save_config
-from c2ser.data.collate import SpecAugment
+from c2ser.data.config import SpecAugment
 from c2ser.data.datasets import read_items
-from c2ser.model.c2ser import C2SERConfig
-from c2ser.training.c2ser_objective import BatchConfig, C2SERObjective, Corpus, ValidConfig
+from c2ser.model.config import C2SERConfig
+from c2ser.training.c2ser_objective import C2SERObjective, Corpus
+from c2ser.training.config import BatchConfig, OptimConfig, Stage, TrainConfig, ValidConfig
 from c2ser.training.loop import train as fit
-from c2ser.training.models import Stage, export, export_epochs, start
-from c2ser.training.settings import OptimConfig, TrainConfig
+from c2ser.training.models import export, export_epochs, start
 
 
 def main(

@@ -8,14 +8,13 @@ from accelerate import PartialState
 
 from c2ser.cli import run, save_config
 from c2ser.corpus import durations, read_data_dir
-from c2ser.data.crops import CropConfig
+from c2ser.data.config import CropConfig
+from c2ser.emotion2vec.config import Emotion2VecConfig, LossConfig, MaskConfig
 from c2ser.emotion2vec.convert import grown, load_model, save_model
 from c2ser.emotion2vec.layers import set_filter_bank
-from c2ser.emotion2vec.losses import LossConfig
-from c2ser.emotion2vec.masking import MaskConfig
-from c2ser.emotion2vec.model import Emotion2Vec, Emotion2VecConfig
-from c2ser.training.emotion2vec_objective import Emotion2VecObjective, GuardConfig, Material, TeacherConfig, ValidConfig
-from c2ser.training.loop import OptimConfig, TrainConfig
+from c2ser.emotion2vec.model import Emotion2Vec
+from c2ser.training.config import Emotion2VecValidConfig, GuardConfig, OptimConfig, TeacherConfig, TrainConfig
+from c2ser.training.emotion2vec_objective import Emotion2VecObjective, Material
 from c2ser.training.loop import train as fit
 
 
@@ -31,7 +30,7 @@ def main(
     batches: CropConfig,
     optim: OptimConfig,
     training: TrainConfig,
-    validation: ValidConfig,
+    validation: Emotion2VecValidConfig,
     init: Path | None = None,
     unlabelled: list[Path] = [],  # noqa: B006 - never changed
     filter_bank: bool = False,

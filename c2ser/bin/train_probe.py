@@ -7,7 +7,8 @@ from typing import Any
 from c2ser.cli import run, save_config
 from c2ser.corpus import tested
 from c2ser.devices import pick_device
-from c2ser.emotion2vec.probe import ProbeConfig, ProbeData, TrainedProbe, cross_validate, read_probe_data, train_probe
+from c2ser.emotion2vec.config import ProbeConfig
+from c2ser.emotion2vec.probe import ProbeData, TrainedProbe, cross_validate, read_probe_data, train_probe
 from c2ser.log import get_logger
 from c2ser.scoring.cross_validation import figures_of_folds, figures_with_intervals
 from c2ser.tables import write_json, write_table

@@ -1,29 +1,13 @@
 """What turns utterances into padded batches on a device, and the masks that augment spectrograms."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-
-@dataclass
-class SpecAugment:
-    """Masks on the log-mel spectrogram while training; the defaults are those of the published configuration.
-
-    Attributes:
-        time_masks: masks along time for each utterance.
-        time_width: frames (10 ms) that one of them covers at most; never more than a fifth of the utterance.
-        bin_masks: masks along frequency.
-        bin_width: mel bins that one of them covers at most.
-    """
-
-    time_masks: int = 2
-    time_width: int = 50
-    bin_masks: int = 2
-    bin_width: int = 10
+from c2ser.data.config import SpecAugment
 
 
 def pad_waves(waves: Sequence[np.ndarray]) -> tuple[Tensor, Tensor]:

@@ -7,27 +7,9 @@ import numpy as np
 
 from c2ser.audio import SAMPLE_RATE, check_sound
 from c2ser.corpus import Utterance, wave
+from c2ser.data.config import CropConfig
 from c2ser.data.prefetch import Read, read_some
 from c2ser.data.sampler import Batches, rng
-
-
-@dataclass
-class CropConfig:
-    """How utterances become batches.
-
-    Attributes:
-        seconds: audio in one batch, at most (10^6 samples as in emotion2vec's settings).
-        utterances: utterances in one batch, at most.
-        crop_seconds: utterances are cut to this length at most.
-        max_seconds: longer utterances are left out and named; the quick judgement while training hears them whole.
-        pair: keep neighbours of one emotion together, so that the category loss finds pairs.
-    """
-
-    seconds: float = 62.5
-    utterances: int = 64
-    crop_seconds: float = 20.0
-    max_seconds: float = 120.0
-    pair: bool = True
 
 
 @dataclass

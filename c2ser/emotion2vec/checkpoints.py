@@ -13,7 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from c2ser.emotion2vec.model import Emotion2Vec, Emotion2VecConfig, pool
+from c2ser.emotion2vec.config import Emotion2VecConfig
+from c2ser.emotion2vec.model import Emotion2Vec, pool
 from c2ser.log import get_logger, one_line
 
 logger = get_logger(__name__)

@@ -7,7 +7,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 
 from c2ser.emotion2vec.checkpoints import misfit, read_published, shapes
-from c2ser.emotion2vec.model import Emotion2Vec, Emotion2VecConfig
+from c2ser.emotion2vec.config import Emotion2VecConfig
+from c2ser.emotion2vec.model import Emotion2Vec
 from c2ser.log import one_line
 from c2ser.tables import read_json, write_bytes, write_json
 

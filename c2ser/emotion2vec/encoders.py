@@ -2,22 +2,21 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import torch
 
 from c2ser.audio import SAMPLE_RATE
+from c2ser.emotion2vec.config import Level, Normalise
 from c2ser.emotion2vec.convert import KIND, load_model
-from c2ser.emotion2vec.model import Emotion2Vec, Level, embed
+from c2ser.emotion2vec.model import Emotion2Vec, embed
 from c2ser.log import one_line
 from c2ser.tables import read_json
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, SequenceFeatureExtractor
 
-Normalise = Literal["auto", "yes", "no"]
-"""Whether waveforms get zero mean and unit variance: as the model was trained, always or never."""
 
 ONLY_TRAINED = "masked_spec_embed"
 """A weight that only training needs; published files may lack it."""

@@ -5,56 +5,16 @@ third is ours, since the paper gives no more than its idea.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import Tensor, distributed, nn
 from torch.distributed.nn.functional import all_gather
 from torch.nn.functional import instance_norm, layer_norm, normalize
 
-FrameTarget = Literal["instance", "instance_layer", "layer"]
-UtteranceTarget = Literal["layer_norm", "raw", "fairseq"]
-Prediction = Literal["chunk", "last"]
+from c2ser.emotion2vec.config import FrameTarget, LossConfig, Prediction, UtteranceTarget
 
 MAX_SCALE = 100.0
 """Where a learned scale of the cosines stops (CLIP's limit)."""
-
-
-@dataclass
-class LossConfig:
-    """Weights and variants of the losses.
-
-    Attributes:
-        utterance: weight of the utterance loss (0.1 in the paper).
-        category: weight of the category loss (100 in the paper).
-        classifier: weight of the cross-entropy of a classifier of three linear layers on the same embeddings. The paper
-            mentions one whose loss its equation does not hold; 0 leaves it out.
-        temperature: divides the cosines of the category loss.
-        learn_temperature: let the scale of the cosines train from there, as in CLIP.
-        centre: take the mean embedding of the batch away before the cosines. From random weights the embeddings of all
-            utterances begin nearly parallel, and the plain cosines' loss draws them together instead of apart.
-        frame_target: how the teacher's layers are normalised: each over time ("instance", as published), then their
-            mean over the dimensions too ("instance_layer"), or each over the dimensions ("layer").
-        frame_centre: take the mean over the batch's utterances away from each frame's target. What all utterances have
-            in common at a frame is only its place; small models from random weights learn to predict that and
-            nothing else.
-        utterance_target: the teacher's layers averaged over layers and time: as they are ("raw"), with a layer norm
-            over the dimensions, or the mean of the frame targets as the fairseq settings have it, which is zero by
-            construction and teaches nothing.
-        prediction: what the utterance loss compares: the mean of the utterance tokens, or the last one.
-    """
-
-    utterance: float = 0.1
-    category: float = 100.0
-    classifier: float = 0.0
-    temperature: float = 0.1
-    learn_temperature: bool = False
-    centre: bool = True
-    frame_target: FrameTarget = "instance"
-    frame_centre: bool = False
-    utterance_target: UtteranceTarget = "layer_norm"
-    prediction: Prediction = "chunk"
 
 
 class CategoryHead(nn.Module):

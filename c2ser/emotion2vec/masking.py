@@ -1,27 +1,8 @@
 """Block masks of data2vec 2.0, as emotion2vec's published settings make them."""
 
-from dataclasses import dataclass
-
 import numpy as np
 
-
-@dataclass
-class MaskConfig:
-    """How utterances are masked; the defaults are the published ones.
-
-    Attributes:
-        probability: share of the frames that are hidden, the same in every row.
-        adjust: added to the probability when blocks are placed, because blocks overlap.
-        length: frames of a block.
-        clones: masks for each utterance; the teacher hears it once for all of them.
-        noise: deviation of what the decoder sees in place of hidden frames.
-    """
-
-    probability: float = 0.5
-    adjust: float = 0.05
-    length: int = 5
-    clones: int = 8
-    noise: float = 0.01
+from c2ser.emotion2vec.config import MaskConfig
 
 
 def block_masks(rows: int, frames: int, config: MaskConfig, generator: np.random.Generator) -> np.ndarray:

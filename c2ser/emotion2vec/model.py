@@ -1,8 +1,7 @@
 """Emotion2Vec-S: the encoder, as it hears whole utterances and as it learns from masked ones."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -10,61 +9,8 @@ from torch import Tensor, nn
 from torch.nn.functional import dropout
 
 from c2ser.data.collate import pad_waves
+from c2ser.emotion2vec.config import Emotion2VecConfig, Level
 from c2ser.emotion2vec.layers import Block, ConvExtractor, Decoder, PositionalConvs, alibi_bias, alibi_slopes
-
-Level = Literal["frame", "tokens", "first-frames", "utterance"]
-"""What embeddings are of: every frame, utterance tokens, as many first frames as there are tokens, the mean frame."""
-
-
-@dataclass
-class Emotion2VecConfig:
-    """Sizes and rates; the defaults are those of the published base model.
-
-    Attributes:
-        dim: size of the vectors.
-        heads: attention heads.
-        inner: size inside the feed-forward.
-        prenet_depth: blocks before the layers that teach.
-        depth: blocks whose feed-forwards are the teacher's targets.
-        tokens: utterance tokens.
-        convs: (channels, kernel, stride) of each layer on the waveform.
-        position_depth: positional convolutions.
-        position_kernel: their width in frames.
-        position_groups: their groups.
-        alibi_per_layer: whether each layer has its own ALiBi scale.
-        norm_eps: of the blocks' norms.
-        dropout: of residual branches.
-        attention_dropout: of attention weights.
-        layer_drop: chance that a block is left out while training.
-        decoder_dim: channels of the decoder.
-        decoder_kernel: its width in frames.
-        decoder_groups: its groups.
-        decoder_layers: its convolutions; 0 for a model that is not trained further.
-        normalize: whether waveforms get zero mean and unit variance.
-    """
-
-    dim: int = 768
-    heads: int = 12
-    inner: int = 3072
-    prenet_depth: int = 4
-    depth: int = 8
-    tokens: int = 10
-    convs: list[list[int]] = field(
-        default_factory=lambda: [[512, 10, 5], *([512, 3, 2] for _ in range(4)), [512, 2, 2], [512, 2, 2]]
-    )
-    position_depth: int = 5
-    position_kernel: int = 19
-    position_groups: int = 16
-    alibi_per_layer: bool = False
-    norm_eps: float = 1e-5
-    dropout: float = 0.1
-    attention_dropout: float = 0.1
-    layer_drop: float = 0.05
-    decoder_dim: int = 384
-    decoder_kernel: int = 7
-    decoder_groups: int = 16
-    decoder_layers: int = 4
-    normalize: bool = True
 
 
 @dataclass

@@ -6,7 +6,6 @@ Its settings are EmoBox's; where that code selects no checkpoint, the best accur
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +14,7 @@ from torch.nn.functional import cross_entropy, layer_norm
 from c2ser.corpus import CHOOSING, Utterance, emotions_of, read_data_dirs, tested
 from c2ser.data.arks import read_matrices
 from c2ser.data.sampler import rng
+from c2ser.emotion2vec.config import ProbeConfig
 from c2ser.emotions import ordered
 from c2ser.log import get_logger, progress
 from c2ser.tables import read_table
@@ -23,34 +23,6 @@ logger = get_logger(__name__)
 
 WARM_UP = 10
 """Epochs of warm-up in EmoBox's schedule."""
-
-
-@dataclass
-class ProbeConfig:
-    """The classifier and its training.
-
-    Attributes:
-        hidden: size between its two layers.
-        lr: Adam's learning rate.
-        batch: utterances in a batch.
-        epochs: passes over the training set.
-        schedule: "constant", or "emobox" for the learning rates that EmoBox's code gives, see `rate`.
-        normalise: layer norm over the whole matrix of an utterance, without parameters.
-        valid_share: how much of the training set chooses the best epoch where there is no validation set; drawn
-            utterance by utterance, whatever their speakers and emotions.
-        max_seconds: longer utterances are left out of every set.
-        seed: decides initial weights, order and what is drawn.
-    """
-
-    hidden: int = 128
-    lr: float = 1e-4
-    batch: int = 32
-    epochs: int = 100
-    schedule: Literal["constant", "emobox"] = "constant"
-    normalise: bool = True
-    valid_share: float = 0.2
-    max_seconds: float = 30.0
-    seed: int = 1234
 
 
 @dataclass
@@ -149,7 +121,7 @@ class TrainedProbe:
         return labels
 
 
-def rate(epoch: int, config: ProbeConfig) -> float:
+def learning_rate(epoch: int, config: ProbeConfig) -> float:
     """Return the learning rate of an epoch, from 1.
 
     EmoBox's schedule counts from 0 and sets the rate after each epoch. The first epoch therefore has the full rate and
@@ -180,7 +152,7 @@ def train_probe(train: ProbeData, valid: ProbeData, config: ProbeConfig) -> Trai
     probe, best = TrainedProbe(network, emotions, config), network.state_dict()
     truth = {name: torch.tensor(emotions.index(reference[name]), device=first.device) for name in train.embeddings}
     for epoch in progress(range(1, config.epochs + 1), "epochs"):
-        optimiser.param_groups[0]["lr"] = rate(epoch, config)
+        optimiser.param_groups[0]["lr"] = learning_rate(epoch, config)
         for chosen in _batches(truth, config, epoch):
             loss = cross_entropy(
                 network([train.embeddings[name] for name in chosen]), torch.stack([truth[name] for name in chosen])

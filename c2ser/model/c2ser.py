@@ -2,10 +2,9 @@
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
 from math import ceil
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -14,57 +13,13 @@ from torch import Tensor, nn
 from c2ser.cot.prompts import Style, instruction, published_spelling
 from c2ser.data.collate import pad_waves
 from c2ser.emotion2vec import convert
-from c2ser.emotion2vec.model import Level
-from c2ser.model.connector import Connector, ConnectorConfig
-from c2ser.model.lm import Dtype, LanguageModel, LoraSettings, load_llm
-from c2ser.model.perception import AcousticEncoder, Features, Padding, Vectors, WhisperEncoder
-from c2ser.model.search import GREEDY, Search
+from c2ser.model.config import GREEDY, C2SERConfig, Part, SearchConfig
+from c2ser.model.connector import Connector
+from c2ser.model.lm import LanguageModel, load_llm
+from c2ser.model.perception import AcousticEncoder, Features, Vectors, WhisperEncoder
 
 if TYPE_CHECKING:
     from c2ser.model.recognition import Recognition, Source
-
-Part = Literal["whisper", "connector", "lora", "llm"]
-
-
-@dataclass
-class C2SERConfig:
-    """What a model is made of; the defaults are the paper's (section V.A).
-
-    Attributes:
-        whisper: Whisper model, folder or hub id; null leaves it out.
-        emotion2vec: folder of an Emotion2Vec-S model; null leaves it out.
-        acoustic: which of its vectors are used: utterance tokens (the paper's intent), the first ten frames (what the
-            published features hold), the mean frame, or every frame.
-        connector: sizes of the connector.
-        llm: causal language model, folder or hub id.
-        lora: its adapters.
-        chat_template: whether prompts go through the chat template of the language model.
-        end_token: what ends an answer; null takes the tokeniser's own.
-        lower_case: spell answers as the published system does: in lower case, no blanks beside Chinese characters.
-        trainable: the parts that train; "llm" means all weights of the language model, for tiny random ones.
-        style: the chain of thought that is asked for when answering.
-        llm_dtype: precision of the language model's own weights; those that train should be float32.
-        whisper_dropout: dropout in Whisper while it trains (0.1 in the published configuration).
-        whisper_pad: what Whisper sees: the utterance at its exact length, or padded to 30 s as it was published.
-        checkpointing: recompute the activations of Whisper's and the language model's layers in the backward pass;
-            slower, for cards with little memory.
-    """
-
-    whisper: str | None = "openai/whisper-medium"
-    emotion2vec: str | None = None
-    acoustic: Level = "tokens"
-    connector: ConnectorConfig = field(default_factory=ConnectorConfig)
-    llm: str = "Qwen/Qwen2-7B-Instruct"
-    lora: LoraSettings = field(default_factory=LoraSettings)
-    chat_template: bool = False
-    end_token: str | None = None
-    lower_case: bool = False
-    trainable: list[Part] = field(default_factory=lambda: ["whisper", "connector", "lora"])
-    style: Style = "explicit"
-    llm_dtype: Dtype = "float32"
-    whisper_dropout: float = 0.1
-    whisper_pad: Padding = "exact"
-    checkpointing: bool = False
 
 
 class C2SER(nn.Module):
@@ -206,7 +161,7 @@ class C2SER(nn.Module):
         return [published_spelling(answer) if self.config.lower_case else answer for answer in answers]
 
     def answer(
-        self, features: Features, style: Style, max_new_tokens: int = 400, search: Search = GREEDY
+        self, features: Features, style: Style, max_new_tokens: int = 400, search: SearchConfig = GREEDY
     ) -> tuple[list[str], list[int]]:
         """Answer a batch of features; see `generate`."""
         with torch.no_grad():
@@ -217,7 +172,7 @@ class C2SER(nn.Module):
         speech: Vectors,
         style: Style,
         max_new_tokens: int,
-        search: Search = GREEDY,
+        search: SearchConfig = GREEDY,
         keys: Sequence[str] | None = None,
     ) -> tuple[list[str], list[int]]:
         """Answer speech embeddings (batch, time, size of the language model); see `generate`."""
@@ -236,7 +191,7 @@ class C2SER(nn.Module):
         waves: Sequence[np.ndarray],
         style: Style | None = None,
         max_new_tokens: int = 400,
-        search: Search = GREEDY,
+        search: SearchConfig = GREEDY,
     ) -> tuple[list[str], list[int]]:
         """Say what is heard; an utterance gets the same answer alone and in any batch.
 

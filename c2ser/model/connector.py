@@ -5,38 +5,13 @@ authors' published inference code.
 """
 
 import math
-from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import gelu, pad, relu, scaled_dot_product_attention
 
+from c2ser.model.config import ConnectorConfig
 from c2ser.model.perception import Vectors, real, stack
-
-
-@dataclass
-class ConnectorConfig:
-    """Sizes of the connector.
-
-    Attributes:
-        dim: size of its vectors.
-        layers: Transformer layers.
-        heads: attention heads.
-        feed_forward: inner size of the feed-forward modules.
-        dropout: share of values dropped while training.
-        strides: of the convolutions on Whisper's states; 50 vectors per second become 12.5.
-        acoustic: how acoustic vectors reach `dim`: "pad" with zeros as published, "linear" learned; "auto" pads where
-            they are smaller and learns where they are larger.
-    """
-
-    dim: int = 1024
-    layers: int = 4
-    heads: int = 4
-    feed_forward: int = 2560
-    dropout: float = 0.1
-    strides: tuple[int, ...] = (1, 2, 2)
-    acoustic: Literal["auto", "pad", "linear"] = "auto"
 
 
 class Downsampler(nn.Module):

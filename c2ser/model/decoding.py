@@ -13,8 +13,9 @@ from c2ser.data.sampler import by_length
 from c2ser.emotions import EMOTIONS
 from c2ser.log import get_logger, progress
 from c2ser.model.c2ser import C2SER
+from c2ser.model.config import DecodeConfig
 from c2ser.model.folder import CALIBRATION
-from c2ser.model.recognition import DecodeConfig, hear, recognise
+from c2ser.model.recognition import hear, recognise
 from c2ser.scoring.probabilities import fit_temperature
 from c2ser.tables import TableMap, read_table, write_json
 

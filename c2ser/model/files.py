@@ -15,7 +15,8 @@ from c2ser.data.sampler import by_length
 from c2ser.emotions import EMOTIONS
 from c2ser.log import get_logger
 from c2ser.model.c2ser import C2SER
-from c2ser.model.recognition import DecodeConfig, Recognition, load_source, recognise
+from c2ser.model.config import DecodeConfig
+from c2ser.model.recognition import Recognition, load_source, recognise
 from c2ser.tables import write_text
 
 logger = get_logger(__name__)

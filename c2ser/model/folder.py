@@ -14,12 +14,13 @@ from transformers import AutoConfig, PreTrainedModel, WhisperConfig
 
 from c2ser.audio import SAMPLE_RATE
 from c2ser.data.datasets import MAX_SECONDS
-from c2ser.emotion2vec.model import Emotion2Vec, Emotion2VecConfig
+from c2ser.emotion2vec.config import Emotion2VecConfig
+from c2ser.emotion2vec.model import Emotion2Vec
 from c2ser.log import one_line
-from c2ser.model.c2ser import C2SER, C2SERConfig
-from c2ser.model.connector import ConnectorConfig
+from c2ser.model.c2ser import C2SER
+from c2ser.model.config import C2SERConfig, ConnectorConfig, LoraSettings
 from c2ser.model.fingerprints import llm_print, tokenizer_print
-from c2ser.model.lm import LanguageModel, LoraSettings, empty_llm, load_llm, load_tokenizer
+from c2ser.model.lm import LanguageModel, empty_llm, load_llm, load_tokenizer
 from c2ser.model.model_card import card
 from c2ser.model.perception import HOP, WINDOW, AcousticEncoder, WhisperEncoder
 from c2ser.tables import read_json, write_json, write_text

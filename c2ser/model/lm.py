@@ -1,9 +1,7 @@
 """The language model: a causal LM with LoRA that reads [prompt][begin][speech][end] and writes the answer."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
 import torch
 from peft import LoraConfig, inject_adapter_in_model
@@ -22,9 +20,10 @@ from transformers.models.auto.tokenization_auto import get_tokenizer_config
 
 from c2ser.cot.prompts import INSTRUCTIONS
 from c2ser.log import one_line
+from c2ser.model.config import GREEDY, Dtype, LoraSettings, SearchConfig
 from c2ser.model.continuations import log_probabilities
 from c2ser.model.perception import Vectors, real
-from c2ser.model.search import GREEDY, Search, search_tokens
+from c2ser.model.search import search_tokens
 from c2ser.pretrained import load_pretrained, read_sizes
 
 SPEECH = "<|c2ser-speech|>"
@@ -32,27 +31,6 @@ SPEECH = "<|c2ser-speech|>"
 
 SCALED_LOGITS = ("final_logit_softcapping", "logit_scale", "logits_scaling", "lm_head_multiplier")
 """Settings of language models that change what their head gives; we use the head alone and refuse them."""
-
-Dtype = Literal["float32", "bfloat16"]
-
-
-@dataclass
-class LoraSettings:
-    """Low-rank adapters (section V.A; the targets are those of the published checkpoint).
-
-    Attributes:
-        r: rank; 0 leaves the adapters out.
-        alpha: scale.
-        dropout: on the adapters' input.
-        targets: names of the linear layers that get one.
-    """
-
-    r: int = 8
-    alpha: int = 32
-    dropout: float = 0.1
-    targets: list[str] = field(
-        default_factory=lambda: ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "down_proj"]
-    )
 
 
 def load_llm(name: str, dtype: Dtype) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
@@ -213,7 +191,7 @@ class LanguageModel(nn.Module):
         boundaries: Tensor,
         prompts: Sequence[str],
         max_new_tokens: int,
-        search: Search = GREEDY,
+        search: SearchConfig = GREEDY,
         keys: Sequence[str] | None = None,
     ) -> tuple[list[str], list[int]]:
         """Answer a batch.

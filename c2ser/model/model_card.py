@@ -8,7 +8,7 @@ import yaml
 from c2ser.emotions import EMOTIONS
 
 if TYPE_CHECKING:
-    from c2ser.model.c2ser import C2SERConfig
+    from c2ser.model.config import C2SERConfig
 
 HEAD = """---
 license: other

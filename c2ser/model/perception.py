@@ -7,7 +7,6 @@ whose Whisper is used as it was published, `whisper_pad: 30s` gives it the 30 s 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -19,7 +18,9 @@ from transformers.masking_utils import create_bidirectional_mask
 from transformers.models.whisper.modeling_whisper import WhisperEncoder as WhisperLayers
 
 from c2ser.audio import SAMPLE_RATE
-from c2ser.emotion2vec.model import Emotion2Vec, Level, pool
+from c2ser.emotion2vec.config import Level
+from c2ser.emotion2vec.model import Emotion2Vec, pool
+from c2ser.model.config import Padding
 from c2ser.pretrained import load_pretrained, read_sizes
 
 WINDOW, HOP = 400, 160
@@ -27,9 +28,6 @@ WINDOW, HOP = 400, 160
 
 FULL_SECONDS = 30
 """What Whisper was trained on, and the longest it takes."""
-
-Padding = Literal["exact", "30s"]
-"""How long a spectrogram Whisper sees: the utterance's own, or 30 s with silence at the end."""
 
 
 @dataclass

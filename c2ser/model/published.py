@@ -16,10 +16,11 @@ from transformers import AutoConfig, PretrainedConfig, PreTrainedModel, WhisperC
 from c2ser.cot.prompts import Style
 from c2ser.emotion2vec.convert import load_model
 from c2ser.log import get_logger, one_line
-from c2ser.model.c2ser import C2SER, C2SERConfig
-from c2ser.model.connector import ConnectorConfig, positions
+from c2ser.model.c2ser import C2SER
+from c2ser.model.config import C2SERConfig, ConnectorConfig, LoraSettings
+from c2ser.model.connector import positions
 from c2ser.model.folder import fill, save
-from c2ser.model.lm import LanguageModel, LoraSettings, empty_llm, load_llm, load_tokenizer
+from c2ser.model.lm import LanguageModel, empty_llm, load_llm, load_tokenizer
 from c2ser.model.model_card import card
 from c2ser.model.perception import AcousticEncoder, WhisperEncoder
 from c2ser.model.published_names import COPIES, Names, rename

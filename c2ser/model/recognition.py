@@ -15,28 +15,11 @@ from c2ser.data.datasets import MAX_SECONDS, check_wave
 from c2ser.data.sampler import by_length
 from c2ser.emotions import EMOTIONS
 from c2ser.model.c2ser import C2SER
+from c2ser.model.config import DecodeConfig
 from c2ser.model.label_scores import label_scores, probabilities
-from c2ser.model.search import Search
 
 Source = str | Path | np.ndarray | torch.Tensor
 """An audio file, or a waveform (samples,)."""
-
-
-@dataclass
-class DecodeConfig(Search):
-    """How answers are searched for, and how utterances are grouped for it.
-
-    Attributes:
-        batch_seconds: padded audio in one batch, at most.
-        batch_utterances: utterances in one batch, at most.
-        max_new_tokens: where an answer is cut off.
-        style: the chain of thought asked for; None takes the model's own.
-    """
-
-    batch_seconds: float = 240.0
-    batch_utterances: int = 64
-    max_new_tokens: int = 400
-    style: Style | None = None
 
 
 @dataclass(frozen=True)

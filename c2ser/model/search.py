@@ -2,8 +2,6 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -11,53 +9,15 @@ from torch.distributed.fsdp import FSDPModule
 from torch.nn.functional import pad
 from transformers import PreTrainedModel
 
+from c2ser.model.config import SearchConfig
 from c2ser.model.perception import real
-
-
-@dataclass
-class Search:
-    """How the tokens of an answer are chosen.
-
-    Attributes:
-        beams: width of the search; 1 is greedy.
-        sample: draw tokens at random instead of taking the most probable ones.
-        top_k: draw among so many tokens; 0 for all.
-        top_p: draw among the most probable tokens that together have this probability; with beams, at least two.
-        temperature: above 1 draws more evenly.
-        repetition_penalty: makes tokens that the answer holds already less probable; 1 is off.
-        seed: decides, with the utterance's id, what is drawn.
-    """
-
-    beams: int = 1
-    sample: bool = False
-    top_k: int = 0
-    top_p: float = 1.0
-    temperature: float = 1.0
-    repetition_penalty: float = 1.0
-    seed: int = 777
-
-    def __post_init__(self) -> None:
-        """Refuse what transformers would take without a word, or fail at with a traceback."""
-        if self.beams < 1 or not 0 <= self.top_p <= 1 or self.top_k < 0 or self.repetition_penalty <= 0:
-            raise ValueError("search: no such search; set beams from 1, top_p from 0 to 1, top_k from 0")
-
-    def options(self) -> dict[str, Any]:
-        """Return what `generate` of transformers takes."""
-        drawn = {"top_k": self.top_k, "top_p": self.top_p, "temperature": self.temperature} if self.sample else {}
-        return {
-            "num_beams": self.beams, "do_sample": self.sample, "repetition_penalty": self.repetition_penalty, **drawn
-        }  # fmt: skip
-
-
-GREEDY = Search()
-"""The default: the same answer on every run."""
 
 
 def search_tokens(
     llm: PreTrainedModel,
     contexts: Sequence[Tensor],
     max_new_tokens: int,
-    search: Search,
+    search: SearchConfig,
     keys: Sequence[str] | None = None,
 ) -> list[list[int]]:
     """Return the tokens that follow each context, padded at the end by whatever the model's settings say.
@@ -85,7 +45,9 @@ def _seed(seed: int, key: str) -> int:
     return int.from_bytes(hashlib.sha256(f"{seed} {key}".encode()).digest()[:7])
 
 
-def _search(llm: PreTrainedModel, contexts: Sequence[Tensor], max_new_tokens: int, search: Search) -> list[list[int]]:
+def _search(
+    llm: PreTrainedModel, contexts: Sequence[Tensor], max_new_tokens: int, search: SearchConfig
+) -> list[list[int]]:
     longest = max(map(len, contexts))
     # answers grow at the right end, so the padding goes to the left
     embedded = torch.stack([pad(row, (0, 0, longest - len(row), 0)) for row in contexts])

@@ -2,7 +2,6 @@
 
 import io
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 
 import sentencepiece
@@ -13,6 +12,7 @@ from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM,
 
 from c2ser.cot.prompts import INSTRUCTIONS
 from c2ser.log import get_logger
+from c2ser.model.config import TinyLlm, TinyWhisper
 from c2ser.tables import read_table
 from c2ser.tensors import whole_folder
 
@@ -21,42 +21,6 @@ logger = get_logger(__name__)
 PAD, UNKNOWN, END = "<|pad|>", "<unk>", "<|endoftext|>"
 SPACE = "\u2581"
 """What SentencePiece writes for a space."""
-
-
-@dataclass
-class TinyWhisper:
-    """Sizes of a small Whisper.
-
-    Attributes:
-        dim: size of its states.
-        layers: encoder layers.
-        heads: attention heads.
-        bins: mel bins.
-    """
-
-    dim: int = 128
-    layers: int = 2
-    heads: int = 4
-    bins: int = 80
-
-
-@dataclass
-class TinyLlm:
-    """Sizes of a small language model with Qwen2's architecture.
-
-    Attributes:
-        dim: hidden size.
-        layers: decoder layers.
-        heads: attention heads; half as many for keys and values.
-        vocabulary: tokens, of which 256 are bytes; fewer where the texts do not give as many.
-        spread: standard deviation of the initial weights.
-    """
-
-    dim: int = 128
-    layers: int = 3
-    heads: int = 4
-    vocabulary: int = 800
-    spread: float = 0.05
 
 
 TEXTS = ("cot_explicit", "cot_implicit")
@@ -104,7 +68,7 @@ def _llm_config(sizes: TinyLlm, tokenizer: PreTrainedTokenizerFast) -> Qwen2Conf
     return Qwen2Config(
         vocab_size=len(tokenizer), hidden_size=sizes.dim, intermediate_size=4 * sizes.dim,
         num_hidden_layers=sizes.layers, num_attention_heads=sizes.heads, num_key_value_heads=max(1, sizes.heads // 2),
-        max_position_embeddings=2048, initializer_range=sizes.spread, tie_word_embeddings=True,
+        max_position_embeddings=2048, initializer_range=sizes.init_std, tie_word_embeddings=True,
         pad_token_id=tokenizer.pad_token_id, eos_token_id=tokenizer.eos_token_id, bos_token_id=None,
     )  # fmt: skip
 

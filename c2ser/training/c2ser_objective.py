@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from c2ser.corpus import emotions_of
 from c2ser.cot.prompts import Style, instruction
-from c2ser.data.collate import SpecAugment, augment
+from c2ser.data.collate import augment
+from c2ser.data.config import SpecAugment
 from c2ser.data.datasets import Heard, Item, hear
 from c2ser.data.prefetch import Read, leave_out, read_ahead, read_batch, read_some
 from c2ser.data.sampler import Batches, by_length, rng, spread
@@ -19,8 +20,8 @@ from c2ser.model.fingerprints import weights_print
 from c2ser.model.perception import Features, Vectors
 from c2ser.scoring.labels import read_label
 from c2ser.scoring.metrics import check_seven, scores
+from c2ser.training.config import BatchConfig, Stage, ValidConfig
 from c2ser.training.memory import enough_memory
-from c2ser.training.models import Stage
 from c2ser.training.objective import Objective
 from c2ser.training.schedule import explicit_probability
 from c2ser.training.settings import fingerprint
@@ -30,39 +31,6 @@ LOSS_WEIGHT = 1e-4
 
 SHOWN = 4
 """Answers shown in TensorBoard after each validation."""
-
-
-@dataclass
-class BatchConfig:
-    """How utterances become batches.
-
-    Attributes:
-        seconds: padded audio in one batch, at most (39 s in the published configuration).
-        tokens: padded sequence of the language model in one batch, at most (1900 in the published configuration).
-        utterances: utterances in one batch, at most.
-        keep_features: hold spectrograms and acoustic vectors of all utterances in memory once they are computed; both
-            come from frozen parts, so small corpora save most of that work.
-    """
-
-    seconds: float = 39.0
-    tokens: int = 1900
-    utterances: int = 64
-    keep_features: bool = False
-
-
-@dataclass
-class ValidConfig:
-    """What is looked at in a validation.
-
-    Attributes:
-        utterances: at most so many, emotions evenly.
-        max_new_tokens: where an answer is cut off.
-        seconds: padded audio in one batch, at most.
-    """
-
-    utterances: int = 210
-    max_new_tokens: int = 200
-    seconds: float = 120.0
 
 
 @dataclass

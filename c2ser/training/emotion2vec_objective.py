@@ -13,77 +13,21 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from c2ser.corpus import Utterance
-from c2ser.data.crops import CropBatches, CropConfig, Crops
+from c2ser.data.config import CropConfig
+from c2ser.data.crops import CropBatches, Crops
 from c2ser.data.prefetch import ahead, leave_out, read_ahead
 from c2ser.data.sampler import by_length, spread
 from c2ser.emotion2vec import losses as parts
-from c2ser.emotion2vec.losses import LossConfig
-from c2ser.emotion2vec.masking import MaskConfig, block_masks
+from c2ser.emotion2vec.config import LossConfig, MaskConfig
+from c2ser.emotion2vec.masking import block_masks
 from c2ser.emotion2vec.model import Emotion2Vec, embed
 from c2ser.emotions import EMOTIONS
+from c2ser.training.config import Emotion2VecValidConfig, GuardConfig, TeacherConfig
 from c2ser.training.objective import Objective
 from c2ser.training.settings import fingerprint
 
 FRONT_PARTS = ("local_encoder", "project_features")
 """Parts that turn the waveform into local features; the teacher may hear the student's instead of its own."""
-
-
-@dataclass
-class TeacherConfig:
-    """The teacher is the student's moving average; its decay rises linearly from `start` to `end`.
-
-    Attributes:
-        start: decay of the first update.
-        end: decay after `anneal` updates.
-        anneal: updates in which it rises.
-        front: whether the teacher has an average of the front too (data2vec 2.0's `ema_local_encoder`). As published it
-            hears the student's local features; a front that learns fast can then make the targets easier instead of
-            the guesses better.
-    """
-
-    start: float = 0.999
-    end: float = 0.99999
-    anneal: int = 20000
-    front: bool = False
-
-    def decay(self, update: int) -> float:
-        """Return the decay of an update, counted from 1."""
-        return self.end - (self.end - self.start) * max(0.0, 1.0 - update / self.anneal)
-
-
-@dataclass
-class GuardConfig:
-    """When a training has collapsed and is stopped (fairseq's limits).
-
-    Attributes:
-        after: steps that are not looked at.
-        target: smallest standard deviation of the targets.
-        contrast: smallest standard deviation of the targets between utterances at one frame (ours). Without it the
-            targets tell no more than where in the utterance they are, which the deviation over time does not show.
-        prediction: smallest standard deviation of the guesses.
-    """
-
-    after: int = 5000
-    target: float = 0.1
-    contrast: float = 0.05
-    prediction: float = 0.01
-
-
-@dataclass
-class ValidConfig:
-    """How the encoder is judged while training.
-
-    Attributes:
-        neighbours: validation utterances get the emotion of so many nearest training utterances.
-        train: training utterances looked at, at most, emotions evenly.
-        valid: validation utterances, at most, emotions evenly.
-        batches: validation batches on which the frame loss is computed.
-    """
-
-    neighbours: int = 5
-    train: int = 2000
-    valid: int = 1000
-    batches: int = 8
 
 
 @dataclass
@@ -103,7 +47,7 @@ class Material:
     valid: dict[str, Utterance]
     seconds: dict[str, float]
     crops: CropConfig = field(default_factory=CropConfig)
-    validation: ValidConfig = field(default_factory=ValidConfig)
+    validation: Emotion2VecValidConfig = field(default_factory=Emotion2VecValidConfig)
 
 
 @dataclass

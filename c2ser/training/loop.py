@@ -23,11 +23,12 @@ from c2ser.data.prefetch import ahead
 from c2ser.data.sampler import rng
 from c2ser.log import get_logger, progress
 from c2ser.training import checkpoint
+from c2ser.training.config import OptimConfig, TrainConfig
 from c2ser.training.curves import Record, plot_curves
 from c2ser.training.memory import enough_memory, named
 from c2ser.training.objective import Objective
 from c2ser.training.schedule import learning_rate_factor
-from c2ser.training.settings import OptimConfig, TrainConfig, plain
+from c2ser.training.settings import plain
 from c2ser.training.weights import Weights, whole
 
 logger = get_logger(__name__)
@@ -82,7 +83,10 @@ class Trainer:
         trained = [parameter for parameter in self.objective.parameters() if parameter.requires_grad]
         if not trained:
             raise ValueError(f"{self.out}: nothing to train; every parameter is frozen by the configuration")
-        optimiser = self.optim.optimiser(trained)
+        optim = self.optim
+        optimiser = torch.optim.AdamW(
+            trained, lr=optim.lr, betas=optim.betas, eps=optim.eps, weight_decay=optim.weight_decay
+        )
         sharding = self.accelerator.state.fsdp_plugin if self.accelerator.is_fsdp2 else None
         if sharding:  # the other layers come to the card one by one, in shares
             sharding.ignored_modules = self.objective.kept_whole()
@@ -124,7 +128,7 @@ class Trainer:
         """Return what this process' micro-batches are made of, from this step on, read in threads."""
         per_step = self.training.accumulate * self.accelerator.num_processes
         indices = range(self.index(0), self.steps * per_step, self.accelerator.num_processes)
-        return ahead(indices, self.objective.read, self.training.readers)
+        return ahead(indices, self.objective.read, self.training.num_workers)
 
     def _on_signal(self, number: int, frame: Any) -> None:
         self.stop = True
@@ -222,7 +226,7 @@ class Trainer:
     def _settings(self) -> dict[str, Any]:
         parts = {"optim": self.optim, "training": self.training, "objective": self.objective.settings()}
         settings = plain({**parts, "processes": self.accelerator.num_processes})
-        for name in ("log_every", "save_every", "keep", "readers"):  # free to change: they do not touch the result
+        for name in ("log_every", "save_every", "keep", "num_workers"):  # free to change: they do not touch the result
             del settings["training"][name]
         return settings
 

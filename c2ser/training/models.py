@@ -2,18 +2,15 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
 
 import torch
 
-from c2ser.model.c2ser import C2SER, C2SERConfig
+from c2ser.model.c2ser import C2SER
+from c2ser.model.config import C2SERConfig
 from c2ser.training import checkpoint
+from c2ser.training.config import Stage
 from c2ser.training.settings import flat, plain
 from c2ser.training.weights import check_fit
-
-Stage = Literal["explicit", "implicit", "direct", "finetune"]
-"""The paper's two stages, implicit answers alone without the explicit stage (Table VIII, "w/o CoT"), and training a
-finished model on in its own style (Table IX)."""
 
 OWN = "model."
 """How the names of a model's weights begin in a checkpoint: as the objective holds it."""

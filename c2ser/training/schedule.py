@@ -1,9 +1,8 @@
 """What changes over a training: the learning rate, and the share of explicit batches."""
 
 import math
-from typing import Literal
 
-Schedule = Literal["warmup_inverse_sqrt", "warmup_constant", "cosine", "constant"]
+from c2ser.training.config import Schedule
 
 
 def learning_rate_factor(step: int, steps: int, warmup: float, schedule: Schedule) -> float:

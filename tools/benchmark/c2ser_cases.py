@@ -25,10 +25,11 @@ from benchmark.random_models import (
 )
 from c2ser.data.collate import pad_waves
 from c2ser.data.sampler import Batches, rng
+from c2ser.model.config import GREEDY
 from c2ser.model.label_scores import probabilities, short_answers
 from c2ser.model.lm import LanguageModel
 from c2ser.model.perception import Vectors, WhisperEncoder
-from c2ser.model.search import GREEDY, search_tokens
+from c2ser.model.search import search_tokens
 from c2ser.model.tiny import END
 
 BATCH = 32

@@ -12,10 +12,11 @@ from benchmark.funasr_peer import FunasrStep, funasr_frames, funasr_model, funas
 from benchmark.harness import Case, Equivalence, Setting
 from c2ser.corpus import Utterance
 from c2ser.data.sampler import by_length, rng
-from c2ser.emotion2vec.losses import LossConfig
-from c2ser.emotion2vec.masking import MaskConfig, block_masks
-from c2ser.emotion2vec.model import Emotion2Vec, Emotion2VecConfig, embed, normalised
-from c2ser.training.emotion2vec_objective import Batch, Emotion2VecObjective, GuardConfig, Material, TeacherConfig
+from c2ser.emotion2vec.config import Emotion2VecConfig, LossConfig, MaskConfig
+from c2ser.emotion2vec.masking import block_masks
+from c2ser.emotion2vec.model import Emotion2Vec, embed, normalised
+from c2ser.training.config import GuardConfig, TeacherConfig
+from c2ser.training.emotion2vec_objective import Batch, Emotion2VecObjective, Material
 
 QUICK = Emotion2VecConfig(
     dim=48,

@@ -18,8 +18,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import layer_norm
 
+from c2ser.emotion2vec.config import Emotion2VecConfig
 from c2ser.emotion2vec.losses import frame_loss, frame_targets, utterance_loss, utterance_targets
-from c2ser.emotion2vec.model import Emotion2Vec, Emotion2VecConfig
+from c2ser.emotion2vec.model import Emotion2Vec
 
 
 def funasr_name() -> str:

@@ -14,10 +14,10 @@ from benchmark.harness import Setting
 from c2ser.cot.prompts import INSTRUCTIONS, Request, Style, instruction, sentence
 from c2ser.data.sampler import rng
 from c2ser.emotions import ATTRIBUTES, EMOTIONS
-from c2ser.model.c2ser import C2SER, C2SERConfig
-from c2ser.model.connector import ConnectorConfig
+from c2ser.model.c2ser import C2SER
+from c2ser.model.config import C2SERConfig, ConnectorConfig, LoraSettings
 from c2ser.model.label_scores import short_answers
-from c2ser.model.lm import LanguageModel, LoraSettings, empty_llm
+from c2ser.model.lm import LanguageModel, empty_llm
 from c2ser.model.perception import HOP, AcousticEncoder, Vectors, WhisperEncoder, stack
 from c2ser.model.tiny import train_tokenizer
 

@@ -1,0 +1,184 @@
+"""Settings of trainings; importing them loads no model library."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from math import ceil
+from typing import Literal
+
+Schedule = Literal["warmup_inverse_sqrt", "warmup_constant", "cosine", "constant"]
+
+Precision = Literal["fp32", "bf16"]
+
+Stage = Literal["explicit", "implicit", "direct", "finetune"]
+"""The paper's two stages; implicit answers without the explicit stage (Table VIII, "w/o CoT"); and training a finished
+model further in its own style (Table IX)."""
+
+
+@dataclass
+class OptimConfig:
+    """AdamW and its schedule; the defaults are those of C²SER (section V.A and the published configuration).
+
+    Attributes:
+        lr: peak learning rate.
+        betas: AdamW's.
+        weight_decay: AdamW's.
+        eps: AdamW's.
+        warmup: share of the steps in which the learning rate rises.
+        schedule: what follows the warm-up.
+        clip: largest norm of the gradient.
+    """
+
+    lr: float = 5e-5
+    betas: tuple[float, float] = (0.9, 0.99)
+    weight_decay: float = 0.01
+    eps: float = 1e-6
+    warmup: float = 0.15
+    schedule: Schedule = "warmup_inverse_sqrt"
+    clip: float = 5.0
+
+
+@dataclass
+class TrainConfig:
+    """How long to train, and how often to validate and save.
+
+    Attributes:
+        steps: optimiser steps.
+        epochs: passes over the training set; if given, the number of steps follows from it.
+        keep_epochs: epochs whose weights become models of their own; 0 is the model that training starts from.
+        accumulate: micro-batches per step and process.
+        log_every: steps between two TensorBoard points.
+        valid_every: steps between two validations; with `epochs`, each epoch ends with one too.
+        save_every: steps between two checkpoints.
+        keep: newest checkpoints kept besides the best.
+        num_workers: threads of each process that load the audio of the next micro-batches; they do not change the
+            result.
+        seed: decides initial weights, batches, masks and dropout.
+        precision: bf16 uses autocast with float32 weights; for GPUs.
+    """
+
+    steps: int = 1000
+    epochs: int | None = None
+    keep_epochs: list[int] = field(default_factory=list)
+    accumulate: int = 1
+    log_every: int = 10
+    valid_every: int = 100
+    save_every: int = 100
+    keep: int = 2
+    num_workers: int = 2
+    seed: int = 777
+    precision: Precision = "fp32"
+
+    def __post_init__(self) -> None:
+        """Refuse counts below 1."""
+        counts = ("steps", "accumulate", "log_every", "valid_every", "save_every", "keep", "num_workers")
+        if low := [name for name in counts if getattr(self, name) < 1]:
+            raise ValueError(f"training.{low[0]} is {getattr(self, low[0])}; give 1 or more")
+
+    def ends(self, micro_batches: Callable[[int], int], per_step: int) -> dict[int, int]:
+        """Return the epoch that ends with each step, if epochs are asked for.
+
+        Args:
+            micro_batches: returns the number of micro-batches in the first N epochs.
+            per_step: micro-batches of a step, those of all processes together.
+
+        Raises:
+            ValueError: an epoch to keep is not trained, or ends in the same step as a later one.
+        """
+        epochs = range(1, (self.epochs or 0) + 1)
+        if not {*self.keep_epochs} <= {0, *epochs}:
+            raise ValueError("training.keep_epochs names an epoch that is not trained; raise training.epochs")
+        ends = {ceil(micro_batches(epoch) / per_step): epoch for epoch in epochs}
+        if not {*self.keep_epochs} <= {0, *ends.values()}:
+            raise ValueError("training.keep_epochs names an epoch shorter than a step; lower training.accumulate")
+        return ends
+
+
+@dataclass
+class BatchConfig:
+    """How C²SER's utterances become batches.
+
+    Attributes:
+        seconds: padded audio in one batch, at most (39 s in the published configuration).
+        tokens: padded sequence of the language model in one batch, at most (1900 in the published configuration).
+        utterances: utterances in one batch, at most.
+        keep_features: keep the spectrograms and acoustic vectors of all utterances in memory once they are computed;
+            frozen parts compute them, so for small corpora this saves most of that work.
+    """
+
+    seconds: float = 39.0
+    tokens: int = 1900
+    utterances: int = 64
+    keep_features: bool = False
+
+
+@dataclass
+class ValidConfig:
+    """How C²SER is validated in training.
+
+    Attributes:
+        utterances: at most this many utterances, with the emotions balanced.
+        max_new_tokens: an answer is cut off after this many tokens.
+        seconds: padded audio in one batch, at most.
+    """
+
+    utterances: int = 210
+    max_new_tokens: int = 200
+    seconds: float = 120.0
+
+
+@dataclass
+class TeacherConfig:
+    """The teacher is the student's moving average; its decay rises linearly from `start` to `end`.
+
+    Attributes:
+        start: decay of the first update.
+        end: decay after `anneal` updates.
+        anneal: updates in which it rises.
+        front: whether the teacher also averages the convolutions on the waveform (data2vec 2.0's
+            `ema_local_encoder`). As published it gets the student's local features; then convolutions that learn fast
+            can make the targets easier instead of the guesses better.
+    """
+
+    start: float = 0.999
+    end: float = 0.99999
+    anneal: int = 20000
+    front: bool = False
+
+    def decay(self, update: int) -> float:
+        """Return the decay of an update, counted from 1."""
+        return self.end - (self.end - self.start) * max(0.0, 1.0 - update / self.anneal)
+
+
+@dataclass
+class GuardConfig:
+    """When a training counts as collapsed and stops (fairseq's limits).
+
+    Attributes:
+        after: number of first steps that are not checked.
+        target: smallest standard deviation of the targets.
+        contrast: smallest standard deviation of the targets between utterances at one frame (ours). Below it the
+            targets tell only the position in the utterance, which the deviation over time does not show.
+        prediction: smallest standard deviation of the guesses.
+    """
+
+    after: int = 5000
+    target: float = 0.1
+    contrast: float = 0.05
+    prediction: float = 0.01
+
+
+@dataclass
+class Emotion2VecValidConfig:
+    """How Emotion2Vec-S is validated in training.
+
+    Attributes:
+        neighbours: a validation utterance gets the emotion of this many nearest training utterances.
+        train: training utterances to compare with, at most, with the emotions balanced.
+        valid: validation utterances, at most, with the emotions balanced.
+        batches: validation batches on which the frame loss is computed.
+    """
+
+    neighbours: int = 5
+    train: int = 2000
+    valid: int = 1000
+    batches: int = 8
