@@ -27,6 +27,7 @@ from c2ser.cli import make_parser
 from c2ser.cot.prompts import instruction
 from c2ser.data.config import SpecAugment
 from c2ser.data.datasets import read_items
+from c2ser.emotion2vec.config import EmbeddingBatchConfig
 from c2ser.model.c2ser import C2SER
 from c2ser.model.config import C2SERConfig, LoraSettings
 from c2ser.model.export import export
@@ -311,7 +312,7 @@ def arks(model_place):
     for name in ("train", "valid"):
         extract_embeddings.main(
             model_place / "e2v", model_place / "data" / name, model_place / f"arks/{name}.scp",
-            extract_embeddings.BatchConfig(), level="tokens",
+            EmbeddingBatchConfig(), level="tokens",
         )  # fmt: skip
     return model_place / "arks"
 
@@ -569,7 +570,7 @@ validation: {utterances: 4, max_new_tokens: 4}
 def test_a_recipe_fine_tunes_and_scores_a_model(own_recipe, model_place):
     (own_recipe / "conf").mkdir()
     (own_recipe / "conf/finetune.yaml").write_text(RECIPE)
-    (own_recipe / "conf/decode.yaml").write_text("search: {max_new_tokens: 8}\n")
+    (own_recipe / "conf/decode.yaml").write_text("decode: {max_new_tokens: 8}\n")
     shutil.copytree(model_place / "data", own_recipe / "data")
     shutil.copytree(own_recipe / "data/valid", own_recipe / "data/test")
     environment = os.environ | {"VIRTUAL_ENV": sys.prefix, "PATH": f"{sys.prefix}/bin:{os.environ['PATH']}"}

@@ -4,7 +4,8 @@ from pathlib import Path
 
 from c2ser.cli import run
 from c2ser.model.config import TinyLlm, TinyWhisper
-from c2ser.model.tiny import make
+
+GROUP = "Train"
 
 
 def main(data: Path, out: Path, whisper: TinyWhisper, llm: TinyLlm, seed: int = 777) -> None:
@@ -17,6 +18,8 @@ def main(data: Path, out: Path, whisper: TinyWhisper, llm: TinyLlm, seed: int = 
         llm: sizes of the language model.
         seed: decides the random weights.
     """
+    from c2ser.model.tiny import make
+
     make(data, out, whisper, llm, seed)
 
 
