@@ -21,7 +21,7 @@ def main(model: Path, data: Path, out: Path, search: DecodeConfig, device: str =
         wording: 0 asks as in training, 1 to 10 in other words.
     """
     loaded = move(C2SER.from_pretrained(model), device)
-    loaded.wording = wording
+    loaded.network.wording = wording
     decode(loaded, data, out, search)
 
 

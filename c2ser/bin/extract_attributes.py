@@ -14,7 +14,7 @@ from c2ser.attributes.rate import speaking_rate
 from c2ser.audio import SAMPLE_RATE, trim_silence
 from c2ser.cli import run
 from c2ser.corpus import Utterance, durations, read_data_dir, wave
-from c2ser.data.prefetch import read_ahead
+from c2ser.data.prefetch import prefetch_batches
 from c2ser.log import progress
 from c2ser.tables import TableMap
 
@@ -56,12 +56,12 @@ def main(
     with TableMap(out, out.with_name(FLAG)) as job:
         todo = list(groups(utterances, job.todo(utterances), pitch.together))
         tracker = PitchTracker(pitch) if todo else None
-        heard = read_ahead(todo, lambda name: listen(utterances[name], silence_db), readers)
+        heard = prefetch_batches(todo, lambda name: listen(utterances[name], silence_db), readers)
         for sounds in progress(heard, "groups", len(todo)):
-            for name, flaw in sounds.flaws.items():
+            for name, flaw in sounds.rejected.items():
                 job.reject(name, flaw)
-            tracks = tracker.track([sound.wave for sound in sounds.found.values()])
-            for (name, sound), track in zip(sounds.found.items(), tracks, strict=True):
+            tracks = tracker.track([sound.wave for sound in sounds.items.values()])
+            for (name, sound), track in zip(sounds.items.items(), tracks, strict=True):
                 write(job, name, sound, track, pitch.voiced)
 
 

@@ -9,7 +9,7 @@ from c2ser.audio import SAMPLE_RATE, check_sound
 from c2ser.cli import run
 from c2ser.corpus import Utterance, durations, read_data_dir, wave
 from c2ser.data.arks import ArkWriter
-from c2ser.data.prefetch import read_ahead
+from c2ser.data.prefetch import prefetch_batches
 from c2ser.data.sampler import by_length
 from c2ser.devices import pick_device
 from c2ser.emotion2vec.config import Level, Normalise
@@ -69,11 +69,11 @@ def main(
             lengths = dict(durations(utterances, unreadable=0.0))
             groups = by_length(lengths, batches.seconds, batches.utterances, SPREAD)
             groups = [left for names in groups if (left := job.todo(names))]
-            read = read_ahead(groups, lambda name: heard(utterances[name], encoder, batches))
+            read = prefetch_batches(groups, lambda name: heard(utterances[name], encoder, batches))
             for batch in progress(read, "batches", len(groups)):
-                for name, flaw in batch.flaws.items():
+                for name, flaw in batch.rejected.items():
                     job.reject(name, flaw)
-                for name, matrix in zip(batch.found, encoder.embed([*batch.found.values()], level), strict=True):
+                for name, matrix in zip(batch.items, encoder.embed([*batch.items.values()], level), strict=True):
                     job.write(name, ark.write(name, matrix))
 
 

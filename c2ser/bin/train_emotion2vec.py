@@ -10,7 +10,7 @@ from c2ser.cli import run, save_config
 from c2ser.corpus import durations, read_data_dir
 from c2ser.data.config import CropConfig
 from c2ser.emotion2vec.config import Emotion2VecConfig, LossConfig, MaskConfig
-from c2ser.emotion2vec.convert import grown, load_model, save_model
+from c2ser.emotion2vec.convert import load_model, prepare_for_training, save_model
 from c2ser.emotion2vec.layers import set_filter_bank
 from c2ser.emotion2vec.model import Emotion2Vec
 from c2ser.training.config import Emotion2VecValidConfig, GuardConfig, OptimConfig, TeacherConfig, TrainConfig
@@ -57,7 +57,7 @@ def main(
             trainings never get past that.
     """
     torch.manual_seed(training.seed)
-    encoder = grown(load_model(init), model) if init else Emotion2Vec(model)
+    encoder = prepare_for_training(load_model(init), model) if init else Emotion2Vec(model)
     if filter_bank and not init:
         set_filter_bank(encoder.audio.local_encoder)
     utterances = read_data_dir(train)

@@ -66,7 +66,7 @@ def label_tests(data: dict[str, ProbeData], config: ProbeConfig, out: Path) -> d
     """Train once, label every test set and return the probe."""
     learnt, checked = data["train"], data.get("valid")
     if checked is None:
-        learnt, checked = learnt.drawn(config.valid_share, config.seed)
+        learnt, checked = learnt.split(config.valid_share, config.seed)
     trained = train_probe(learnt, checked, config)
     for name, part in data.items():
         if name.startswith("decode_"):

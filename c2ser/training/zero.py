@@ -17,7 +17,7 @@ class ZeroWeights(Weights):
     """The weights of a module that train, and their optimiser, under ZeRO.
 
     Args:
-        module: what is trained.
+        module: what is trainable_state_dict.
         optimiser: DeepSpeed's, which holds AdamW.
     """
 
@@ -27,11 +27,11 @@ class ZeroWeights(Weights):
 
         self.tools = utils
 
-    def trained(self) -> dict[str, Tensor]:
+    def trainable_state_dict(self) -> dict[str, Tensor]:
         """Return the weights; all processes must call."""
         return {name: self.tools.safe_get_full_fp32_param(p) for name, p in self.parameters.items()}
 
-    def remembered(self) -> dict[str, Tensor]:
+    def optimizer_state_dict(self) -> dict[str, Tensor]:
         """Return the optimiser's state as `<quantity>/<weight>`; all processes must call."""
         steps = self.optimiser.optimizer.state[self.optimiser.single_partition_of_fp32_groups[0]]["step"]
         state = {f"step/{name}": torch.as_tensor(steps, dtype=torch.float32) for name in self.parameters}
@@ -41,8 +41,8 @@ class ZeroWeights(Weights):
         return {name: tensor.clone() for name, tensor in state.items()}  # safetensors refuses tensors that share memory
 
     @torch.no_grad()
-    def load_trained(self, tensors: Mapping[str, Tensor], source: Path) -> None:
-        """Take weights over; see `Weights.load_trained`."""
+    def load_trainable_state_dict(self, tensors: Mapping[str, Tensor], source: Path) -> None:
+        """Take weights over; see `Weights.load_trainable_state_dict`."""
         check_fit(tensors, self.parameters, source)
         for name, parameter in self.parameters.items():
             value = tensors[name].to(parameter.device)
@@ -50,7 +50,7 @@ class ZeroWeights(Weights):
             self.tools.safe_set_full_fp32_param(parameter, value)
 
     @torch.no_grad()
-    def load_remembered(self, tensors: Mapping[str, Tensor]) -> None:
+    def load_optimizer_state_dict(self, tensors: Mapping[str, Tensor]) -> None:
         """Take the optimiser's state over."""
         steps = next(value for name, value in tensors.items() if name.startswith("step/"))
         for share in self.optimiser.single_partition_of_fp32_groups:
