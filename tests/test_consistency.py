@@ -103,10 +103,9 @@ def module_of(path):
 
 
 ROOMS = sorted({path.parent.name for path in PACKAGE} - {"c2ser"})
-CIRCLES = pytest.mark.xfail(reason="its network and its folder import each other until the room has two storeys")
 
 
-@pytest.mark.parametrize("room", [pytest.param(room, marks=CIRCLES) if room == "model" else room for room in ROOMS])
+@pytest.mark.parametrize("room", ROOMS)
 def test_no_module_of_a_room_imports_itself_through_others(room):
     paths = {module_of(path): path for path in PACKAGE if path.parent.name == room}
     graph = {module: set() for module in paths}

@@ -24,7 +24,7 @@ def main(model: Path, data: Path, out: Path, decode: DecodeConfig, device: str =
     from c2ser.model.c2ser import C2SER
 
     loaded = move(C2SER.from_pretrained(model), device)
-    loaded.wording = wording
+    loaded.network.wording = wording
     decoding.decode(loaded, data, out, decode)
 
 

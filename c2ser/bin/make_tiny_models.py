@@ -18,9 +18,9 @@ def main(data: Path, out: Path, whisper: TinyWhisper, llm: TinyLlm, seed: int = 
         llm: sizes of the language model.
         seed: decides the random weights.
     """
-    from c2ser.model.tiny import make
+    from c2ser.model.tiny import make_tiny_models
 
-    make(data, out, whisper, llm, seed)
+    make_tiny_models(data, out, whisper, llm, seed)
 
 
 if __name__ == "__main__":

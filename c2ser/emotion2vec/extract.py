@@ -7,7 +7,7 @@ import numpy as np
 from c2ser.audio import SAMPLE_RATE, check_sound
 from c2ser.corpus import Utterance, durations, read_data_dir, wave
 from c2ser.data.arks import ArkWriter
-from c2ser.data.prefetch import read_ahead
+from c2ser.data.prefetch import prefetch_batches
 from c2ser.data.sampler import by_length
 from c2ser.emotion2vec.config import EmbeddingBatchConfig, Level
 from c2ser.emotion2vec.encoders import Encoder
@@ -36,11 +36,12 @@ def extract_embeddings(encoder: Encoder, data: Path, out: Path, batches: Embeddi
             lengths = dict(durations(utterances, unreadable=0.0))
             groups = by_length(lengths, batches.seconds, batches.utterances, MAX_LENGTH_RATIO)
             groups = [left for names in groups if (left := job.todo(names))]
-            loaded = read_ahead(groups, lambda name: load_checked_wave(utterances[name], encoder, batches.max_seconds))
+            longest = batches.max_seconds
+            loaded = prefetch_batches(groups, lambda name: load_checked_wave(utterances[name], encoder, longest))
             for batch in progress(loaded, "batches", len(groups)):
-                for name, reason in batch.flaws.items():
+                for name, reason in batch.rejected.items():
                     job.reject(name, reason)
-                for name, matrix in zip(batch.found, encoder.embed([*batch.found.values()], level), strict=True):
+                for name, matrix in zip(batch.items, encoder.embed([*batch.items.values()], level), strict=True):
                     job.write(name, ark.write(name, matrix))
 
 

@@ -54,7 +54,7 @@ def label_tests(data: dict[str, ProbeData], config: ProbeConfig, out: Path) -> d
     """Train one probe, write its results on every test set and return it."""
     train, valid = data["train"], data.get("valid")
     if valid is None:
-        train, valid = train.drawn(config.valid_share, config.seed)
+        train, valid = train.split(config.valid_share, config.seed)
     probe = train_probe(train, valid, config)
     for name, part in data.items():
         if name.startswith("decode_"):

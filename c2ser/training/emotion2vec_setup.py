@@ -9,7 +9,7 @@ import torch
 from c2ser.corpus import durations, read_data_dir
 from c2ser.data.config import CropConfig
 from c2ser.emotion2vec.config import Emotion2VecConfig
-from c2ser.emotion2vec.convert import grown, load_model
+from c2ser.emotion2vec.convert import load_model, prepare_for_training
 from c2ser.emotion2vec.layers import set_filter_bank
 from c2ser.emotion2vec.model import Emotion2Vec
 from c2ser.training.config import Emotion2VecValidConfig
@@ -26,7 +26,7 @@ def make_encoder(config: Emotion2VecConfig, init: Path | None, filter_bank: bool
         seed: decides the random weights.
     """
     torch.manual_seed(seed)
-    encoder = grown(load_model(init), config) if init else Emotion2Vec(config)
+    encoder = prepare_for_training(load_model(init), config) if init else Emotion2Vec(config)
     if filter_bank and not init:
         set_filter_bank(encoder.audio.local_encoder)
     return encoder
