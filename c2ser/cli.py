@@ -1,6 +1,7 @@
 """The command line of every entry point, made from its typed `main`; and the record of code, machine and settings."""
 
 import functools
+import logging
 import os
 import platform
 import subprocess
@@ -74,8 +75,12 @@ def run(
     except (ValueError, OSError) as error:
         if os.environ.get("C2SER_DEBUG"):
             raise
-        get_logger(parser.prog).error(" ".join(str(error).split()))
+        _logger(parser.prog).error(" ".join(str(error).split()))
         raise SystemExit(1) from None
+
+
+def _logger(program: str) -> logging.Logger:
+    return get_logger(program.removeprefix("c2ser "))
 
 
 def _report_interrupt(
@@ -83,7 +88,7 @@ def _report_interrupt(
 ) -> None:
     """Report in one line that the user stopped the program; Python then ends it by the signal, as shells expect."""
     if issubclass(kind, KeyboardInterrupt) and not os.environ.get("C2SER_DEBUG"):
-        get_logger(program).error("interrupted; give the same command again")
+        _logger(program).error("interrupted; give the same command again")
     else:
         sys.__excepthook__(kind, error, trace)
 

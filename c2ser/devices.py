@@ -1,15 +1,23 @@
-"""Where models run."""
+"""The device that models run on."""
 
-from typing import TypeVar
+from typing import Any, Protocol, TypeVar
 
 import torch
-from torch import nn
 
-Model = TypeVar("Model", bound=nn.Module)
+
+class Movable(Protocol):
+    """A model, or whatever holds one."""
+
+    def to(self, device: str, /) -> Any:
+        """Move it to a device and return it."""
+        ...
+
+
+Model = TypeVar("Model", bound=Movable)
 
 
 def pick_device(name: str) -> str:
-    """Return the device of a name; "auto" is a GPU where there is one.
+    """Return the device of a name; "auto" is a GPU if there is one.
 
     Raises:
         ValueError: there is no such device here.
@@ -25,7 +33,7 @@ def pick_device(name: str) -> str:
 
 
 def move(model: Model, name: str) -> Model:
-    """Bring a model to the device of a name.
+    """Move a model to the device of a name.
 
     Raises:
         ValueError: there is no such device here, or too little memory on it.
@@ -34,4 +42,4 @@ def move(model: Model, name: str) -> Model:
     try:
         return model.to(device)
     except torch.OutOfMemoryError:
-        raise ValueError(f"{device}: has too little memory for the model; take a larger card, or cpu") from None
+        raise ValueError(f"{device}: has too little memory for the model; use a larger GPU, or cpu") from None

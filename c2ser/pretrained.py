@@ -1,4 +1,4 @@
-"""Models of transformers as they were published: whole, or one line that says what is wrong with them."""
+"""Pretrained models of transformers: complete, or refused in one line that says what is wrong."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -29,15 +29,15 @@ def read_sizes(name: str, what: str) -> PretrainedConfig:
 def load_pretrained(
     kind: Any, name: str, what: str, part: str = "", spare: Sequence[str] = (), **options: Any
 ) -> PreTrainedModel:
-    """Load a model and make sure of its weights: transformers itself draws those that a file lacks.
+    """Load a model and check its weights: transformers fills weights that a file lacks with random numbers.
 
     Args:
         kind: class of transformers that loads it.
         name: folder or hub id.
         what: what it should be, for messages.
-        part: how the names of the weights begin that count; others may be anything.
-        spare: weights that may be missing all the same.
-        options: what `from_pretrained` takes.
+        part: prefix of the weights that are checked.
+        spare: weights that may be missing.
+        options: arguments of `from_pretrained`.
 
     Raises:
         ValueError: there is no such model, its file is damaged, or a weight is missing, NaN or infinite.

@@ -1,4 +1,4 @@
-"""Files of tensors and their folders: written whole and flushed to the disk, read with one-line errors."""
+"""Files of tensors and their folders: written completely or not at all, read with one-line errors."""
 
 import os
 import shutil
@@ -12,10 +12,10 @@ from torch import Tensor
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
-    """Write a safetensors file that everybody may read; it is on the disk when this returns.
+    """Write a safetensors file, readable by everybody; it is on the disk when this returns.
 
     Raises:
-        OSError: it cannot be written, for example since the disk is full; nothing is left of it then.
+        OSError: it cannot be written, for example because the disk is full; then no part of it stays.
     """
     content = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     try:
@@ -50,7 +50,7 @@ def flush(path: Path) -> None:
 
 @contextmanager
 def whole_folder(folder: Path) -> Iterator[Path]:
-    """Give a temporary folder that takes the place of `folder` when the block ends without an error."""
+    """Yield a temporary folder that replaces `folder` when the block ends without an error."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     temporary, old = (folder.with_name(f".{folder.name}.{kind}") for kind in ("tmp", "old"))
     shutil.rmtree(temporary, ignore_errors=True)

@@ -19,7 +19,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from c2ser import audio
 from c2ser.attributes.pitch import PitchConfig, PitchTracker, Track
 from c2ser.data.sampler import Batches
-from c2ser.model.c2ser import C2SER
+from c2ser.model.c2ser_network import C2SERNetwork
 from c2ser.model.lm import LanguageModel
 from c2ser.model.perception import Vectors, WhisperEncoder
 
@@ -120,7 +120,7 @@ SPOILT = {
     "batched_decode": (c2ser_cases, "search_tokens", lambda out: [*out[:-1], out[0]]),
     "loss": (LanguageModel, "answer_loss", lambda out: (out[0] * 1.00001, out[1])),
     "packing": (Batches, "at", lambda out: out[1:]),
-    "train_step": (C2SER, "forward", lambda out: {"loss": out["loss"] * 1.0001}),
+    "train_step": (C2SERNetwork, "forward", lambda out: {"loss": out["loss"] * 1.0001}),
     "decode_latency_explicit": (system_cases, "merge_lora", None),
     "decode_latency_labels": (WhisperEncoder, "forward", lambda out: Vectors(out.values * 1.5, out.lengths)),
     "penn_pitch": (PitchTracker, "track", lambda out: [Track(one.pitch * 1.0001, one.periodicity) for one in out]),
@@ -187,7 +187,7 @@ def test_operations_of_whisper_and_the_language_model_are_those_that_torch_count
     assert counter.get_total_flops() == pytest.approx(random_models.whisper_flops(encoder, 16000), rel=0.02)
     model = random_models.language(QUICK, "quick")
     with FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH), torch.no_grad():
-        model.hidden(torch.randn(1, 90, model.dim), torch.ones(1, 90, dtype=torch.bool))
+        model.hidden_states(torch.randn(1, 90, model.dim), torch.ones(1, 90, dtype=torch.bool))
     unseen = 4 * 90 * 89 / 2 * model.dim * 2  # torch counts what the causal mask hides, in both layers
     assert counter.get_total_flops() == pytest.approx(random_models.decoder_flops(model, 90) + unseen, rel=0.02)
     assert pitch_cases.frame_flops(PitchTracker(PitchConfig())) == pytest.approx(394.6e6, rel=0.01)

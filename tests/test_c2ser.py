@@ -26,11 +26,12 @@ from c2ser.emotion2vec.config import Emotion2VecConfig
 from c2ser.emotion2vec.convert import save_model
 from c2ser.emotion2vec.model import Emotion2Vec
 from c2ser.model.c2ser import C2SER
+from c2ser.model.c2ser_network import C2SERNetwork
 from c2ser.model.config import C2SERConfig, ConnectorConfig, LoraSettings, SearchConfig, TinyLlm, TinyWhisper
 from c2ser.model.connector import Connector
 from c2ser.model.lm import LanguageModel, load_llm
 from c2ser.model.perception import AcousticEncoder, LogMel, Vectors, WhisperEncoder, stack
-from c2ser.model.tiny import make, train_tokenizer
+from c2ser.model.tiny import make_tiny_models, train_tokenizer
 from c2ser.prep.writer import write_corpus
 from c2ser.tables import read_table, write_table
 from c2ser.training import checkpoint
@@ -68,7 +69,7 @@ def place(tmp_path_factory):
             made = {i: Request(i, "en", texts[i], emotion, levels) for i, emotion in emotions.items()}
             write_table(data / f"cot_{style}", {i: sentence(request, style) for i, request in made.items()})
     sizes = TinyWhisper(dim=32, layers=1, heads=2), TinyLlm(dim=32, layers=2, heads=2, vocabulary=400)
-    make(folder / "data/train", folder / "tiny", *sizes, seed=1)
+    make_tiny_models(folder / "data/train", folder / "tiny", *sizes, seed=1)
     torch.manual_seed(0)
     convs = [[8, 10, 5], *([8, 3, 2] for _ in range(4)), [8, 2, 2], [8, 2, 2]]
     small = {"dim": 16, "heads": 2, "inner": 32, "prenet_depth": 1, "depth": 1, "position_depth": 1}
@@ -83,7 +84,7 @@ def build(place, **changes):
     torch.manual_seed(0)
     connector = ConnectorConfig(dim=32, layers=1, heads=2, feed_forward=64)
     parts = {"whisper": str(place / "tiny/whisper"), "emotion2vec": str(place / "e2v"), "llm": str(place / "tiny/llm")}
-    return C2SER.build(C2SERConfig(connector=connector, **{**parts, **changes})).eval()
+    return C2SER.build(C2SERConfig(connector=connector, **{**parts, **changes})).network.eval()
 
 
 def whisper():
@@ -214,7 +215,7 @@ test_tokeniser_gives_any_text_back.tokenizer = train_tokenizer(
 
 def test_loss_is_transformers_and_the_head_sees_labels_only(place):
     model = build(place, trainable=["llm"])
-    features = model.features(waves(0.5, 0.9))
+    features = model.extract_features(waves(0.5, 0.9))
     answers = ["The emotion of this speech is anger.", "sadness"]
     seen = []
     head = model.language.llm.get_output_embeddings()
@@ -224,7 +225,7 @@ def test_loss_is_transformers_and_the_head_sees_labels_only(place):
         handle.remove()
         tokens = [[*model.language._tokens(answer), model.language.end] for answer in answers]
         assert seen == [torch.Size([sum(map(len, tokens)), 32])]
-        speech = model.listen(features)
+        speech = model.encode_features(features)
         contexts = model.language._contexts(speech, model.connector.boundaries, ["Say it."] * 2)
         total = 0.0
         for context, ids in zip(contexts, tokens, strict=True):  # each alone, by transformers' own loss
@@ -251,11 +252,13 @@ def instruct(place):
 
 def test_the_chat_template_holds_prompt_speech_and_end(place):
     language = instruct(place)
-    before, after = language.frame("Say it.")
+    before, after = language.prompt_ids("Say it.")
     assert language.tokenizer.decode(before) == "<|im_start|>user\nSay it."
     assert language.tokenizer.decode(after) == "<|im_end|>\n<|im_start|>assistant\n"
     assert language.tokenizer.decode([language.end]) == "<|im_end|>"
-    assert language.lengths("Say it.", ["sad"]) == [len(before) + len(after) + 3 + len(language._tokens("sad"))]
+    assert language.sequence_lengths("Say it.", ["sad"]) == [
+        len(before) + len(after) + 3 + len(language._tokens("sad"))
+    ]
     with pytest.raises(ValueError, match="no chat template; set chat_template: false"):
         LanguageModel(*load_llm(str(place / "tiny/llm"), "float32"), LoraSettings(), chat_template=True)
 
@@ -291,7 +294,7 @@ def test_padding_on_either_side_gives_the_same_first_token(place):
     language = build(place).language
     rows = [torch.randn(n, language.dim) for n in (4, 9)]
     padded = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True)
-    right = language.hidden(padded, torch.tensor([[1] * 4 + [0] * 5, [1] * 9]).bool())
+    right = language.hidden_states(padded, torch.tensor([[1] * 4 + [0] * 5, [1] * 9]).bool())
     scores = language.llm.get_output_embeddings()(torch.stack([right[0, 3], right[1, 8]]))
     shifted = torch.stack([torch.nn.functional.pad(rows[0], (0, 0, 5, 0)), rows[1]])
     mask = torch.tensor([[0] * 5 + [1] * 4, [1] * 9])
@@ -317,7 +320,7 @@ def test_full_configurations_have_the_published_sizes(root):
         llm = AutoModelForCausalLM.from_config(qwen, dtype=getattr(torch, config.llm_dtype))
         language = LanguageModel(llm, train_tokenizer(["a b"] * 9, 270), config.lora, config.chat_template)
         acoustic = AcousticEncoder(Emotion2Vec(Emotion2VecConfig()), config.acoustic)
-        model = C2SER(config, WhisperEncoder(medium), acoustic, language)
+        model = C2SERNetwork(config, WhisperEncoder(medium), acoustic, language)
     counts, dtypes = Counter(), {}
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
@@ -343,7 +346,7 @@ def test_checkpointing_computes_layers_again_and_changes_no_gradient(place, trai
         for name, module in towers.items():
             module.register_forward_pre_hook(lambda *_, name=name, calls=calls: calls.update([name]))
         torch.manual_seed(0)
-        model(model.features(waves(0.5, 0.9)), ["Say it."] * 2, ["anger", "sadness"])["loss"].backward()
+        model(model.extract_features(waves(0.5, 0.9)), ["Say it."] * 2, ["anger", "sadness"])["loss"].backward()
         found.append((calls, {name: p.grad for name, p in model.named_parameters() if p.grad is not None}))
     (once, plain), (again, same) = found
     assert once == {"whisper": 1, "llm": 1}
@@ -356,9 +359,9 @@ def test_batched_answers_are_the_single_ones(place, beams):
     search = SearchConfig(beams=beams)
     model = build(place)
     parts = waves(0.5, 1.7, 0.9)
-    together = model.generate(parts, max_new_tokens=12, search=search)
+    together = model.generate(model.encode(parts), max_new_tokens=12, search=search)
     for row, wave in enumerate(parts):
-        answers, tokens = model.generate([wave], max_new_tokens=12, search=search)
+        answers, tokens = model.generate(model.encode([wave]), max_new_tokens=12, search=search)
         assert answers[0] == together[0][row] and tokens[0] == together[1][row]
 
 
@@ -367,18 +370,18 @@ def test_batched_answers_are_the_single_ones(place, beams):
 )
 def test_parts_can_be_left_out(place, changes):
     model = build(place, **changes)
-    answers, _ = model.generate(waves(0.5), max_new_tokens=5)
+    answers, _ = model.generate(model.encode(waves(0.5)), max_new_tokens=5)
     assert len(answers) == 1
-    speech = model.listen(model.features(waves(0.5)))
-    assert int(speech.lengths) <= model.length(0.5) <= int(speech.lengths) + 1
+    speech = model.encode_features(model.extract_features(waves(0.5)))
+    assert int(speech.lengths) <= model.max_embeddings(0.5) <= int(speech.lengths) + 1
 
 
 def test_a_model_reads_the_wording_that_it_is_asked_with(place):
     model, read = build(place), []
-    frame = model.language.frame
-    model.language.frame = lambda prompt: read.append(prompt) or frame(prompt)
+    prompt_ids = model.language.prompt_ids
+    model.language.prompt_ids = lambda prompt: read.append(prompt) or prompt_ids(prompt)
     for model.wording in (0, 7):
-        model.generate(waves(0.5), "implicit", max_new_tokens=2)
+        model.generate(model.encode(waves(0.5)), "implicit", max_new_tokens=2)
     assert read == [instruction("implicit"), instruction("implicit", 7)] and read[0] != read[1]
 
 
@@ -440,7 +443,7 @@ def test_a_device_that_is_not_there_is_refused(monkeypatch):
         def to(self, device):
             raise torch.OutOfMemoryError("CUDA out of memory")
 
-    with pytest.raises(ValueError, match="^cpu: has too little memory for the model; take a larger card"):
+    with pytest.raises(ValueError, match="^cpu: has too little memory for the model; use a larger GPU"):
         move(Large(1, 1), "cpu")
 
 
@@ -460,12 +463,13 @@ def test_folder_gives_the_same_model_back(place, tmp_path, trainable):
     with torch.no_grad():
         for parameter in model.parameters():
             parameter += 0.01 * torch.randn_like(parameter) * parameter.requires_grad
-    model.save_pretrained(tmp_path / "mo del")
+    C2SER(model).save_pretrained(tmp_path / "mo del")
     size = (tmp_path / "mo del/model.safetensors").stat().st_size
-    again = C2SER.from_pretrained(tmp_path / "mo del")
+    again = C2SER.from_pretrained(tmp_path / "mo del").network
     stored = again.state_dict()
     assert all(torch.equal(value, stored[name]) for name, value in model.state_dict().items())
-    assert model.generate(waves(0.6), max_new_tokens=8) == again.generate(waves(0.6), max_new_tokens=8)
+    one, two = (network.generate(network.encode(waves(0.6)), max_new_tokens=8) for network in (model, again))
+    assert one == two
     inside = sum(p.numel() for n, p in model.named_parameters() if n.startswith("language.") and ".lora_" not in n)
     total = sum(p.numel() for p in model.parameters())
     assert size >= 4 * (total if "llm" in trainable else total - inside)
@@ -570,7 +574,7 @@ def test_killed_decoding_gives_the_answers_of_an_undisturbed_one(place, root, ex
         file.write("s9-missing /no/such.wav\n")
     with open(data / "utt2spk", "a") as file:
         file.write("s9-missing s9\n")
-    options = ["--model", explicit, "--data", data, "--search.batch_utterances", "2", "--search.max_new_tokens", "90"]
+    options = ["--model", explicit, "--data", data, "--decode.batch_utterances", "2", "--decode.max_new_tokens", "90"]
     done = run(root, "decode", *options, "--out", tmp_path / "one/answer")
     assert done.returncode == 0, done.stderr
     partial = tmp_path / "two/answer.partial"

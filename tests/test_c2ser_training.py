@@ -27,12 +27,13 @@ from c2ser.cli import make_parser
 from c2ser.cot.prompts import instruction
 from c2ser.data.config import SpecAugment
 from c2ser.data.datasets import read_items
+from c2ser.emotion2vec.config import EmbeddingBatchConfig
 from c2ser.model.c2ser import C2SER
 from c2ser.model.config import C2SERConfig, LoraSettings
 from c2ser.model.export import export
 from c2ser.tables import read_table, write_table
 from c2ser.training import checkpoint
-from c2ser.training.c2ser_objective import C2SERObjective, Corpus, toss
+from c2ser.training.c2ser_objective import C2SERObjective, Corpus, draw_style
 from c2ser.training.config import BatchConfig, OptimConfig, TrainConfig, ValidConfig
 from c2ser.training.loop import REQUEUE_STATUS, Trainer, train
 from c2ser.training.models import export_epochs, start
@@ -51,7 +52,7 @@ class Stopped(C2SERObjective):
 
     stop_after: int | None = None
 
-    def after_step(self, step):
+    def update_ema(self, step):
         if step == self.stop_after and int(os.environ.get("RANK", 0)) == 0:
             os.kill(os.getpid(), signal.SIGTERM)
 
@@ -143,7 +144,7 @@ def launch(place, out, name):  # noqa: F811
 
 @pytest.fixture(scope="module")
 def model_place(place):  # noqa: F811
-    build(place).save_pretrained(place / "model")
+    C2SER(build(place)).save_pretrained(place / "model")
     return place
 
 
@@ -222,7 +223,7 @@ def test_autocast_is_inside_of_what_shares_the_work(model_place, tmp_path, preci
         part.register_forward_hook(lambda _, given, output: made.append(output.dtype))
     trainer.wrapped.train()
     with torch.autocast("cpu", enabled=False):  # what surrounds the wrapped model has no effect
-        loss = trainer.wrapped(trainer.objective.batch(trainer.objective.read(0)), 0)["loss"]
+        loss = trainer.wrapped(trainer.objective.make_batch(trainer.objective.load_raw(0)), 0)["loss"]
     assert made == [dtype] * 2 and loss.dtype == torch.float32
 
 
@@ -244,7 +245,7 @@ def test_the_share_of_explicit_batches_is_the_schedule_in_every_tenth(accumulate
         for micro in range(accumulate):
             for rank in range(world):
                 index = (step * accumulate + micro) * world + rank
-                seen[step * 10 // steps] += toss(777, index) < share
+                seen[step * 10 // steps] += draw_style(777, index) < share
                 expected[step * 10 // steps] += share
                 sizes[step * 10 // steps] += 1
     observed = np.concatenate([seen, sizes - seen])
@@ -258,8 +259,8 @@ def test_the_loop_takes_the_micro_batches_in_that_order(model_place, tmp_path):
     trainer = Trainer(objective(model_place, "implicit"), OptimConfig(), TrainConfig(accumulate=4), tmp_path)
     trainer.step = 7
     assert [trainer.index(micro) for micro in range(4)] == [28, 29, 30, 31]
-    batch = trainer.objective.batch(trainer.objective.read(29))
-    assert batch.coin == toss(3, 29)
+    batch = trainer.objective.make_batch(trainer.objective.load_raw(29))
+    assert batch.style_draw == draw_style(3, 29)
     for step, explicit in ((0, 1.0), (999, 0.0)):
         assert float(trainer.objective(batch, step)["explicit"]) == explicit
 
@@ -273,7 +274,7 @@ def test_without_chains_of_thought_all_answers_are_implicit_from_the_start(model
     items = [read_items(model_place / "data" / name, ["implicit"]) for name in ("train", "valid")]
     taught = C2SERObjective(model, "direct", Corpus(*items, BatchConfig(seconds=2.5, utterances=3)), seed=3)
     taught.steps = STEPS
-    assert [float(taught(taught.batch(taught.read(i)), step=0)["explicit"]) for i in range(4)] == [0.0] * 4
+    assert [float(taught(taught.make_batch(taught.load_raw(i)), step=0)["explicit"]) for i in range(4)] == [0.0] * 4
 
 
 def test_the_learning_rate_is_wenets_warm_up():
@@ -289,16 +290,16 @@ def test_batches_stay_within_seconds_and_tokens(model_place):
     taught = objective(model_place, "implicit", tokens=5000)
     tokens, language = {}, taught.model.language
     for name, item in taught.corpus.train.items():
-        speech = taught.model.listen(taught.model.features([waves(item.seconds)[0]]))
+        speech = taught.model.encode_features(taught.model.extract_features([waves(item.seconds)[0]]))
         longest = 0
         for style, answer in item.answers.items():
             contexts = language._contexts(speech, taught.model.connector.boundaries, [instruction(style)])
             longest = max(longest, len(contexts[0]) + len(language._tokens(answer)) + 1)
         tokens[name] = longest
-    assert max(len(taught.batches.at(index)) for index in range(taught.micro_batches(1))) == 3
+    assert max(len(taught.batches.at(index)) for index in range(taught.num_micro_batches(1))) == 3
     limit = 2 * max(tokens.values()) + 8
     taught = objective(model_place, "implicit", tokens=limit)
-    counts = [taught.batches.at(index) for index in range(taught.micro_batches(2))]
+    counts = [taught.batches.at(index) for index in range(taught.num_micro_batches(2))]
     assert sorted(name for names in counts for name in names) == sorted([*taught.corpus.train] * 2)
     assert all(len(names) * max(tokens[name] for name in names) <= limit for names in counts)
     assert {len(names) for names in counts} == {2}
@@ -311,7 +312,7 @@ def arks(model_place):
     for name in ("train", "valid"):
         extract_embeddings.main(
             model_place / "e2v", model_place / "data" / name, model_place / f"arks/{name}.scp",
-            extract_embeddings.BatchConfig(), level="tokens",
+            EmbeddingBatchConfig(), level="tokens",
         )  # fmt: skip
     return model_place / "arks"
 
@@ -320,7 +321,7 @@ def test_extracted_vectors_train_as_those_computed_on_the_fly(model_place, arks)
     fly, extracted = objective(model_place, "explicit"), objective(model_place, "explicit", arks)
     extracted.model.acoustic.forward = None  # it is not asked
     for index in range(3):
-        one, two = (one.batch(one.read(index)) for one in (fly, extracted))
+        one, two = (one.make_batch(one.load_raw(index)) for one in (fly, extracted))
         assert (one.features.acoustic.values - two.features.acoustic.values).abs().max() < 1e-5
         assert torch.equal(one.features.mel.values, two.features.mel.values)
     assert extracted.settings() != fly.settings()
@@ -338,7 +339,9 @@ def test_extracted_vectors_must_be_the_models(model_place, arks, tmp_path, caplo
     caplog.set_level("WARNING")
     logging.getLogger("c2ser").propagate = True
     items = read_items(model_place / "data/train", ["explicit"], tmp_path / "arks")
-    assert len(items) == 15 and "1 utterances without acoustic vectors" in caplog.text and "s0-03" in caplog.text
+    assert (
+        len(items) == 15 and "rejected 1 utterances without acoustic vectors" in caplog.text and "s0-03" in caplog.text
+    )
 
 
 def test_missing_and_empty_answers_are_counted_and_named(model_place, tmp_path, caplog):
@@ -349,8 +352,8 @@ def test_missing_and_empty_answers_are_counted_and_named(model_place, tmp_path, 
     caplog.set_level("WARNING")
     logging.getLogger("c2ser").propagate = True
     assert len(read_items(tmp_path / "train", ["explicit"])) == 14
-    assert "2 utterances without a chain of thought: s0-00; s0-01" in caplog.text
-    assert "1 utterances with a chain of thought but not in wav.scp: s9-99" in caplog.text
+    assert "rejected 2 utterances without a chain of thought: s0-00; s0-01" in caplog.text
+    assert "rejected 1 utterances with a chain of thought but not in wav.scp: s9-99" in caplog.text
 
 
 MORE = "lower batches.seconds and raise training.accumulate, or set model.checkpointing: true"
@@ -368,8 +371,8 @@ SHORT = [
 def test_too_little_memory_names_the_batch_and_the_remedy(model_place, tmp_path, monkeypatch, where, message):
     taught = objective(model_place, "explicit")
     trainer = Trainer(taught, OptimConfig(), TrainConfig(steps=6, save_every=1, valid_every=4), tmp_path)
-    places = {"forward": (taught.model, "listen"), "optimiser": (trainer.optimiser, "step")}
-    owner, name = places.get(where, (taught.model, "say"))
+    places = {"forward": (taught.model, "encode_features"), "optimiser": (trainer.optimiser, "step")}
+    owner, name = places.get(where, (taught.model, "generate"))
     function = getattr(owner, name)
 
     def full(*words, **options):
@@ -380,7 +383,7 @@ def test_too_little_memory_names_the_batch_and_the_remedy(model_place, tmp_path,
     monkeypatch.setattr(owner, name, full)
     with pytest.raises(ValueError) as caught:
         trainer.run()
-    names = taught.valid_batches[0] if where == "validation" else taught.batch(taught.read(3)).utterances
+    names = taught.valid_batches[0] if where == "validation" else taught.make_batch(taught.load_raw(3)).utterances
     assert str(caught.value) == message.replace("BATCH", f"a batch of {len(names)} utterances: {', '.join(names)}")
     assert checkpoint.newest(tmp_path / "checkpoints").name == "step_00000003"
 
@@ -391,7 +394,9 @@ def test_a_model_that_fits_no_card_is_one_line(model_place, tmp_path, monkeypatc
 
     taught = objective(model_place, "explicit")
     monkeypatch.setattr(taught, "to", full)
-    with pytest.raises(ValueError, match="too little memory .for the model alone.; share it between cards, or take a"):
+    with pytest.raises(
+        ValueError, match="too little memory .for the model alone.; shard it over several GPUs, or use a"
+    ):
         Trainer(taught, OptimConfig(), TrainConfig(), tmp_path)
 
 
@@ -405,7 +410,7 @@ def test_a_full_disk_leaves_whole_checkpoints(model_place, tmp_path):
         with pytest.raises(OSError) as caught:
             checkpoint.save(tmp_path / "m/checkpoints", 9, tensors, remembered, state)
         with pytest.raises(OSError, match="model.safetensors.tmp: cannot be written .*; free space"):
-            build(model_place).save_pretrained(tmp_path / "folder")
+            C2SER(build(model_place)).save_pretrained(tmp_path / "folder")
         with pytest.raises(OSError, match="cannot be written .*; free space"):
             export(model_place / "model", tmp_path / "new", merge=False)
     finally:
@@ -437,8 +442,8 @@ def test_ua_decides_what_is_best_and_the_loss_between_equals(model_place, monkey
     reference = {n: taught.corpus.valid[n].utterance.emotion for names in taught.valid_batches for n in names}
 
     def score(loss, right):
-        monkeypatch.setattr(taught.model, "answer", lambda *_: (said.pop(0), None))
-        monkeypatch.setattr(taught, "_ask", lambda *_: {"loss": torch.tensor(loss)})
+        monkeypatch.setattr(taught.model, "generate", lambda *_: (said.pop(0), None))
+        monkeypatch.setattr(taught, "_losses", lambda *_: {"loss": torch.tensor(loss)})
         said = [[f"It is {reference[n] if right else 'joy'}." for n in names] for names in taught.valid_batches]
         return taught.validate(0)["score"]
 
@@ -480,7 +485,7 @@ def test_a_checkpoint_of_another_model_is_refused(model_place, alone, tmp_path):
     other = build(model_place, lora=LoraSettings(r=2))
     weights = Weights(torch.nn.ModuleDict({"model": other}), torch.optim.AdamW(other.parameters()))
     with pytest.raises(ValueError, match=r"24 weights do not fit \(model.language.*lora_A.*: \(8, .* there, \(2, "):
-        weights.load_trained(tensors["trained"], alone)
+        weights.load_trainable_state_dict(tensors["trained"], alone)
 
 
 def test_other_chains_of_thought_are_refused(model_place, alone, tmp_path):
@@ -517,7 +522,7 @@ def test_bad_audio_is_named_once_and_threads_change_nothing(model_place, tmp_pat
         train(taught, OptimConfig(lr=1e-3), settings, tmp_path / f"{num_workers}")
         results.append(result(tmp_path / f"{num_workers}")[0])
         records = {id(record): record.message for record in caplog.records}  # pytest may hold one twice
-        assert sorted(text.split(": ")[1] for text in records.values() if text.startswith("left out:")) == bad
+        assert sorted(text.split(": ")[1] for text in records.values() if text.startswith("rejected:")) == bad
     assert all(torch.equal(results[0][name], results[1][name]) for name in results[0])
 
 
@@ -538,17 +543,18 @@ def test_fine_tuning_keeps_a_model_for_every_epoch_asked_for(model_place, tmp_pa
         ValidConfig(2, max_new_tokens=3), init=model_place / "model",
     )  # fmt: skip
     epochs = {
-        path.name: C2SER.from_pretrained(path).state_dict() for path in sorted((tmp_path / "tuned").glob("epoch_*"))
+        path.name: C2SER.from_pretrained(path).network.state_dict()
+        for path in sorted((tmp_path / "tuned").glob("epoch_*"))
     }
     assert list(epochs) == ["epoch_0", "epoch_1", "epoch_3"]
-    first = C2SER.from_pretrained(model_place / "model").state_dict()
+    first = C2SER.from_pretrained(model_place / "model").network.state_dict()
     assert all(torch.equal(tensor, first[name]) for name, tensor in epochs["epoch_0"].items())
     moved = {name for name in first if not torch.equal(epochs["epoch_1"][name], epochs["epoch_3"][name])}
     assert moved and all(".lora_" in name or name.startswith("connector.") for name in moved)
     state = checkpoint.load(checkpoint.newest(tmp_path / "tuned/checkpoints"))[2]
     ends = [row["step"] for row in state["history"] if "valid/ua" in row]
     batches = objective(model_place, "finetune", tokens=1900).batches
-    assert ends == [-(-batches.end(epoch) // 2) for epoch in (1, 2, 3)]
+    assert ends == [-(-batches.num_batches(epoch) // 2) for epoch in (1, 2, 3)]
     assert C2SER.from_pretrained(tmp_path / "tuned").config.style == config.style == "explicit"
     (tmp_path / "tuned/checkpoints/epoch_3/trained.safetensors").write_bytes(b"")
     with pytest.raises(ValueError, match="checkpoints/epoch_3: missing or damaged; remove .*checkpoints and train"):
@@ -569,7 +575,7 @@ validation: {utterances: 4, max_new_tokens: 4}
 def test_a_recipe_fine_tunes_and_scores_a_model(own_recipe, model_place):
     (own_recipe / "conf").mkdir()
     (own_recipe / "conf/finetune.yaml").write_text(RECIPE)
-    (own_recipe / "conf/decode.yaml").write_text("search: {max_new_tokens: 8}\n")
+    (own_recipe / "conf/decode.yaml").write_text("decode: {max_new_tokens: 8}\n")
     shutil.copytree(model_place / "data", own_recipe / "data")
     shutil.copytree(own_recipe / "data/valid", own_recipe / "data/test")
     environment = os.environ | {"VIRTUAL_ENV": sys.prefix, "PATH": f"{sys.prefix}/bin:{os.environ['PATH']}"}

@@ -1,11 +1,16 @@
 """The command line of an entry point: types, YAML, overrides, one-line errors, resolved settings."""
 
+import importlib
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import yaml
+
+import c2ser
+from c2ser.__main__ import main as command
 
 SCRIPT = '''
 from dataclasses import dataclass, field
@@ -100,3 +105,100 @@ def test_help_says_what_options_are_for(call):
     done = call("--help")
     assert done.returncode == 0
     assert "Do a thing" in done.stdout and "how fast" in done.stdout and "where" in done.stdout
+
+
+# --- the command c2ser
+
+
+def test_the_verbs_are_the_files_of_bin_with_the_first_line_of_each(root, capsys):
+    command(["--help"])
+    shown = " ".join(capsys.readouterr().out.split())
+    files = sorted((root / "c2ser/bin").glob("[a-z]*.py"))
+    assert len(files) > 20
+    for path in files:
+        summary = path.read_text("utf-8").partition('"""')[2].partition("\n")[0].removesuffix('"""')
+        assert f" {path.stem.replace('_', '-')} {summary}" in shown
+    assert shown.index("Use a model:") < shown.index("Decode and score:") and "Other:" not in shown
+
+
+def test_the_command_says_its_version(capsys):
+    command(["--version"])
+    assert capsys.readouterr().out == f"c2ser {c2ser.__version__}\n"
+
+
+@pytest.mark.parametrize(
+    ("verb", "message"),
+    [
+        ("predct", "c2ser: predct: no such verb; did you mean predict?\n"),
+        ("train_c2sr", "c2ser: train_c2sr: no such verb; did you mean train-c2ser or train-probe?\n"),
+        ("xyz", "c2ser: xyz: no such verb; c2ser --help lists them\n"),
+        ("__init__", "c2ser: __init__: no such verb; c2ser --help lists them\n"),
+        ("../bin/predict", None),
+        ("", "c2ser: a verb is missing; c2ser --help lists them\n"),
+    ],
+)
+def test_an_unknown_verb_is_one_line_with_near_matches_and_status_2(verb, message, capsys):
+    with pytest.raises(SystemExit) as left:
+        command([verb])
+    shown = capsys.readouterr()
+    assert left.value.code == 2 and shown.out == "" and shown.err.count("\n") == 1
+    assert message is None or shown.err == message
+
+
+def test_no_verb_at_all_is_an_error(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["c2ser"])
+    with pytest.raises(SystemExit) as left:
+        command()
+    assert left.value.code == 2 and "a verb is missing" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("verb", ["sample-data", "sample_data"])
+def test_a_verb_is_its_entry_point_under_its_name(verb, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "excepthook", sys.excepthook)
+    with pytest.raises(SystemExit) as left:
+        command([verb, "--help"])
+    assert left.value.code == 0 and capsys.readouterr().out.startswith("usage: c2ser sample-data [")
+    with pytest.raises(SystemExit) as left:
+        command([verb, "--data", str(tmp_path), "--out", str(tmp_path), "--number", "many"])
+    shown = capsys.readouterr().err
+    assert left.value.code == 2 and shown.startswith("c2ser sample-data: ") and shown.count("\n") == 1
+
+
+def test_files_are_arguments_of_predict_without_an_option(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "excepthook", sys.excepthook)
+    calls = []
+    monkeypatch.setattr(importlib.import_module("c2ser.bin.predict"), "main", predict_like(calls))
+    command(["predict", "--model", "m", "a.wav", "b.wav", "--device", "cpu"])
+    assert calls == [(Path("m"), [Path("a.wav"), Path("b.wav")], "cpu")]
+
+
+def predict_like(calls):
+    def main(model: Path, audio: list[Path], device: str = "auto") -> None:
+        """Stand in for predict.
+
+        Args:
+            model: folder.
+            audio: files.
+            device: where.
+        """
+        calls.append((model, audio, device))
+
+    return main
+
+
+def test_python_m_c2ser_does_the_work_of_a_verb(tmp_path, root):
+    """In a process of its own, in another folder: what `c2ser argmax-labels` does once it is installed."""
+    row = "0.1 0.1 0.4 0.1 0.1 0.1 0.1"
+    (tmp_path / "utt2prob").write_text(f"u-1 {row}\n")
+    words = ["argmax-labels", "--probabilities", "utt2prob", "--out", "utt2emo"]
+    environment = {**os.environ, "PYTHONPATH": str(root)}
+    done = subprocess.run(
+        [sys.executable, "-m", "c2ser", *words], capture_output=True, text=True, cwd=tmp_path, env=environment
+    )
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "utt2emo").read_text() == "u-1 neutral\n"
+    words[2] = "nothing"
+    done = subprocess.run(
+        [sys.executable, "-m", "c2ser", *words], capture_output=True, text=True, cwd=tmp_path, env=environment
+    )
+    assert done.returncode == 1 and " c2ser.argmax-labels: " in done.stderr and done.stderr.count("\n") == 1

@@ -42,6 +42,9 @@ LAYERS = [
 ]
 """From the bottom; a module imports from lower layers and from its own package."""
 
+HEAVY = {"torch", "torchaudio", "transformers", "peft", "accelerate", "sklearn", "scipy", "matplotlib", "penn"}
+"""What takes seconds to import; no entry point needs it to show its help or to refuse an option."""
+
 TEXT_ONLY = (
     "compute_stats",
     "assign_levels",
@@ -100,10 +103,9 @@ def module_of(path):
 
 
 ROOMS = sorted({path.parent.name for path in PACKAGE} - {"c2ser"})
-CIRCLES = pytest.mark.xfail(reason="its network and its folder import each other until the room has two storeys")
 
 
-@pytest.mark.parametrize("room", [pytest.param(room, marks=CIRCLES) if room == "model" else room for room in ROOMS])
+@pytest.mark.parametrize("room", ROOMS)
 def test_no_module_of_a_room_imports_itself_through_others(room):
     paths = {module_of(path): path for path in PACKAGE if path.parent.name == room}
     graph = {module: set() for module in paths}
@@ -393,8 +395,42 @@ def test_without_chains_of_thought_training_is_as_long_as_with_them(size):
     assert direct == explicit
 
 
-@pytest.mark.parametrize("entry", TEXT_ONLY)
-def test_text_only_entry_points_do_not_reach_torch(entry):
-    code = f"import sys, c2ser.bin.{entry}; sys.exit('torch' in sys.modules)"
+def in_a_fresh_process(code, *words):
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    assert subprocess.run([sys.executable, "-c", code], env=environment).returncode == 0
+    done = subprocess.run([sys.executable, "-c", code, *words], env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_help_and_option_errors_reach_nothing_that_takes_long():
+    """One fresh process makes the parsers of all entry points, with their help."""
+    code = (
+        "import importlib, sys\n"
+        "from c2ser.cli import make_parser\n"
+        "for name in sys.argv[1:]:\n"
+        "    module = importlib.import_module(f'c2ser.bin.{name}')\n"
+        "    make_parser(module.main, getattr(module, 'PATHS', None)).format_help()\n"
+        f"    reached = {HEAVY!r} & sys.modules.keys()\n"
+        "    assert not reached, f'{name} imports {reached}; import it inside of main'\n"
+    )
+    in_a_fresh_process(code, *ENTRY_POINTS)
+
+
+@pytest.mark.parametrize("entry", ENTRY_POINTS)
+def test_every_verb_stands_in_a_group(entry):
+    from c2ser.__main__ import GROUPS, describe
+
+    summary, group = describe(ROOT / f"c2ser/bin/{entry}.py")
+    assert group in GROUPS[:-1] and 10 < len(summary) <= 100 and summary.endswith(".")
+
+
+def test_text_only_entry_points_do_not_reach_torch():
+    """One fresh process imports what each of them imports, inside of main too."""
+    code = (
+        "import importlib, sys\n"
+        "for name in sys.argv[1:]:\n"
+        "    importlib.import_module(name)\n"
+        "    assert 'torch' not in sys.modules, f'{name} imports torch'\n"
+    )
+    modules = {module for entry in TEXT_ONLY for module in imports(ROOT / f"c2ser/bin/{entry}.py")}
+    assert "c2ser.scoring.report" in modules
+    in_a_fresh_process(code, *sorted(modules))

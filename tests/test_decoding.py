@@ -24,7 +24,7 @@ from c2ser.cli import run
 from c2ser.corpus import read_data_dir
 from c2ser.cot.prompts import SENTENCES, instruction
 from c2ser.data.datasets import load_wave
-from c2ser.data.prefetch import ahead, read_ahead
+from c2ser.data.prefetch import prefetch, prefetch_batches
 from c2ser.emotion2vec.config import Emotion2VecConfig
 from c2ser.emotion2vec.convert import save_model
 from c2ser.emotion2vec.model import Emotion2Vec
@@ -41,11 +41,11 @@ from c2ser.model.config import (
 from c2ser.model.continuations import Tree, log_probabilities
 from c2ser.model.decoding import calibrate
 from c2ser.model.export import export
-from c2ser.model.folder import load
+from c2ser.model.folder import load_network
 from c2ser.model.label_scores import endings, label_scores, short_answers
-from c2ser.model.recognition import hear, recognise
+from c2ser.model.recognition import decode_batch
 from c2ser.model.search import search_tokens
-from c2ser.model.tiny import make
+from c2ser.model.tiny import make_tiny_models
 from c2ser.scoring.probabilities import argmax_labels, fit_temperature
 from c2ser.tables import read_json, read_table, write_json, write_table
 
@@ -62,7 +62,7 @@ def parts(tmp_path_factory):
     folder = tmp_path_factory.mktemp("parts")
     texts = {f"{e}-{p}": SENTENCES["implicit"][p].format(emotion=WORDS[e][p]) for e in EMOTIONS for p in ("en", "zh")}
     write_table(folder / "data/cot_implicit", texts)
-    make(folder / "data", folder, TinyWhisper(32, 1, 2), TinyLlm(32, 2, 2, vocabulary=360), seed=1)
+    make_tiny_models(folder / "data", folder, TinyWhisper(32, 1, 2), TinyLlm(32, 2, 2, vocabulary=360), seed=1)
     torch.manual_seed(0)
     convs = [[8, 10, 5], *([8, 3, 2] for _ in range(4)), [8, 2, 2], [8, 2, 2]]
     small = {"dim": 16, "heads": 2, "inner": 32, "prenet_depth": 1, "depth": 1, "position_depth": 1}
@@ -79,7 +79,7 @@ def folder(parts):
     named = {"whisper": str(parts / "whisper"), "emotion2vec": str(parts / "e2v"), "llm": str(parts / "llm")}
     model = C2SER.build(C2SERConfig(connector=connector, style="implicit", lora=LoraSettings(r=4), **named))
     with torch.no_grad():
-        for name, parameter in model.named_parameters():
+        for name, parameter in model.network.named_parameters():
             if ".lora_" in name:
                 parameter += 0.1 * torch.randn_like(parameter)
     model.save_pretrained(parts / "model")
@@ -136,10 +136,10 @@ def test_a_tree_holds_common_beginnings_once():
 
 @pytest.mark.parametrize("languages", [["en", "zh", "de"], [None, "en", None]])
 def test_seven_labels_in_one_pass_are_seven_passes(model, languages):
-    calls = []
+    model, calls = model.network, []
     handle = model.language.llm.get_decoder().register_forward_hook(lambda *words: calls.append(1))
     with torch.no_grad():
-        speech = model.listen(model.features([wave(0.7), wave(1.9), wave(1.2)]))
+        speech = model.encode_features(model.extract_features([wave(0.7), wave(1.9), wave(1.2)]))
         scores = label_scores(model, speech, "implicit", languages, None)
         handle.remove()
         assert len(calls) == 1
@@ -165,10 +165,12 @@ def test_explicit_answers_are_kept_up_to_the_emotion():
 
 
 def test_explicit_probabilities_follow_the_answer(model):
-    found = hear(model, {"a": wave(0.8)}, {"a": "en"}, DecodeConfig(style="explicit", max_new_tokens=6))["a"]
+    found = decode_batch(
+        model.network, {"a": wave(0.8)}, {"a": "en"}, DecodeConfig(style="explicit", max_new_tokens=6)
+    )["a"]
     with torch.no_grad():
-        speech = model.listen(model.features([wave(0.8)]))
-        by_hand = model.score(speech, "explicit", [endings(found.answer, "en")])[0]
+        speech = model.network.encode([wave(0.8)])
+        by_hand = model.network.score(speech, "explicit", [endings(found.answer, "en")])[0]
     assert np.abs(by_hand.numpy() - found.scores).max() < 1e-4
     with pytest.raises(ValueError, match="follow from their answers"):
         model.predict(wave(0.5), 16000, style="explicit", answers=False)
@@ -181,15 +183,15 @@ def test_sampling_depends_on_the_utterance_and_the_seed_alone(model, search):
     waves = {"a": wave(0.6, 1), "b": wave(1.1, 2), "c": wave(0.6, 1)}
     config = DecodeConfig(**vars(search), max_new_tokens=25)
     before = torch.random.get_rng_state()
-    together = recognise(model, waves, {}, config)
+    together = model.recognise(waves, {}, config)
     assert torch.equal(before, torch.random.get_rng_state())
-    alone = recognise(model, {"b": waves["b"]}, {}, config)
+    alone = model.recognise({"b": waves["b"]}, {}, config)
     assert alone["b"].answer == together["b"].answer
-    other = recognise(model, waves, {}, DecodeConfig(**{**vars(search), "seed": 1}, max_new_tokens=25))
+    other = model.recognise(waves, {}, DecodeConfig(**{**vars(search), "seed": 1}, max_new_tokens=25))
     # two tokens of each of four beams are all drawn, as eight are: with top_p 0 there is no chance left
     assert (other["b"].answer == together["b"].answer) == (search is PUBLISHED)
     assert (together["a"].answer == together["c"].answer) == (search is PUBLISHED)  # the same speech, another name
-    greedy = recognise(model, waves, {}, DecodeConfig(max_new_tokens=25))
+    greedy = model.recognise(waves, {}, DecodeConfig(max_new_tokens=25))
     assert [greedy[name].answer for name in waves] != [together[name].answer for name in waves]
 
 
@@ -201,7 +203,7 @@ def test_a_search_that_cannot_be_is_refused(bad):
 
 @pytest.mark.parametrize(
     "main, word, message",
-    [(decode_main, "--search.beams=0", "no such search"), (train_main, "--training.accumulate=0", "is 0; give 1")],
+    [(decode_main, "--decode.beams=0", "no such search"), (train_main, "--training.accumulate=0", "is 0; give 1")],
 )
 def test_settings_that_cannot_be_are_one_line(monkeypatch, capsys, main, word, message):
     required = ["--model=x", "--data=x"] if main is decode_main else ["--train=x", "--valid=x", "--stage=explicit"]
@@ -215,7 +217,8 @@ def test_settings_that_cannot_be_are_one_line(monkeypatch, capsys, main, word, m
 def test_repetition_is_made_less_probable(model):
     context = torch.randn(5, 32)
     plain, other = (
-        search_tokens(model.language.llm, [context], 30, SearchConfig(repetition_penalty=p))[0] for p in (1.0, 1e6)
+        search_tokens(model.network.language.llm, [context], 30, SearchConfig(repetition_penalty=p))[0]
+        for p in (1.0, 1e6)
     )
     assert len(set(plain)) < 0.9 * len(plain) and len(set(other)) == len(other)
 
@@ -240,7 +243,7 @@ def test_long_speech_is_cut_in_its_pauses():
 
 def test_long_speech_is_pooled_by_duration(model):
     whole, config = wave(37.5), DecodeConfig(max_new_tokens=4)
-    found = recognise(model, {"x": whole, "y": wave(0.5)}, {"x": "en"}, config)
+    found = model.recognise({"x": whole, "y": wave(0.5)}, {"x": "en"}, config)
     parts = [model.predict(piece, 16000, "en") for piece in audio.pieces(whole)]
     lengths = [len(piece) for piece in audio.pieces(whole)]
     assert len(parts) == 2
@@ -278,7 +281,7 @@ def test_decode_writes_probabilities_beside_answers(folder, model, tmp_path):
 
 def in_bfloat16(folder, device="cpu"):
     """Return the model with its language model in bfloat16, adapters excepted, as `llm_dtype: bfloat16` has it."""
-    model = C2SER.from_pretrained(folder)
+    model = load_network(folder)
     for name, parameter in model.language.llm.named_parameters():
         if ".lora_" not in name:
             parameter.data = parameter.data.bfloat16()
@@ -287,7 +290,7 @@ def in_bfloat16(folder, device="cpu"):
 
 def precisions(model, waves):
     """Return probabilities, and speech embeddings, with the encoders in the model's precision and in fp32."""
-    rows, speech = [], [model.hear(waves), model.listen(model.features(waves))]
+    rows, speech = [], [model.encode(waves), model.encode_features(model.extract_features(waves))]
     for vectors in speech:
         with torch.no_grad():
             rows.append(label_scores(model, vectors, "implicit", ["en"] * len(waves), None).softmax(dim=1))
@@ -296,14 +299,14 @@ def precisions(model, waves):
 
 def test_on_a_processor_nothing_is_rounded(folder, model):
     waves = [wave(0.7), wave(1.3)]
-    for one in (model, in_bfloat16(folder)):
-        rows, speech = precisions(one, waves)
+    for network in (model.network, in_bfloat16(folder)):
+        rows, speech = precisions(network, waves)
         assert torch.equal(*speech) and torch.equal(*rows)
 
 
 def test_encoders_in_bfloat16_say_nearly_the_same(folder, monkeypatch):
     fast, waves = in_bfloat16(folder), [wave(0.7), wave(1.3), wave(2.0)]
-    monkeypatch.setattr(fast, "precision", lambda: torch.autocast("cpu", torch.bfloat16))  # as it is on a card
+    monkeypatch.setattr(fast, "autocast", lambda: torch.autocast("cpu", torch.bfloat16))  # as it is on a card
     inputs = []
     hooks = [part.register_forward_hook(lambda _, given, made: inputs.append(made)) for part in (
         fast.whisper.spectrogram, fast.whisper.layers.conv1, fast.acoustic.model.audio.project_features[2],
@@ -323,7 +326,7 @@ def test_encoders_answer_in_the_precision_of_the_language_model_on_a_card(folder
     rows, speech = precisions(in_bfloat16(folder, "cuda"), waves)
     assert 0 < (speech[0] - speech[1]).abs().max() < 0.05 * speech[1].abs().max()
     assert (rows[0] - rows[1]).abs().max() < 0.05
-    rows, speech = precisions(C2SER.from_pretrained(folder).to("cuda").eval(), waves)
+    rows, speech = precisions(load_network(folder).to("cuda"), waves)
     assert torch.equal(*speech)  # a language model in fp32 leaves the encoders in it
 
 
@@ -338,22 +341,22 @@ def test_batches_are_read_while_those_before_are_in_use(tmp_path):
             third.set()
         return load_wave(utterances[name])
 
-    batches = read_ahead([["s-0", "s-1"], ["s-2", "s-3"], ["s-4", "s-5"], ["s-6"], ["s-7"]], load)
+    batches = prefetch_batches([["s-0", "s-1"], ["s-2", "s-3"], ["s-4", "s-5"], ["s-6"], ["s-7"]], load)
     first = next(batches)
     assert third.wait(20)  # the third is read although the second was not asked for
     time.sleep(0.2)
     assert "s-7" not in read
     found = [first, *batches]
-    assert [[*batch.found] for batch in found] == [["s-0", "s-1"], ["s-2"], ["s-4", "s-5"], ["s-6"], ["s-7"]]
-    assert [*found[1].flaws] == ["s-3"] and found[1].flaws["s-3"].startswith("cannot read")
-    assert all(np.array_equal(batch.found[n], load_wave(utterances[n])) for batch in found for n in batch.found)
+    assert [[*batch.items] for batch in found] == [["s-0", "s-1"], ["s-2"], ["s-4", "s-5"], ["s-6"], ["s-7"]]
+    assert [*found[1].rejected] == ["s-3"] and found[1].rejected["s-3"].startswith("cannot read")
+    assert all(np.array_equal(batch.items[n], load_wave(utterances[n])) for batch in found for n in batch.items)
     assert read == [*utterances]
-    stopped = read_ahead([[name] for name in utterances], load)
+    stopped = prefetch_batches([[name] for name in utterances], load)
     next(stopped)
     stopped.close()
-    assert not [thread for thread in threading.enumerate() if thread.name.startswith("read-ahead")]
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("prefetch")]
     with pytest.raises(KeyError):  # what is no flaw of the sound stops the job
-        [*read_ahead([["nobody"]], load)]
+        [*prefetch_batches([["nobody"]], load)]
 
 
 def test_small_batches_with_bad_audio_give_the_answers_of_each_alone(folder, model, tmp_path):
@@ -365,7 +368,7 @@ def test_small_batches_with_bad_audio_give_the_answers_of_each_alone(folder, mod
     assert list(said) == [f"s-{i}" for i in range(9) if i != 5]
     assert list(read_table(tmp_path / "out/answer.rejected")) == ["s-5"]
     for name in said:
-        alone = recognise(model, {name: audio.load(data / f"{name}.wav", name)}, {name: "en"},
+        alone = model.recognise({name: audio.load(data / f"{name}.wav", name)}, {name: "en"},
                           DecodeConfig(max_new_tokens=5))[name]  # fmt: skip
         assert said[name] == " ".join(alone.answer.split())
 
@@ -424,7 +427,7 @@ def test_the_package_reaches_torch_only_for_the_model(root):
 def test_files_become_a_table(folder, tmp_path, capsys, caplog):
     data_dir(tmp_path / "fol der", {"s-1": wave(0.5), "s-2": wave(0.8)})
     (tmp_path / "fol der/s-3.wav").write_bytes(b"RIFF")
-    predict_main(folder, [tmp_path / "fol der"], search=DecodeConfig(max_new_tokens=5), device="cpu")
+    predict_main(folder, [tmp_path / "fol der"], decode=DecodeConfig(max_new_tokens=5), device="cpu")
     printed = capsys.readouterr()
     lines = [line.split("\t") for line in printed.out.splitlines()]
     assert lines[0] == ["file", "emotion", *EMOTIONS, "answer"] and len(lines) == 3
@@ -449,8 +452,12 @@ def test_an_exported_model_answers_as_its_source(folder, parts, model, tmp_path,
     parts_of_it = load_file(tmp_path / "new/model/model.safetensors")
     assert any(".lora_" in name for name in parts_of_it) != merge
     waves = [wave(0.5), wave(1.4)]
-    assert again.generate(waves, max_new_tokens=12) == model.generate(waves, max_new_tokens=12)
-    scores = [hear(m, {"a": waves[1]}, {"a": "en"}, DecodeConfig(max_new_tokens=1))["a"].scores for m in (again, model)]
+    one, two = (m.network.generate(m.network.encode(waves), max_new_tokens=12) for m in (again, model))
+    assert one == two
+    scores = [
+        decode_batch(m.network, {"a": waves[1]}, {"a": "en"}, DecodeConfig(max_new_tokens=1))["a"].scores
+        for m in (again, model)
+    ]
     assert np.abs(scores[0] - scores[1]).max() < 1e-3 and again.temperature == 2.0
     page = (tmp_path / "new/model/README.md").read_text()
     assert "| test | 50.0 | 25.0 | 9 | 1 |" in page and "lr: 0.25" in page and "Article 5(1)(f)" in page
@@ -522,12 +529,12 @@ def another_tokenizer(folder):
         (settings_changed("c2ser", "lora", "ranks", value=1), "LoraSettings has no setting 'ranks'"),
         (settings_changed("emotion2vec", "depths", value=1), "Emotion2VecConfig has no setting 'depths'"),
         (settings_changed("c2ser", "lora", "r", value=2), r"asks for \(2, 32\) \(lora.r is 2\)"),
-        (settings_changed("features", "hop", value=200), "its features are others"),
-        (settings_changed("format", value=1), "not a C²SER model of format 2"),
+        (settings_changed("features", "hop", value=200), "its features differ"),
+        (settings_changed("format", value=1), "not a C²SER model of format 2 or 3"),
         (settings_changed("c2ser", "llm", value="/no/such/llm"), "no/such/llm"),
         (settings_changed("c2ser", "end_token", value="<|nowhere|>"), "no <|nowhere|>"),
         (lambda folder: (folder / "config.json").write_text("{"), "not JSON"),
-        (lambda folder: (folder / "config.json").write_text('{"format": 2}'), "'features' is missing"),
+        (lambda folder: (folder / "config.json").write_text('{"format": 3}'), "'features' is missing"),
         (lambda folder: (folder / "model.safetensors").unlink(), "missing or damaged"),
         (lambda folder: shutil.rmtree(folder / "tokenizer"), "tokenizer"),
         (lambda folder: write_json(folder / "calibration.json", {"temperature": 0}), "holds no temperature"),
@@ -537,14 +544,14 @@ def another_tokenizer(folder):
         (cut_short, "missing or damaged"),
         (another_llm, "is not the language model"),
         (llm_cut_short, "no language model that loads"),
-        (another_tokenizer, "splits texts otherwise"),
+        (another_tokenizer, "splits texts differently"),
     ],
 )
 def test_a_damaged_folder_is_refused_in_one_line(folder, tmp_path, change, message):
     shutil.copytree(folder, tmp_path / "m")
     change(tmp_path / "m")
     with pytest.raises(ValueError) as caught:
-        load(tmp_path / "m")
+        load_network(tmp_path / "m")
     text = str(caught.value)
     assert message.replace("\\", "") in text and "\n" not in text and ";" in text and str(tmp_path / "m") in text
 
@@ -553,25 +560,25 @@ def test_weights_that_are_nan_are_not_written(folder, tmp_path):
     shutil.copytree(folder, tmp_path / "m")
     broken = C2SER.from_pretrained(folder)
     with torch.no_grad():
-        broken.connector.norm.weight[0] = float("inf")
+        broken.network.connector.norm.weight[0] = float("inf")
     with pytest.raises(ValueError, match="holds NaN or Inf; its training diverged"):
         broken.save_pretrained(tmp_path / "m")
-    load(tmp_path / "m")
+    load_network(tmp_path / "m")
 
 
 def test_a_full_graphics_card_names_the_batch(model, monkeypatch):
     def full(waves, **_):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr(model, "features", full)
+    monkeypatch.setattr(model.network, "extract_features", full)
     with pytest.raises(ValueError, match=r"^a/0: .* 2 utterances, the longest 0.6 s.*lower batch_seconds \(240\)"):
-        recognise(model, {"a": wave(0.5), "b": wave(0.6)}, {}, DecodeConfig())
+        model.recognise({"a": wave(0.5), "b": wave(0.6)}, {}, DecodeConfig())
 
 
 def test_readers_leave_the_cores_to_the_model():
     before = torch.get_num_threads()
     torch.set_num_threads(2)
     try:
-        assert {*ahead(range(20), lambda _: torch.get_num_threads(), 3)} == {1} and torch.get_num_threads() == 2
+        assert {*prefetch(range(20), lambda _: torch.get_num_threads(), 3)} == {1} and torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(before)

@@ -244,7 +244,7 @@ def test_teacher_moves_as_fairseqs(fairseq, test_data):
     shapes = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
     for stored in fairseq["ema"]["steps"]:
         model.load_state_dict(recipe.weights(shapes, stored["student_seed"]))
-        objective.after_step(stored["step"])
+        objective.update_ema(stored["step"])
         state = objective.teacher.state_dict()
         for name, norm in stored["norm"].items():
             assert float(state[name].norm()) == pytest.approx(norm, rel=1e-5), name
@@ -380,7 +380,7 @@ def entry(root, name, *words, check=True):
 def test_training_embeddings_and_probe(root, data, tmp_path):
     sets = ["--train", data / "data/train", "--valid", data / "data/valid"]
     done = entry(root, "train_emotion2vec", "--config", data / "conf.yaml", *sets, "--out", tmp_path / "e2v")
-    assert done.stderr.count("left out:") == 1
+    assert done.stderr.count("rejected:") == 1
     newest = checkpoint.newest(tmp_path / "e2v/checkpoints")
     state = checkpoint.load(newest)[2]
     losses = [row["train/category"] for row in state["history"] if "train/category" in row]
@@ -539,7 +539,7 @@ def test_a_teacher_with_a_front_hears_with_its_own():
             figures[front] = float(objective(batches, 0)["target_deviation"])
         if front:
             before = {name: parameter.clone() for name, parameter in objective.teacher.named_parameters()}
-            objective.after_step(1)
+            objective.update_ema(1)
             name = "modality_encoders.AUDIO.local_encoder.conv_layers.0.0.weight"
             student = dict(objective.model.named_parameters())[name]
             moved = dict(objective.teacher.named_parameters())[name]
@@ -617,7 +617,7 @@ def test_the_full_configuration_builds_and_steps_at_reduced_depth(root):
     assert figures["loss"].item() == pytest.approx(total.item(), rel=1e-6)
     figures["loss"].backward()
     optimiser.step()
-    objective.after_step(1)
+    objective.update_ema(1)
     assert all(torch.isfinite(p).all() for p in objective.model.parameters())
     assert any(not torch.equal(one, two) for one, two in zip(before, objective.teacher.parameters(), strict=True))
 
@@ -663,4 +663,4 @@ def test_bad_audio_is_left_out_of_training_by_name(data, tmp_path):
     stream = CropBatches(utterances, seconds, CropConfig(seconds=8, max_seconds=2.0, crop_seconds=2.0), 1, 800)
     batches = [stream.at(index) for index in range(2 * stream.order.per_epoch)]
     found = {name for batch in batches for name in batch.utterances}
-    assert found == set(good) and {name for batch in batches for name in batch.flaws} == {*bad, "missing"}
+    assert found == set(good) and {name for batch in batches for name in batch.rejected} == {*bad, "missing"}

@@ -181,7 +181,7 @@ def decodable(own_recipe, chat_model):
 
     from c2ser import C2SER
     from c2ser.model.config import C2SERConfig, ConnectorConfig, LoraSettings, TinyLlm, TinyWhisper
-    from c2ser.model.tiny import make
+    from c2ser.model.tiny import make_tiny_models
 
     data, names = own_recipe / "data/test", [f"s{n % 2}-{n}" for n in range(8)]
     (data / "wav").mkdir(parents=True)
@@ -198,7 +198,7 @@ def decodable(own_recipe, chat_model):
             enumerate(names)}  # fmt: skip
     write_table(own_recipe / "exp/texts/cot_explicit", said)
     sizes = TinyWhisper(32, 1, 2), TinyLlm(32, 2, 2, vocabulary=300)
-    make(own_recipe / "exp/texts", own_recipe / "exp/tiny", *sizes, seed=1)
+    make_tiny_models(own_recipe / "exp/texts", own_recipe / "exp/tiny", *sizes, seed=1)
     for style in ("explicit", "implicit"):
         torch.manual_seed(0)
         connector = ConnectorConfig(dim=32, layers=1, heads=2, feed_forward=64)
@@ -221,7 +221,7 @@ def recipe(folder, *words):
 @pytest.mark.slow
 def test_a_judge_through_the_whole_recipe(decodable):
     (decodable / "conf").mkdir()
-    (decodable / "conf/decode.yaml").write_text("search: {max_new_tokens: 12}\n")
+    (decodable / "conf/decode.yaml").write_text("decode: {max_new_tokens: 12}\n")
     with Server(lambda body: completion("Fear.", True, body["model"])) as server:
         (decodable / "conf/judge.yaml").write_text(
             JUDGE.format(model=json.dumps(str(decodable / "judge")), url=server.url)

@@ -19,7 +19,7 @@ from model_server import Server
 from c2ser.chat.protocol import completion
 from c2ser.corpus import read_data_dir
 from c2ser.data.datasets import load_wave
-from c2ser.data.prefetch import read_ahead
+from c2ser.data.prefetch import prefetch_batches
 from c2ser.emotion2vec.checkpoints import read_published
 from c2ser.emotion2vec.config import Emotion2VecConfig
 from c2ser.emotion2vec.model import Emotion2Vec
@@ -273,13 +273,13 @@ def test_audio_is_read_ahead_in_order_but_not_far(speech):
             taken.append(number)
             yield [names[number % 4]]
 
-    ahead = read_ahead(batches(), lambda name: load_wave(utterances[name]), readers=2)
+    ahead = prefetch_batches(batches(), lambda name: load_wave(utterances[name]), num_workers=2)
     first = next(ahead)
-    assert list(first.found) == names[:1] and first.found[names[0]].shape == (8000,) and not first.flaws
+    assert list(first.items) == names[:1] and first.items[names[0]].shape == (8000,) and not first.rejected
     assert len(taken) == 5  # the one that is out and two for each thread
     rest = list(ahead)
-    assert [name for batch in rest for name in (*batch.found, *batch.flaws)] == (names * 5)[1:]
-    assert all(batch.flaws.keys() <= {names[2]} for batch in rest) and "is empty" in rest[1].flaws[names[2]]
+    assert [name for batch in rest for name in (*batch.items, *batch.rejected)] == (names * 5)[1:]
+    assert all(batch.rejected.keys() <= {names[2]} for batch in rest) and "is empty" in rest[1].rejected[names[2]]
 
 
 def emilia(root):

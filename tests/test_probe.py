@@ -88,7 +88,7 @@ def test_rates_are_emoboxs():
 @pytest.mark.parametrize("schedule", ["constant", "emobox"])
 def test_training_is_that_of_a_plain_loop_and_the_best_epoch_is_kept(schedule):
     data = made()
-    learnt, checked = data.drawn(0.3, 5)
+    learnt, checked = data.split(0.3, 5)
     config = ProbeConfig(hidden=8, lr=0.02, batch=1000, epochs=14, schedule=schedule, seed=5)
     probe = train(learnt, checked, config)
     torch.manual_seed(5)
@@ -120,10 +120,10 @@ def test_training_is_that_of_a_plain_loop_and_the_best_epoch_is_kept(schedule):
 def test_a_fifth_is_drawn_whatever_it_is():
     data = made()
     del data.embeddings["s0-u0"]
-    learnt, checked = data.drawn(0.2, 1)
+    learnt, checked = data.split(0.2, 1)
     assert len(checked.utterances) == round(0.2 * 71) and len(learnt.utterances) == 71 - 14
     assert not set(learnt.utterances) & set(checked.utterances) and "s0-u0" not in learnt.utterances
-    assert set(checked.embeddings) == set(data.drawn(0.2, 1)[1].embeddings) != set(data.drawn(0.2, 2)[1].embeddings)
+    assert set(checked.embeddings) == set(data.split(0.2, 1)[1].embeddings) != set(data.split(0.2, 2)[1].embeddings)
 
 
 CONFIG = ProbeConfig(hidden=8, lr=0.02, batch=8, epochs=12)

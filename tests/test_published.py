@@ -126,7 +126,7 @@ def converted(sources, weights, folder, style="implicit", wrap=lambda weights: w
     torch.save(wrap(weights), folder / "C2SER_llm.pt")
     parts = Sources(str(sources / "llm"), str(sources / "whisper"), sources / "e2v")
     convert(folder / "C2SER_llm.pt", parts, style, folder / "model")
-    return C2SER.from_pretrained(folder / "model")
+    return C2SER.from_pretrained(folder / "model").network
 
 
 class Published:
@@ -216,7 +216,7 @@ class Published:
         return F.linear(self.rms(x, "model.norm"), self.w[f"{BASE}lm_head.weight"])
 
 
-def hear(sources, weights, wave, prompt, answer_ids):
+def published_logits(sources, weights, wave, prompt, answer_ids):
     """Return the published logits of each answer token and of what follows them."""
     encoder = load_model(sources / "e2v")
     encoder.config.normalize = False
@@ -236,12 +236,12 @@ def test_the_converted_model_is_the_published_system(sources, tmp_path, base_lay
     answer = "The Emotion of 这条 语音 is anger."
     ids = model.language.tokenizer("the emotion of这条语音is anger.")["input_ids"]
     with torch.no_grad():
-        theirs = hear(sources, weights, wave, prompt, ids).log_softmax(-1)
-        speech = model.listen(model.features([wave.numpy()]))
+        theirs = published_logits(sources, weights, wave, prompt, ids).log_softmax(-1)
+        speech = model.encode_features(model.extract_features([wave.numpy()]))
         score = model.score(speech, "implicit", [[answer]])[0]
     expected = theirs[range(len(ids) + 1), [*ids, model.language.end]].sum()
     assert len(ids) > 5 and float(score) == pytest.approx(float(expected), abs=2e-4)
-    greedy = model.generate([wave.numpy()], max_new_tokens=1)
+    greedy = model.generate(speech, max_new_tokens=1)
     assert greedy[1] == [1] and greedy[0][0] == model.language.tokenizer.decode([int(theirs[0].argmax())])
     assert model.language.tokenizer.convert_ids_to_tokens(model.language.end) == "<|endoftext|>"
     assert model.config.lora.targets == sorted(target.split(".")[1] for target in TARGETS)

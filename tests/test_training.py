@@ -41,11 +41,11 @@ class Line(Objective):
         self.average = [p.detach().clone() for p in self.net.parameters()]
         self.poison, self.delay = poison, delay
 
-    def read(self, index):
+    def load_raw(self, index):
         time.sleep(self.delay * (index % 3))  # threads finish in another order than they began
         return index
 
-    def batch(self, index):
+    def make_batch(self, index):
         x = torch.tensor(rng(1, index).normal(size=(8, 4)), dtype=torch.float32)
         return x, x.sum(1, keepdim=True)
 
@@ -55,10 +55,10 @@ class Line(Objective):
         return {"loss": loss * float("nan") if step == self.poison else loss}
 
     def validate(self, step):
-        x, y = self.batch(10**6)
+        x, y = self.make_batch(10**6)
         return {"score": -float(((self.net(x) - y) ** 2).mean())}
 
-    def after_step(self, step):
+    def update_ema(self, step):
         for mean, p in zip(self.average, self.net.parameters(), strict=True):
             mean.lerp_(p.detach(), 0.1)
 
@@ -88,7 +88,7 @@ def shown(folder):
 
 
 def readers():
-    return [thread for thread in threading.enumerate() if thread.name.startswith("read-ahead")]
+    return [thread for thread in threading.enumerate() if thread.name.startswith("prefetch")]
 
 
 def same(one, two):
@@ -195,8 +195,8 @@ def test_killed_and_resumed_equals_undisturbed(tmp_path, root, undisturbed, numb
 class Killed(Line):
     """Dies between two checkpoints."""
 
-    def after_step(self, step):
-        super().after_step(step)
+    def update_ema(self, step):
+        super().update_ema(step)
         if step == 23:
             os.kill(os.getpid(), signal.SIGKILL)
 
@@ -265,18 +265,18 @@ def test_micro_batches_are_read_while_a_step_computes_but_not_far(tmp_path):
         taken: list[int] = []
         eleventh = threading.Event()
 
-        def read(self, index):
+        def load_raw(self, index):
             self.taken.append(index)
             if index == 9:
                 self.eleventh.set()
             return index
 
-        def batch(self, index):
+        def make_batch(self, index):
             if index == 5:
                 assert self.eleventh.wait(20)
                 time.sleep(0.1)
                 assert sorted(self.taken) == list(range(10))  # the one in use and two for each of the two threads
-            return super().batch(index)
+            return super().make_batch(index)
 
     train(Watched(), OPTIM, config(steps=10, num_workers=2), tmp_path)
     assert sorted(Watched.taken) == list(range(20))  # and nothing beyond the last step
@@ -285,7 +285,7 @@ def test_micro_batches_are_read_while_a_step_computes_but_not_far(tmp_path):
 @pytest.mark.parametrize("error", [ValueError("s-1: no audio; get some"), KeyError("s-1")])
 def test_an_error_of_a_reader_comes_in_its_step_and_ends_the_run(tmp_path, error):
     class Unlucky(Line):
-        def read(self, index):
+        def load_raw(self, index):
             if index == 24:
                 raise error
             return index
@@ -304,8 +304,8 @@ def test_a_damaged_checkpoint_pushes_out_no_whole_one(tmp_path, undisturbed):
             (path / "manifest.json").unlink()
 
     class Stopped(Line):
-        def after_step(self, step):
-            super().after_step(step)
+        def update_ema(self, step):
+            super().update_ema(step)
             if step == 37:
                 signal.raise_signal(signal.SIGTERM)
 
@@ -322,8 +322,8 @@ def test_a_damaged_best_checkpoint_is_known_when_training_goes_on(tmp_path, capl
         def validate(self, step):
             return {"score": -abs(step - 10)}
 
-        def after_step(self, step):
-            super().after_step(step)
+        def update_ema(self, step):
+            super().update_ema(step)
             if step == 25 and not self.again:
                 signal.raise_signal(signal.SIGTERM)
 
@@ -341,8 +341,8 @@ def test_a_full_disk_is_one_line_and_leaves_the_checkpoints_before(tmp_path):
     class Growing(Line):
         """From step 10 on, no file may grow over 6 kB: the optimiser's does not fit."""
 
-        def after_step(self, step):
-            super().after_step(step)
+        def update_ema(self, step):
+            super().update_ema(step)
             if step == 10:
                 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, resource.RLIM_INFINITY))
 
@@ -368,7 +368,7 @@ def test_leftovers_are_removed_before_there_must_be_room_for_more(tmp_path):
 
 
 def test_two_trainings_do_not_share_a_folder(tmp_path):
-    with checkpoint.alone(tmp_path / "checkpoints"):
+    with checkpoint.exclusive(tmp_path / "checkpoints"):
         with pytest.raises(OSError, match="another training writes into it; wait for it, or stop it"):
             train(Line(), OPTIM, config(), tmp_path)
     train(Line(), OPTIM, config(steps=1), tmp_path)
@@ -468,8 +468,8 @@ class Named(tuple):
 @pytest.mark.parametrize("spoil", ["loss", "gradient"])
 def test_not_finite_names_the_utterances(tmp_path, spoil):
     class Speech(Line):
-        def batch(self, index):
-            return Named(super().batch(index))
+        def make_batch(self, index):
+            return Named(super().make_batch(index))
 
         def forward(self, batch, step):
             loss = super().forward(batch, step)["loss"]

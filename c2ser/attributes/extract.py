@@ -13,7 +13,7 @@ from c2ser.attributes.pitch import PitchTracker, Track, check_length
 from c2ser.attributes.rate import speaking_rate
 from c2ser.audio import SAMPLE_RATE, trim_silence
 from c2ser.corpus import Utterance, durations, read_data_dir, wave
-from c2ser.data.prefetch import read_ahead
+from c2ser.data.prefetch import prefetch_batches
 from c2ser.log import progress
 from c2ser.tables import TableMap
 
@@ -47,12 +47,12 @@ def extract_attributes(data: Path, out: Path, pitch: PitchConfig, silence_db: fl
     with TableMap(out, out.with_name(FLAG)) as job:
         batches = list(group_by_seconds(utterances, job.todo(utterances), pitch.batch_seconds))
         tracker = PitchTracker(pitch) if batches else None
-        loaded = read_ahead(batches, lambda name: measure(utterances[name], silence_db), num_workers)
+        loaded = prefetch_batches(batches, lambda name: measure(utterances[name], silence_db), num_workers)
         for batch in progress(loaded, "batches", len(batches)):
-            for name, reason in batch.flaws.items():
+            for name, reason in batch.rejected.items():
                 job.reject(name, reason)
-            tracks = tracker.track([measured.wave for measured in batch.found.values()])
-            for (name, measured), track in zip(batch.found.items(), tracks, strict=True):
+            tracks = tracker.track([measured.wave for measured in batch.items.values()])
+            for (name, measured), track in zip(batch.items.items(), tracks, strict=True):
                 _write(job, name, measured, track, pitch.voiced)
 
 

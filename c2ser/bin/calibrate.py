@@ -3,22 +3,25 @@
 from pathlib import Path
 
 from c2ser.cli import run
-from c2ser.devices import move
-from c2ser.model.c2ser import C2SER
 from c2ser.model.config import DecodeConfig
-from c2ser.model.decoding import calibrate
+
+GROUP = "Decode and score"
 
 
-def main(model: Path, data: Path, search: DecodeConfig, device: str = "auto") -> None:
+def main(model: Path, data: Path, decode: DecodeConfig, device: str = "auto") -> None:
     """Write MODEL/calibration.json.
 
     Args:
         model: folder of a trained model.
         data: data directory of the validation set.
-        search: how explicit answers are decoded, and how utterances are grouped.
+        decode: how explicit answers are decoded, and how utterances are grouped.
         device: "cpu", "cuda", …; "auto" takes a GPU where there is one.
     """
-    calibrate(move(C2SER.from_pretrained(model), device), model, data, search)
+    from c2ser.devices import move
+    from c2ser.model.c2ser import C2SER
+    from c2ser.model.decoding import calibrate
+
+    calibrate(move(C2SER.from_pretrained(model), device), model, data, decode)
 
 
 if __name__ == "__main__":

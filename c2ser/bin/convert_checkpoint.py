@@ -3,8 +3,9 @@
 from pathlib import Path
 
 from c2ser.cli import run
-from c2ser.cot.prompts import Style
-from c2ser.model.published import Sources, convert
+from c2ser.cot.config import Style
+
+GROUP = "Use a model"
 
 
 def main(
@@ -25,6 +26,8 @@ def main(
         whisper: folder or hub id of Whisper, for sizes.
         style: what the checkpoint was trained to say last.
     """
+    from c2ser.model.published import Sources, convert
+
     convert(checkpoint, Sources(llm, whisper, emotion2vec), style, out)
 
 

@@ -4,7 +4,8 @@ from pathlib import Path
 
 from c2ser.cli import run
 from c2ser.model.config import TinyLlm, TinyWhisper
-from c2ser.model.tiny import make
+
+GROUP = "Train"
 
 
 def main(data: Path, out: Path, whisper: TinyWhisper, llm: TinyLlm, seed: int = 777) -> None:
@@ -17,7 +18,9 @@ def main(data: Path, out: Path, whisper: TinyWhisper, llm: TinyLlm, seed: int = 
         llm: sizes of the language model.
         seed: decides the random weights.
     """
-    make(data, out, whisper, llm, seed)
+    from c2ser.model.tiny import make_tiny_models
+
+    make_tiny_models(data, out, whisper, llm, seed)
 
 
 if __name__ == "__main__":

@@ -3,16 +3,12 @@
 from functools import partial
 from pathlib import Path
 
-from accelerate import PartialState
-
 from c2ser.cli import run, save_config
 from c2ser.data.config import SpecAugment
-from c2ser.data.datasets import read_items
 from c2ser.model.config import C2SERConfig
-from c2ser.training.c2ser_objective import C2SERObjective, Corpus
 from c2ser.training.config import BatchConfig, OptimConfig, Stage, TrainConfig, ValidConfig
-from c2ser.training.loop import train as fit
-from c2ser.training.models import export, export_epochs, start
+
+GROUP = "Train"
 
 
 def main(
@@ -49,6 +45,13 @@ def main(
         acoustic: folder with <name of a data directory>.scp, written by extract_embeddings with the model's
             Emotion2Vec-S and level; null computes the acoustic vectors on the fly.
     """
+    from accelerate import PartialState
+
+    from c2ser.data.datasets import read_items
+    from c2ser.training.c2ser_objective import C2SERObjective, Corpus
+    from c2ser.training.loop import train as fit
+    from c2ser.training.models import export, export_epochs, start
+
     make = partial(start, stage, model, init, training.seed)
     learner = make()
     styles = ["explicit", "implicit"] if stage == "implicit" else [learner.config.style]

@@ -1,21 +1,13 @@
 """Train Emotion2Vec-S."""
 
-from dataclasses import replace
 from pathlib import Path
 
-import torch
-from accelerate import PartialState
-
 from c2ser.cli import run, save_config
-from c2ser.corpus import durations, read_data_dir
 from c2ser.data.config import CropConfig
 from c2ser.emotion2vec.config import Emotion2VecConfig, LossConfig, MaskConfig
-from c2ser.emotion2vec.convert import grown, load_model, save_model
-from c2ser.emotion2vec.layers import set_filter_bank
-from c2ser.emotion2vec.model import Emotion2Vec
 from c2ser.training.config import Emotion2VecValidConfig, GuardConfig, OptimConfig, TeacherConfig, TrainConfig
-from c2ser.training.emotion2vec_objective import Emotion2VecObjective, Material
-from c2ser.training.loop import train as fit
+
+GROUP = "Train"
 
 
 def main(
@@ -49,25 +41,22 @@ def main(
         batches: how utterances become batches.
         optim: optimiser and schedule.
         training: how long to train and how often to look.
-        validation: how the encoder is judged.
+        validation: how the encoder is validated.
         init: model folder or published checkpoint to start from; random weights without it.
-        unlabelled: further data directories to learn from, whose emotions are not looked at.
-        filter_bank: without `init`, let the two first convolutions begin as a filter bank instead of at random. What
-            random ones give depends on the phase, so that no frame says anything about its neighbours, and small
-            trainings never get past that.
+        unlabelled: further data directories to learn from; their emotions are not used.
+        filter_bank: without `init`, start the two first convolutions as a filter bank instead of at random. The output
+            of random ones depends on the phase, and small trainings do not overcome that.
     """
-    torch.manual_seed(training.seed)
-    encoder = grown(load_model(init), model) if init else Emotion2Vec(model)
-    if filter_bank and not init:
-        set_filter_bank(encoder.audio.local_encoder)
-    utterances = read_data_dir(train)
-    for folder in unlabelled:
-        utterances |= {i: replace(u, emotion=None) for i, u in read_data_dir(folder).items() if i not in utterances}
-    sets = [utterances, read_data_dir(valid)]
-    seconds = {name: length for part in sets for name, length in durations(part, unreadable=0.0)}
-    material = Material(*sets, seconds, batches, validation)
-    parts = (masks, losses, teacher, guard, training.seed)
-    fit(Emotion2VecObjective(encoder, material, *parts), optim, training, out)
+    from accelerate import PartialState
+
+    from c2ser.emotion2vec.convert import save_model
+    from c2ser.training import emotion2vec_setup
+    from c2ser.training.emotion2vec_objective import Emotion2VecObjective
+    from c2ser.training.loop import train as fit
+
+    encoder = emotion2vec_setup.make_encoder(model, init, filter_bank, training.seed)
+    material = emotion2vec_setup.read_material(train, valid, unlabelled, batches, validation)
+    fit(Emotion2VecObjective(encoder, material, masks, losses, teacher, guard, training.seed), optim, training, out)
     if PartialState().is_main_process:
         save_config(
             out, train=train, valid=valid, unlabelled=unlabelled, init=init, model=encoder.config, masks=masks,

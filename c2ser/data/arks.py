@@ -1,4 +1,4 @@
-"""Embeddings in Kaldi archives: written by kaldiio, read without ever running what a table says."""
+"""Embeddings in Kaldi archives: written by kaldiio, read without running anything that a table says."""
 
 import os
 import struct
@@ -14,10 +14,10 @@ MAGIC = b"\0BFM \x04"
 
 
 class ArkWriter:
-    """Appends matrices to `<stem>.ark` and says where each is, so that a table can be made of it.
+    """Appends matrices to a Kaldi archive and returns the position of each for a table.
 
     Args:
-        path: the archive; what a killed run left in it stays, and new matrices follow.
+        path: the archive; matrices of an interrupted run stay, new ones follow.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -30,7 +30,7 @@ class ArkWriter:
         return self
 
     def write(self, utterance: str, matrix: np.ndarray) -> str:
-        """Append a float32 matrix (rows, columns) and return its place as `file.ark:offset`; it is on the disk then."""
+        """Append a float32 matrix (rows, columns), flush, and return its position as `file.ark:offset`."""
         start = self.file.seek(0, os.SEEK_END)
         kaldiio.save_ark(self.file, {utterance: np.ascontiguousarray(matrix, dtype=np.float32)})
         self.file.flush()
@@ -45,14 +45,14 @@ def read_matrix(place: str, utterance: str) -> np.ndarray:
     """Read one matrix.
 
     Args:
-        place: `file.ark:offset` from an scp table; pipes and every other form are refused, not run.
+        place: `file.ark:offset` from an scp table; pipes and all other forms are refused, never run.
         utterance: its id, for messages.
 
     Returns:
         float32, shape (rows, columns).
 
     Raises:
-        ValueError: the place is of another form, or holds no whole float matrix.
+        ValueError: the position has another form, or no complete float matrix is there.
     """
     name, colon, offset = place.rpartition(":")
     if not colon or not offset.isdigit() or name.strip().startswith("|"):

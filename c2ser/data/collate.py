@@ -1,4 +1,4 @@
-"""What turns utterances into padded batches on a device, and the masks that augment spectrograms."""
+"""Padded batches of waveforms, and masks that augment spectrograms."""
 
 from collections.abc import Sequence
 
@@ -25,17 +25,17 @@ def augment(mel: Tensor, lengths: Tensor, config: SpecAugment) -> Tensor:
         config: how many masks and how wide.
     """
     batch, bins, frames = mel.shape
-    ends, kept = lengths.cpu(), torch.ones(batch, bins, frames, dtype=torch.bool)
+    ends, visible = lengths.cpu(), torch.ones(batch, bins, frames, dtype=torch.bool)
     for _ in range(config.time_masks):
-        kept &= ~_stretch(ends, (ends // 5).clamp(max=config.time_width), frames)[:, None, :]
+        visible &= ~_stretch(ends, (ends // 5).clamp(max=config.time_width), frames)[:, None, :]
     for _ in range(config.bin_masks):
         size = torch.full((batch,), bins)
-        kept &= ~_stretch(size, torch.full((batch,), min(config.bin_width, bins)), bins)[:, :, None]
-    return mel * kept.to(mel.device)
+        visible &= ~_stretch(size, torch.full((batch,), min(config.bin_width, bins)), bins)[:, :, None]
+    return mel * visible.to(mel.device)
 
 
 def _stretch(ends: Tensor, widest: Tensor, size: int) -> Tensor:
-    """Return masks (batch, size), True on one random stretch of at most `widest` places before `ends`."""
+    """Return masks (batch, size), True on one random stretch of at most `widest` positions before `ends`."""
     widths = (torch.rand(len(ends)) * (widest + 1)).long()
     starts = (torch.rand(len(ends)) * (ends - widths + 1)).long()
     places = torch.arange(size)[None, :]

@@ -1,4 +1,4 @@
-"""Batches of waveforms of equal length: every utterance is cut to the shortest of its batch, nothing is padded."""
+"""Batches of waveforms of equal length: every utterance is cut to the shortest of its batch, without padding."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -8,7 +8,7 @@ import numpy as np
 from c2ser.audio import SAMPLE_RATE, check_sound
 from c2ser.corpus import Utterance, wave
 from c2ser.data.config import CropConfig
-from c2ser.data.prefetch import Read, read_some
+from c2ser.data.prefetch import LoadedBatch, load_first_usable
 from c2ser.data.sampler import Batches, rng
 
 
@@ -21,28 +21,28 @@ class Crops:
         waves: float32, (batch, samples).
         emotions: emotion of each, or None.
         generator: random numbers that belong to this batch.
-        flaws: why utterances that belong here are missing, by name.
+        rejected: reason by name of the utterances of this batch that are missing.
     """
 
     utterances: list[str]
     waves: np.ndarray
     emotions: list[str | None]
     generator: np.random.Generator
-    flaws: dict[str, str] = field(default_factory=dict)
+    rejected: dict[str, str] = field(default_factory=dict)
 
 
 class CropBatches:
     """An endless stream of batches; the index-th depends on the seed and the index alone.
 
     Args:
-        utterances: what to learn from.
+        utterances: the training utterances.
         seconds: duration of each.
         config: sizes.
         seed: decides order and cuts.
-        shortest: fewest samples that can be used; shorter utterances are left out.
+        shortest: fewest samples that can be used; shorter utterances are rejected.
 
     Attributes:
-        bad: utterances that are known to be of no use; they are not read again.
+        rejected: utterances that were rejected before; they are not loaded again.
     """
 
     def __init__(
@@ -57,20 +57,20 @@ class CropBatches:
         lengths = {name: min(config.crop_seconds, seconds[name]) for name in utterances}
         classes = {name: u.emotion for name, u in utterances.items()} if config.pair else None
         self.order = Batches(lengths, config.seconds, config.utterances, seed, classes=classes)
-        self.bad: set[str] = set()
+        self.rejected: set[str] = set()
 
     def at(self, index: int) -> Crops:
-        """Return the index-th batch; where all its audio is bad, the next one that is not. Several threads may ask.
+        """Return the index-th batch; if all its audio is unusable, the next usable one. Several threads may call it.
 
         Raises:
             ValueError: no utterance has readable audio.
         """
-        places = (self.order.at(place) for place in range(index, index + self.order.per_epoch))
-        batch = read_some(places, lambda name: self.load(self.utterances[name]), self.bad)
+        batches = (self.order.at(i) for i in range(index, index + self.order.per_epoch))
+        batch = load_first_usable(batches, lambda name: self.load(self.utterances[name]), self.rejected)
         return self._crop(batch, rng(self.seed, index, 4))
 
     def load(self, utterance: Utterance) -> np.ndarray:
-        """Return a waveform (samples,) that can be learnt from.
+        """Return a waveform (samples,) for training.
 
         Raises:
             ValueError: it is unreadable, silent, too short or too long.
@@ -84,10 +84,10 @@ class CropBatches:
             raise ValueError(f"{name}: {len(samples) / SAMPLE_RATE:.0f} s; cut it, or raise batches.max_seconds")
         return check_sound(samples, name)
 
-    def _crop(self, batch: Read[np.ndarray], generator: np.random.Generator) -> Crops:
-        waves = batch.found
+    def _crop(self, batch: LoadedBatch[np.ndarray], generator: np.random.Generator) -> Crops:
+        waves = batch.items
         length = min(int(self.config.crop_seconds * SAMPLE_RATE), *map(len, waves.values()))
         starts = [int(generator.integers(0, len(row) - length + 1)) for row in waves.values()]
         cut = np.stack([row[start : start + length] for row, start in zip(waves.values(), starts, strict=True)])
         emotions = [self.utterances[name].emotion for name in waves]
-        return Crops([*waves], cut, emotions, generator, batch.flaws)
+        return Crops([*waves], cut, emotions, generator, batch.rejected)

@@ -1,6 +1,7 @@
-"""What C²SER learns from: utterances with their chains of thought."""
+"""The training data of C²SER: utterances with their chains of thought."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,24 +16,24 @@ from c2ser.tables import read_table
 logger = get_logger(__name__)
 
 MIN_SECONDS = 0.1
-"""Shorter audio is refused: there is nothing to hear in it, and the encoders need some frames."""
+"""Shorter audio is refused: it holds no speech, and the encoders need some frames."""
 
 MAX_SECONDS = 30.0
 """Longer audio is refused: Whisper has no positions for it."""
 
 SHOWN = 5
-"""How many utterances a message names before it only counts."""
+"""At most this many utterances are named in a message."""
 
 
 @dataclass(frozen=True)
 class Item:
-    """An utterance to learn from.
+    """An utterance of the training or validation set.
 
     Attributes:
         utterance: audio, emotion and the rest of what the data directory says.
         seconds: its duration.
         answers: chain of thought by style ("explicit", "implicit").
-        acoustic: where its acoustic vectors are, as `file.ark:offset`; None if they are computed on the fly.
+        acoustic: position of its acoustic vectors, as `file.ark:offset`; None if they are computed on the fly.
     """
 
     utterance: Utterance
@@ -42,8 +43,8 @@ class Item:
 
 
 @dataclass(frozen=True)
-class Heard:
-    """An utterance whose audio was read.
+class LoadedItem:
+    """An utterance with its audio.
 
     Attributes:
         item: the utterance.
@@ -57,7 +58,7 @@ class Heard:
 
 
 def check_wave(wave: np.ndarray, utterance: str, longest: float = MAX_SECONDS) -> np.ndarray:
-    """Return a waveform (samples,) if the model can hear it.
+    """Return a waveform (samples,) if the model can take it.
 
     Raises:
         ValueError: it is too short or too long.
@@ -67,7 +68,7 @@ def check_wave(wave: np.ndarray, utterance: str, longest: float = MAX_SECONDS) -
 
 
 def check_seconds(seconds: float, utterance: str, longest: float = MAX_SECONDS) -> None:
-    """Refuse a duration (s) that the model cannot hear.
+    """Refuse a duration (s) that the model cannot take.
 
     Raises:
         ValueError: it is too short or too long.
@@ -79,7 +80,7 @@ def check_seconds(seconds: float, utterance: str, longest: float = MAX_SECONDS) 
 
 
 def load_wave(utterance: Utterance, longest: float = MAX_SECONDS) -> np.ndarray:
-    """Read an utterance's waveform (samples,), 16 kHz, that the model can hear, up to `longest` seconds.
+    """Read an utterance's waveform (samples,), 16 kHz, up to `longest` seconds.
 
     Raises:
         ValueError: its audio is unreadable, too short or too long; the message names the utterance.
@@ -90,8 +91,8 @@ def load_wave(utterance: Utterance, longest: float = MAX_SECONDS) -> np.ndarray:
 def read_items(folder: str | Path, styles: Sequence[str], acoustic: str | Path | None = None) -> dict[str, Item]:
     """Read the utterances of a data directory that have a chain of thought of every style.
 
-    Utterances without one, without acoustic vectors, or with audio of a length that the model cannot hear, are left
-    out, counted and named.
+    Utterances are rejected, counted and named in the log if they have no chain of thought, no acoustic vectors, or
+    audio of a length that the model cannot take.
 
     Args:
         folder: data directory.
@@ -100,35 +101,35 @@ def read_items(folder: str | Path, styles: Sequence[str], acoustic: str | Path |
             vectors are computed on the fly.
 
     Raises:
-        ValueError: a table is missing or nothing is left.
+        ValueError: a table is missing, or every utterance is rejected.
     """
     folder = Path(folder)
     utterances = corpus.read_data_dir(folder)
     tables = {style: _read_cot(folder / f"cot_{style}") for style in styles}
-    places = read_table(Path(acoustic) / f"{folder.resolve().name}.scp") if acoustic else None
-    items, mute, bad, deaf = {}, [], [], []
-    for i, utterance in utterances.items():
-        answers = {style: table.get(i, "") for style, table in tables.items()}
+    vectors = read_table(Path(acoustic) / f"{folder.resolve().name}.scp") if acoustic else None
+    items: dict[str, Item] = {}
+    rejected: dict[str, list[str]] = defaultdict(list)  # messages by reason
+    for name, utterance in utterances.items():
+        answers = {style: table.get(name, "") for style, table in tables.items()}
         if not all(answers.values()):
-            mute.append(i)
-            continue
-        if places is not None and i not in places:
-            deaf.append(i)
-            continue
-        try:
-            seconds = utterance.duration or audio.duration(utterance.wav, i)
-            check_seconds(seconds, i)
-            items[i] = Item(utterance, seconds, answers, places and places[i])
-        except ValueError as error:
-            bad.append(str(error))
+            rejected["without a chain of thought"].append(name)
+        elif vectors is not None and name not in vectors:
+            rejected[f"without acoustic vectors in {acoustic}"].append(name)
+        else:
+            try:
+                seconds = utterance.duration or audio.duration(utterance.wav, name)
+                check_seconds(seconds, name)
+                items[name] = Item(utterance, seconds, answers, vectors and vectors[name])
+            except ValueError as error:
+                rejected["with unusable audio"].append(str(error))
     if not items:
         raise ValueError(f"{folder}: no utterance with audio and a chain of thought; run stage 3 first")
-    strays = sorted({i for table in tables.values() for i in table} - set(utterances))
-    _report(folder, mute, "without a chain of thought")
-    _report(folder, deaf, f"without acoustic vectors in {acoustic}")
-    _report(folder, bad, "whose audio is of no use")
-    _report(folder, strays, "with a chain of thought but not in wav.scp")
-    logger.info("%s: %d of %d utterances to learn from", folder, len(items), len(utterances))
+    if unknown := sorted({name for table in tables.values() for name in table} - set(utterances)):
+        rejected["with a chain of thought but not in wav.scp"] = unknown
+    for reason, messages in rejected.items():
+        shown = "; ".join(messages[:SHOWN]) + ("; …" if len(messages) > SHOWN else "")
+        logger.warning("%s: rejected %d utterances %s: %s", folder, len(messages), reason, shown)
+    logger.info("%s: %d of %d utterances are used", folder, len(items), len(utterances))
     return items
 
 
@@ -138,17 +139,11 @@ def _read_cot(path: Path) -> dict[str, str]:
     return read_table(path)
 
 
-def _report(folder: Path, names: Collection[str], what: str) -> None:
-    if names:
-        shown = "; ".join([*names][:SHOWN]) + ("; …" if len(names) > SHOWN else "")
-        logger.warning("%s: %d utterances %s: %s", folder, len(names), what, shown)
-
-
-def hear(item: Item) -> Heard:
-    """Read an utterance's audio, and its acoustic vectors where they were extracted.
+def load_item(item: Item) -> LoadedItem:
+    """Load an utterance's audio, and its acoustic vectors if they were extracted.
 
     Raises:
-        ValueError: either is of no use; the message names the utterance.
+        ValueError: either is unusable; the message names the utterance.
     """
     vectors = read_matrix(item.acoustic, item.utterance.id) if item.acoustic else None
-    return Heard(item, load_wave(item.utterance), vectors)
+    return LoadedItem(item, load_wave(item.utterance), vectors)

@@ -1,4 +1,4 @@
-"""Data directories that sound otherwise but mean the same: noise, gain, speed."""
+"""Copies of data directories with perturbed audio: noise, gain, speed."""
 
 import hashlib
 import io
@@ -33,7 +33,7 @@ def add_noise(wave: np.ndarray, utterance: str, decibels: float) -> np.ndarray:
 
 
 def change_gain(wave: np.ndarray, utterance: str, decibels: float) -> np.ndarray:
-    """Make a waveform (samples,) louder by so many decibels, or softer if they are negative; nothing is clipped."""
+    """Change the level of a waveform (samples,) by this many decibels, without clipping."""
     return (wave * 10 ** (decibels / 20)).astype(np.float32)
 
 
@@ -47,7 +47,7 @@ KINDS: dict[str, tuple[Callable[[np.ndarray, str, float], np.ndarray], float, fl
     "gain": (change_gain, -60.0, 60.0),
     "speed": (change_speed, 0.5, 2.0),
 }
-"""What can be done to a waveform, and from where to where its amount may go."""
+"""The perturbations, each with its smallest and largest amount."""
 
 
 def read_perturbation(name: str) -> Callable[[np.ndarray, str], np.ndarray]:
@@ -56,20 +56,20 @@ def read_perturbation(name: str) -> Callable[[np.ndarray, str], np.ndarray]:
     Raises:
         ValueError: no such perturbation, or its amount is out of range.
     """
-    found = re.fullmatch(r"([a-z]+)(-?\d+(?:\.\d+)?)", name)
-    if not found or found[1] not in KINDS:
+    match = re.fullmatch(r"([a-z]+)(-?\d+(?:\.\d+)?)", name)
+    if not match or match[1] not in KINDS:
         raise ValueError(f"{name}: no such perturbation; give noise<dB>, gain<dB> or speed<factor>, such as noise20")
-    function, low, high = KINDS[found[1]]
-    amount = float(found[2])
+    function, low, high = KINDS[match[1]]
+    amount = float(match[2])
     if not low <= amount <= high:
-        raise ValueError(f"{name}: out of range; give {found[1]}{low:g} to {found[1]}{high:g}")
+        raise ValueError(f"{name}: out of range; give {match[1]}{low:g} to {match[1]}{high:g}")
     return lambda wave, utterance: function(wave, utterance, amount)
 
 
 def perturb(data: Path, out: Path, name: str) -> None:
     """Write a perturbed copy of a data directory; its utterances keep their names.
 
-    Utterances that cannot be read are left out; `rejected` names them with the reason.
+    Utterances that cannot be read are rejected; the table `rejected` has the reasons.
 
     Args:
         data: data directory.

@@ -1,4 +1,4 @@
-"""What is needed next, read in threads while the model is busy with what came before."""
+"""Load the next batches in threads while the model works on the current one."""
 
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -10,66 +10,66 @@ from c2ser.log import get_logger
 
 logger = get_logger(__name__)
 
-AHEAD = 2
-"""Batches that each thread reads before they are asked for."""
+PREFETCH = 2
+"""Batches that each worker thread loads before they are asked for."""
 
-Item, Found = TypeVar("Item"), TypeVar("Found")
+Item, Loaded = TypeVar("Item"), TypeVar("Loaded")
 
 
 @dataclass
-class Read(Generic[Found]):
-    """A batch as it was read.
+class LoadedBatch(Generic[Loaded]):
+    """A batch as it was loaded.
 
     Attributes:
-        found: what was read, waveforms (samples,) for example, by name, in the order asked for.
-        flaws: why the others are of no use, by name.
+        items: what was loaded, waveforms (samples,) for example, by name, in the order asked for.
+        rejected: reason by name of the others.
     """
 
-    found: dict[str, Found] = field(default_factory=dict)
-    flaws: dict[str, str] = field(default_factory=dict)
+    items: dict[str, Loaded] = field(default_factory=dict)
+    rejected: dict[str, str] = field(default_factory=dict)
 
 
-def read_ahead(
-    batches: Iterable[Sequence[str]], load: Callable[[str], Found], readers: int = 1
-) -> Iterator[Read[Found]]:
-    """Yield batches in order, each read while those before it are in use.
+def prefetch_batches(
+    batches: Iterable[Sequence[str]], load: Callable[[str], Loaded], num_workers: int = 1
+) -> Iterator[LoadedBatch[Loaded]]:
+    """Yield batches in order; each is loaded while those before it are in use.
 
     Args:
         batches: names.
-        load: as in `read_batch`.
-        readers: as in `ahead`.
+        load: as in `load_batch`.
+        num_workers: as in `prefetch`.
     """
-    return ahead(batches, lambda names: read_batch(names, load), readers)
+    return prefetch(batches, lambda names: load_batch(names, load), num_workers)
 
 
-def ahead(items: Iterable[Item], function: Callable[[Item], Found], readers: int = 1) -> Iterator[Found]:
-    """Yield what a function gives for each item, in order, computed in threads while those before it are in use.
+def prefetch(items: Iterable[Item], function: Callable[[Item], Loaded], num_workers: int = 1) -> Iterator[Loaded]:
+    """Yield the result of a function for each item, in order; threads compute it while earlier results are in use.
 
-    An error comes where its item's turn comes. No thread outlives the generator.
+    An error is raised when its item's turn comes. No thread outlives the generator.
 
     Args:
-        items: what to go through; a few are taken before they are needed, in the thread that asks.
+        items: what to go through; a few are taken before they are needed, in the calling thread.
         function: several threads call it at once.
-        readers: threads; a fast card wants several, and as many cores.
+        num_workers: worker threads; a fast GPU needs several, and as many CPU cores.
 
     Raises:
-        ValueError: there is no thread.
+        ValueError: the number of threads is below 1.
     """
-    if readers < 1:
-        raise ValueError(f"readers: {readers} threads read nothing; give 1 or more")
-    import torch  # takes its time, which only reading is worth
-    import torchaudio  # noqa: F401 - resampling needs it; two threads that import parts of torch can trip each other up
+    if num_workers < 1:
+        raise ValueError(f"num_workers: {num_workers} threads load nothing; give 1 or more")
+    import torch  # slow to import, and only loading needs it
+    import torchaudio  # noqa: F401 - for resampling; two threads that import parts of torch at once can fail
 
-    torch.get_num_threads()  # settles how many the caller has
-    waiting: deque[Future[Found]] = deque()
-    # A reader's own helpers would keep the model's from the cores, and slow both down by half (docs/decisions.md).
+    torch.get_num_threads()  # fixes the number of threads of the caller
+    waiting: deque[Future[Loaded]] = deque()
+    # One thread for each worker: more would take the cores from the model and halve the speed (docs/decisions.md).
     pool = ThreadPoolExecutor(
-        readers, thread_name_prefix="read-ahead", initializer=torch.set_num_threads, initargs=(1,)
+        num_workers, thread_name_prefix="prefetch", initializer=torch.set_num_threads, initargs=(1,)
     )
     try:
         for item in items:
             waiting.append(pool.submit(function, item))
-            if len(waiting) > AHEAD * readers:
+            if len(waiting) > PREFETCH * num_workers:
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
@@ -77,60 +77,60 @@ def ahead(items: Iterable[Item], function: Callable[[Item], Found], readers: int
         pool.shutdown(cancel_futures=True)
 
 
-def read_batch(names: Iterable[str], load: Callable[[str], Found]) -> Read[Found]:
-    """Read a batch.
+def load_batch(names: Iterable[str], load: Callable[[str], Loaded]) -> LoadedBatch[Loaded]:
+    """Load a batch.
 
     Args:
-        names: what to read.
-        load: reads what a name stands for; its ValueError or OSError is a flaw of that name alone. Any other error is
-            raised, and says which name it came up with.
+        names: what to load.
+        load: loads what a name stands for; if it raises ValueError or OSError, this name alone is rejected. Any other
+            error is raised, with a note that gives the name.
     """
-    batch: Read[Found] = Read()
+    batch: LoadedBatch[Loaded] = LoadedBatch()
     for name in names:
         try:
-            batch.found[name] = load(name)
+            batch.items[name] = load(name)
         except (ValueError, OSError) as error:
-            batch.flaws[name] = str(error).removeprefix(f"{name}: ")
+            batch.rejected[name] = str(error).removeprefix(f"{name}: ")
         except Exception as error:
             error.add_note(f"while {name} was read")
             raise
     return batch
 
 
-def read_some(
-    batches: Iterable[Sequence[str]], load: Callable[[str], Found], known: Collection[str] = ()
-) -> Read[Found]:
-    """Read the first of some training batches of which anything is of use.
+def load_first_usable(
+    batches: Iterable[Sequence[str]], load: Callable[[str], Loaded], skip: Collection[str] = ()
+) -> LoadedBatch[Loaded]:
+    """Load the first of some training batches in which at least one item is usable.
 
     Args:
         batches: names.
-        load: as in `read_batch`.
-        known: names that were read before and are of no use; they are not read again.
+        load: as in `load_batch`.
+        skip: names that were rejected before; they are not loaded again.
 
     Returns:
-        what was found, and the flaws of all batches that were tried.
+        the batch, with the rejected names of all batches that were tried.
 
     Raises:
         ValueError: there is no such batch; the message gives one of the reasons.
     """
-    flaws: dict[str, str] = {}
+    rejected: dict[str, str] = {}
     for names in batches:
-        batch = read_batch((name for name in names if name not in known), load)
-        flaws |= batch.flaws
-        if batch.found:
-            return Read(batch.found, flaws)
-    reason = next((f" ({name}: {flaw})" for name, flaw in flaws.items()), "")
-    raise ValueError(f"no training utterance has readable audio{reason}; check the paths in wav.scp")
+        batch = load_batch((name for name in names if name not in skip), load)
+        rejected |= batch.rejected
+        if batch.items:
+            return LoadedBatch(batch.items, rejected)
+    example = next((f" ({name}: {reason})" for name, reason in rejected.items()), "")
+    raise ValueError(f"no training utterance has readable audio{example}; check the paths in wav.scp")
 
 
-def leave_out(flaws: Mapping[str, str], known: set[str]) -> None:
-    """Name utterances in the log that cannot be learnt from, with the reason; those that are known are not named again.
+def log_rejected(rejected: Mapping[str, str], logged: set[str]) -> None:
+    """Log rejected utterances with the reason, each once.
 
     Args:
-        flaws: reason by utterance.
-        known: what was named before; new ones are added.
+        rejected: reason by utterance.
+        logged: utterances that were logged before; new ones are added.
     """
-    for name, flaw in flaws.items():
-        if name not in known:
-            logger.warning("left out: %s: %s", name, flaw)
-            known.add(name)
+    for name, reason in rejected.items():
+        if name not in logged:
+            logger.warning("rejected: %s: %s", name, reason)
+            logged.add(name)

@@ -14,21 +14,22 @@ def rng(*numbers: int) -> np.random.Generator:
 
 
 class Batches:
-    """An endless stream of batches of utterances of like duration.
+    """An endless stream of batches of utterances of similar duration.
 
-    Each epoch goes through the same set of batches in another order. The batches themselves change from epoch to epoch
-    too: utterances are sorted by duration with a little noise, cut into batches, and the batches shuffled.
+    Each epoch goes through the same set of batches in another order. The batches themselves also
+    change from epoch to epoch: utterances are sorted by duration with a little noise and cut into batches, and the
+    batches are shuffled.
 
     Args:
         durations: seconds by utterance.
         max_seconds: padded audio in one batch, at most: utterances times the longest of them.
         max_utterances: utterances in one batch, at most.
-        tokens: length of each utterance's sequence in the language model; None if it does not matter.
+        tokens: length of each utterance's sequence in the language model; None for no such limit.
         max_tokens: padded tokens in one batch, at most: utterances times the longest sequence.
         seed: decides every order.
-        noise: relative spread of the durations when sorting; 0 makes the same batches in every epoch.
-        classes: class by utterance, None or absent where it is unknown. Utterances of a class that are neighbours in
-            duration stay together, so that each finds another of its class in its batch.
+        noise: largest relative change of the durations for sorting; 0 makes the same batches in every epoch.
+        classes: class by utterance, None or absent if unknown. Utterances of a class with similar durations stay
+            together, so that each has another of its class in its batch.
     """
 
     def __init__(
@@ -60,10 +61,10 @@ class Batches:
         self._lock = threading.RLock()
 
     def at(self, index: int) -> list[str]:
-        """Return the utterances of the index-th batch of the stream; several threads may ask."""
+        """Return the utterances of the index-th batch of the stream; several threads may call it."""
         with self._lock:
             while index >= self._ends[-1]:
-                self.end(len(self._ends) + 1)
+                self.num_batches(len(self._ends) + 1)
             epoch = bisect.bisect_right(self._ends, index)
             return self._epoch(epoch)[index - (self._ends[epoch - 1] if epoch else 0)]
 
@@ -72,8 +73,8 @@ class Batches:
         """Batches in the first epoch; later ones differ by a few."""
         return self._ends[0]
 
-    def end(self, epochs: int) -> int:
-        """Return how many batches there are in the first so many epochs."""
+    def num_batches(self, epochs: int) -> int:
+        """Return the number of batches in the first N epochs."""
         with self._lock:
             while len(self._ends) < epochs:
                 self._ends.append(self._ends[-1] + len(self._epoch(len(self._ends))))
@@ -85,11 +86,11 @@ class Batches:
         return [[self.names[i] for i in batches[place]] for place in order]
 
     def _cut(self, epoch: int) -> list[list[int]]:
-        spread = 1 + self.noise * rng(self.seed, epoch, 0).uniform(-1, 1, len(self.names))
+        factors = 1 + self.noise * rng(self.seed, epoch, 0).uniform(-1, 1, len(self.names))
         batches: list[list[int]] = []
         batch: list[int] = []
         longest = [0.0] * len(self.costs)
-        for unit in self._units(np.argsort(self.seconds * spread, kind="stable")):
+        for unit in self._units(np.argsort(self.seconds * factors, kind="stable")):
             longest = self._longest(unit, longest)
             if batch and not self._fits(longest, len(batch) + len(unit)):
                 batches.append(batch)
@@ -98,16 +99,16 @@ class Batches:
         return [*batches, batch]
 
     def _longest(self, unit: list[int], before: list[float] | None = None) -> list[float]:
-        """Return the longest seconds, and tokens, of some utterances and of what was seen before."""
-        own = [max(cost[i] for i in unit) for cost in self.costs]
-        return own if before is None else list(map(max, own, before))
+        """Return the maximum of seconds, and of tokens, over some utterances and `before`."""
+        longest = [max(cost[i] for i in unit) for cost in self.costs]
+        return longest if before is None else list(map(max, longest, before))
 
     def _fits(self, longest: list[float], utterances: int) -> bool:
         padded = (most * utterances <= limit for most, limit in zip(longest, self.limits, strict=True))
         return utterances <= self.max_utterances and all(padded)
 
     def _units(self, order: np.ndarray) -> list[list[int]]:
-        """Return what must not be parted: pairs of a class, a last odd one with the pair before, others alone."""
+        """Return groups to keep together: pairs of a class, a last single one with the pair before it, others alone."""
         units: list[list[int]] = []
         waiting: dict[str, int] = {}
         pairs: dict[str, list[int]] = {}
@@ -140,39 +141,39 @@ def _check(names: list[str], costs: list[float], limit: float, unit: str, settin
 
 
 def by_length(
-    durations: Mapping[str, float], seconds: float, utterances: int, spread: float = float("inf")
+    durations: Mapping[str, float], seconds: float, utterances: int, max_length_ratio: float = float("inf")
 ) -> list[list[str]]:
-    """Cut utterances into batches of like duration, always the same ones.
+    """Group utterances into batches of similar duration, always the same ones.
 
     Args:
         durations: seconds by utterance.
-        seconds: padded audio in one batch, at most; a longer utterance stands alone.
+        seconds: padded audio in one batch, at most; a longer utterance is a batch of its own.
         utterances: utterances in one batch, at most.
-        spread: how many times as long as the shortest the longest utterance of a batch may be.
+        max_length_ratio: longest utterance of a batch divided by its shortest, at most.
     """
     batches: list[list[str]] = []
     for name in sorted(durations, key=lambda name: (durations[name], name)):
         full = not batches or len(batches[-1]) == utterances or durations[name] * (len(batches[-1]) + 1) > seconds
-        if full or durations[name] > spread * durations[batches[-1][0]]:
+        if full or durations[name] > max_length_ratio * durations[batches[-1][0]]:
             batches.append([])
         batches[-1].append(name)
     return batches
 
 
-def spread(emotions: Mapping[str, str | None], number: int, seed: int) -> list[str]:
-    """Choose at most `number` utterances, as many of each emotion as there are, always the same ones for a seed.
+def balanced_subset(emotions: Mapping[str, str | None], number: int, seed: int) -> list[str]:
+    """Choose at most `number` utterances with the emotions balanced, always the same ones for a seed.
 
     Args:
         emotions: emotion by utterance.
-        number: how many.
-        seed: decides which.
+        number: size of the subset.
+        seed: decides the choice.
     """
     ordered = sorted(emotions, key=str.encode)
     shuffled = [ordered[i] for i in rng(seed, 3).permutation(len(ordered))]
-    taken: dict[str | None, int] = {}
+    counts: dict[str | None, int] = {}
     ranks = []
     for name in shuffled:
-        ranks.append(taken.get(emotions[name], 0))
-        taken[emotions[name]] = ranks[-1] + 1
+        ranks.append(counts.get(emotions[name], 0))
+        counts[emotions[name]] = ranks[-1] + 1
     chosen = sorted(range(len(shuffled)), key=lambda place: ranks[place])[:number]
     return [shuffled[place] for place in chosen]

@@ -1,4 +1,4 @@
-"""Data directories made of another one's utterances."""
+"""Data directories with some utterances of another one."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -22,9 +22,9 @@ def write_subset(
         data: where they are from.
         out: the new data directory.
         utterances: which.
-        changed: tables that are new, or other than there.
-        rejected: reason by utterance of those that are left out.
-        dropped: tables that hold no longer.
+        changed: tables that are new or different.
+        rejected: reason by utterance.
+        dropped: tables that are no longer valid.
 
     Raises:
         ValueError: no utterance is left.
@@ -32,7 +32,7 @@ def write_subset(
     names = set(utterances)
     if not names:
         reason = f", the first because: {next(iter(rejected.values()))}" if rejected else ""
-        raise ValueError(f"{data}: no utterance is left for {out}{reason}; see to that first")
+        raise ValueError(f"{data}: no utterance is left for {out}{reason}; solve that first")
     present = {name: read_table(data / name) for name in TABLES if name not in dropped and (data / name).exists()}
     tables = {**present, **changed}
     for name, rows in tables.items():
@@ -41,6 +41,6 @@ def write_subset(
     speakers: dict[str, list[str]] = {}
     for i in sorted(names, key=str.encode):
         speakers.setdefault(tables["utt2spk"][i], []).append(i)
-    write_table(out / "spk2utt", {speaker: " ".join(own) for speaker, own in speakers.items()})
+    write_table(out / "spk2utt", {speaker: " ".join(ids) for speaker, ids in speakers.items()})
     write_table(out / "rejected", rejected)
     write_table(out / "wav.scp", {i: path for i, path in tables["wav.scp"].items() if i in names})

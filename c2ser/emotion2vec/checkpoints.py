@@ -1,7 +1,7 @@
-"""Published checkpoints of the emotion2vec family, read without fairseq and without running what they contain.
+"""Published checkpoints of the emotion2vec family, read without fairseq and without running anything in them.
 
 Sizes follow from the shapes of the weights; what shapes do not tell (norm epsilon, input normalisation) from the stored
-configuration, whose foreign objects become inert stand-ins.
+configuration, whose foreign objects are replaced by inert stand-ins.
 """
 
 import re
@@ -22,21 +22,21 @@ logger = get_logger(__name__)
 AUDIO = "modality_encoders.AUDIO."
 
 INERT = re.compile(r"(omegaconf|fairseq|examples|typing|enum|collections|numpy|_codecs|pathlib)\..*|argparse.Namespace")
-"""Names of foreign objects that training states hold; they are read as stand-ins, never imported."""
+"""Names of foreign objects in training states; they are read as stand-ins, never imported."""
 
 LABELS = ("angry", "disgusted", "fearful", "happy", "neutral", "other", "sad", "surprised", "unknown")
-"""What the heads of the fine-tuned models tell apart, in the order of their outputs."""
+"""The classes of the fine-tuned models, in the order of their outputs."""
 
 STRIDES = {10: 5, 3: 2, 2: 2}
 """Stride of a convolution on the waveform by its kernel, in every published model."""
 
 
 OLD = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."
-"""How files begin that torch wrote before its release 1.6."""
+"""First bytes of files that torch wrote before release 1.6."""
 
 
 class StandIn:
-    """What a foreign object becomes: its state and nothing else."""
+    """Replaces a foreign object; holds its state and nothing else."""
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         self.arguments = arguments
@@ -44,11 +44,11 @@ class StandIn:
 
 @dataclass
 class Published:
-    """What a published file holds.
+    """Content of a published file.
 
     Attributes:
         model: the encoder.
-        head: classifier of the mean frame, in the fine-tuned models; None elsewhere.
+        head: classifier of the mean frame, in the fine-tuned models; None in others.
     """
 
     model: Emotion2Vec
@@ -87,8 +87,8 @@ def read_published(path: str | Path) -> Published:
         expected = shapes(config)
     except (LookupError, AttributeError, TypeError, ValueError, ArithmeticError, RuntimeError) as error:
         raise ValueError(f"{path}: not an emotion2vec checkpoint ({_reason(error)}); choose another file") from None
-    if flaw := misfit(weights, expected):
-        raise ValueError(f"{path}: {flaw}; download the file again")
+    if mismatch := find_mismatch(weights, expected):
+        raise ValueError(f"{path}: {mismatch}; download the file again")
     model = Emotion2Vec(config)
     model.load_state_dict({name: tensor.float() for name, tensor in weights.items()})
     logger.info("%s: %d parameters, %d tokens", path, sum(p.numel() for p in model.parameters()), config.tokens)
@@ -105,11 +105,12 @@ def shapes(config: Emotion2VecConfig) -> dict[str, torch.Size]:
         return {name: tensor.shape for name, tensor in Emotion2Vec(config).state_dict().items()}
 
 
-def misfit(weights: Mapping[str, Tensor], expected: Mapping[str, torch.Size]) -> str | None:
+def find_mismatch(weights: Mapping[str, Tensor], expected: Mapping[str, torch.Size]) -> str | None:
     """Return why weights do not fit a model of these shapes, or None."""
-    odd = sorted(set(expected) ^ set(weights))
-    if odd:
-        return f"{len(odd)} weights do not fit, {odd[0]} is {'missing' if odd[0] in expected else 'unknown'}"
+    mismatched = sorted(set(expected) ^ set(weights))
+    if mismatched:
+        first = mismatched[0]
+        return f"{len(mismatched)} weights do not fit, {first} is {'missing' if first in expected else 'unknown'}"
     for name, shape in expected.items():
         if weights[name].shape != shape:
             return f"{name} has shape {tuple(weights[name].shape)} instead of {tuple(shape)}"
@@ -133,7 +134,7 @@ def _unpickle(path: Path) -> dict[str, Any]:
             with torch.serialization.safe_globals(stand_ins):
                 content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a broken file makes torch raise nearly anything
-        # torch's own words for foreign objects would advise to run them
+        # torch's own message for foreign objects would advise to run them
         reason = "foreign objects in it" if type(error).__name__ == "UnpicklingError" else _reason(error)
         raise ValueError(f"{path}: not a readable checkpoint ({reason}); download it again") from None
     if refused:
@@ -167,7 +168,7 @@ def _weights(path: Path, content: dict[str, Any]) -> dict[str, Tensor]:
 
 
 def _config(weights: dict[str, Tensor], settings: Any) -> Emotion2VecConfig:
-    """Return the configuration that the shapes of the weights and the stored settings tell."""
+    """Return the configuration that follows from the shapes of the weights and the stored settings."""
     shape = {name.removeprefix(AUDIO): tuple(tensor.shape) for name, tensor in weights.items()}
     settings = settings if isinstance(settings, dict) else {}
     model, task = (settings.get(part) if isinstance(settings.get(part), dict) else {} for part in ("model", "task"))
@@ -218,7 +219,7 @@ def _head(path: Path, weights: dict[str, Tensor], dim: int) -> nn.Linear | None:
     if not weights:
         return None
     number = weights["bias"].shape if "bias" in weights else torch.Size()
-    if len(number) != 1 or misfit(weights, {"weight": torch.Size([*number, dim]), "bias": number}):
+    if len(number) != 1 or find_mismatch(weights, {"weight": torch.Size([*number, dim]), "bias": number}):
         raise ValueError(f"{path}: its classifier does not fit the encoder; download the file again")
     head = nn.Linear(dim, *number)
     head.load_state_dict({name: tensor.float() for name, tensor in weights.items()})

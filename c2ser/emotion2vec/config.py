@@ -146,3 +146,18 @@ class ProbeConfig:
     valid_share: float = 0.2
     max_seconds: float = 30.0
     seed: int = 1234
+
+
+@dataclass
+class EmbeddingBatchConfig:
+    """How utterances are grouped; it does not change their embeddings.
+
+    Attributes:
+        seconds: padded audio in one batch, at most.
+        utterances: utterances in one batch, at most.
+        max_seconds: longer utterances are rejected.
+    """
+
+    seconds: float = 60.0
+    utterances: int = 32
+    max_seconds: float = 120.0

@@ -6,7 +6,7 @@ from pathlib import Path
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 
-from c2ser.emotion2vec.checkpoints import misfit, read_published, shapes
+from c2ser.emotion2vec.checkpoints import find_mismatch, read_published, shapes
 from c2ser.emotion2vec.config import Emotion2VecConfig
 from c2ser.emotion2vec.model import Emotion2Vec
 from c2ser.log import one_line
@@ -16,7 +16,7 @@ KIND = "emotion2vec"
 
 
 def save_model(model: Emotion2Vec, folder: str | Path) -> None:
-    """Write a model's folder; each file appears when it is whole, the configuration last."""
+    """Write a model's folder; each file appears when it is complete, the configuration last."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
@@ -40,8 +40,8 @@ def load_model(source: str | Path) -> Emotion2Vec:
         raise ValueError(f"{folder}: not an Emotion2Vec-S model; give the folder that train_emotion2vec wrote")
     try:
         config, weights = Emotion2VecConfig(**values), load((folder / "model.safetensors").read_bytes())
-        if flaw := misfit(weights, shapes(config)):
-            raise ValueError(flaw)
+        if mismatch := find_mismatch(weights, shapes(config)):
+            raise ValueError(mismatch)
         model = Emotion2Vec(config)
         model.load_state_dict(weights)
     except (OSError, TypeError, ValueError, ArithmeticError, RuntimeError, SafetensorError) as error:
@@ -50,16 +50,16 @@ def load_model(source: str | Path) -> Emotion2Vec:
     return model.eval()
 
 
-def grown(model: Emotion2Vec, settings: Emotion2VecConfig) -> Emotion2Vec:
-    """Return a trained encoder ready to be trained further: dropout as asked for, a new decoder where it has none.
+def prepare_for_training(model: Emotion2Vec, settings: Emotion2VecConfig) -> Emotion2Vec:
+    """Return a copy of a trained encoder for further training: with new dropout, and a new decoder if it has none.
 
     Args:
         model: the encoder.
-        settings: whose dropout counts, and whose decoder's sizes where the encoder brings no decoder.
+        settings: give the dropout, and the sizes of a new decoder.
     """
     names = ["dropout", "attention_dropout", "layer_drop"]
     if model.audio.decoder is None:
         names += ["decoder_dim", "decoder_kernel", "decoder_groups", "decoder_layers"]
-    made = Emotion2Vec(dataclasses.replace(model.config, **{name: getattr(settings, name) for name in names}))
-    made.load_state_dict({**made.state_dict(), **model.state_dict()})
-    return made
+    copy = Emotion2Vec(dataclasses.replace(model.config, **{name: getattr(settings, name) for name in names}))
+    copy.load_state_dict({**copy.state_dict(), **model.state_dict()})
+    return copy

@@ -1,4 +1,4 @@
-"""Encoders behind one face: ours, and those of transformers (WavLM, data2vec, HuBERT, wav2vec 2.0, Whisper)."""
+"""Encoders with one interface: ours, and those of transformers (WavLM, data2vec, HuBERT, wav2vec 2.0, Whisper)."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,15 +19,15 @@ if TYPE_CHECKING:
 
 
 ONLY_TRAINED = "masked_spec_embed"
-"""A weight that only training needs; published files may lack it."""
+"""A weight for training only; published files may lack it."""
 
 
 class Encoder(Protocol):
-    """What makes embeddings of waveforms.
+    """Computes embeddings of waveforms.
 
     Attributes:
-        shortest: samples that give a frame.
-        longest: seconds that it takes.
+        shortest: fewest samples that give a frame.
+        longest: longest audio in seconds.
     """
 
     shortest: int
@@ -54,7 +54,7 @@ class Emotion2VecEncoder:
     def embed(self, waves: Sequence[np.ndarray], level: Level) -> list[np.ndarray]:
         """Return the embeddings of waveforms (samples,), each (rows, dim).
 
-        On a processor one by one, which takes no longer there: they are the same to the last bit in any company.
+        On a CPU one by one, which takes no longer there: so they are the same to the last bit in any batch.
 
         Raises:
             ValueError: the level needs utterance tokens and the model has none.
@@ -67,11 +67,11 @@ class Emotion2VecEncoder:
 
 
 class ForeignEncoder:
-    """The last hidden states of an encoder of transformers, one utterance at a time, so that no padding is heard.
+    """The last hidden states of an encoder of transformers, one utterance at a time, without padding.
 
     Args:
         model: the encoder, in evaluation mode and on its device.
-        extractor: what turns waveforms into its input, as the model was trained.
+        extractor: makes the model's input from waveforms.
     """
 
     def __init__(self, model: "PreTrainedModel", extractor: "SequenceFeatureExtractor") -> None:
@@ -131,7 +131,7 @@ def load_encoder(
             model.config.normalize = normalise == "yes"
         return Emotion2VecEncoder(model, peer_padding)
     if peer_padding:
-        raise ValueError(f"{source}: it hears one utterance at a time; leave peer_padding out")
+        raise ValueError(f"{source}: it encodes one utterance at a time; leave peer_padding out")
     return _load_foreign(source, normalise, device)
 
 
@@ -155,16 +155,16 @@ def _load_foreign(source: str, normalise: Normalise, device: str | torch.device)
     if not whisper and type(extractor) is not Wav2Vec2FeatureExtractor:
         raise ValueError(f"{source}: {type(extractor).__name__} takes no waveforms; give a speech encoder or Whisper")
     if extractor.sampling_rate != SAMPLE_RATE:
-        raise ValueError(f"{source}: hears {extractor.sampling_rate} Hz; give a model for {SAMPLE_RATE} Hz")
+        raise ValueError(f"{source}: takes {extractor.sampling_rate} Hz; give a model for {SAMPLE_RATE} Hz")
     model = load_pretrained(
         AutoModel, source, "speech encoder", "encoder." if whisper else "", [ONLY_TRAINED], dtype=torch.float32
     )
     if whisper and normalise != "auto":
-        raise ValueError(f"{source}: Whisper hears spectrograms; leave normalise at auto")
+        raise ValueError(f"{source}: Whisper takes spectrograms; leave normalise at auto")
     if normalise != "auto":
         extractor.do_normalize = normalise == "yes"
-    heard = model.get_encoder() if whisper else model
-    return (ForeignWhisper if whisper else ForeignEncoder)(heard.eval().to(device), extractor)
+    encoder = model.get_encoder() if whisper else model
+    return (ForeignWhisper if whisper else ForeignEncoder)(encoder.eval().to(device), extractor)
 
 
 def _receptive_field(config: Any) -> int:

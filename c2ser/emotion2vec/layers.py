@@ -10,15 +10,15 @@ from torch import Tensor, nn
 from torch.nn.functional import dropout, gelu, layer_norm, linear, pad, scaled_dot_product_attention
 
 PIECE = 64
-"""Frames that the convolutions make at a time where no gradient is asked for and memory is the limit."""
+"""Frames that the convolutions compute at a time without gradients, where memory bandwidth is the limit."""
 
 
 class ConvExtractor(nn.Module):
     """Convolutions from the waveform to local features, without padding.
 
-    A convolution whose kernel is at most two strides wide is two matrix products over the strides' blocks as they lie
-    in memory, the second one for what reaches into the next block. So nothing is copied or transposed, and the norms
-    find the channels side by side.
+    A convolution whose kernel is at most two strides wide is computed as two matrix products over blocks of one stride:
+    the second is for the part of the kernel in the next block. So nothing is copied or transposed, and the channels are
+    contiguous for the norms.
 
     Args:
         spec: (channels, kernel, stride) of each layer.
@@ -46,18 +46,18 @@ class ConvExtractor(nn.Module):
 
         Args:
             waves: shape (batch, samples).
-            lengths: samples of each, (batch,), where features of the padding behind them are of no interest.
+            lengths: samples of each, (batch,), if the features of the padding after them are not needed.
         """
         weights = [conv.weight.permute(0, 2, 1).flatten(1) for conv, *_ in self.conv_layers]
         count = int(self.frames(torch.tensor(waves.shape[1])))
         if waves.is_cuda or torch.is_grad_enabled():
             return self._features(waves, count, weights)
         counts = [count] * len(waves) if lengths is None else self.frames(lengths).tolist()
-        rows = [self._piecewise(wave, own, weights) for wave, own in zip(waves, counts, strict=True)]
+        rows = [self._piecewise(wave, number, weights) for wave, number in zip(waves, counts, strict=True)]
         return torch.stack([pad(row, (0, 0, 0, count - len(row))) for row in rows])
 
     def _piecewise(self, wave: Tensor, count: int, weights: list[Tensor]) -> Tensor:
-        """Return the frames of one waveform (samples,), made in memory that is used again and fits a cache."""
+        """Return the frames of one waveform (samples,), piece by piece, in memory that fits a cache."""
         pieces = []
         for start in range(0, count, PIECE):
             size = min(PIECE, count - start)
@@ -68,8 +68,8 @@ class ConvExtractor(nn.Module):
     def _features(self, waves: Tensor, count: int, weights: list[Tensor]) -> Tensor:
         """Return `count` frames (batch, count, channels) of waveforms that are long enough for them.
 
-        The rows of the batch lie behind each other in one strip, each a whole number of hops long. What is made of the
-        end of one row and the beginning of the next stands behind the row's last frame and is thrown away.
+        The rows of the batch are concatenated, each padded to a multiple of the hop. Frames that mix the end of one row
+        with the beginning of the next come after the row's last frame and are dropped.
         """
         batch, hops = len(waves), -(-waves.shape[1] // self.hop)
         states = pad(waves, (0, hops * self.hop - waves.shape[1])).reshape(-1, 1)
@@ -84,7 +84,7 @@ class ConvExtractor(nn.Module):
         return pad(states, (0, 0, 0, batch * hops - len(states))).view(batch, hops, -1)[:, :count]
 
     def frames(self, samples: Tensor) -> Tensor:
-        """Return how many frames so many samples give."""
+        """Return the number of frames that this number of samples gives."""
         for _, kernel, stride in self.spec:
             samples = torch.div(samples - kernel, stride, rounding_mode="floor") + 1
         return samples
@@ -105,11 +105,11 @@ class ConvExtractor(nn.Module):
 
 @torch.no_grad()
 def set_filter_bank(extractor: ConvExtractor) -> None:
-    """Let the first two convolutions begin as a filter bank, evenly spaced in mel from 60 Hz to 7,600 Hz.
+    """Initialise the first two convolutions as a filter bank, evenly spaced in mel from 60 Hz to 7,600 Hz.
 
-    The first holds each band at four phases, a quarter of a period apart: of these, the norm and the GELU leave about
-    the same for any phase. The second gives, in the channels that come first, the mean of each band over its kernel and
-    how much it falls within it; further channels stay random.
+    The first has each band at four phases, a quarter of a period apart: after the norm and the GELU their sum hardly
+    depends on the phase. The first channels of the second give the mean of each band over its kernel and how much it
+    falls within it; other channels stay random.
 
     Raises:
         ValueError: there are not two convolutions, or not channels enough.
@@ -117,8 +117,8 @@ def set_filter_bank(extractor: ConvExtractor) -> None:
     spec = extractor.spec
     if len(spec) < 2 or spec[0][0] % 4 or spec[1][0] < spec[0][0] // 2:
         raise ValueError(
-            f"convs: {spec[:2]} hold no filter bank; give the first layer four channels for each band and the second "
-            "at least two"
+            f"convs: {spec[:2]} cannot hold a filter bank; give the first layer four channels for each band "
+            "and the second at least two"
         )
     first, second = (layer[0].weight for layer in extractor.conv_layers[:2])
     bands, width = len(first) // 4, first.shape[2]
@@ -134,7 +134,7 @@ def set_filter_bank(extractor: ConvExtractor) -> None:
 
 
 class PositionalConvs(nn.ModuleList):
-    """Relative positions by stacked grouped convolutions; member 0 stands for a transpose of the checkpoints."""
+    """Relative positions by stacked grouped convolutions; member 0 replaces a transpose of the checkpoints."""
 
     def __init__(self, dim: int, depth: int, kernel: int, groups: int) -> None:
         convs = (nn.Conv1d(dim, dim, kernel, padding=kernel // 2, groups=groups) for _ in range(depth))
@@ -145,9 +145,9 @@ class PositionalConvs(nn.ModuleList):
 
         Args:
             states: shape (batch, time, dim).
-            mask: shape (batch, time), True for real frames; the others are zeroed before each convolution, so that an
-                utterance gives the same in any batch.
-            zero_once: leave padded frames alone, as the published code does.
+            mask: shape (batch, time), True for real frames; the others are set to zero before each convolution, so that
+                an utterance gives the same in any batch.
+            zero_once: do not set padded frames to zero, as the published code does.
         """
         states = states.transpose(1, 2)
         for (conv,) in list(self)[1:]:
@@ -215,7 +215,7 @@ class FeedForward(nn.Module):
 
 
 class Block(nn.Module):
-    """A post-norm Transformer block, which also returns what a teacher is asked for: the feed-forward's output."""
+    """A post-norm Transformer block, which also returns the feed-forward's output for a teacher."""
 
     def __init__(self, dim: int, heads: int, inner: int, eps: float, dropout: float, attention_dropout: float) -> None:
         super().__init__()
@@ -232,7 +232,7 @@ class Block(nn.Module):
 
 
 class Decoder(nn.Module):
-    """Convolutions that fill in masked frames while pre-training.
+    """Convolutions that predict masked frames in pre-training.
 
     Args:
         dim: size of the encoder's vectors.

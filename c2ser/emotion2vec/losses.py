@@ -1,7 +1,7 @@
 """The three losses of Emotion2Vec-S (section III.B): frame, utterance and category level.
 
-The first two follow fairseq's data2vec 2.0, whose sums and scales the weights 0.1 and 100 of the paper suppose; the
-third is ours, since the paper gives no more than its idea.
+The first two follow fairseq's data2vec 2.0, for whose sums and scales the paper's weights 0.1 and 100 are meant; the
+third is ours, because the paper gives only its idea.
 """
 
 from collections.abc import Sequence
@@ -14,16 +14,16 @@ from torch.nn.functional import instance_norm, layer_norm, normalize
 from c2ser.emotion2vec.config import FrameTarget, LossConfig, Prediction, UtteranceTarget
 
 MAX_SCALE = 100.0
-"""Where a learned scale of the cosines stops (CLIP's limit)."""
+"""Upper limit of a learned scale of the cosines (CLIP's)."""
 
 
 class CategoryHead(nn.Module):
-    """What the category loss trains besides the encoder: a scale of the cosines, a classifier of three layers.
+    """What the losses train besides the encoder: a scale of the cosines, a classifier of three layers.
 
     Args:
         dim: size of the embeddings.
         classes: emotions.
-        config: which of the two there are.
+        config: which of the two are used.
     """
 
     def __init__(self, dim: int, classes: int, config: LossConfig) -> None:
@@ -34,7 +34,7 @@ class CategoryHead(nn.Module):
 
     @property
     def temperature(self) -> Tensor:
-        """What divides the cosines."""
+        """The divisor of the cosines."""
         return self.scale.exp().clamp(max=MAX_SCALE).reciprocal()
 
 
@@ -60,12 +60,12 @@ def distance(guess: Tensor, target: Tensor) -> Tensor:
 
 
 def frame_loss(guess: Tensor, targets: Tensor, masked: Tensor) -> Tensor:
-    """Return the mean distance over the hidden frames.
+    """Return the mean distance over the masked frames.
 
     Args:
         guess: the student's decoder output, (rows, frames, dim).
         targets: the teacher's, of the same shape.
-        masked: shape (rows, frames), True where a frame was hidden.
+        masked: shape (rows, frames), True on masked frames.
     """
     return distance(guess[masked], targets[masked]).mean()
 
@@ -89,32 +89,32 @@ def contrast(targets: Tensor) -> Tensor:
 
 
 def category_loss(embeddings: Tensor, labels: Tensor, temperature: float | Tensor, centre: bool = False) -> Tensor:
-    """Draw utterances of one emotion together and the others apart (supervised contrastive loss on cosines).
+    """Supervised contrastive loss on cosines: utterances of one emotion attract, others repel each other.
 
     Args:
         embeddings: one vector for each utterance, (batch, dim).
-        labels: emotion numbers (batch,); -1 where it is not known, which takes the utterance out.
+        labels: emotion numbers (batch,); -1 excludes an utterance.
         temperature: divides the cosines.
-        centre: whether the mean embedding of the batch is taken away first.
+        centre: whether the mean embedding of the batch is subtracted first.
 
     Returns:
-        the mean over utterances that have another one of their emotion in the batch; 0 where none has.
+        the mean over utterances that have another one of their emotion in the batch; 0 if none has.
     """
-    known = labels >= 0
-    chosen, labels = embeddings[known].float(), labels[known]
+    labelled = labels >= 0
+    vectors, labels = embeddings[labelled].float(), labels[labelled]
     itself = torch.eye(len(labels), dtype=torch.bool, device=labels.device)
     alike = (labels[:, None] == labels[None, :]) & ~itself
     anchors = alike.any(dim=1)
     if not anchors.any():
         return embeddings.sum() * 0.0
-    unit = normalize(chosen - chosen.mean(dim=0) if centre else chosen, dim=-1)
+    unit = normalize(vectors - vectors.mean(dim=0) if centre else vectors, dim=-1)
     logits = (unit @ unit.T / temperature).masked_fill(itself, -torch.inf)
     chances = logits.log_softmax(dim=1).masked_fill(~alike, 0.0)
     return -(chances.sum(dim=1)[anchors] / alike.sum(dim=1)[anchors]).mean()
 
 
 def gathered(rows: Tensor) -> Tensor:
-    """Return the rows of all processes, (world * batch, …), through which gradients flow back to each.
+    """Return the rows of all processes, (world * batch, …), with gradients flowing back to each process.
 
     Every process must have equally many rows. With the mean of the processes' gradients, as DistributedDataParallel
     takes it, a loss of the gathered rows gets the gradient that one process with all rows would give.
@@ -125,7 +125,7 @@ def gathered(rows: Tensor) -> Tensor:
 
 
 def padded_rows(rows: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-    """Bring a batch to the size of the largest of all processes; what is added has the label -1."""
+    """Pad a batch to the size of the largest of all processes; added rows have the label -1."""
     if not (distributed.is_available() and distributed.is_initialized() and distributed.get_world_size() > 1):
         return rows, labels
     size = torch.tensor(len(rows), device=rows.device)

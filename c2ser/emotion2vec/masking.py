@@ -8,17 +8,17 @@ from c2ser.emotion2vec.config import MaskConfig
 def block_masks(rows: int, frames: int, config: MaskConfig, generator: np.random.Generator) -> np.ndarray:
     """Draw masks.
 
-    Block centres fall anywhere, also twice on one frame; single frames are then hidden or shown until every row hides
-    exactly `int(frames * probability)`.
+    Block centres are drawn with replacement; then single frames are masked or unmasked until every row masks exactly
+    `int(frames * probability)`.
 
     Args:
-        rows: how many masks.
+        rows: number of masks.
         frames: frames of each.
-        config: how much is hidden.
-        generator: where chance comes from.
+        config: how much is masked.
+        generator: random generator.
 
     Returns:
-        shape (rows, frames), True where a frame is hidden.
+        shape (rows, frames), True on masked frames.
     """
     wanted = int(frames * config.probability)
     centres = int(frames * (config.probability + config.adjust) / config.length)

@@ -1,4 +1,4 @@
-"""Emotion2Vec-S: the encoder, as it hears whole utterances and as it learns from masked ones."""
+"""Emotion2Vec-S: the encoder, for whole utterances and for training on masked ones."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from c2ser.emotion2vec.layers import Block, ConvExtractor, Decoder, PositionalCo
 
 @dataclass
 class Emotion2VecOutput:
-    """What the encoder makes of a batch.
+    """The encoder's output for a batch.
 
     Attributes:
         frames: shape (batch, frames, dim), 50 per second.
@@ -38,7 +38,7 @@ class _ContextEncoder(nn.Module):
 
 
 class _Audio(nn.Module):
-    """What the checkpoints call the audio modality: everything before the main blocks."""
+    """The checkpoints' audio modality: everything before the main blocks."""
 
     def __init__(self, config: Emotion2VecConfig, prenet: nn.ModuleList) -> None:
         super().__init__()
@@ -154,7 +154,7 @@ class Emotion2Vec(nn.Module):
         return Emotion2VecOutput(states[:, count:], states[:, :count], mask, layers)
 
     def _biases(self, positions: Tensor, mask: Tensor | None, dtype: torch.dtype) -> Iterator[Tensor]:
-        """Yield what each block adds to its attention scores; one tensor for all of them where they share a scale."""
+        """Yield the attention bias of each block; one tensor for all blocks if they share a scale."""
         distances = alibi_bias(positions, self.slopes, self.config.tokens)
         padding = None
         if mask is not None and not mask.all():
@@ -165,24 +165,24 @@ class Emotion2Vec(nn.Module):
             yield from [bias.to(dtype)] * sharing
 
     def student(self, local: Tensor, masked: Tensor, noise: float = 0.01) -> tuple[Tensor, Emotion2VecOutput]:
-        """Hear utterances of equal length through masks, and guess what is masked.
+        """Encode masked utterances of equal length, and predict the masked frames.
 
         Args:
             local: local features, (batch, frames, dim), one row per mask.
-            masked: shape (batch, frames), True where a frame is hidden; equally many in each row.
-            noise: deviation of what the decoder sees in place of hidden frames.
+            masked: shape (batch, frames), True on masked frames; equally many in each row.
+            noise: standard deviation of the decoder's input in place of masked frames.
 
         Returns:
-            the guess (batch, frames, dim), and the output for the frames that were seen.
+            the prediction (batch, frames, dim), and the output for the visible frames.
         """
         audio = self.audio
-        seen = (~masked).nonzero()[:, 1].view(len(local), -1)  # (batch, kept)
+        visible = (~masked).nonzero()[:, 1].view(len(local), -1)  # (batch, kept)
         with_positions = local + audio.relative_positional_encoder(local * ~masked[:, :, None], None)
-        output = self.contextualise(_take(with_positions, seen), seen)
+        output = self.contextualise(_take(with_positions, visible), visible)
         rate = 0.1 if self.training else 0.0
         output.frames, output.tokens = dropout(output.frames, rate), dropout(output.tokens, rate)
-        hidden = torch.randn_like(local) * noise
-        filled = hidden.scatter(1, seen[:, :, None].expand(-1, -1, local.shape[2]), output.frames.to(hidden.dtype))
+        filler = torch.randn_like(local) * noise
+        filled = filler.scatter(1, visible[:, :, None].expand(-1, -1, local.shape[2]), output.frames.to(filler.dtype))
         return audio.decoder(filled), output
 
     @torch.no_grad()
@@ -204,7 +204,7 @@ def normalised(waveform: Tensor, lengths: Tensor) -> Tensor:
 
 
 def _computing_dtype(states: Tensor) -> torch.dtype:
-    """Return what matrix products of these states give, here under autocast or not."""
+    """Return the dtype of matrix products of these states, under autocast or not."""
     kind = states.device.type
     return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else states.dtype
 

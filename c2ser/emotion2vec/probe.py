@@ -1,6 +1,6 @@
-"""The probe: how well a small classifier reads emotions from frozen embeddings (EmoBox's downstream network).
+"""The probe: a small classifier of emotions on frozen embeddings (EmoBox's downstream network).
 
-Its settings are EmoBox's; where that code selects no checkpoint, the best accuracy on the validation set does.
+Its settings are EmoBox's, but EmoBox's code selects no checkpoint; here the best accuracy on the validation set does.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -27,7 +27,7 @@ WARM_UP = 10
 
 @dataclass
 class ProbeData:
-    """What a probe learns from or labels.
+    """Utterances and embeddings for a probe.
 
     Attributes:
         utterances: by id; some may lack embeddings.
@@ -44,11 +44,11 @@ class ProbeData:
 
     def part(self, names: Iterable[str]) -> "ProbeData":
         """Return these utterances alone."""
-        chosen = {name: self.utterances[name] for name in names}
-        return ProbeData(chosen, {name: self.embeddings[name] for name in chosen if name in self.embeddings})
+        part = {name: self.utterances[name] for name in names}
+        return ProbeData(part, {name: self.embeddings[name] for name in part if name in self.embeddings})
 
-    def drawn(self, share: float, seed: int) -> tuple["ProbeData", "ProbeData"]:
-        """Return what is left and the share that a seed draws from the utterances with embeddings."""
+    def split(self, share: float, seed: int) -> tuple["ProbeData", "ProbeData"]:
+        """Split the utterances with embeddings at random; return the rest, and the share."""
         names = sorted(self.embeddings, key=str.encode)
         order = [names[i] for i in rng(seed, 0, 1).permutation(len(names))]
         number = round(share * len(order))
@@ -63,11 +63,11 @@ def read_probe_data(
     Args:
         folders: data directories.
         embeddings: folder with `<data directory's name>.scp` for each.
-        config: what is normalised and what is too long.
-        device: where the embeddings are kept.
+        config: whether to normalise, and the longest utterance.
+        device: the device for the embeddings.
 
     Raises:
-        ValueError: an utterance stands in two of the directories, or an archive is damaged.
+        ValueError: an utterance is in two of the directories, or an archive is damaged.
     """
     data = ProbeData(read_data_dirs(folders, config.max_seconds), {})
     for folder in folders:
@@ -83,25 +83,25 @@ class Probe(nn.Module):
 
     def __init__(self, dim: int, hidden: int, classes: int) -> None:
         super().__init__()
-        self.enter, self.leave = nn.Linear(dim, hidden), nn.Linear(hidden, classes)
+        self.hidden, self.output = nn.Linear(dim, hidden), nn.Linear(hidden, classes)
 
     def forward(self, rows: Sequence[Tensor]) -> Tensor:
-        """Return logits (batch, classes) of embeddings, each (frames, dim); they stand end to end, without padding."""
+        """Return logits (batch, classes) of embeddings, each (frames, dim); they are concatenated, without padding."""
         lengths = torch.tensor([len(row) for row in rows], device=rows[0].device)
-        hidden = torch.relu(self.enter(torch.cat(list(rows))))  # (all frames, hidden)
-        return self.leave(torch.segment_reduce(hidden, "mean", lengths=lengths, axis=0))
+        hidden = torch.relu(self.hidden(torch.cat(list(rows))))  # (all frames, hidden)
+        return self.output(torch.segment_reduce(hidden, "mean", lengths=lengths, axis=0))
 
 
 @dataclass
 class TrainedProbe:
-    """A probe with what it needs to be used again.
+    """A trained probe.
 
     Attributes:
         network: the classifier.
-        emotions: what its outputs mean, in the order of tables: the classes of what it learnt from.
+        emotions: the classes of its outputs, those of the training set.
         config: its settings.
         accuracy: the best on the validation set.
-        epoch: when that was, from 1.
+        epoch: the epoch of that accuracy, from 1.
     """
 
     network: Probe
@@ -115,9 +115,9 @@ class TrainedProbe:
         """Return the emotion of each utterance from its embeddings (frames, dim)."""
         names, labels = list(embeddings), {}
         for start in range(0, len(names), self.config.batch):
-            chosen = names[start : start + self.config.batch]
-            best = self.network([embeddings[name] for name in chosen]).argmax(dim=1)
-            labels |= {name: self.emotions[i] for name, i in zip(chosen, best.tolist(), strict=True)}
+            batch = names[start : start + self.config.batch]
+            best = self.network([embeddings[name] for name in batch]).argmax(dim=1)
+            labels |= {name: self.emotions[i] for name, i in zip(batch, best.tolist(), strict=True)}
         return labels
 
 
@@ -153,9 +153,9 @@ def train_probe(train: ProbeData, valid: ProbeData, config: ProbeConfig) -> Trai
     truth = {name: torch.tensor(emotions.index(reference[name]), device=first.device) for name in train.embeddings}
     for epoch in progress(range(1, config.epochs + 1), "epochs"):
         optimiser.param_groups[0]["lr"] = learning_rate(epoch, config)
-        for chosen in _batches(truth, config, epoch):
+        for batch in _batches(truth, config, epoch):
             loss = cross_entropy(
-                network([train.embeddings[name] for name in chosen]), torch.stack([truth[name] for name in chosen])
+                network([train.embeddings[name] for name in batch]), torch.stack([truth[name] for name in batch])
             )
             optimiser.zero_grad()
             loss.backward()
@@ -171,15 +171,15 @@ def train_probe(train: ProbeData, valid: ProbeData, config: ProbeConfig) -> Trai
 
 
 def _batches(names: Iterable[str], config: ProbeConfig, epoch: int) -> list[list[str]]:
-    known = sorted(names, key=str.encode)
-    order = [known[i] for i in rng(config.seed, epoch).permutation(len(known))]
+    ordered_names = sorted(names, key=str.encode)
+    order = [ordered_names[i] for i in rng(config.seed, epoch).permutation(len(ordered_names))]
     return [order[start : start + config.batch] for start in range(0, len(order), config.batch)]
 
 
 def cross_validate(data: ProbeData, config: ProbeConfig) -> tuple[dict[str, str], dict[str, TrainedProbe]]:
-    """Let each fold be labelled by a probe that learnt from the other folds and from what no fold tests.
+    """Label each fold with a probe trained on the other folds and on utterances that no fold tests.
 
-    Where utterances are for choosing, they choose the best epoch; else a share of what is learnt from does.
+    Utterances of the fold "valid" choose the best epoch if there are any; otherwise a share of the training set does.
 
     Args:
         data: utterances with folds.
@@ -191,9 +191,9 @@ def cross_validate(data: ProbeData, config: ProbeConfig) -> tuple[dict[str, str]
     Raises:
         ValueError: an utterance has no fold, nothing is tested, or there is nothing else to learn from.
     """
-    homeless = next((name for name, utterance in data.utterances.items() if not utterance.fold), None)
-    if homeless is not None:
-        raise ValueError(f"{homeless}: no fold in utt2fold; complete it, or give --train and --tests")
+    without_fold = next((name for name, utterance in data.utterances.items() if not utterance.fold), None)
+    if without_fold is not None:
+        raise ValueError(f"{without_fold}: no fold in utt2fold; complete it, or give --train and --tests")
     fold_of = {name: str(utterance.fold) for name, utterance in data.utterances.items()}
     folds = sorted({fold_of[name] for name in tested(data.utterances)}, key=lambda fold: (len(fold), fold))
     kinds = sorted({*fold_of.values()})
@@ -202,9 +202,9 @@ def cross_validate(data: ProbeData, config: ProbeConfig) -> tuple[dict[str, str]
     choosing = data.part(name for name, fold in fold_of.items() if fold == CHOOSING)
     labels, probes = {}, {}
     for fold in folds:
-        others = data.part(name for name in fold_of if fold_of[name] not in (fold, CHOOSING))
-        logger.info("fold %s of %d: %d utterances to learn from", fold, len(folds), len(others.utterances))
-        parts = (others, choosing) if choosing.utterances else others.drawn(config.valid_share, config.seed)
+        rest = data.part(name for name in fold_of if fold_of[name] not in (fold, CHOOSING))
+        logger.info("fold %s of %d: %d training utterances", fold, len(folds), len(rest.utterances))
+        parts = (rest, choosing) if choosing.utterances else rest.split(config.valid_share, config.seed)
         probes[fold] = train_probe(*parts, config)
         labels |= probes[fold].label(data.part(name for name in fold_of if fold_of[name] == fold).embeddings)
     return labels, probes

@@ -17,8 +17,7 @@ def combine_labels(
         minimum: the probability that the sound's label must have.
 
     Returns:
-        emotion by utterance, where both tables have the same one of the seven; and reason by utterance, for all others
-        of both tables.
+        emotion by utterance, where both tables have the same one of the seven; reason by utterance for all others.
 
     Raises:
         ValueError: a row of `by_sound` is not an emotion and a probability.

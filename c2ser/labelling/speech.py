@@ -10,7 +10,7 @@ from c2ser.audio import check_sound
 from c2ser.corpus import durations, read_data_dir
 from c2ser.data.collate import pad_waves
 from c2ser.data.datasets import load_wave
-from c2ser.data.prefetch import read_ahead
+from c2ser.data.prefetch import prefetch_batches
 from c2ser.data.sampler import by_length
 from c2ser.emotion2vec.checkpoints import Published
 from c2ser.emotion2vec.model import pool
@@ -48,11 +48,11 @@ def label_speech(published: Published, data: Path, job: TableMap, batches: Batch
     utterances = read_data_dir(data)
     lengths = dict(durations(utterances, unreadable=0.0))
     groups = [left for names in by_length(lengths, batches.seconds, batches.utterances) if (left := job.todo(names))]
-    read = read_ahead(groups, lambda name: check_sound(load_wave(utterances[name]), name), batches.num_workers)
-    for batch in progress(read, "batches", len(groups)):
-        for name, reason in batch.flaws.items():
+    loaded = prefetch_batches(groups, lambda name: check_sound(load_wave(utterances[name]), name), batches.num_workers)
+    for batch in progress(loaded, "batches", len(groups)):
+        for name, reason in batch.rejected.items():
             job.reject(name, reason)
-        if batch.found:
-            results = zip(batch.found, classify(published, [*batch.found.values()]), strict=True)
+        if batch.items:
+            results = zip(batch.items, classify(published, [*batch.items.values()]), strict=True)
             for name, (emotion, probability) in results:
                 job.write(name, f"{emotion} {probability:.4f}")

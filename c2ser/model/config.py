@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from c2ser.cot.prompts import Style
+from c2ser.cot.config import Style
 from c2ser.emotion2vec.config import Level
 
 Dtype = Literal["float32", "bfloat16"]

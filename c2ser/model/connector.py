@@ -1,7 +1,7 @@
-"""The connector: brings what the encoders hear into the language model's embedding space (sections III.B and V.A).
+"""The connector: maps the encoders' output to the language model's embedding space (sections III.B and V.A).
 
-The paper gives four Transformer layers with a feed-forward size of 2,560 and a linear layer; all else follows the
-authors' published inference code.
+The paper gives four Transformer layers with a feed-forward size of 2,560 and a linear layer; everything else follows
+the authors' published inference code.
 """
 
 import math
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import gelu, pad, relu, scaled_dot_product_attention
 
 from c2ser.model.config import ConnectorConfig
-from c2ser.model.perception import Vectors, real, stack
+from c2ser.model.perception import Vectors, padding_mask, stack
 
 
 class Downsampler(nn.Module):
@@ -29,14 +29,14 @@ class Downsampler(nn.Module):
         """Turn (batch, time, size) into (batch, time / product of strides, dim)."""
         values, lengths = states.values.transpose(1, 2), states.lengths
         for conv in self.convs:
-            # padding holds biases after a convolution; the next one must not see them
-            values = values * real(lengths, values.shape[2])[:, None, :].to(values.dtype)
+            # after a convolution padding holds biases; the next one must not get them
+            values = values * padding_mask(lengths, values.shape[2])[:, None, :].to(values.dtype)
             values = gelu(conv(pad(values, (2, 0))))
             lengths = (lengths - 1) // conv.stride[0] + 1
         return Vectors(values.transpose(1, 2), lengths)
 
-    def count(self, time: int) -> int:
-        """Return what is left of so many states."""
+    def output_length(self, time: int) -> int:
+        """Return the number of vectors that this number of states gives."""
         return -(-time // math.prod(conv.stride[0] for conv in self.convs))
 
 
@@ -49,18 +49,18 @@ class Layer(nn.Module):
         self.heads, self.rate = config.heads, config.dropout
         self.attention_norm, self.feed_norm = nn.LayerNorm(dim), nn.LayerNorm(dim)
         self.query, self.key, self.value, self.out = (nn.Linear(dim, dim) for _ in range(4))
-        self.rise, self.fall = nn.Linear(dim, config.feed_forward), nn.Linear(config.feed_forward, dim)
+        self.up_proj, self.down_proj = nn.Linear(dim, config.feed_forward), nn.Linear(config.feed_forward, dim)
         self.dropout = nn.Dropout(config.dropout)
 
     def forward(self, values: Tensor, mask: Tensor) -> Tensor:
-        """Return values of the same shape (batch, time, dim); `mask` (batch, 1, 1, time) is True on real positions."""
+        """Return values of the same shape (batch, time, dim); `mask` (batch, 1, 1, time) is False on padding."""
         x = self.attention_norm(values)
         query, key, value = (
             part(x).unflatten(-1, (self.heads, -1)).transpose(1, 2) for part in (self.query, self.key, self.value)
         )
         mixed = scaled_dot_product_attention(query, key, value, attn_mask=mask)
         values = values + self.dropout(self.out(mixed.transpose(1, 2).flatten(2)))
-        return values + self.dropout(self.fall(self.dropout(relu(self.rise(self.feed_norm(values))))))
+        return values + self.dropout(self.down_proj(self.dropout(relu(self.up_proj(self.feed_norm(values))))))
 
 
 class Connector(nn.Module):
@@ -73,8 +73,8 @@ class Connector(nn.Module):
         out: hidden size of the language model.
 
     Raises:
-        ValueError: both encoders are missing, sizes do not divide, or acoustic vectors are to be padded to less than
-            their size.
+        ValueError: both encoders are missing, sizes do not divide, or acoustic vectors do not fit and would only
+            be padded.
     """
 
     def __init__(self, config: ConnectorConfig, semantic: int | None, acoustic: int | None, out: int) -> None:
@@ -92,7 +92,7 @@ class Connector(nn.Module):
         self.layers = nn.ModuleList(Layer(config) for _ in range(config.layers))
         self.norm = nn.LayerNorm(dim)
         self.project = nn.Linear(dim, out)
-        self.boundaries = nn.Parameter(0.02 * torch.randn(2, out))  # what stands before and after the speech
+        self.boundaries = nn.Parameter(0.02 * torch.randn(2, out))  # before and after the speech
 
     def forward(self, semantic: Vectors | None, acoustic: Vectors | None) -> Vectors:
         """Connect a batch.
@@ -104,12 +104,12 @@ class Connector(nn.Module):
         Returns:
             speech embeddings (batch, count + time / 4, out); positions follow each other without gaps.
         """
-        parts = [self._bring(acoustic)] if acoustic is not None else []
+        parts = [self._pad_or_project(acoustic)] if acoustic is not None else []
         if self.downsampler is not None:
             parts.append(self.downsampler(semantic))
         joined = _join(parts)
         values, lengths = joined.values, joined.lengths
-        mask = real(lengths, values.shape[1])
+        mask = padding_mask(lengths, values.shape[1])
         x = self.dropout(self.enter_norm(self.enter(values)))
         x = self.dropout(x * math.sqrt(self.config.dim) + positions(x.shape[1], self.config.dim).to(x))
         for layer in self.layers:
@@ -117,7 +117,7 @@ class Connector(nn.Module):
         x = self.project(self.norm(x))
         return Vectors(x * mask[:, :, None].to(x.dtype), lengths)
 
-    def _bring(self, acoustic: Vectors) -> Vectors:
+    def _pad_or_project(self, acoustic: Vectors) -> Vectors:
         values = acoustic.values
         if self.acoustic is not None:
             return Vectors(self.acoustic(values), acoustic.lengths)
@@ -125,7 +125,7 @@ class Connector(nn.Module):
 
 
 def _join(parts: list[Vectors]) -> Vectors:
-    """Put vectors one after the other on the time axis, each utterance's own without padding between them."""
+    """Concatenate vectors on the time axis, for each utterance without padding between them."""
     if len(parts) == 1:
         return parts[0]
     dtype = parts[-1].values.dtype

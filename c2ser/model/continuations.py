@@ -1,8 +1,8 @@
-"""How probable several continuations of one context are, from one forward pass.
+"""The log-probabilities of several continuations of one context, from one forward pass.
 
-The continuations become a tree of tokens behind the context: what they begin with alike stands there once. A mask lets
-each token see the context and the branch that leads to it, and positions count along the branch, so every token is
-given what a pass over its own continuation alone would give it.
+The continuations form a tree of tokens after the context: common beginnings are computed once. A mask lets each token
+attend to the context and to its own branch, and positions count along the branch, so every token gets the same result
+as in a pass over its continuation alone.
 """
 
 from collections.abc import Sequence
@@ -31,23 +31,23 @@ class Tree:
     @classmethod
     def of(cls, continuations: Sequence[Sequence[int]]) -> "Tree":
         """Merge continuations, each a list of at least one token."""
-        tree, known = cls([], [], []), {}
+        tree, nodes = cls([], [], []), {}
         for ids in continuations:
             parent, steps = -1, []
             for place, token in enumerate(ids):
                 steps.append((parent, token))
                 if place == len(ids) - 1:
                     break
-                if (parent, token) not in known:
-                    known[parent, token] = len(tree.tokens)
+                if (parent, token) not in nodes:
+                    nodes[parent, token] = len(tree.tokens)
                     tree.tokens.append(token)
                     tree.parents.append(parent)
-                parent = known[parent, token]
+                parent = nodes[parent, token]
             tree.steps.append(steps)
         return tree
 
     def branches(self) -> tuple[Tensor, Tensor]:
-        """Return which nodes each node sees (nodes, nodes), itself included, and how deep it stands (nodes,) from 0."""
+        """Return which nodes each node attends to (nodes, nodes), itself included, and its depth (nodes,) from 0."""
         seen = torch.eye(len(self.tokens), dtype=torch.bool)
         for node, parent in enumerate(self.parents):
             if parent >= 0:
@@ -86,13 +86,13 @@ def log_probabilities(
         use_cache=False,
     ).last_hidden_state
     head = llm.get_output_embeddings()
-    # one row at a time: a vocabulary is wide
+    # one row at a time: the vocabulary is large
     scored = zip(hidden, lengths, trees, strict=True)
     return [_sums(head(row[n - 1 : n + len(tree.tokens)]).float(), tree) for row, n, tree in scored]
 
 
 def _layout(lengths: Sequence[int], trees: Sequence[Tree], size: int) -> tuple[Tensor, Tensor]:
-    """Return which places each place sees, (batch, size, size), and positions (batch, size)."""
+    """Return which positions each position attends to, (batch, size, size), and position ids (batch, size)."""
     mask = torch.eye(size, dtype=torch.bool).repeat(len(trees), 1, 1)
     positions = torch.arange(size).repeat(len(trees), 1)
     for row, (length, tree) in enumerate(zip(lengths, trees, strict=True)):
@@ -106,7 +106,7 @@ def _layout(lengths: Sequence[int], trees: Sequence[Tree], size: int) -> tuple[T
 
 
 def _additive(mask: Tensor, dtype: torch.dtype) -> Tensor:
-    """Return a mask (batch, size, size) as what every attention implementation adds: (batch, 1, size, size)."""
+    """Return a mask (batch, size, size) as an additive one, (batch, 1, size, size), for any attention."""
     return torch.zeros(mask.shape, dtype=dtype, device=mask.device).masked_fill(~mask, torch.finfo(dtype).min)[:, None]
 
 

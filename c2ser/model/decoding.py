@@ -8,14 +8,14 @@ import numpy as np
 from c2ser import audio
 from c2ser.corpus import Utterance, read_data_dir
 from c2ser.data.datasets import MAX_SECONDS, check_seconds, load_wave
-from c2ser.data.prefetch import read_ahead
+from c2ser.data.prefetch import prefetch_batches
 from c2ser.data.sampler import by_length
 from c2ser.emotions import EMOTIONS
 from c2ser.log import get_logger, progress
 from c2ser.model.c2ser import C2SER
 from c2ser.model.config import DecodeConfig
 from c2ser.model.folder import CALIBRATION
-from c2ser.model.recognition import hear, recognise
+from c2ser.model.recognition import decode_batch
 from c2ser.scoring.probabilities import fit_temperature
 from c2ser.tables import TableMap, read_table, write_json
 
@@ -31,17 +31,17 @@ UTT2PROB = "utt2prob"
 def decode(model: C2SER, data: str | Path, out: str | Path, config: DecodeConfig) -> None:
     """Write the table of answers, and `utt2ms` and `utt2prob` beside it.
 
-    Batches are cut from the whole data directory, finished utterances or not: a run that goes on after a kill gives the
-    answers of an undisturbed one. Utterances that the model cannot hear are rejected with the reason.
+    Batches are made from the whole data directory, also from utterances that are done: a run that continues after a
+    kill gives the answers of an uninterrupted one. Utterances that the model cannot take are rejected with the reason.
     """
     out = Path(out)
     with TableMap(out, out.with_name(UTT2MS), out.with_name(UTT2PROB)) as job:
         for waves, languages in _batches(job, data, config, audio.MAX_SECONDS):
-            found = recognise(model, waves, languages, config)
-            for name in job.todo(found):
-                one = found[name]
-                row = " ".join(f"{one.probabilities[emotion]:.6g}" for emotion in EMOTIONS)
-                job.write(name, one.answer, f"{one.milliseconds:.1f} {one.tokens}", row)
+            results = model.recognise(waves, languages, config)
+            for name in job.todo(results):
+                result = results[name]
+                row = " ".join(f"{result.probabilities[emotion]:.6g}" for emotion in EMOTIONS)
+                job.write(name, result.answer, f"{result.milliseconds:.1f} {result.tokens}", row)
 
 
 def calibrate(model: C2SER, folder: str | Path, data: str | Path, config: DecodeConfig) -> float:
@@ -50,23 +50,23 @@ def calibrate(model: C2SER, folder: str | Path, data: str | Path, config: Decode
     Args:
         model: the model.
         folder: its folder.
-        data: data directory of the validation set; utterances over 30 s do not count.
-        config: how explicit answers are searched for, and how utterances are grouped.
+        data: data directory of the validation set; utterances over 30 s are rejected.
+        config: how explicit answers are decoded, and how utterances are grouped.
 
     Returns:
         the temperature.
 
     Raises:
-        ValueError: no utterance of the set can be heard.
+        ValueError: no utterance of the set is usable.
     """
     table = Path(folder) / CALIBRATION.removesuffix(".json") / "utt2score"
-    reference = {name: one.emotion for name, one in read_data_dir(data).items() if one.emotion}
+    reference = {name: u.emotion for name, u in read_data_dir(data).items() if u.emotion}
     answers = (config.style or model.config.style) == "explicit"
     with TableMap(table) as job:
         for waves, languages in _batches(job, data, config, MAX_SECONDS):
-            found = hear(model, waves, languages, config, answers)
-            for name in job.todo(found):
-                job.write(name, " ".join(f"{score:.9g}" for score in found[name].scores))
+            results = decode_batch(model.network, waves, languages, config, answers)
+            for name in job.todo(results):
+                job.write(name, " ".join(f"{score:.9g}" for score in results[name].scores))
     fitted = fit_temperature(read_table(table), reference)
     write_json(Path(folder) / CALIBRATION, {**fitted, "data": Path(data).name})
     logger.info("%s: temperature %.4f, fitted on %d utterances", folder, fitted["temperature"], fitted["utterances"])
@@ -77,21 +77,21 @@ def calibrate(model: C2SER, folder: str | Path, data: str | Path, config: Decode
 def _batches(
     job: TableMap, data: str | Path, config: DecodeConfig, longest: float
 ) -> Iterator[tuple[dict[str, np.ndarray], dict[str, str | None]]]:
-    """Yield waveforms (samples,) and languages by utterance, of batches in which something is left to do."""
+    """Yield waveforms (samples,) and languages by utterance, of batches that are not finished."""
     utterances = read_data_dir(data)
     durations = _durations(job, utterances, longest)
     groups = by_length(durations, config.batch_seconds, config.batch_utterances)
     unfinished = [names for names in groups if job.todo(names)]
-    batches = read_ahead(unfinished, lambda name: load_wave(utterances[name], longest))
+    batches = prefetch_batches(unfinished, lambda name: load_wave(utterances[name], longest))
     for batch in progress(batches, "batches", len(unfinished)):
-        for name in job.todo(batch.flaws):
-            job.reject(name, batch.flaws[name])
-        if batch.found:
-            yield batch.found, {name: utterances[name].language or None for name in batch.found}
+        for name in job.todo(batch.rejected):
+            job.reject(name, batch.rejected[name])
+        if batch.items:
+            yield batch.items, {name: utterances[name].language or None for name in batch.items}
 
 
 def _durations(job: TableMap, utterances: Mapping[str, Utterance], longest: float) -> dict[str, float]:
-    """Return seconds by utterance, of those that the model can hear; reject the others."""
+    """Return seconds by utterance, of those that the model can take; reject the others."""
     seconds = {}
     for name, utterance in utterances.items():
         try:

@@ -1,4 +1,4 @@
-"""A trained model as a folder to pass on: without checkpoints, with a full model card, if wished with LoRA merged."""
+"""A trained model as a folder to publish: without checkpoints, with a full model card, on request with LoRA merged."""
 
 import dataclasses
 import shutil
@@ -11,9 +11,9 @@ from peft.tuners.tuners_utils import BaseTunerLayer
 
 from c2ser.corpus import read_data_dir
 from c2ser.log import get_logger
-from c2ser.model.c2ser import C2SER
-from c2ser.model.folder import CALIBRATION, load, save
-from c2ser.model.model_card import card
+from c2ser.model.c2ser_network import C2SERNetwork
+from c2ser.model.folder import CALIBRATION, load_network, save_network
+from c2ser.model.model_card import format_card
 from c2ser.tables import read_json, write_text
 from c2ser.tensors import whole_folder
 
@@ -21,12 +21,12 @@ logger = get_logger(__name__)
 
 
 def export(source: str | Path, out: str | Path, merge: bool) -> None:
-    """Write a trained model as a new folder, whole or not at all.
+    """Write a trained model as a new folder, complete or not at all.
 
     Args:
         source: folder of a trained model.
         out: the new folder.
-        merge: add the LoRA adapters to the language model's weights, which then lie in the folder.
+        merge: add the LoRA adapters to the language model's weights, which are then stored in the folder.
 
     Raises:
         ValueError: `out` exists, `source` is no model, or there are no adapters to merge.
@@ -34,50 +34,50 @@ def export(source: str | Path, out: str | Path, merge: bool) -> None:
     source, out = Path(source), Path(out)
     if out.exists():
         raise ValueError(f"{out}: exists; choose a new folder, or remove it first")
-    model = load(source)
+    network = load_network(source)
     if merge:
-        merge_lora(model)
-    elif not model.llm_inside:
-        logger.warning("%s: reads its language model from %s; --merge_lora makes one that stands alone",
-                       out, model.config.llm)  # fmt: skip
+        merge_lora(network)
+    elif not network.llm_inside:
+        logger.warning("%s: reads its language model from %s; --merge_lora makes one that is complete",
+                       out, network.config.llm)  # fmt: skip
     with whole_folder(out) as temporary:
-        save(model, temporary)
+        save_network(network, temporary)
         if (source / CALIBRATION).exists():
             shutil.copy(source / CALIBRATION, temporary / CALIBRATION)
-        write_text(temporary / "README.md", _card(model, source))
+        write_text(temporary / "README.md", _card(network, source))
     logger.info("%s: written", out)
 
 
-def merge_lora(model: C2SER) -> None:
-    """Add each adapter to the weight it stands beside; the model answers as before, without adapters.
+def merge_lora(network: C2SERNetwork) -> None:
+    """Add each adapter to the weight that it adapts; the model gives the same answers, without adapters.
 
     Raises:
         ValueError: the model has none.
     """
-    llm = model.language.llm
+    llm = network.language.llm
     adapted = [(name, module) for name, module in llm.named_modules() if isinstance(module, BaseTunerLayer)]
     if not adapted:
         raise ValueError("the model has no LoRA adapters; export it without --merge_lora")
     for name, module in adapted:
         module.merge(safe_merge=True)
         llm.set_submodule(name, module.get_base_layer())
-    model.config.lora = dataclasses.replace(model.config.lora, r=0)
-    model.llm_inside = True
-    model.set_trainable([part for part in model.config.trainable if part != "lora"])
+    network.config.lora = dataclasses.replace(network.config.lora, r=0)
+    network.llm_inside = True
+    network.set_trainable([part for part in network.config.trainable if part != "lora"])
 
 
-def _card(model: C2SER, source: Path) -> str:
-    """Return the card with what the source's neighbouring files tell of its training and its scores."""
+def _card(network: C2SERNetwork, source: Path) -> str:
+    """Return the card with what the files in the source folder tell of its training and its scores."""
     training, scores = _settings(source / "config.yaml"), {}
     for path in sorted(source.glob("decode_*/scores.json")):
         scores[path.parent.name.removeprefix("decode_")] = read_json(path)
     folders = [Path(str(training[name])) for name in ("train", "valid") if name in training]
     counts = {
-        folder.name: Counter(one.emotion for one in read_data_dir(folder).values() if one.emotion)
+        folder.name: Counter(u.emotion for u in read_data_dir(folder).values() if u.emotion)
         for folder in folders
         if (folder / "wav.scp").exists()
     }
-    return card(model.config, model.llm_inside, training, counts, scores)
+    return format_card(network.config, network.llm_inside, training, counts, scores)
 
 
 def _settings(path: Path) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,51 +18,61 @@ from c2ser.data.datasets import MAX_SECONDS
 from c2ser.emotion2vec.config import Emotion2VecConfig
 from c2ser.emotion2vec.model import Emotion2Vec
 from c2ser.log import one_line
-from c2ser.model.c2ser import C2SER
+from c2ser.model.c2ser_network import C2SERNetwork
 from c2ser.model.config import C2SERConfig, ConnectorConfig, LoraSettings
-from c2ser.model.fingerprints import llm_print, tokenizer_print
+from c2ser.model.fingerprints import llm_fingerprint, tokenizer_fingerprint
 from c2ser.model.lm import LanguageModel, empty_llm, load_llm, load_tokenizer
-from c2ser.model.model_card import card
+from c2ser.model.model_card import format_card
 from c2ser.model.perception import HOP, WINDOW, AcousticEncoder, WhisperEncoder
 from c2ser.tables import read_json, write_json, write_text
 from c2ser.tensors import read_tensors, whole_folder, write_tensors
 
-FORMAT = 2
+FORMAT = 3
 """Raised when the folder's layout changes in a way that older versions cannot read."""
+
+OLD_KEYS = {"llm_print": "llm_fingerprint", "tokenizer_print": "tokenizer_fingerprint"}
+"""Keys of config.json in format 2, and what they are called now."""
+
+OLD_WEIGHTS = (
+    (re.compile(r"(connector\.layers\.\d+)\.rise\."), r"\1.up_proj."),
+    (re.compile(r"(connector\.layers\.\d+)\.fall\."), r"\1.down_proj."),
+)
+"""Names of weights in format 2, and what they are called now."""
 
 WEIGHTS = "model.safetensors"
 CALIBRATION = "calibration.json"
 """The temperature of the label probabilities, once it is fitted."""
 
 FEATURES = {"sample_rate": SAMPLE_RATE, "window": WINDOW, "hop": HOP, "max_seconds": MAX_SECONDS}
-"""What models of this version hear: samples per second, samples of a window and between two, longest piece (s)."""
+"""The input of models of this version: samples per second, per window and between windows, longest segment (s)."""
 
 
-def save(model: C2SER, folder: str | Path) -> None:
-    """Write a model; each file appears when it is whole, config.json, without which nothing loads, last.
+def save_network(network: C2SERNetwork, folder: str | Path) -> None:
+    """Write a model; each file appears when it is complete, config.json, which loading needs, last.
 
-    The language model's own weights are stored if they were trained; else its name is, and they are read from there.
+    The language model's own weights are stored if they were trained; otherwise its name is stored, and they are read
+    from there.
 
     Raises:
         ValueError: a weight is NaN or infinite; what the folder held before stays.
     """
-    folder, tensors = Path(folder), _stored(model)
+    folder, tensors = Path(folder), _stored_tensors(network)
     _check_finite(tensors, folder, "its training diverged, go back to an earlier checkpoint")
     folder.mkdir(parents=True, exist_ok=True)
     for stale in ("config.json", CALIBRATION):
         (folder / stale).unlink(missing_ok=True)
     shutil.rmtree(folder / CALIBRATION.removesuffix(".json"), ignore_errors=True)
     with whole_folder(folder / "tokenizer") as temporary:
-        model.language.tokenizer.save_pretrained(temporary)
+        network.language.tokenizer.save_pretrained(temporary)
     temporary = folder / f".{WEIGHTS}.tmp"
     write_tensors(temporary, tensors)
     os.replace(temporary, folder / WEIGHTS)
-    write_text(folder / "README.md", card(model.config, model.llm_inside))
-    write_json(folder / "config.json", _description(model))
+    write_text(folder / "README.md", format_card(network.config, network.llm_inside))
+    write_json(folder / "config.json", _describe(network))
 
 
-def load(folder: str | Path) -> C2SER:
-    """Read a model that `save` wrote, ready to answer.
+def load_network(folder: str | Path) -> C2SERNetwork:
+    """Read the network of a model that `save_network` wrote, in evaluation mode.
 
     Raises:
         ValueError: the folder is not a C²SER model, its parts do not fit each other, or a weight is NaN or infinite.
@@ -69,14 +80,22 @@ def load(folder: str | Path) -> C2SER:
     folder = Path(folder)
     if not (folder / "config.json").is_file():
         raise ValueError(f"{folder}: no config.json, so no trained model is here; finish its training first")
-    model = _empty(folder, read_json(folder / "config.json"))
-    fill(model, read_tensors(folder / WEIGHTS), folder)
-    if (folder / CALIBRATION).exists():
-        model.temperature = _temperature(folder / CALIBRATION)
-    return model.eval()
+    description = _read_description(folder)
+    network = _build_empty(folder, description)
+    tensors = read_tensors(folder / WEIGHTS)
+    load_weights(network, _renamed(tensors) if description["format"] < FORMAT else tensors, folder)
+    return network.eval()
 
 
-def _temperature(path: Path) -> float:
+def read_temperature(folder: str | Path) -> float:
+    """Return the temperature of the label probabilities of a model, 1 if none was fitted.
+
+    Raises:
+        ValueError: the file holds no temperature.
+    """
+    path = Path(folder) / CALIBRATION
+    if not path.exists():
+        return 1.0
     values = read_json(path)
     temperature = values.get("temperature") if isinstance(values, dict) else None
     if not isinstance(temperature, int | float) or not temperature > 0:
@@ -84,88 +103,109 @@ def _temperature(path: Path) -> float:
     return float(temperature)
 
 
-def fill(model: C2SER, tensors: Mapping[str, Tensor], source: Path) -> None:
-    """Give a model its weights, all of them or none.
+def _read_description(folder: Path) -> dict[str, Any]:
+    """Return the content of config.json, with the keys of the present format."""
+    description = read_json(folder / "config.json")
+    if not isinstance(description, dict) or description.get("format") not in (2, FORMAT):
+        raise ValueError(
+            f"{folder}/config.json: not a C²SER model of format 2 or {FORMAT}; use the version that wrote it"
+        )
+    return {OLD_KEYS.get(key, key): value for key, value in description.items()}
+
+
+def _renamed(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return weights of format 2 under their present names."""
+    renamed = {}
+    for name, tensor in tensors.items():
+        for pattern, replacement in OLD_WEIGHTS:
+            name = pattern.sub(replacement, name)
+        renamed[name] = tensor
+    return renamed
+
+
+def load_weights(network: C2SERNetwork, tensors: Mapping[str, Tensor], source: Path) -> None:
+    """Give a network its weights, all of them or none.
 
     Args:
-        model: the model; what `save` does not store, such as an untrained language model, keeps its weights.
+        network: the network; weights that are not stored, such as an untrained language model's, stay as they are.
         tensors: weights by name.
         source: where they are from, for messages.
 
     Raises:
         ValueError: weights are missing, unknown, of another shape, NaN or infinite.
     """
-    expected = {name: tuple(tensor.shape) for name, tensor in _stored(model).items()}
-    if odd := sorted(set(expected) ^ set(tensors)):
-        what = "missing" if odd[0] in expected else "unknown"
-        raise ValueError(f"{source}: {len(odd)} weights do not fit its configuration, {odd[0]} is {what}; "
-                         "take both from one model")  # fmt: skip
+    expected = {name: tuple(tensor.shape) for name, tensor in _stored_tensors(network).items()}
+    if mismatched := sorted(set(expected) ^ set(tensors)):
+        first, number = mismatched[0], len(mismatched)
+        raise ValueError(
+            f"{source}: {number} weights do not fit its configuration, {first} is "
+            f"{'missing' if first in expected else 'unknown'}; take both from one model"
+        )
     for name, shape in expected.items():
-        found = tuple(tensors[name].shape)
-        if found != shape:
-            hint = f" (lora.r is {model.config.lora.r})" if ".lora_" in name else ""
+        stored = tuple(tensors[name].shape)
+        if stored != shape:
+            hint = f" (lora.r is {network.config.lora.r})" if ".lora_" in name else ""
             raise ValueError(
-                f"{source}: {name} is {found}, but its configuration asks for {shape}{hint}; take both from one model"
+                f"{source}: {name} is {stored}, but its configuration asks for {shape}{hint}; take both from one model"
             )
     _check_finite(tensors, source, "copy it again from its source, or train again")
-    model.load_state_dict(dict(tensors), strict=False, assign=True)
-    model.language.llm.tie_weights()
-    model.set_trainable(model.config.trainable)
+    network.load_state_dict(dict(tensors), strict=False, assign=True)
+    network.language.llm.tie_weights()
+    network.set_trainable(network.config.trainable)
 
 
 def _check_finite(tensors: Mapping[str, Tensor], folder: Path, remedy: str) -> None:
-    bad = next((name for name, tensor in tensors.items() if not torch.isfinite(tensor).all()), None)
-    if bad:
-        raise ValueError(f"{folder}: {bad} holds NaN or Inf; {remedy}")
+    for name, tensor in tensors.items():
+        if not torch.isfinite(tensor).all():
+            raise ValueError(f"{folder}: {name} holds NaN or Inf; {remedy}")
 
 
-def _stored(model: C2SER) -> dict[str, Tensor]:
+def _stored_tensors(network: C2SERNetwork) -> dict[str, Tensor]:
     """Return the tensors that a model folder holds, each once even if two modules share it."""
-    shared = {name for name, _ in model.named_parameters(remove_duplicate=False)}
-    shared -= {name for name, _ in model.named_parameters()}
-    base = () if model.llm_inside else ("language.",)
+    shared = {name for name, _ in network.named_parameters(remove_duplicate=False)}
+    shared -= {name for name, _ in network.named_parameters()}
+    base = () if network.llm_inside else ("language.",)
     return {
         name: tensor
-        for name, tensor in model.state_dict().items()
+        for name, tensor in network.state_dict().items()
         if name not in shared and (".lora_" in name or not name.startswith(base))
     }
 
 
-def _description(model: C2SER) -> dict[str, Any]:
-    config = dataclasses.asdict(model.config)
-    if not model.llm_inside and Path(model.config.llm).is_dir():
-        config["llm"] = str(Path(model.config.llm).resolve())
+def _describe(network: C2SERNetwork) -> dict[str, Any]:
+    config = dataclasses.asdict(network.config)
+    if not network.llm_inside and Path(network.config.llm).is_dir():
+        config["llm"] = str(Path(network.config.llm).resolve())
     return {
         "format": FORMAT,
         "c2ser": config,
         "features": FEATURES,
-        "whisper": model.whisper and model.whisper.config.to_dict(),
-        "emotion2vec": model.acoustic and dataclasses.asdict(model.acoustic.model.config),
-        "llm_inside": model.llm_inside,
-        "llm": model.language.llm.config.to_dict(),
-        "llm_print": None if model.llm_inside else llm_print(model.language.llm),
-        "tokenizer_print": tokenizer_print(model.language.tokenizer),
+        "whisper": network.whisper and network.whisper.config.to_dict(),
+        "emotion2vec": network.acoustic and dataclasses.asdict(network.acoustic.model.config),
+        "llm_inside": network.llm_inside,
+        "llm": network.language.llm.config.to_dict(),
+        "llm_fingerprint": None if network.llm_inside else llm_fingerprint(network.language.llm),
+        "tokenizer_fingerprint": tokenizer_fingerprint(network.language.tokenizer),
     }
 
 
-def _empty(folder: Path, description: Any) -> C2SER:
-    """Build a model as described, its weights yet to be filled in."""
-    if not isinstance(description, dict) or description.get("format") != FORMAT:
-        raise ValueError(f"{folder}/config.json: not a C²SER model of format {FORMAT}; use the version that wrote it")
+def _build_empty(folder: Path, description: Mapping[str, Any]) -> C2SERNetwork:
+    """Build a network as described, without its trained weights."""
     try:
         if description["features"] != FEATURES:
-            raise ValueError("its features are others than this version's")
+            raise ValueError("its features differ from this version's")
         config = read_config(description["c2ser"])
         whisper = description["whisper"] and WhisperEncoder(WhisperConfig.from_dict(description["whisper"]))
         acoustic = description["emotion2vec"] and AcousticEncoder(
-            Emotion2Vec(Emotion2VecConfig(**known(Emotion2VecConfig, description["emotion2vec"]))), config.acoustic
+            Emotion2Vec(Emotion2VecConfig(**check_fields(Emotion2VecConfig, description["emotion2vec"]))),
+            config.acoustic,
         )
         tokenizer = load_tokenizer(folder / "tokenizer")
-        if tokenizer_print(tokenizer) != description["tokenizer_print"]:
-            raise ValueError("its tokenizer splits texts otherwise than the one that it was trained with")
+        if tokenizer_fingerprint(tokenizer) != description["tokenizer_fingerprint"]:
+            raise ValueError("its tokenizer splits texts differently from the one that it was trained with")
         llm = _language_model(config, description)
         language = LanguageModel(llm, tokenizer, config.lora, config.chat_template, config.end_token)
-        return C2SER(config, whisper, acoustic, language, llm_inside=description["llm_inside"])
+        return C2SERNetwork(config, whisper, acoustic, language, llm_inside=description["llm_inside"])
     except KeyError as error:
         raise ValueError(f"{folder}/config.json: {error} is missing; copy the model again from its source") from None
     except (TypeError, ValueError, OSError) as error:
@@ -180,7 +220,7 @@ def _language_model(config: C2SERConfig, description: Mapping[str, Any]) -> PreT
         llm.tie_weights()
         return llm
     llm, _ = load_llm(config.llm, config.llm_dtype)
-    if llm_print(llm) != description["llm_print"]:
+    if llm_fingerprint(llm) != description["llm_fingerprint"]:
         raise ValueError(f"{config.llm} is not the language model that it was trained with")
     return llm
 
@@ -191,21 +231,21 @@ def read_config(values: Mapping[str, Any]) -> C2SERConfig:
     Raises:
         ValueError: a setting is unknown.
     """
-    values = known(C2SERConfig, values)
+    values = check_fields(C2SERConfig, values)
     parts = {
-        "connector": ConnectorConfig(**known(ConnectorConfig, values["connector"])),
-        "lora": LoraSettings(**known(LoraSettings, values["lora"])),
+        "connector": ConnectorConfig(**check_fields(ConnectorConfig, values["connector"])),
+        "lora": LoraSettings(**check_fields(LoraSettings, values["lora"])),
     }
     return C2SERConfig(**{**values, **parts})
 
 
-def known(kind: type, values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return settings of a dataclass.
+def check_fields(kind: type, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings of a dataclass, all of them known ones.
 
     Raises:
         ValueError: it has no setting of that name.
     """
-    strange = sorted(set(values) - {field.name for field in dataclasses.fields(kind)})
-    if strange:
-        raise ValueError(f"{kind.__name__} has no setting '{strange[0]}'")
+    unknown = sorted(set(values) - {field.name for field in dataclasses.fields(kind)})
+    if unknown:
+        raise ValueError(f"{kind.__name__} has no setting '{unknown[0]}'")
     return dict(values)

@@ -1,9 +1,9 @@
-"""How probable each of the seven emotions is: the answers that would name it are scored, not searched for.
+"""The probability of each of the seven emotions, from the log-probabilities of answers that name it.
 
-Implicit models are asked for the short answer of Table I's style, "The emotion of this speech is …", once for each
-emotion. Explicit ones have said what they heard before they come to the emotion; there the model's own answer is kept
-up to that word, and each emotion is scored as its end. So the figures are those of the answer at hand, and the
-model is never asked in a style that it has not learnt.
+For implicit models the short answer of Table I, "The emotion of this speech is …", is scored once for each emotion.
+Explicit models describe the speech before they name the emotion; there the model's own answer is kept up to that word,
+and each emotion is scored as its end. So the probabilities belong to the answer that was generated, and the model is
+never asked in a style that it has not learnt.
 """
 
 import re
@@ -14,7 +14,7 @@ from torch import Tensor
 
 from c2ser.cot.prompts import SENTENCES, Style
 from c2ser.emotions import EMOTIONS, WORDS
-from c2ser.model.c2ser import C2SER
+from c2ser.model.c2ser_network import C2SERNetwork
 from c2ser.model.perception import Vectors
 from c2ser.scoring.labels import EMOTION_PATTERNS, QUOTES
 
@@ -22,7 +22,7 @@ FULL_STOP = {"en": ".", "zh": "。"}
 
 
 def label_scores(
-    model: C2SER, speech: Vectors, style: Style, languages: Sequence[str | None], answers: Sequence[str] | None
+    network: C2SERNetwork, speech: Vectors, style: Style, languages: Sequence[str | None], answers: Sequence[str] | None
 ) -> Tensor:
     """Return the log-probability of each emotion's answer, end token included, from one forward pass.
 
@@ -30,9 +30,9 @@ def label_scores(
     the model would say one. Where the language is unknown, both forms of each are scored and their probabilities added.
 
     Args:
-        model: the model.
+        network: the model's network.
         speech: embeddings (batch, time, size of the language model).
-        style: what the model is asked for.
+        style: the chain of thought that the model is asked for.
         languages: ISO 639-1 code of each utterance, None where unknown.
         answers: the model's own answers; explicit scores need them.
 
@@ -49,15 +49,15 @@ def label_scores(
     else:
         forms = [short_answers(language) for language in languages]
     flat = [[text for form in row for text in form] for row in forms]
-    scores = model.score(speech, style, flat)
+    scores = network.score(speech, style, flat)
     rows = [row.double().view(-1, len(EMOTIONS)).logsumexp(dim=0) for row in scores]  # (languages, 7) to (7,)
     return torch.stack(rows).cpu()
 
 
 def short_answers(language: str | None) -> list[list[str]]:
-    """Return the seven implicit answers in the language that they would come in, or in both where it is unknown."""
-    known = ["zh", "en"] if not language else ["zh" if language == "zh" else "en"]
-    return [[SENTENCES["implicit"][prose].format(emotion=WORDS[e][prose]) for e in EMOTIONS] for prose in known]
+    """Return the seven implicit answers in the language of the speech, or in both languages if it is unknown."""
+    codes = ["zh", "en"] if not language else ["zh" if language == "zh" else "en"]
+    return [[SENTENCES["implicit"][prose].format(emotion=WORDS[e][prose]) for e in EMOTIONS] for prose in codes]
 
 
 def endings(answer: str, language: str | None) -> list[str]:
@@ -66,9 +66,9 @@ def endings(answer: str, language: str | None) -> list[str]:
     It is kept up to the first emotion named outside quotations. Where it names none, Table I's conclusion follows.
     """
     unquoted = QUOTES.sub(lambda quoted: " " * len(quoted.group()), answer)
-    named = [found for pattern in EMOTION_PATTERNS.values() if (found := pattern.search(unquoted))]
-    if named:
-        first = min(named, key=re.Match.start)
+    matches = [match for pattern in EMOTION_PATTERNS.values() if (match := pattern.search(unquoted))]
+    if matches:
+        first = min(matches, key=re.Match.start)
         prose, stem = "en" if first.group().isascii() else "zh", answer[: first.start()]
         return [stem + WORDS[emotion][prose] + FULL_STOP[prose] for emotion in EMOTIONS]
     prose = "zh" if (language or "zh") == "zh" and re.search("[\u4e00-\u9fff]", unquoted) else "en"

@@ -22,22 +22,22 @@ from c2ser.cot.prompts import INSTRUCTIONS
 from c2ser.log import one_line
 from c2ser.model.config import GREEDY, Dtype, LoraSettings, SearchConfig
 from c2ser.model.continuations import log_probabilities
-from c2ser.model.perception import Vectors, real
+from c2ser.model.perception import Vectors, padding_mask
 from c2ser.model.search import search_tokens
 from c2ser.pretrained import load_pretrained, read_sizes
 
 SPEECH = "<|c2ser-speech|>"
-"""Marks the place of the speech while a chat template is filled in; it is never shown to the model."""
+"""Marks the position of the speech in a chat template; the model never gets it."""
 
 SCALED_LOGITS = ("final_logit_softcapping", "logit_scale", "logits_scaling", "lm_head_multiplier")
-"""Settings of language models that change what their head gives; we use the head alone and refuse them."""
+"""Settings of language models that change the output of their head; we call the head directly and refuse them."""
 
 
 def load_llm(name: str, dtype: Dtype) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """Load a causal language model and its tokeniser from a folder or a hub id.
+    """Load a causal language model and its tokenizer from a folder or a hub id.
 
     Raises:
-        ValueError: there is no such model, it is of another kind or damaged, or it has no tokeniser.
+        ValueError: there is no such model, it is of another kind or damaged, or it has no tokenizer.
     """
     sizes = read_sizes(name, "language model")
     if sizes.is_encoder_decoder:
@@ -47,45 +47,45 @@ def load_llm(name: str, dtype: Dtype) -> tuple[PreTrainedModel, PreTrainedTokeni
 
 
 def load_tokenizer(name: str | Path) -> PreTrainedTokenizerBase:
-    """Load a tokeniser from a folder or a hub id.
+    """Load a tokenizer from a folder or a hub id.
 
-    A generic one beside a model of a known family stays what it is; `AutoTokenizer` alone would take it for the
-    family's own and split texts otherwise.
+    A generic tokenizer stays generic beside a model of a known family; `AutoTokenizer` alone would take it for the
+    family's own and split texts differently.
 
     Raises:
         ValueError: there is none.
     """
     try:
-        given = get_tokenizer_config(str(name)).get("tokenizer_class")
-        generic = given in ("TokenizersBackend", "PreTrainedTokenizerFast")
+        kind = get_tokenizer_config(str(name)).get("tokenizer_class")
+        generic = kind in ("TokenizersBackend", "PreTrainedTokenizerFast")
         options = {"config": PretrainedConfig()} if generic else {}
         tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False, **options)
     except (OSError, ValueError, KeyError) as error:
         raise ValueError(f"{name}: no tokenizer that loads ({one_line(error)}); download it again") from None
-    # without its files transformers makes up one that knows special tokens alone
+    # without its files transformers makes one that knows only special tokens
     if not {*tokenizer(INSTRUCTIONS["explicit"], add_special_tokens=False)["input_ids"]} - {tokenizer.unk_token_id}:
         raise ValueError(f"{name}: its tokenizer knows no words; download it again")
     return tokenizer
 
 
 def empty_llm(config: PretrainedConfig, dtype: Dtype) -> PreTrainedModel:
-    """Build a causal language model whose weights are yet to come."""
+    """Build a causal language model without trained weights."""
     return AutoModelForCausalLM.from_config(config, dtype=getattr(torch, dtype), trust_remote_code=False)
 
 
 class LanguageModel(nn.Module):
-    """A causal LM, its adapters and its tokeniser.
+    """A causal LM, its adapters and its tokenizer.
 
     Args:
         llm: the model.
-        tokenizer: its tokeniser.
+        tokenizer: its tokenizer.
         lora: adapters to add.
-        chat_template: whether the prompt is put into the tokeniser's chat template, the speech following it in the
+        chat_template: whether the prompt is put into the tokenizer's chat template, the speech following it in the
             user's turn; plain text otherwise, as in the published system.
-        end_token: what ends an answer; None takes the tokeniser's own.
+        end_token: what ends an answer; None takes the tokenizer's own.
 
     Raises:
-        ValueError: the tokeniser lacks the end token or a chat template or has more tokens than the model, or the model
+        ValueError: the tokenizer lacks the end token or a chat template or has more tokens than the model, or the model
             scales its logits.
     """
 
@@ -112,7 +112,7 @@ class LanguageModel(nn.Module):
         self.tokenizer, self.chat_template = tokenizer, chat_template
         self.llm = _adapted(llm, lora) if lora.r else llm
         self.end = int(end)
-        # what a hub's generation settings add (sampling, repetition penalty) would make answers differ from run to run
+        # a hub's generation settings (sampling, repetition penalty) would make answers differ from run to run
         self.llm.generation_config = GenerationConfig(eos_token_id=self.end, pad_token_id=self.end)
 
     @property
@@ -120,7 +120,7 @@ class LanguageModel(nn.Module):
         """Size of the token embeddings."""
         return self.llm.get_input_embeddings().embedding_dim
 
-    def frame(self, prompt: str) -> tuple[list[int], list[int]]:
+    def prompt_ids(self, prompt: str) -> tuple[list[int], list[int]]:
         """Return the token ids before and after the speech."""
         if not self.chat_template:
             return self.tokenizer(prompt)["input_ids"], []
@@ -137,18 +137,18 @@ class LanguageModel(nn.Module):
         return table(torch.tensor(ids, dtype=torch.long, device=table.weight.device))
 
     def _contexts(self, speech: Vectors, boundaries: Tensor, prompts: Sequence[str]) -> list[Tensor]:
-        """Return what precedes each answer, as embeddings (time, dim)."""
-        frames = {prompt: [self._embed(ids) for ids in self.frame(prompt)] for prompt in set(prompts)}
+        """Return what comes before each answer, as embeddings (time, dim)."""
+        around = {prompt: [self._embed(ids) for ids in self.prompt_ids(prompt)] for prompt in set(prompts)}
         rows = []
         for values, length, prompt in zip(speech.values, speech.lengths.tolist(), prompts, strict=True):
-            before, after = frames[prompt]
+            before, after = around[prompt]
             middle = torch.cat([boundaries[:1], values[:length], boundaries[1:]]).to(before.dtype)
             rows.append(torch.cat([before, middle, after]))
         return rows
 
-    def lengths(self, prompt: str, answers: Sequence[str]) -> list[int]:
-        """Return how many tokens each answer takes with all that stands around it, except the speech."""
-        before, after = self.frame(prompt)
+    def sequence_lengths(self, prompt: str, answers: Sequence[str]) -> list[int]:
+        """Return the number of tokens of each answer with its prompt and boundaries, without the speech."""
+        before, after = self.prompt_ids(prompt)
         around = len(before) + 2 + len(after) + 1  # the boundaries of the speech, the end token
         ids = self.tokenizer(list(answers), add_special_tokens=False)["input_ids"] if answers else []
         return [around + len(row) for row in ids]
@@ -158,7 +158,7 @@ class LanguageModel(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         """Return the mean cross-entropy of the answers' tokens and end tokens, and the share predicted rightly.
 
-        The head, which is wide, is computed where a label stands and nowhere else.
+        The head, which is wide, is computed only at positions with a label.
 
         Args:
             speech: embeddings (batch, time, dim).
@@ -172,14 +172,14 @@ class LanguageModel(nn.Module):
         lengths = torch.tensor([len(row) for row in rows], device=rows[0].device)
         starts = torch.tensor([len(context) - 1 for context in contexts], device=rows[0].device)
         embedded = pad_sequence(rows, batch_first=True)
-        mask = real(lengths, embedded.shape[1])
-        hidden = self.hidden(embedded, mask)
-        labelled = mask & ~real(starts, embedded.shape[1])
+        mask = padding_mask(lengths, embedded.shape[1])
+        hidden = self.hidden_states(embedded, mask)
+        labelled = mask & ~padding_mask(starts, embedded.shape[1])
         logits = self.llm.get_output_embeddings()(hidden[labelled]).float()  # (labels, vocabulary)
         target = torch.tensor([i for ids in labels for i in ids], device=logits.device)
         return cross_entropy(logits, target), (logits.argmax(-1) == target).float().mean()
 
-    def hidden(self, embedded: Tensor, mask: Tensor) -> Tensor:
+    def hidden_states(self, embedded: Tensor, mask: Tensor) -> Tensor:
         """Return the last hidden states of padded embeddings (batch, time, dim)."""
         decoder = self.llm.get_decoder()
         return decoder(inputs_embeds=embedded, attention_mask=mask.long(), use_cache=False).last_hidden_state
@@ -200,12 +200,12 @@ class LanguageModel(nn.Module):
             speech: embeddings (batch, time, dim).
             boundaries: embeddings of the begin and the end of speech, (2, dim).
             prompts: one for each utterance.
-            max_new_tokens: where an answer is cut off.
+            max_new_tokens: an answer is cut off after this many tokens.
             search: how tokens are chosen.
-            keys: utterance ids; where tokens are drawn, the draws depend on them.
+            keys: utterance ids; if tokens are drawn at random, the draws depend on them.
 
         Returns:
-            answers, and how many tokens each took, its end token included.
+            answers, and the number of tokens of each, its end token included.
         """
         contexts = self._contexts(speech, boundaries, prompts)
         cut = [self._until_end(row) for row in search_tokens(self.llm, contexts, max_new_tokens, search, keys)]

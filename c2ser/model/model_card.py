@@ -1,14 +1,12 @@
 """The model card: README.md of a model folder."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import yaml
 
 from c2ser.emotions import EMOTIONS
-
-if TYPE_CHECKING:
-    from c2ser.model.config import C2SERConfig
+from c2ser.model.config import C2SERConfig
 
 HEAD = """---
 license: other
@@ -29,8 +27,8 @@ Recognises {emotions} in speech and gives its reasons in words ({style} chain of
 ```python
 from c2ser import C2SER
 
-found = C2SER.from_pretrained("this/folder").predict("speech.wav")
-print(found.emotion, found.probabilities, found.answer)
+result = C2SER.from_pretrained("this/folder").predict("speech.wav")
+print(result.emotion, result.probabilities, result.answer)
 ```
 """
 
@@ -52,8 +50,8 @@ Whoever distributes a model trained on texts by GLM-4-9B must show "Built with g
 """
 
 
-def card(
-    config: "C2SERConfig",
+def format_card(
+    config: C2SERConfig,
     llm_inside: bool,
     training: Mapping[str, Any] | None = None,
     counts: Mapping[str, Mapping[str, int]] | None = None,
@@ -68,7 +66,7 @@ def card(
         training: settings of its training, as `config.yaml` holds them.
         counts: utterances by emotion, by data set.
         scores: content of `scores.json` by test set.
-        notes: what else a user should know; a section of its own.
+        notes: what else a user should know, in its own section.
     """
     head = HEAD.format(
         emotions=", ".join(EMOTIONS),
@@ -95,8 +93,10 @@ def _scores(scores: Mapping[str, Mapping[str, Any]] | None) -> str:
     if not scores:
         return "\n## Scores\n\nNot measured.\n"
     rows = [["test set", "UA %", "WA %", "utterances", "unreadable"]]
-    for name, one in scores.items():
-        rows.append([name, f"{100 * one['ua']:.1f}", f"{100 * one['wa']:.1f}", one["utterances"], one["unreadable"]])
+    for name, score in scores.items():
+        rows.append(
+            [name, f"{100 * score['ua']:.1f}", f"{100 * score['wa']:.1f}", score["utterances"], score["unreadable"]]
+        )
     return "\n## Scores\n\nBy the emotion that the answer names.\n\n" + _table(rows)
 
 

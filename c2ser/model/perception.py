@@ -1,8 +1,8 @@
-"""Contextual perception (section III.B): Whisper's encoder for what is said, Emotion2Vec-S for how it is said.
+"""The encoders (section III.B): Whisper for what is said, Emotion2Vec-S for how it is said.
 
-Whisper is run at the utterance's own length, not padded to 30 s: the encoder is fine-tuned, and most speech is short.
-All padding that a batch brings is masked, so an utterance gives the same vectors alone and in any batch. For baselines
-whose Whisper is used as it was published, `whisper_pad: 30s` gives it the 30 s that it was trained on.
+Whisper runs at the utterance's own length, without padding to 30 s: the encoder is fine-tuned, and most speech is
+short. The padding of a batch is masked, so an utterance gives the same vectors alone and in any batch. For baselines
+that use Whisper as it was published, `whisper_pad: 30s` gives it the 30 s that it was trained on.
 """
 
 from collections.abc import Sequence
@@ -24,10 +24,10 @@ from c2ser.model.config import Padding
 from c2ser.pretrained import load_pretrained, read_sizes
 
 WINDOW, HOP = 400, 160
-"""Samples per analysis window (25 ms) and between two of them (10 ms), as Whisper was trained."""
+"""Samples per analysis window (25 ms) and between windows (10 ms), as Whisper was trained."""
 
 FULL_SECONDS = 30
-"""What Whisper was trained on, and the longest it takes."""
+"""The length that Whisper was trained on, which is also its limit."""
 
 
 @dataclass
@@ -82,8 +82,8 @@ def stack(rows: Sequence[Tensor]) -> Vectors:
     return Vectors(pad_sequence(list(rows), batch_first=True), lengths)
 
 
-def real(lengths: Tensor, size: int) -> Tensor:
-    """Return a mask of shape (batch, size), True where a position is not padding."""
+def padding_mask(lengths: Tensor, size: int) -> Tensor:
+    """Return a mask of shape (batch, size), False on padding."""
     return torch.arange(size, device=lengths.device)[None, :] < lengths[:, None]
 
 
@@ -115,14 +115,14 @@ class LogMel(nn.Module):
             log-mel spectrogram (batch, bins, frames), one frame per 160 samples.
         """
         edge = WINDOW // 2
-        # every row is mirrored at its own end, as if it were alone
+        # every row is mirrored at its own end, as without a batch
         rows = [pad(w[None, :n], (edge, edge), mode="reflect")[0] for w, n in zip(waves, lengths.tolist(), strict=True)]
         padded = pad_sequence(rows, batch_first=True)
         spectrum = torch.stft(padded, WINDOW, HOP, window=self.window, center=False, return_complex=True)
         frames = lengths // HOP
         power = spectrum[..., : int(frames.max())].abs().square()  # (batch, frequencies, frames)
         mel = (self.filters.T @ power.contiguous()).clamp(min=1e-10).log10()
-        mask = real(frames, mel.shape[2])[:, None, :]
+        mask = padding_mask(frames, mel.shape[2])[:, None, :]
         loudest = mel.masked_fill(~mask, -10.0).amax(dim=(1, 2), keepdim=True)
         mel = (torch.maximum(mel, loudest - 8.0) + 4.0) / 4.0
         return Vectors(mel.masked_fill(~mask, 0.0), frames)
@@ -135,7 +135,7 @@ class WhisperEncoder(nn.Module):
         config: the model's configuration; weights are random, `from_pretrained` brings trained ones.
 
     Attributes:
-        padding: "30s" shows it silence up to 30 s, unmasked, and drops the states of that silence.
+        padding: "30s" adds silence up to 30 s, unmasked, and drops the states of that silence.
     """
 
     def __init__(self, config: WhisperConfig) -> None:
@@ -152,8 +152,8 @@ class WhisperEncoder(nn.Module):
         Raises:
             ValueError: there is no such model, or it is of another kind or damaged.
         """
-        if (found := read_sizes(name, "Whisper").model_type) != "whisper":
-            raise ValueError(f"{name}: a model of the kind {found}, not Whisper; choose a Whisper model")
+        if (kind := read_sizes(name, "Whisper").model_type) != "whisper":
+            raise ValueError(f"{name}: a model of the kind {kind}, not Whisper; choose a Whisper model")
         model = load_pretrained(WhisperModel, name, "Whisper", "encoder.", dtype=torch.float32, dropout=dropout)
         encoder = cls(model.config)
         encoder.layers = model.encoder
@@ -195,12 +195,12 @@ class WhisperEncoder(nn.Module):
             raise ValueError(f"audio over the {self.max_seconds:.0f} s that Whisper takes; cut it into utterances")
         exact = self.padding == "exact"
         states = gelu(net.conv1(mel.values))
-        if exact:  # the second convolution must see zeros past the end, as it does when the utterance is alone
-            states = states * real(mel.lengths, states.shape[2])[:, None, :].to(states.dtype)
+        if exact:  # the second convolution must get zeros past the end, as it does without a batch
+            states = states * padding_mask(mel.lengths, states.shape[2])[:, None, :].to(states.dtype)
         states = gelu(net.conv2(states)).transpose(1, 2)  # (batch, time, dim)
         states = states + net.embed_positions.weight[: states.shape[1]]
         states = nn.functional.dropout(states, p=net.dropout, training=self.training)
-        mask = real(lengths, states.shape[1])
+        mask = padding_mask(lengths, states.shape[1])
         attention = create_bidirectional_mask(net.config, states, mask) if exact else None
         for layer in net.layers:
             states = layer(states, attention)
@@ -226,8 +226,8 @@ class AcousticEncoder(nn.Module):
         """Size of the acoustic vectors."""
         return self.model.config.dim
 
-    def count(self, seconds: float) -> int:
-        """Return how many vectors it gives for so much audio, at most."""
+    def max_vectors(self, seconds: float) -> int:
+        """Return the largest number of vectors that audio of this length gives."""
         if self.kind == "frame":
             return int(self.model.audio.local_encoder.frames(torch.tensor(int(seconds * SAMPLE_RATE))))
         return 1 if self.kind == "utterance" else self.model.config.tokens

@@ -1,4 +1,4 @@
-"""The authors' checkpoint (`C2SER_llm.pt`, `C2SER_model.pt`) as a model folder that computes what their code computes.
+"""The authors' checkpoint (`C2SER_llm.pt`, `C2SER_model.pt`) as a model folder that computes the same.
 
 Every weight of the file is used, dropped for a reason given here, or an error that names it.
 """
@@ -16,12 +16,12 @@ from transformers import AutoConfig, PretrainedConfig, PreTrainedModel, WhisperC
 from c2ser.cot.prompts import Style
 from c2ser.emotion2vec.convert import load_model
 from c2ser.log import get_logger, one_line
-from c2ser.model.c2ser import C2SER
+from c2ser.model.c2ser_network import C2SERNetwork
 from c2ser.model.config import C2SERConfig, ConnectorConfig, LoraSettings
 from c2ser.model.connector import positions
-from c2ser.model.folder import fill, save
+from c2ser.model.folder import load_weights, save_network
 from c2ser.model.lm import LanguageModel, empty_llm, load_llm, load_tokenizer
-from c2ser.model.model_card import card
+from c2ser.model.model_card import format_card
 from c2ser.model.perception import AcousticEncoder, WhisperEncoder
 from c2ser.model.published_names import COPIES, Names, rename
 from c2ser.tables import write_text
@@ -43,12 +43,12 @@ EMBEDDINGS, HEAD = "language.llm.model.embed_tokens.weight", "language.llm.lm_he
 
 NOTES = """## Published mode
 
-Converted from the authors' checkpoint. It hears and answers as their code does, with what is peculiar to it:
+Converted from the authors' checkpoint. It computes what their code computes, with its peculiarities:
 
 - Its acoustic vectors are the first ten frames of Emotion2Vec-S, not its utterance tokens, from waveforms that are
   not normalised, and padded with zeros. Most of those frames lie in the first tenths of a second and are nearly zero.
 - Answers are in lower case; prompts are plain text, without a chat template.
-- Their code searches in four beams (`local/conf/decode_published.yaml`) and never switches dropout off, so that its
+- Their code searches with four beams (`local/conf/decode_published.yaml`) and never turns dropout off, so that its
   answers change from run to run. Here dropout is off, and the default search is greedy.
 """
 
@@ -69,12 +69,12 @@ class Sources:
 
 
 def convert(checkpoint: str | Path, sources: Sources, style: Style, out: str | Path) -> None:
-    """Write the model folder of a published checkpoint, whole or not at all.
+    """Write the model folder of a published checkpoint, complete or not at all.
 
     Args:
         checkpoint: the file; a DeepSpeed state with the weights under "module" will do.
         sources: what it does not hold.
-        style: what the checkpoint was trained to say last.
+        style: the chain of thought that the checkpoint was trained on last.
         out: the new folder.
 
     Raises:
@@ -88,13 +88,13 @@ def convert(checkpoint: str | Path, sources: Sources, style: Style, out: str | P
     tensors = {ours: weights[theirs] for theirs, ours in names.used.items()}
     tensors["connector.boundaries"] = _boundaries(weights, checkpoint)
     _check_dropped(weights, names, checkpoint)
-    model = _build(tensors, names, sources, style)
-    tensors = _completed(model, tensors, checkpoint)
-    _check_shapes(model, tensors, names, checkpoint)
-    fill(model, tensors, checkpoint)
+    network = _build(tensors, names, sources, style)
+    tensors = _completed(network, tensors, checkpoint)
+    _check_shapes(network, tensors, names, checkpoint)
+    load_weights(network, tensors, checkpoint)
     with whole_folder(out) as temporary:
-        save(model, temporary)
-        write_text(temporary / "README.md", card(model.config, model.llm_inside, notes=NOTES))
+        save_network(network, temporary)
+        write_text(temporary / "README.md", format_card(network.config, network.llm_inside, notes=NOTES))
     logger.info("%s: %d weights used, %d dropped; written to %s", checkpoint, len(names.used), len(names.dropped), out)
 
 
@@ -126,7 +126,7 @@ def _boundaries(weights: Mapping[str, Tensor], path: Path) -> Tensor:
 
 
 def _check_dropped(weights: Mapping[str, Tensor], names: Names, path: Path) -> None:
-    """Refuse what is dropped as a copy, or as sinusoids, and is none."""
+    """Check that what is dropped as a copy, or as sinusoids, is one."""
     for theirs, ours in COPIES.items():
         if theirs in weights and ours in weights and not torch.equal(weights[theirs], weights[ours]):
             raise ValueError(f"{path}: {theirs} is no copy of {ours}; choose another file")
@@ -134,12 +134,12 @@ def _check_dropped(weights: Mapping[str, Tensor], names: Names, path: Path) -> N
     if table is not None and (table[0].float() - positions(*table.shape[1:])).abs().max() > 0.01:
         raise ValueError(f"{path}: speech_transformer.embed.pos_enc.pe holds no sinusoids; choose another file")
     for reason in dict.fromkeys(names.dropped.values()):
-        those = [name for name, why in names.dropped.items() if why == reason]
-        logger.info("dropped (%s): %s", reason, ", ".join(those[:4]) + (", …" if len(those) > 4 else ""))
+        dropped = [name for name, why in names.dropped.items() if why == reason]
+        logger.info("dropped (%s): %s", reason, ", ".join(dropped[:4]) + (", …" if len(dropped) > 4 else ""))
 
 
-def _build(tensors: Mapping[str, Tensor], names: Names, sources: Sources, style: Style) -> C2SER:
-    """Build the model, its weights yet to be filled in where the checkpoint has them."""
+def _build(tensors: Mapping[str, Tensor], names: Names, sources: Sources, style: Style) -> C2SERNetwork:
+    """Build the network, without the weights that the checkpoint has."""
     encoder = load_model(sources.emotion2vec)
     encoder.config.normalize = False
     adapters = [name for name in tensors if ".lora_A." in name]
@@ -157,11 +157,11 @@ def _build(tensors: Mapping[str, Tensor], names: Names, sources: Sources, style:
     if llm.config.vocab_size > END_ID and language.end != END_ID:
         raise ValueError(f"{sources.llm}: {END_TOKEN} is {language.end} in its tokenizer, not {END_ID}; "
                          "give the language model that the checkpoint was trained with")  # fmt: skip
-    return C2SER(config, whisper, AcousticEncoder(encoder, config.acoustic), language, llm_inside=bool(base))
+    return C2SERNetwork(config, whisper, AcousticEncoder(encoder, config.acoustic), language, llm_inside=bool(base))
 
 
 def _of_llm(name: str) -> bool:
-    """Tell whether a weight of ours is the language model's own."""
+    """Return whether a weight, by our name, is the language model's own."""
     return name.startswith("language.") and ".lora_" not in name
 
 
@@ -178,35 +178,36 @@ def _language_model(config: C2SERConfig, inside: bool) -> PreTrainedModel:
 def _connector(tensors: Mapping[str, Tensor]) -> ConnectorConfig:
     dim = len(tensors["connector.enter.weight"])
     layers = {name.split(".")[2] for name in tensors if name.startswith("connector.layers.")}
-    feed_forward = len(tensors["connector.layers.0.rise.weight"])
+    feed_forward = len(tensors["connector.layers.0.up_proj.weight"])
     return ConnectorConfig(dim=dim, layers=len(layers), feed_forward=feed_forward, acoustic="pad")
 
 
-def _completed(model: C2SER, tensors: Mapping[str, Tensor], path: Path) -> dict[str, Tensor]:
-    """Return tensors in the precision they are used in, with those that come from elsewhere."""
-    dtype = getattr(torch, model.config.llm_dtype)
-    made = {name: tensor.to(dtype if _of_llm(name) else torch.float32) for name, tensor in tensors.items()}
-    if WHISPER_POSITIONS in made:
-        made[WHISPER_POSITIONS] = made[WHISPER_POSITIONS].squeeze(0)
-    own = model.state_dict()
-    made |= {name: tensor for name, tensor in own.items() if name.startswith("acoustic.")}
-    made.setdefault(WHISPER_POSITIONS, own[WHISPER_POSITIONS])
-    if model.language.llm.config.tie_word_embeddings and (head := made.pop(HEAD, None)) is not None:
-        if not torch.equal(head, made[EMBEDDINGS]):
+def _completed(network: C2SERNetwork, tensors: Mapping[str, Tensor], path: Path) -> dict[str, Tensor]:
+    """Return tensors in the precision in which they are used, with those that the checkpoint lacks."""
+    dtype = getattr(torch, network.config.llm_dtype)
+    completed = {name: tensor.to(dtype if _of_llm(name) else torch.float32) for name, tensor in tensors.items()}
+    if WHISPER_POSITIONS in completed:
+        completed[WHISPER_POSITIONS] = completed[WHISPER_POSITIONS].squeeze(0)
+    defaults = network.state_dict()
+    completed |= {name: tensor for name, tensor in defaults.items() if name.startswith("acoustic.")}
+    completed.setdefault(WHISPER_POSITIONS, defaults[WHISPER_POSITIONS])
+    if network.language.llm.config.tie_word_embeddings and (head := completed.pop(HEAD, None)) is not None:
+        if not torch.equal(head, completed[EMBEDDINGS]):
             raise ValueError(f"{path}: its head is no copy of its embeddings, as --llm says; check --llm")
-    return made
+    return completed
 
 
-def _check_shapes(model: C2SER, tensors: Mapping[str, Tensor], names: Names, path: Path) -> None:
+def _check_shapes(network: C2SERNetwork, tensors: Mapping[str, Tensor], names: Names, path: Path) -> None:
     """Refuse weights that do not fit the sizes of the models given, under the names that the file has for them."""
     theirs = {ours: name for name, ours in names.used.items()}
-    own = model.state_dict()
+    expected = network.state_dict()
     for name, tensor in tensors.items():
-        called = theirs.get(name, name)
-        if name not in own:
-            raise ValueError(f"{path}: {called} is unknown to the models given; check --llm and --whisper")
-        if tensor.shape != own[name].shape:
+        their_name = theirs.get(name, name)
+        if name not in expected:
+            raise ValueError(f"{path}: {their_name} is unknown to the models given; check --llm and --whisper")
+        if tensor.shape != expected[name].shape:
+            shape = tuple(expected[name].shape)
             raise ValueError(
-                f"{path}: {called} is {tuple(tensor.shape)}, but the models given ask for {tuple(own[name].shape)}; "
+                f"{path}: {their_name} is {tuple(tensor.shape)}, but the models given ask for {shape}; "
                 "check --llm and --whisper"
             )

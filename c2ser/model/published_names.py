@@ -1,4 +1,4 @@
-"""What the weights of the published checkpoint are called, and what they are called here."""
+"""The names of the published checkpoint's weights, and our names for them."""
 
 import re
 from collections.abc import Iterable
@@ -12,7 +12,7 @@ WHOLE = {
     "encoder.embed.pos_enc.pe": "whisper.layers.embed_positions.weight",
     "speech_token_emded.weight": "connector.boundaries",
 }
-"""Weights that go by one name."""
+"""Single weights."""
 
 PREFIXES = {
     "encoder.embed.conv.0": "whisper.layers.conv1",
@@ -44,8 +44,8 @@ CONNECTOR_LAYER = {
     "self_attn.linear_k": "key",
     "self_attn.linear_v": "value",
     "self_attn.linear_out": "out",
-    "feed_forward.w_1": "rise",
-    "feed_forward.w_2": "fall",
+    "feed_forward.w_1": "up_proj",
+    "feed_forward.w_2": "down_proj",
     "norm1": "attention_norm",
     "norm2": "feed_norm",
 }
@@ -65,7 +65,7 @@ DROPPED = {
     r".*\.rotary_emb\.inv_freq": "computed here",
     "|".join(re.escape(name) for name in COPIES): "a copy",
 }
-"""What is left out on purpose, and why."""
+"""Weights that are not needed, and why."""
 
 
 @dataclass(frozen=True)
@@ -131,6 +131,6 @@ def _ours(name: str, adapted: set[str]) -> str | None:
 
 
 def _adapted_name(name: str, adapted: set[str]) -> str:
-    """Return the name that a weight has beside an adapter; older versions of peft had none of its own for it."""
+    """Return the name of a weight with an adapter; older versions of peft did not rename it."""
     module, _, kind = name.rpartition(".")
     return f"{module}.base_layer.{kind}" if module in adapted else name

@@ -1,4 +1,4 @@
-"""From waveforms of any length to emotions: batches, label probabilities, long speech in pieces."""
+"""From waveforms of any length to emotions: batches, label probabilities, long speech in segments."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,7 @@ from c2ser.cot.prompts import Style
 from c2ser.data.datasets import MAX_SECONDS, check_wave
 from c2ser.data.sampler import by_length
 from c2ser.emotions import EMOTIONS
-from c2ser.model.c2ser import C2SER
+from c2ser.model.c2ser_network import C2SERNetwork
 from c2ser.model.config import DecodeConfig
 from c2ser.model.label_scores import label_scores, probabilities
 
@@ -23,15 +23,15 @@ Source = str | Path | np.ndarray | torch.Tensor
 
 
 @dataclass(frozen=True)
-class Heard:
-    """What the model makes of one piece of speech.
+class SegmentResult:
+    """What the model gives for one segment of speech, up to 30 s.
 
     Attributes:
-        answer: what it says; "" where it was not asked.
-        tokens: how many tokens that took.
-        milliseconds: time of the answer, that of the batch divided by its size; label scores do not count.
+        answer: the model's answer; "" if it was not asked for.
+        tokens: number of tokens of the answer.
+        milliseconds: time of the answer: the batch's time divided by its size, without the label scores.
         scores: log-probability of each emotion's answer, (7,) float64.
-        seconds: duration of the piece.
+        seconds: duration of the segment.
     """
 
     answer: str
@@ -48,10 +48,10 @@ class Recognition:
     Attributes:
         emotion: the most probable of the seven.
         probabilities: of each emotion; their sum is 1.
-        answer: what the model says, "" where it was not asked; the emotion that it names may be another one.
-        style: the chain of thought asked for.
-        tokens: how many tokens the model wrote, for all pieces of long speech.
-        milliseconds: time of the answer, that of a batch divided by its size.
+        answer: the model's answer, "" if it was not asked for; the emotion that it names may be another one.
+        style: the chain of thought that was asked for.
+        tokens: number of tokens of the answers, of all segments of long speech.
+        milliseconds: time of the answer: a batch's time divided by its size.
     """
 
     emotion: str
@@ -62,144 +62,119 @@ class Recognition:
     milliseconds: float
 
 
-def hear(
-    model: C2SER,
+def decode_batch(
+    network: C2SERNetwork,
     waves: Mapping[str, np.ndarray],
     languages: Mapping[str, str | None],
     config: DecodeConfig,
     answers: bool = True,
-) -> dict[str, Heard]:
-    """Let the model hear one batch.
+) -> dict[str, SegmentResult]:
+    """Decode one batch of segments.
 
     Args:
-        model: the model.
+        network: the model's network.
         waves: mono waveforms at 16 kHz by utterance, (samples,) float32, up to 30 s.
-        languages: ISO 639-1 code by utterance; None or absent where unknown.
-        config: how answers are searched for.
-        answers: whether to answer; without, an implicit model takes a single forward pass.
+        languages: ISO 639-1 code by utterance; None or absent if unknown.
+        config: how answers are decoded.
+        answers: whether to generate answers; without them an implicit model needs a single forward pass.
 
     Raises:
-        ValueError: the GPU's memory is too small for the batch, or explicit scores without answers.
+        ValueError: the batch does not fit into the GPU's memory, or explicit scores are asked for without answers.
     """
-    model.eval()
-    style, names = config.style or model.config.style, [*waves]
+    network.eval()
+    style, names = config.style or network.config.style, list(waves)
+    texts, tokens = [""] * len(names), [0] * len(names)
     try:
         start = time.perf_counter()
-        speech = model.hear([*waves.values()])
-        said, tokens = [""] * len(names), [0] * len(names)
+        speech = network.encode(list(waves.values()))
         if answers:
-            said, tokens = model.say(speech, style, config.max_new_tokens, config, names)
+            texts, tokens = network.generate(speech, style, config.max_new_tokens, config, names)
         milliseconds = 1000 * (time.perf_counter() - start) / len(names) if answers else 0.0
-        known = [languages.get(name) for name in names]
-        scores = label_scores(model, speech, style, known, said if answers else None).numpy()
+        codes = [languages.get(name) for name in names]
+        scores = label_scores(network, speech, style, codes, texts if answers else None).numpy()
     except torch.OutOfMemoryError:
         longest = max(map(len, waves.values())) / SAMPLE_RATE
         raise ValueError(
             f"{names[0]}: in its batch of {len(names)} utterances, the longest {longest:.1f} s, the GPU ran "
             f"out of memory; lower batch_seconds ({config.batch_seconds:g}) or batch_utterances"
         ) from None
-    seconds = [len(wave) / SAMPLE_RATE for wave in waves.values()]
-    rows = zip(names, said, tokens, scores, seconds, strict=True)
-    return {name: Heard(answer, count, milliseconds, row, length) for name, answer, count, row, length in rows}
+    return {
+        name: SegmentResult(texts[row], tokens[row], milliseconds, scores[row], len(waves[name]) / SAMPLE_RATE)
+        for row, name in enumerate(names)
+    }
 
 
 def recognise(
-    model: C2SER,
+    network: C2SERNetwork,
     waves: Mapping[str, np.ndarray],
     languages: Mapping[str, str | None],
     config: DecodeConfig,
     answers: bool = True,
+    temperature: float = 1.0,
 ) -> dict[str, Recognition]:
     """Recognise emotions in utterances of any length; speech over 30 s is cut where it is quietest.
 
-    Args and errors are those of `hear`.
+    Args and errors are those of `decode_batch`; `temperature` divides the log-probabilities of the emotions.
     """
-    pieces = {
-        f"{name}/{place}": piece
+    segments = {
+        f"{name}/{number}": segment
         for name, wave in waves.items()
-        for place, piece in enumerate(audio.pieces(wave, MAX_SECONDS))
+        for number, segment in enumerate(audio.pieces(wave, MAX_SECONDS))
     }
-    codes = {key: languages.get(_owner(key)) for key in pieces}
-    lengths = {key: len(piece) / SAMPLE_RATE for key, piece in pieces.items()}
-    heard: dict[str, Heard] = {}
-    for keys in by_length(lengths, config.batch_seconds, config.batch_utterances):
-        heard |= hear(model, {key: pieces[key] for key in keys}, codes, config, answers)
-    own: dict[str, list[Heard]] = {name: [] for name in waves}
-    for key in pieces:  # in the order in which they were spoken
-        own[_owner(key)].append(heard[key])
-    style = config.style or model.config.style
-    return {name: pool(parts, style, model.temperature) for name, parts in own.items()}
+    codes = {key: languages.get(_utterance(key)) for key in segments}
+    seconds = {key: len(segment) / SAMPLE_RATE for key, segment in segments.items()}
+    results: dict[str, SegmentResult] = {}
+    for keys in by_length(seconds, config.batch_seconds, config.batch_utterances):
+        results |= decode_batch(network, {key: segments[key] for key in keys}, codes, config, answers)
+    by_utterance: dict[str, list[SegmentResult]] = {name: [] for name in waves}
+    for key in segments:  # in the order in which they were spoken
+        by_utterance[_utterance(key)].append(results[key])
+    style = config.style or network.config.style
+    return {name: combine(parts, style, temperature) for name, parts in by_utterance.items()}
 
 
-def _owner(key: str) -> str:
+def _utterance(key: str) -> str:
     return key.rpartition("/")[0]
 
 
-def pool(parts: Sequence[Heard], style: Style, temperature: float) -> Recognition:
-    """Make one result of the pieces of an utterance.
+def combine(segments: Sequence[SegmentResult], style: Style, temperature: float) -> Recognition:
+    """Combine the segments of an utterance into one result.
 
-    Probabilities are means weighted by duration. The answer is that of the piece which says most for the most probable
-    emotion: its probability there times the piece's duration.
+    Probabilities are means weighted by duration. The answer is that of the segment with the largest weight for the most
+    probable emotion: its probability there times the segment's duration.
 
     Args:
-        parts: what was heard in each piece.
-        style: what was asked for.
+        segments: the results of its segments.
+        style: the chain of thought that was asked for.
         temperature: of the probabilities.
     """
-    rows = probabilities(torch.from_numpy(np.stack([part.scores for part in parts])), temperature).numpy()
-    weights = np.array([part.seconds for part in parts])
-    pooled = weights @ rows / weights.sum()
-    best = int(pooled.argmax())
+    scores = torch.from_numpy(np.stack([segment.scores for segment in segments]))
+    rows = probabilities(scores, temperature).numpy()
+    weights = np.array([segment.seconds for segment in segments])
+    mean = weights @ rows / weights.sum()
+    best = int(mean.argmax())
     return Recognition(
         emotion=EMOTIONS[best],
-        probabilities={emotion: float(p) for emotion, p in zip(EMOTIONS, pooled, strict=True)},
-        answer=parts[int((weights * rows[:, best]).argmax())].answer,
+        probabilities={emotion: float(p) for emotion, p in zip(EMOTIONS, mean, strict=True)},
+        answer=segments[int((weights * rows[:, best]).argmax())].answer,
         style=style,
-        tokens=sum(part.tokens for part in parts),
-        milliseconds=sum(part.milliseconds for part in parts),
+        tokens=sum(segment.tokens for segment in segments),
+        milliseconds=sum(segment.milliseconds for segment in segments),
     )
 
 
-def predict(
-    model: C2SER,
-    source: Source | Sequence[Source],
-    rate: int | None = None,
-    language: str | None = None,
-    style: Style | None = None,
-    answers: bool = True,
-) -> Recognition | list[Recognition]:
-    """Recognise the emotion in speech of any length.
-
-    Args:
-        model: the model.
-        source: an audio file or a mono waveform (samples,), or a list of them.
-        rate: samples per second of the waveforms; needed for them, and for nothing else.
-        language: ISO 639-1 code of what is spoken, "zh" or another; None where unknown.
-        style: the chain of thought asked for; None takes the model's own.
-        answers: whether to answer in words; an implicit model is much faster without.
-
-    Returns:
-        a recognition, or for a list of sources a list of them.
-
-    Raises:
-        ValueError: audio is unreadable or too short, a waveform comes without its rate or is not mono, or explicit
-            probabilities are asked for without answers.
-    """
-    several = isinstance(source, list | tuple)
-    waves = {
-        f"{place}:{_title(one)}": load_source(one, rate) for place, one in enumerate(source if several else [source])
-    }
-    found = recognise(model, waves, dict.fromkeys(waves, language), DecodeConfig(style=style), answers)
-    return [*found.values()] if several else next(iter(found.values()))
-
-
-def _title(source: Source) -> str:
+def source_name(source: Source) -> str:
+    """Return the name of an audio source for messages."""
     return str(source) if isinstance(source, str | Path) else "waveform"
 
 
 def load_source(source: Source, rate: int | None = None) -> np.ndarray:
-    """Return mono float32 at 16 kHz, (samples,), that the model can hear; see `predict`."""
-    name = _title(source)
+    """Return an audio file or a waveform as mono float32 at 16 kHz, (samples,).
+
+    Raises:
+        ValueError: it is unreadable or too short, or a waveform comes without its rate or is not mono.
+    """
+    name = source_name(source)
     if isinstance(source, str | Path):
         return check_wave(audio.load(source, name), name, float("inf"))
     wave = np.asarray(source)

@@ -1,4 +1,4 @@
-"""Small random models in the formats of the big ones, for machines without a GPU or a hub."""
+"""Small random models in the formats of the large ones, for machines without a GPU or a hub."""
 
 import io
 from collections.abc import Iterable
@@ -24,14 +24,14 @@ SPACE = "\u2581"
 
 
 TEXTS = ("cot_explicit", "cot_implicit")
-"""The tables of a data directory that the tokeniser learns from."""
+"""The tables of a data directory that the tokenizer learns from."""
 
 
-def make(data: str | Path, out: str | Path, whisper: TinyWhisper, llm: TinyLlm, seed: int) -> None:
+def make_tiny_models(data: str | Path, out: str | Path, whisper: TinyWhisper, llm: TinyLlm, seed: int) -> None:
     """Write `<out>/whisper` and `<out>/llm`; the same inputs give the same files.
 
     Args:
-        data: data directory; the tokeniser learns from its chains of thought and from the instructions.
+        data: data directory; the tokenizer learns from its chains of thought and from the instructions.
         out: the folder.
         whisper: sizes.
         llm: sizes.
@@ -74,9 +74,9 @@ def _llm_config(sizes: TinyLlm, tokenizer: PreTrainedTokenizerFast) -> Qwen2Conf
 
 
 def train_tokenizer(sentences: Iterable[str], vocabulary: int) -> PreTrainedTokenizerFast:
-    """Train a SentencePiece model and wrap it as a tokeniser that `AutoTokenizer` loads.
+    """Train a SentencePiece model and wrap it as a tokenizer that `AutoTokenizer` loads.
 
-    Texts come back as they were: nothing is normalised, spaces are part of the pieces, unseen characters become bytes.
+    Decoding gives the exact text: nothing is normalised, spaces are part of the pieces, unseen characters become bytes.
 
     Args:
         sentences: texts in any languages.

@@ -1,4 +1,4 @@
-"""What C²SER learns: explicit chains of thought, then ever more implicit ones (sections III.C and III.D)."""
+"""The objective of C²SER: explicit chains of thought, then more and more implicit ones (sections III.C and III.D)."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,38 +12,38 @@ from c2ser.corpus import emotions_of
 from c2ser.cot.prompts import Style, instruction
 from c2ser.data.collate import augment
 from c2ser.data.config import SpecAugment
-from c2ser.data.datasets import Heard, Item, hear
-from c2ser.data.prefetch import Read, leave_out, read_ahead, read_batch, read_some
-from c2ser.data.sampler import Batches, by_length, rng, spread
-from c2ser.model.c2ser import C2SER
-from c2ser.model.fingerprints import weights_print
+from c2ser.data.datasets import Item, LoadedItem, load_item
+from c2ser.data.prefetch import LoadedBatch, load_batch, load_first_usable, log_rejected, prefetch_batches
+from c2ser.data.sampler import Batches, balanced_subset, by_length, rng
+from c2ser.model.c2ser_network import C2SERNetwork
+from c2ser.model.fingerprints import weights_fingerprint
 from c2ser.model.perception import Features, Vectors
 from c2ser.scoring.labels import read_label
 from c2ser.scoring.metrics import check_seven, scores
 from c2ser.training.config import BatchConfig, Stage, ValidConfig
-from c2ser.training.memory import enough_memory
+from c2ser.training.memory import explain_oom
 from c2ser.training.objective import Objective
 from c2ser.training.schedule import explicit_probability
 from c2ser.training.settings import fingerprint
 
 LOSS_WEIGHT = 1e-4
-"""Of the validation loss in the score: it decides between checkpoints of equal UA and never outweighs UA."""
+"""Weight of the validation loss in the score: it decides between checkpoints of equal UA, never against UA."""
 
 SHOWN = 4
 """Answers shown in TensorBoard after each validation."""
 
 
 @dataclass
-class Draw:
-    """What a micro-batch is made of.
+class RawBatch:
+    """The data of a micro-batch.
 
     Attributes:
-        heard: its utterances as they were read; None in place of one whose features are kept.
-        coin: uniform in [0, 1); decides in the implicit stage between explicit and implicit.
+        loaded: its utterances; None in place of an item whose features are cached.
+        style_draw: uniform in [0, 1); decides between explicit and implicit in the implicit stage.
     """
 
-    heard: Read[Heard | None]
-    coin: float
+    loaded: LoadedBatch[LoadedItem | None]
+    style_draw: float
 
 
 @dataclass
@@ -53,12 +53,12 @@ class Batch:
     Attributes:
         items: its utterances.
         features: their features.
-        coin: as drawn.
+        style_draw: as in `RawBatch`.
     """
 
     items: list[Item]
     features: Features
-    coin: float
+    style_draw: float
 
     @property
     def utterances(self) -> list[str]:
@@ -68,14 +68,14 @@ class Batch:
 
 @dataclass
 class Corpus:
-    """What the objective is trained and validated on.
+    """The training and validation data.
 
     Attributes:
-        train: items to learn from, by utterance.
-        valid: items to validate on, by utterance.
+        train: training items by utterance.
+        valid: validation items by utterance.
         batches: how they become batches.
         spec_augment: masks on the training spectrograms; None for none.
-        validation: what is looked at.
+        validation: how the model is validated.
     """
 
     train: dict[str, Item]
@@ -86,23 +86,23 @@ class Corpus:
 
 
 class C2SERObjective(Objective):
-    """Teaches a model to answer in the style of a stage.
+    """Trains a network to answer in the style of a stage.
 
     Args:
-        model: what is trained; its style is that of the answers that it is validated by.
+        model: the network to train; it is validated in its own style.
         stage: in the implicit stage, each micro-batch is explicit with a probability that falls from 1 to 0; in the
             others all are in the model's style.
-        corpus: training and validation material.
-        seed: decides batches and coins.
+        corpus: training and validation data.
+        seed: decides batches and styles.
 
     Raises:
-        ValueError: an utterance fits into no batch, weights would train in bfloat16, the acoustic vectors that were
-            extracted are not the model's, or a validation utterance has none of the seven emotions.
+        ValueError: an utterance fits into no batch, bfloat16 weights would be trained, the extracted acoustic
+            vectors are not the model's, or a validation utterance has none of the seven emotions.
     """
 
-    thrift = f"{Objective.thrift}, or set model.checkpointing: true"
+    oom_hint = f"{Objective.oom_hint}, or set model.checkpointing: true"
 
-    def __init__(self, model: C2SER, stage: Stage, corpus: Corpus, seed: int) -> None:
+    def __init__(self, model: C2SERNetwork, stage: Stage, corpus: Corpus, seed: int) -> None:
         super().__init__()
         self.model, self.stage, self.corpus, self.seed = model, stage, corpus, seed
         for name, parameter in model.named_parameters():
@@ -113,68 +113,68 @@ class C2SERObjective(Objective):
         self.batches = Batches(durations, sizes.seconds, sizes.utterances, seed, tokens=tokens, max_tokens=sizes.tokens)
         emotions = emotions_of({name: item.utterance for name, item in corpus.valid.items()})
         check_seven(emotions, {})
-        chosen = spread(emotions, corpus.validation.utterances, seed)
-        self.chance = 1 / len({emotions[name] for name in chosen})
-        lengths = {name: corpus.valid[name].seconds for name in chosen}
+        subset = balanced_subset(emotions, corpus.validation.utterances, seed)
+        self.chance = 1 / len({emotions[name] for name in subset})
+        lengths = {name: corpus.valid[name].seconds for name in subset}
         self.valid_batches = by_length(lengths, corpus.validation.seconds, corpus.batches.utterances)
-        self.kept: dict[str, Features] = {}
-        self.bad: set[str] = set()
+        self.feature_cache: dict[str, Features] = {}
+        self.rejected: set[str] = set()
         self.shown: dict[str, str] = {}
-        self.frozen = weights_print(p for p in model.parameters() if not p.requires_grad)
+        self.frozen_fingerprint = weights_fingerprint(p for p in model.parameters() if not p.requires_grad)
         self._check_acoustic()
 
     def _check_acoustic(self) -> None:
-        """Compute the acoustic vectors of one utterance and compare them with those that were extracted."""
+        """Compute the acoustic vectors of one utterance and compare them with the extracted ones."""
         first = next((i for i in self.corpus.train.values() if i.acoustic and self.model.acoustic), None)
-        tried = read_batch([first.utterance.id] if first else [], lambda name: hear(first))
-        leave_out(tried.flaws, self.bad)
-        for heard in tried.found.values():
-            own = self.model.features([heard.wave]).acoustic.values[0].cpu().numpy()
-            if own.shape != heard.acoustic.shape or not np.allclose(own, heard.acoustic, atol=0.01):
+        batch = load_batch([first.utterance.id] if first else [], lambda name: load_item(first))
+        log_rejected(batch.rejected, self.rejected)
+        for loaded in batch.items.values():
+            vectors = self.model.extract_features([loaded.wave]).acoustic.values[0].cpu().numpy()
+            if vectors.shape != loaded.acoustic.shape or not np.allclose(vectors, loaded.acoustic, atol=0.01):
                 raise ValueError(
-                    f"{first.utterance.id}: acoustic vectors {heard.acoustic.shape} at {first.acoustic} are not the "
-                    f"model's, {own.shape}; extract them with its Emotion2Vec-S at level {self.model.acoustic.kind}"
+                    f"{first.utterance.id}: acoustic vectors {loaded.acoustic.shape} at {first.acoustic} are not the "
+                    f"model's, {vectors.shape}; extract them with its Emotion2Vec-S at level {self.model.acoustic.kind}"
                 )
 
-    def micro_batches(self, epochs: int) -> int:
-        """Return how many micro-batches so many epochs have."""
-        return self.batches.end(epochs)
+    def num_micro_batches(self, epochs: int) -> int:
+        """Return the number of micro-batches in the first N epochs."""
+        return self.batches.num_batches(epochs)
 
-    def kept_whole(self) -> list[nn.Module]:
-        """Return Emotion2Vec-S, which is run while a batch is made."""
+    def ignored_modules(self) -> list[nn.Module]:
+        """Return Emotion2Vec-S, which `make_batch` uses."""
         return [self.model.acoustic] if self.model.acoustic else []
 
     @property
     def _no_split_modules(self) -> list[str]:
-        """Where accelerate cuts the model when processes share it: at the layers that transformers names."""
+        """Classes of the modules that FSDP shards one by one: the layers that transformers names."""
         parts = filter(None, [self.model.whisper and self.model.whisper.layers, self.model.language.llm])
-        found = {type(module).__name__ for module in self.modules()}
-        return sorted({name for part in parts for name in part._no_split_modules or []} & found)
+        present = {type(module).__name__ for module in self.modules()}
+        return sorted({name for part in parts for name in part._no_split_modules or []} & present)
 
-    def read(self, index: int) -> Draw:
-        """Read the index-th micro-batch; where all its audio is bad, the next one that is not."""
-        places = (self.batches.at(place) for place in range(index, index + self.batches.per_epoch))
-        heard = read_some(places, lambda name: self._hear(self.corpus.train[name]), self.bad)
-        return Draw(heard, toss(self.seed, index))
+    def load_raw(self, index: int) -> RawBatch:
+        """Load the index-th micro-batch; if all its audio is unusable, the next usable one."""
+        batches = (self.batches.at(i) for i in range(index, index + self.batches.per_epoch))
+        loaded = load_first_usable(batches, lambda name: self._load_item(self.corpus.train[name]), self.rejected)
+        return RawBatch(loaded, draw_style(self.seed, index))
 
-    def _hear(self, item: Item) -> Heard | None:
-        """Read an utterance, unless its features are kept."""
-        return None if item.utterance.id in self.kept else hear(item)
+    def _load_item(self, item: Item) -> LoadedItem | None:
+        """Load an utterance, unless its features are cached."""
+        return None if item.utterance.id in self.feature_cache else load_item(item)
 
-    def batch(self, read: Draw) -> Batch:
-        """Compute the features of what was read."""
-        items, features = self._load(read.heard, self.corpus.train)
-        return Batch(items, features, read.coin)
+    def make_batch(self, raw: RawBatch) -> Batch:
+        """Compute the features of a batch."""
+        items, features = self._features_of(raw.loaded, self.corpus.train)
+        return Batch(items, features, raw.style_draw)
 
     def forward(self, batch: Batch, step: int) -> dict[str, Tensor]:
         """Return the loss of a batch, the share of tokens predicted rightly, and whether the batch was explicit."""
         style = self.model.config.style
-        if self.stage == "implicit" and batch.coin < explicit_probability(step, self.steps):
+        if self.stage == "implicit" and batch.style_draw < explicit_probability(step, self.steps):
             style = "explicit"
-        figures = self._ask(self._augmented(batch.features), batch.items, style)
+        figures = self._losses(self._augmented(batch.features), batch.items, style)
         return {**figures, "explicit": figures["loss"].new_tensor(float(style == "explicit"))}
 
-    def _ask(self, features: Features, items: Sequence[Item], style: Style) -> dict[str, Tensor]:
+    def _losses(self, features: Features, items: Sequence[Item], style: Style) -> dict[str, Tensor]:
         prompts = [instruction(style)] * len(items)
         return self.model(features, prompts, [item.answers[style] for item in items])
 
@@ -184,35 +184,39 @@ class C2SERObjective(Objective):
         mel = augment(features.mel.values, features.mel.lengths, self.corpus.spec_augment)
         return Features(Vectors(mel, features.mel.lengths), features.acoustic)
 
-    def _load(self, heard: Read[Heard | None], corpus: Mapping[str, Item]) -> tuple[list[Item], Features | None]:
-        """Return the items that were heard, and their features as one batch on the model's device; None of nothing."""
-        leave_out(heard.flaws, self.bad)
-        items = [corpus[name] for name in heard.found]
+    def _features_of(
+        self, loaded: LoadedBatch[LoadedItem | None], corpus: Mapping[str, Item]
+    ) -> tuple[list[Item], Features | None]:
+        """Return the loaded items and their features as one batch on the model's device, None for no items."""
+        log_rejected(loaded.rejected, self.rejected)
+        items = [corpus[name] for name in loaded.items]
         if not self.corpus.batches.keep_features:
-            return items, self._features([*heard.found.values()]) if items else None
-        for name, one in heard.found.items():
-            if name not in self.kept:
-                # alone, so that the vectors do not depend, in their last bits, on who shared a batch first
-                self.kept[name] = self._features([one])
-        return items, Features.join([self.kept[name] for name in heard.found]) if items else None
+            return items, self._extract(list(loaded.items.values())) if items else None
+        for name, item in loaded.items.items():
+            if name not in self.feature_cache:
+                # one at a time: in a batch, the last bits of the vectors depend on the other utterances
+                self.feature_cache[name] = self._extract([item])
+        return items, Features.join([self.feature_cache[name] for name in loaded.items]) if items else None
 
-    def _features(self, heard: Sequence[Heard]) -> Features:
-        vectors = [part.acoustic for part in heard if part.acoustic is not None]
-        return self.model.features([part.wave for part in heard], vectors or None)
+    def _extract(self, loaded: Sequence[LoadedItem]) -> Features:
+        vectors = [item.acoustic for item in loaded if item.acoustic is not None]
+        return self.model.extract_features([item.wave for item in loaded], vectors or None)
 
+    @torch.no_grad()
     def validate(self, step: int) -> dict[str, float]:
-        """Return the mean loss with given answers and, from the model's own answers, UA in the style of the stage."""
+        """Return the mean loss of the given answers and, from the model's own answers, UA in the style of the stage."""
         losses, answers, reference, style = [], {}, {}, self.model.config.style
-        for heard in read_ahead(self.valid_batches, lambda name: self._hear(self.corpus.valid[name])):
-            items, features = self._load(heard, self.corpus.valid)
+        for loaded in prefetch_batches(self.valid_batches, lambda name: self._load_item(self.corpus.valid[name])):
+            items, features = self._features_of(loaded, self.corpus.valid)
             if features is None:
                 continue
             names = [item.utterance.id for item in items]
-            with enough_memory(f"the validation after step {step}", names, "lower validation.seconds"):
-                losses += [float(self._ask(features, items, style)["loss"])] * len(items)
-                said, _ = self.model.answer(features, style, self.corpus.validation.max_new_tokens)
-            for item, answer in zip(items, said, strict=True):
-                answers[item.utterance.id], reference[item.utterance.id] = answer, item.utterance.emotion
+            with explain_oom(f"the validation after step {step}", names, "lower validation.seconds"):
+                losses += [float(self._losses(features, items, style)["loss"])] * len(items)
+                speech = self.model.encode_features(features)
+                texts, _ = self.model.generate(speech, style, self.corpus.validation.max_new_tokens)
+            for item, text in zip(items, texts, strict=True):
+                answers[item.utterance.id], reference[item.utterance.id] = text, item.utterance.emotion
         if not losses:
             raise ValueError("no validation utterance has readable audio; check the paths in wav.scp")
         loss = sum(losses) / len(losses)
@@ -225,12 +229,12 @@ class C2SERObjective(Objective):
         return self.shown
 
     def settings(self) -> dict[str, Any]:
-        """Return what a resumed run must share with the first one."""
+        """Return settings that a resumed run must share with the first one."""
         corpus, vocabulary = self.corpus, self.model.language.tokenizer.get_vocab().items()
         return {
             "stage": self.stage,
             "model": self.model.config,
-            "frozen weights": self.frozen[:16],
+            "frozen weights": self.frozen_fingerprint[:16],
             "vocabulary": fingerprint(vocabulary),
             "acoustic": any(item.acoustic for item in corpus.train.values()),
             "batches": corpus.batches,
@@ -242,22 +246,22 @@ class C2SERObjective(Objective):
         }
 
 
-def toss(seed: int, index: int) -> float:
-    """Return the coin of the index-th micro-batch, uniform in [0, 1)."""
+def draw_style(seed: int, index: int) -> float:
+    """Return the style draw of the index-th micro-batch, uniform in [0, 1)."""
     return float(rng(seed, index, 2).random())
 
 
-def _tokens(model: C2SER, items: Mapping[str, Item]) -> dict[str, int]:
-    """Return the longest sequence that each utterance gives in the language model, whichever style is drawn."""
+def _tokens(model: C2SERNetwork, items: Mapping[str, Item]) -> dict[str, int]:
+    """Return the longest sequence that each utterance gives in the language model, in any style."""
     longest = {name: 0 for name in items}
     styles = {style for item in items.values() for style in item.answers}
     for style in sorted(styles):
-        lengths = model.language.lengths(instruction(style), [item.answers[style] for item in items.values()])
+        lengths = model.language.sequence_lengths(instruction(style), [item.answers[style] for item in items.values()])
         longest = {name: max(longest[name], length) for name, length in zip(items, lengths, strict=True)}
-    return {name: longest[name] + model.length(item.seconds) for name, item in items.items()}
+    return {name: longest[name] + model.max_embeddings(item.seconds) for name, item in items.items()}
 
 
 def _fingerprint(items: Mapping[str, Item]) -> str:
-    """Return a hash of what is learnt from utterances, and of what decides their batches."""
+    """Return a hash of the utterances' answers, and of what decides their batches."""
     rows = ((i, item.seconds, item.utterance.emotion or "", sorted(item.answers.items())) for i, item in items.items())
     return fingerprint(rows)

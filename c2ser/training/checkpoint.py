@@ -1,8 +1,8 @@
-"""Checkpoints that are whole or absent.
+"""Checkpoints that are complete or absent.
 
 A checkpoint is a folder `step_<N>` with tensors in safetensors and a manifest with the SHA-256 of each file. It is
-written under a temporary name, flushed and renamed; what a kill leaves is never mistaken for a checkpoint, and a
-damaged one is passed over for the one before. Beside them, `epoch_<N>` holds the weights of an epoch that is kept.
+written under a temporary name, flushed and renamed; an interrupted write never looks like a checkpoint, and a
+damaged one is skipped for the one before. Beside them, `epoch_<N>` holds the weights of an epoch that is kept.
 """
 
 import hashlib
@@ -25,18 +25,21 @@ logger = get_logger(__name__)
 MANIFEST = "manifest.json"
 
 SETTINGS = ("optim", "training", "processes", "objective")
-"""What of a training's settings changes its result."""
+"""The groups of a training's settings that change its result."""
 
 OPTIMISER = "optimiser"
-"""The group of tensors that the optimiser remembers."""
+"""The group of tensors with the optimiser's state."""
+
+FORMAT = 2
+"""Raised when a training cannot go on from checkpoints of older versions."""
 
 
 @contextmanager
-def alone(folder: Path) -> Iterator[None]:
-    """Keep a second training, such as one that was started twice by mistake, out of a folder of checkpoints.
+def exclusive(folder: Path) -> Iterator[None]:
+    """Lock a folder of checkpoints, so that no second training writes into it.
 
     Raises:
-        OSError: another one is at work there.
+        OSError: another training is running there.
     """
     folder.mkdir(parents=True, exist_ok=True)
     handle = os.open(folder, os.O_RDONLY)
@@ -56,7 +59,7 @@ def save(
         folder: the folder of all checkpoints.
         step: optimiser steps done.
         tensors: groups of tensors; each becomes `<group>.safetensors`.
-        optimiser: what the optimiser remembers.
+        optimiser: the optimiser's state.
         state: anything JSON can hold (scores, history).
 
     Returns:
@@ -71,19 +74,19 @@ def save_epoch(folder: Path, epoch: int, step: int, trained: dict[str, Tensor]) 
 
 
 def _write(final: Path, step: int, tensors: dict[str, dict[str, Tensor]], state: Any) -> Path:
-    """Write a folder whole or not at all.
+    """Write a folder completely or not at all.
 
     Raises:
         OSError: it cannot be written, for example because the disk is full.
     """
-    for leftover in final.parent.glob(".*"):  # of a kill; the disk may have no room for both
+    for leftover in final.parent.glob(".*"):  # of an interrupted write; the disk may have no room for both
         shutil.rmtree(leftover, ignore_errors=True)
     with whole_folder(final) as folder:
         for group, values in tensors.items():
             write_tensors(folder / f"{group}.safetensors", values)
         write_json(folder / "state.json", state)
         digests = {path.name: digest(path) for path in sorted(folder.iterdir())}
-        write_json(folder / MANIFEST, {"step": step, "files": digests})
+        write_json(folder / MANIFEST, {"format": FORMAT, "step": step, "files": digests})
     return final
 
 
@@ -94,7 +97,7 @@ def digest(path: Path) -> str:
 
 
 def is_valid(checkpoint: Path) -> bool:
-    """Tell whether a checkpoint holds every file of its manifest, unchanged."""
+    """Return whether a checkpoint holds every file of its manifest, unchanged."""
     try:
         files = read_json(checkpoint / MANIFEST)["files"]
         return all(digest(checkpoint / name) == value for name, value in files.items())
@@ -112,9 +115,22 @@ def newest(folder: Path) -> Path | None:
 
 
 def load(checkpoint: Path) -> tuple[dict[str, dict[str, Tensor]], dict[str, Tensor], Any]:
-    """Return (groups of tensors, what the optimiser remembers, state) of a checkpoint, on the CPU."""
+    """Return (groups of tensors, optimiser's state, state) of a checkpoint, on the CPU."""
     tensors = {path.stem: read_tensors(path) for path in checkpoint.glob("*.safetensors")}
     return tensors, tensors.pop(OPTIMISER, {}), read_json(checkpoint / "state.json")
+
+
+def check_format(checkpoint: Path, out: Path) -> None:
+    """Refuse a checkpoint of an older version.
+
+    Raises:
+        ValueError: its training was begun by an older version.
+    """
+    if read_json(checkpoint / MANIFEST).get("format") != FORMAT:
+        raise ValueError(
+            f"{out}: its checkpoints are of an older version of the toolkit; finish the training with that version, "
+            "or remove them, or change --out"
+        )
 
 
 def check_settings(old: dict[str, Any], new: dict[str, Any], out: Path) -> None:

@@ -1,4 +1,4 @@
-"""What Emotion2Vec-S learns: to guess masked frames as its own average does, and to bring equal emotions together."""
+"""The objective of Emotion2Vec-S: predict masked frames as its moving average does, and group equal emotions."""
 
 import copy
 from collections.abc import Mapping
@@ -15,8 +15,8 @@ from torch.nn.functional import cross_entropy
 from c2ser.corpus import Utterance
 from c2ser.data.config import CropConfig
 from c2ser.data.crops import CropBatches, Crops
-from c2ser.data.prefetch import ahead, leave_out, read_ahead
-from c2ser.data.sampler import by_length, spread
+from c2ser.data.prefetch import log_rejected, prefetch, prefetch_batches
+from c2ser.data.sampler import balanced_subset, by_length
 from c2ser.emotion2vec import losses as parts
 from c2ser.emotion2vec.config import LossConfig, MaskConfig
 from c2ser.emotion2vec.masking import block_masks
@@ -27,20 +27,20 @@ from c2ser.training.objective import Objective
 from c2ser.training.settings import fingerprint
 
 FRONT_PARTS = ("local_encoder", "project_features")
-"""Parts that turn the waveform into local features; the teacher may hear the student's instead of its own."""
+"""Parts that compute local features from the waveform; the teacher may use the student's instead of its own."""
 
 
 @dataclass
 class Material:
-    """What the objective is trained and validated on.
+    """The training and validation data.
 
     Attributes:
-        train: utterances to learn from; those without an emotion, or with a class of the corpus' own (`--labels raw`),
-            count for the first two losses only.
-        valid: utterances to validate on.
+        train: training utterances; those without an emotion, or with a class of the corpus' own (`--labels raw`), count
+            for the first two losses only.
+        valid: validation utterances.
         seconds: duration of each.
         crops: how they become batches.
-        validation: how the encoder is judged.
+        validation: how the encoder is validated.
     """
 
     train: dict[str, Utterance]
@@ -58,7 +58,7 @@ class Batch:
         utterances: their ids.
         waves: shape (batch, samples).
         labels: number of the emotion, -1 without one or with none of the seven, (batch,).
-        masked: shape (batch * clones, frames), True where a frame is hidden; an utterance's clones follow each other.
+        masked: shape (batch * clones, frames), True on masked frames; an utterance's clones follow each other.
     """
 
     utterances: list[str]
@@ -75,12 +75,12 @@ class Emotion2VecObjective(Objective):
         material: training and validation utterances.
         masks: how it is masked.
         losses: weights and variants of the losses.
-        teacher: how the average moves.
-        guard: when training is stopped.
+        teacher: decay of the moving average.
+        guard: when a collapsed training stops.
         seed: decides batches, crops and masks.
     """
 
-    leaves_out = True  # blocks that are dropped, a scale or a classifier whose loss has no weight
+    find_unused_parameters = True  # dropped blocks, a scale or a classifier whose loss has no weight
 
     def __init__(
         self,
@@ -102,32 +102,32 @@ class Emotion2VecObjective(Objective):
         self.stream = CropBatches(material.train, material.seconds, material.crops, seed, shortest)
         self.valid_stream = CropBatches(material.valid, material.seconds, material.crops, seed, shortest)
 
-    def read(self, index: int) -> Crops:
-        """Read the index-th micro-batch."""
+    def load_raw(self, index: int) -> Crops:
+        """Load the index-th micro-batch."""
         return self.stream.at(index)
 
-    def micro_batches(self, epochs: int) -> int:
-        """Return how many micro-batches so many epochs have."""
-        return self.stream.order.end(epochs)
+    def num_micro_batches(self, epochs: int) -> int:
+        """Return the number of micro-batches in the first N epochs."""
+        return self.stream.order.num_batches(epochs)
 
-    def batch(self, read: Crops) -> Batch:
-        """Mask what was read, and bring it to the device."""
-        leave_out(read.flaws, self.stream.bad)
-        frames = int(self.model.audio.local_encoder.frames(torch.tensor(read.waves.shape[1])))
-        masked = block_masks(len(read.waves) * self.masks.clones, frames, self.masks, read.generator)
-        labels = torch.tensor([EMOTIONS.index(e) if e in EMOTIONS else -1 for e in read.emotions])
-        tensors = (torch.from_numpy(read.waves), labels, torch.from_numpy(masked))
-        return Batch(read.utterances, *(tensor.to(self.model.slopes.device) for tensor in tensors))
+    def make_batch(self, raw: Crops) -> Batch:
+        """Mask a batch, and move it to the device."""
+        log_rejected(raw.rejected, self.stream.rejected)
+        frames = int(self.model.audio.local_encoder.frames(torch.tensor(raw.waves.shape[1])))
+        masked = block_masks(len(raw.waves) * self.masks.clones, frames, self.masks, raw.generator)
+        labels = torch.tensor([EMOTIONS.index(e) if e in EMOTIONS else -1 for e in raw.emotions])
+        tensors = (torch.from_numpy(raw.waves), labels, torch.from_numpy(masked))
+        return Batch(raw.utterances, *(tensor.to(self.model.slopes.device) for tensor in tensors))
 
     def forward(self, batch: Batch, step: int) -> dict[str, Tensor]:
-        """Return the losses, their weighted sum, and what the guard looks at.
+        """Return the losses, their weighted sum, and the deviations that the guard checks.
 
         Raises:
             ValueError: targets or guesses have lost their variation.
         """
         samples = torch.full((len(batch.waves),), batch.waves.shape[1], device=batch.waves.device)
         local, _ = self.model.local(batch.waves, samples)
-        layers = self.teacher.teach(self._heard(batch.waves, samples) if self.teaching.front else local.detach())
+        layers = self.teacher.teach(self._local(batch.waves, samples) if self.teaching.front else local.detach())
         kinds = self.losses
         targets = parts.frame_targets(layers, kinds.frame_target)
         deviations = {"target_deviation": parts.deviation(targets), "target_contrast": parts.contrast(targets)}
@@ -147,7 +147,7 @@ class Emotion2VecObjective(Objective):
         return {**figures, **deviations}
 
     @torch.no_grad()
-    def _heard(self, waves: Tensor, samples: Tensor) -> Tensor:
+    def _local(self, waves: Tensor, samples: Tensor) -> Tensor:
         """Return the teacher's own local features, (batch, frames, dim)."""
         return self.teacher.local(waves, samples)[0]
 
@@ -155,13 +155,13 @@ class Emotion2VecObjective(Objective):
         """Return the category loss over the batches of all processes and, if asked for, the classifier's loss."""
         figures = {}
         if self.losses.category:
-            rows, known = parts.padded_rows(embeddings, labels)
-            rows, known = parts.gathered(rows), parts.gathered(known[:, None])[:, 0]
-            figures["category"] = parts.category_loss(rows, known, self.head.temperature, self.losses.centre)
+            rows, numbers = parts.padded_rows(embeddings, labels)
+            rows, numbers = parts.gathered(rows), parts.gathered(numbers[:, None])[:, 0]
+            figures["category"] = parts.category_loss(rows, numbers, self.head.temperature, self.losses.centre)
         if self.head.classifier is not None:
-            some = labels >= 0
-            logits = self.head.classifier(embeddings[some])
-            figures["class"] = cross_entropy(logits, labels[some]) if some.any() else logits.sum()
+            labelled = labels >= 0
+            logits = self.head.classifier(embeddings[labelled])
+            figures["class"] = cross_entropy(logits, labels[labelled]) if labelled.any() else logits.sum()
         return figures
 
     def _check(self, deviations: Mapping[str, Tensor], batch: Batch, step: int) -> None:
@@ -175,7 +175,7 @@ class Emotion2VecObjective(Objective):
                 )
 
     @torch.no_grad()
-    def after_step(self, step: int) -> None:
+    def update_ema(self, step: int) -> None:
         """Move the teacher towards the student."""
         decay = self.teaching.decay(step)
         student = dict(self.model.named_parameters())
@@ -183,35 +183,35 @@ class Emotion2VecObjective(Objective):
             parameter.lerp_(student[name].to(parameter.dtype), 1.0 - decay)
 
     def validate(self, step: int) -> dict[str, float]:
-        """Return the frame loss on validation batches, and the UA that nearest training utterances give."""
+        """Return the frame loss on validation batches, and the UA of a nearest-neighbour classifier."""
         sizes = self.material.validation
         number = min(sizes.batches, self.valid_stream.order.per_epoch)
-        heard = ahead(range(number), self.valid_stream.at)
-        frame = [float(self(self.batch(crops), step)["frame"]) for crops in heard]
-        train, known = self._embed(self.material.train, sizes.train)
+        loaded = prefetch(range(number), self.valid_stream.at)
+        frame = [float(self(self.make_batch(crops), step)["frame"]) for crops in loaded]
+        train, labels = self._embed(self.material.train, sizes.train)
         valid, reference = self._embed(self.material.valid, sizes.valid)
         figures = {"frame": float(np.mean(frame)), "score": -float(np.mean(frame))}
-        if len(known) and len(reference):
-            judge = KNeighborsClassifier(min(sizes.neighbours, len(known)), metric="cosine").fit(train, known)
-            ua = float(balanced_accuracy_score(reference, judge.predict(valid)))
+        if len(labels) and len(reference):
+            classifier = KNeighborsClassifier(min(sizes.neighbours, len(labels)), metric="cosine").fit(train, labels)
+            ua = float(balanced_accuracy_score(reference, classifier.predict(valid)))
             figures |= {"ua": ua, "score": ua}
         return figures
 
     def _embed(self, utterances: Mapping[str, Utterance], number: int) -> tuple[np.ndarray, list[str]]:
         """Return mean frames (utterances, dim) and emotions of at most `number` utterances."""
         labelled = {name: u.emotion for name, u in utterances.items() if u.emotion in EMOTIONS}
-        seconds = {name: self.material.seconds[name] for name in spread(labelled, number, self.seed)}
+        seconds = {name: self.material.seconds[name] for name in balanced_subset(labelled, number, self.seed)}
         batches = by_length(seconds, 2 * self.material.crops.seconds, 256)
         vectors, emotions = [], []
-        for batch in read_ahead(batches, lambda name: self.stream.load(utterances[name])):
-            leave_out(batch.flaws, self.stream.bad)
-            if batch.found:
-                vectors += embed(self.model, [*batch.found.values()], "utterance")
-                emotions += [labelled[name] for name in batch.found]
+        for batch in prefetch_batches(batches, lambda name: self.stream.load(utterances[name])):
+            log_rejected(batch.rejected, self.stream.rejected)
+            if batch.items:
+                vectors += embed(self.model, list(batch.items.values()), "utterance")
+                emotions += [labelled[name] for name in batch.items]
         return np.concatenate(vectors) if vectors else np.zeros((0, 0)), emotions
 
     def settings(self) -> dict[str, Any]:
-        """Return what a resumed run must share with the first one."""
+        """Return settings that a resumed run must share with the first one."""
         shared = {"masks": self.masks, "losses": self.losses, "teacher": self.teaching, "model": self.model.config}
         shared |= {"crops": self.material.crops, "validation": self.material.validation, "guard": self.guard}
         sets, seconds = {"train": self.material.train, "valid": self.material.valid}, self.material.seconds
@@ -223,20 +223,20 @@ class Emotion2VecObjective(Objective):
         return dict(self.teacher.named_parameters())
 
     def load_extra_state(self, state: dict[str, Tensor]) -> None:
-        """Take the teacher's weights back."""
+        """Load the teacher's weights."""
         with torch.no_grad():
             for name, parameter in self.teacher.named_parameters():
                 parameter.copy_(state[name])
 
     def train(self, mode: bool = True) -> "Emotion2VecObjective":
-        """Switch the student's dropout; the teacher never drops anything."""
+        """Turn the student's dropout on or off; the teacher never has any."""
         super().train(mode)
         self.teacher.eval()
         return self
 
 
 def make_teacher(model: Emotion2Vec, front: bool = False) -> Emotion2Vec:
-    """Return a frozen copy of a student, without its decoder and, unless asked for, without its front."""
+    """Return a frozen copy of a student without its decoder; unless `front`, also without `FRONT_PARTS`."""
     teacher = copy.deepcopy(model).requires_grad_(False).eval()
     for name in ("decoder", *(() if front else FRONT_PARTS)):
         setattr(teacher.audio, name, None)

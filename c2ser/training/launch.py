@@ -1,4 +1,4 @@
-"""`accelerate launch`, stopped like one process: a signal reaches the processes of a training, their status comes back.
+"""`accelerate launch` that passes signals on to the training's processes and returns their status.
 
     python -m c2ser.training.launch [OPTION OF accelerate launch]... -m c2ser.bin.train_c2ser ...
 
@@ -25,11 +25,11 @@ PASSED_ON = (signal.SIGTERM, signal.SIGUSR1)
 """Signals that the processes of the training answer themselves: they save and stop."""
 
 
-def launch(words: Sequence[str]) -> int:
+def launch(args: Sequence[str]) -> int:
     """Run what `accelerate launch` would run, and return its status.
 
     Args:
-        words: the options and the command.
+        args: the options and the command.
 
     Returns:
         0, or the status of the first process that failed, 128 + the signal for one that was killed.
@@ -38,7 +38,7 @@ def launch(words: Sequence[str]) -> int:
         signal.signal(number, _pass_on)
     os.environ["PET_SIGNALS_TO_HANDLE"] = "SIGINT,SIGHUP,SIGQUIT"  # torchrun then leaves these handlers in their place
     try:
-        launch_command(launch_command_parser().parse_args([*words]))
+        launch_command(launch_command_parser().parse_args([*args]))
     except ChildFailedError as error:
         rank, first = error.get_first_failure()
         logger.error("process %d ended with status %d", rank, first.exitcode)
@@ -47,7 +47,7 @@ def launch(words: Sequence[str]) -> int:
 
 
 def _pass_on(number: int, frame: FrameType | None) -> None:
-    """Send a signal to the processes of the training; before there are any, leave."""
+    """Send a signal to the processes of the training; before there are any, exit."""
     workers = [child for child in psutil.Process().children() if _trains(child)]
     if not workers:
         raise SystemExit(128 + number)

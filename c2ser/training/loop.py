@@ -1,8 +1,8 @@
-"""The training loop: accumulation, schedule, validation, checkpoints and exact resume, for anything that has a loss.
+"""The training loop: accumulation, schedule, validation, checkpoints and exact resume, for any objective.
 
-Nothing in it remembers random state: batches are a pure function of their index, and torch's generator is seeded anew
-for each micro-batch from (seed, index). A run that was killed therefore continues as if nothing had happened, bit for
-bit on a CPU.
+It keeps no random state: batches are a pure function of their index, and torch's generator is seeded for each
+micro-batch from (seed, index). A run that was killed therefore continues exactly as an uninterrupted one, bit for bit
+on a CPU.
 """
 
 import logging
@@ -20,36 +20,37 @@ from accelerate import Accelerator, DistributedDataParallelKwargs
 from accelerate.utils import DistributedType, broadcast_object_list
 from torch.distributed.fsdp import register_fsdp_forward_method
 
-from c2ser.data.prefetch import ahead
+from c2ser.data.prefetch import prefetch
 from c2ser.data.sampler import rng
 from c2ser.log import get_logger
 from c2ser.training import checkpoint
 from c2ser.training.config import OptimConfig, TrainConfig
 from c2ser.training.curves import Record, plot_curves
 from c2ser.training.log_lines import LogLines
-from c2ser.training.memory import enough_memory, named
+from c2ser.training.memory import describe_batch, explain_oom
 from c2ser.training.objective import Objective
 from c2ser.training.schedule import learning_rate_factor
 from c2ser.training.settings import plain
-from c2ser.training.weights import Weights, whole
+from c2ser.training.weights import Weights, gather
 
 logger = get_logger(__name__)
 
 REQUEUE_STATUS = 75
-"""Exit status after SIGTERM or SIGUSR1 (EX_TEMPFAIL): everything is saved, the same command goes on."""
+"""Exit status after SIGTERM or SIGUSR1 (EX_TEMPFAIL): everything is saved, the same command continues."""
 
 NONE_YET = {"step": None, "score": -1e30}
 """The best step before there is one."""
 
 
 def train(objective: Objective, optim: OptimConfig, training: TrainConfig, out: Path) -> Path:
-    """Train until the last step, going on from the newest valid checkpoint under `out`.
+    """Train until the last step, continuing from the newest valid checkpoint under `out`.
 
     Returns:
         the best checkpoint; its weights are in the objective.
 
     Raises:
-        ValueError: a loss or gradient is not finite, or the checkpoints there were made with other settings.
+        ValueError: a loss or gradient is not finite, or the checkpoints there have other settings or are of
+            an older version.
         SystemExit: with status 75 after SIGTERM or SIGUSR1, when everything is saved.
     """
     return Trainer(objective, optim, training, out).run()
@@ -60,7 +61,7 @@ class Trainer:
 
     def __init__(self, objective: Objective, optim: OptimConfig, training: TrainConfig, out: Path) -> None:
         self.optim, self.training, self.out = optim, training, out
-        parallel = DistributedDataParallelKwargs(find_unused_parameters=objective.leaves_out)
+        parallel = DistributedDataParallelKwargs(find_unused_parameters=objective.find_unused_parameters)
         self.accelerator = Accelerator(mixed_precision="no", kwargs_handlers=[parallel])
         self.accelerator.gradient_accumulation_steps = training.accumulate  # accelerate's launcher may say otherwise
         if self.accelerator.num_processes != int(os.environ.get("WORLD_SIZE", 1)):
@@ -70,28 +71,28 @@ class Trainer:
         if not self.accelerator.is_main_process:
             logging.getLogger("c2ser").setLevel(logging.WARNING)
         per_step = training.accumulate * self.accelerator.num_processes
-        self.epochs = training.ends(objective.micro_batches, per_step)
+        self.epochs = training.ends(objective.num_micro_batches, per_step)
         self.steps = objective.steps = max(self.epochs, default=training.steps)
         self.objective = objective
-        with enough_memory(str(out), [], "share it between cards, or take a larger card", "for the model alone"):
+        with explain_oom(str(out), [], "shard it over several GPUs, or use a larger GPU", "for the model alone"):
             self._prepare()
         self.step, self.best = 0, dict(NONE_YET)
         self.record = Record()
-        self.heard: list[str] = []
+        self.utterances: list[str] = []
         self.stop, self.parent = False, os.getppid()
 
     def _prepare(self) -> None:
-        """Make the optimiser, and spread the work over the processes as accelerate is configured."""
-        trained = [parameter for parameter in self.objective.parameters() if parameter.requires_grad]
-        if not trained:
+        """Make the optimiser, and distribute the work over the processes as accelerate is configured."""
+        trainable = [parameter for parameter in self.objective.parameters() if parameter.requires_grad]
+        if not trainable:
             raise ValueError(f"{self.out}: nothing to train; every parameter is frozen by the configuration")
         optim = self.optim
         optimiser = torch.optim.AdamW(
-            trained, lr=optim.lr, betas=optim.betas, eps=optim.eps, weight_decay=optim.weight_decay
+            trainable, lr=optim.lr, betas=optim.betas, eps=optim.eps, weight_decay=optim.weight_decay
         )
         sharding = self.accelerator.state.fsdp_plugin if self.accelerator.is_fsdp2 else None
-        if sharding:  # the other layers come to the card one by one, in shares
-            sharding.ignored_modules = self.objective.kept_whole()
+        if sharding:  # the other layers come to the GPU one by one, sharded
+            sharding.ignored_modules = self.objective.ignored_modules()
         for module in sharding.ignored_modules if sharding else [self.objective]:
             module.to(self.accelerator.device)
         self.objective.forward = self._autocast()(self.objective.forward)
@@ -107,56 +108,56 @@ class Trainer:
 
     def run(self) -> Path:
         """Train to the end; see `train`."""
-        with checkpoint.alone(self.checkpoints) if self.accelerator.is_main_process else nullcontext():
+        with checkpoint.exclusive(self.checkpoints) if self.accelerator.is_main_process else nullcontext():
             self._resume()
-            self._learn()
+            self._train()
             return self._finish()
 
-    def _learn(self) -> None:
+    def _train(self) -> None:
         self.weights.check_finite()
         previous = {s: signal.signal(s, self._on_signal) for s in (signal.SIGTERM, signal.SIGUSR1)}
         if self.accelerator.is_main_process:
             self.record.open(self.out / "tensorboard", self.step)
         self.lines = LogLines(self.step, self.steps, self.accelerator.num_processes)
         try:
-            with closing(self._read()) as reads:
+            with closing(self._raw_batches()) as raw_batches:
                 while self.step < self.steps:
-                    self._one_step(reads)
+                    self._one_step(raw_batches)
         finally:
             for number, handler in previous.items():
                 signal.signal(number, handler)
             self.record.close()
 
-    def _read(self) -> Iterator[Any]:
-        """Return what this process' micro-batches are made of, from this step on, read in threads."""
+    def _raw_batches(self) -> Iterator[Any]:
+        """Return the data of this process' micro-batches, from this step on, loaded in threads."""
         per_step = self.training.accumulate * self.accelerator.num_processes
         indices = range(self.index(0), self.steps * per_step, self.accelerator.num_processes)
-        return ahead(indices, self.objective.read, self.training.num_workers)
+        return prefetch(indices, self.objective.load_raw, self.training.num_workers)
 
     def _on_signal(self, number: int, frame: Any) -> None:
         self.stop = True
 
-    def _one_step(self, reads: Iterator[Any]) -> None:
+    def _one_step(self, raw_batches: Iterator[Any]) -> None:
         start = time.monotonic()
-        self._update(reads)
+        self._update(raw_batches)
         self.step += 1
-        self.objective.after_step(self.step)
-        self.lines.count(time.monotonic() - start, len(self.heard))
+        self.objective.update_ema(self.step)
+        self.lines.count(time.monotonic() - start, len(self.utterances))
         last, epoch = self.step == self.steps, self.epochs.get(self.step)
         if self.step % self.training.log_every == 0 or last:
             logger.info(self.lines.step_line(self.step, self.record.log(self.step)))
         improved = (self.step % self.training.valid_every == 0 or last or epoch) and self._validate()
         if epoch in self.training.keep_epochs:
             self._save_epoch(epoch)
-        stop = self._any_rank(self.stop or self._deserted())
+        stop = self._any_rank(self.stop or self._launcher_died())
         if self.step % self.training.save_every == 0 or improved or last or stop:
             self._save()
         if stop and not last:
             logger.info("step %d: told to stop; saved, run the same command to go on", self.step)
             raise SystemExit(REQUEUE_STATUS)
 
-    def _deserted(self) -> bool:
-        """Tell whether torchrun was killed: a second run must not meet what it left behind."""
+    def _launcher_died(self) -> bool:
+        """Return whether torchrun was killed: its processes must not disturb a second run."""
         return "TORCHELASTIC_RUN_ID" in os.environ and os.getppid() != self.parent
 
     def _any_rank(self, flag: bool) -> bool:
@@ -165,21 +166,23 @@ class Trainer:
         value = torch.tensor([float(flag)], device=self.accelerator.device)
         return bool(self.accelerator.reduce(value, "sum").item())
 
-    def _update(self, reads: Iterator[Any]) -> None:
+    def _update(self, raw_batches: Iterator[Any]) -> None:
         factor = learning_rate_factor(self.step + 1, self.steps, self.optim.warmup, self.optim.schedule)
         for group in self.optimiser.param_groups:
             group["lr"] = self.optim.lr * factor
         self.wrapped.train()
-        self.heard, rows = [], []
+        self.utterances, rows = [], []
         for micro in range(self.training.accumulate):
             with self.accelerator.accumulate(self.wrapped):
-                rows.append(self._backward(micro, reads))
+                rows.append(self._backward(micro, raw_batches))
         figures = self._averaged(rows)
-        norm = float(whole(self.accelerator.clip_grad_norm_(self.weights.parameters.values(), self.optim.clip)))
+        norm = float(gather(self.accelerator.clip_grad_norm_(self.weights.parameters.values(), self.optim.clip)))
         if not isfinite(norm):
-            raise ValueError(f"step {self.step + 1}: the gradient is not finite ({named(self.heard)}); lower optim.lr")
+            raise ValueError(
+                f"step {self.step + 1}: the gradient is not finite ({describe_batch(self.utterances)}); lower optim.lr"
+            )
         self.record.add({**figures, "gradient_norm": norm, "learning_rate": self.optim.lr * factor})
-        with enough_memory(f"step {self.step + 1}", self.heard, self.objective.thrift):
+        with explain_oom(f"step {self.step + 1}", self.utterances, self.objective.oom_hint):
             self.optimiser.step()
         self.optimiser.zero_grad(set_to_none=True)
 
@@ -190,20 +193,22 @@ class Trainer:
         return dict(zip(rows[0], means.tolist(), strict=True))
 
     def index(self, micro: int) -> int:
-        """Return the place of this step's micro-batch in the stream; processes take turns."""
+        """Return the index of this step's micro-batch in the stream; processes take turns."""
         world, rank = self.accelerator.num_processes, self.accelerator.process_index
         return (self.step * self.training.accumulate + micro) * world + rank
 
-    def _backward(self, micro: int, reads: Iterator[Any]) -> dict[str, torch.Tensor]:
+    def _backward(self, micro: int, raw_batches: Iterator[Any]) -> dict[str, torch.Tensor]:
         torch.manual_seed(int(rng(self.training.seed, self.index(micro)).integers(2**62)))
         names: list[str] = []
-        with enough_memory(f"step {self.step + 1}", names, self.objective.thrift):
-            batch = self.objective.batch(next(reads))
+        with explain_oom(f"step {self.step + 1}", names, self.objective.oom_hint):
+            batch = self.objective.make_batch(next(raw_batches))
             names += getattr(batch, "utterances", [])
-            self.heard += names
+            self.utterances += names
             losses = self.wrapped(batch, self.step)
             if not torch.isfinite(losses["loss"]):
-                raise ValueError(f"step {self.step + 1}: the loss is not finite ({named(names)}); lower optim.lr")
+                raise ValueError(
+                    f"step {self.step + 1}: the loss is not finite ({describe_batch(names)}); lower optim.lr"
+                )
             self.accelerator.backward(losses["loss"])
         return losses
 
@@ -216,9 +221,9 @@ class Trainer:
         self.wrapped.eval()
         torch.manual_seed(self.training.seed)
         where = f"the validation after step {self.step}"
-        with self._autocast(), enough_memory(where, [], self.objective.thrift, "in it"):
+        with self._autocast(), explain_oom(where, [], self.objective.oom_hint, "in it"):
             figures = {name: float(value) for name, value in self.objective.validate(self.step).items()}
-        figures = broadcast_object_list([figures])[0]  # all must agree on what is best
+        figures = broadcast_object_list([figures])[0]  # all processes must agree on the best step
         if not isfinite(figures["score"]):
             raise ValueError(f"step {self.step}: the score of the validation is not finite; lower optim.lr")
         improved = figures["score"] > self.best["score"]
@@ -231,22 +236,23 @@ class Trainer:
     def _settings(self) -> dict[str, Any]:
         parts = {"optim": self.optim, "training": self.training, "objective": self.objective.settings()}
         settings = plain({**parts, "processes": self.accelerator.num_processes})
-        for name in ("log_every", "save_every", "keep", "num_workers"):  # free to change: they do not touch the result
+        for name in ("log_every", "save_every", "keep", "num_workers"):  # free to change: they do not change the result
             del settings["training"][name]
         return settings
 
     def _save(self) -> None:
-        trained, remembered = self.weights.trained(), self.weights.remembered()  # what is shared comes together here
+        trained = self.weights.trainable_state_dict()  # shards are gathered: all processes take part
+        optimiser = self.weights.optimizer_state_dict()
         if self.accelerator.is_main_process:
             state = {"step": self.step, "best": self.best, "settings": self._settings(), **self.record.state()}
             extra = self.objective.extra_state()
             tensors = {"trained": trained, **({"extra": extra} if extra else {})}
-            checkpoint.save(self.checkpoints, self.step, tensors, remembered, state)
+            checkpoint.save(self.checkpoints, self.step, tensors, optimiser, state)
             checkpoint.prune(self.checkpoints, self.step, self.training.keep, self._best_path())
         self.accelerator.wait_for_everyone()
 
     def _save_epoch(self, epoch: int) -> None:
-        trained = self.weights.trained()
+        trained = self.weights.trainable_state_dict()
         if self.accelerator.is_main_process:
             checkpoint.save_epoch(self.checkpoints, epoch, self.step, trained)
 
@@ -258,18 +264,19 @@ class Trainer:
         newest = broadcast_object_list([newest])[0]  # on slow file systems others may see other checkpoints
         if newest is None:
             return
-        tensors, remembered, state = checkpoint.load(newest)
+        checkpoint.check_format(newest, self.out)
+        tensors, optimiser, state = checkpoint.load(newest)
         checkpoint.check_settings(state["settings"], self._settings(), self.out)
-        self.weights.load_trained(tensors["trained"], newest)
-        self.weights.load_remembered(remembered)
+        self.weights.load_trainable_state_dict(tensors["trained"], newest)
+        self.weights.load_optimizer_state_dict(optimiser)
         if "extra" in tensors:
             self.objective.load_extra_state(tensors["extra"])
         self.step, self.best = state["step"], state["best"]
         self.record.load(state)
         logger.info("going on from %s", newest)
         best = self._best_path()
-        good = best in (None, newest) or not self.accelerator.is_main_process or checkpoint.is_valid(best)
-        if not broadcast_object_list([good])[0]:
+        valid = best in (None, newest) or not self.accelerator.is_main_process or checkpoint.is_valid(best)
+        if not broadcast_object_list([valid])[0]:
             logger.warning("%s, the best so far, is damaged; the best of the steps to come counts", best)
             self.best = dict(NONE_YET)
 
@@ -278,7 +285,7 @@ class Trainer:
         if best is None or not checkpoint.is_valid(best):
             raise ValueError(f"{self.checkpoints}: the best checkpoint is missing or damaged; train again")
         tensors, _, _ = checkpoint.load(best)
-        self.weights.load_trained(tensors["trained"], best)
+        self.weights.load_trainable_state_dict(tensors["trained"], best)
         if "extra" in tensors:
             self.objective.load_extra_state(tensors["extra"])
         if self.accelerator.is_main_process:

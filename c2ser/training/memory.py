@@ -1,4 +1,4 @@
-"""What is said when the memory of the GPU runs out: which batch it was, and what to set."""
+"""One-line messages for a GPU that runs out of memory: the batch, and the setting to change."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -6,34 +6,34 @@ from contextlib import contextmanager
 import torch
 
 SHOWN = 40
-"""How many utterances of a batch a message names."""
+"""At most this many utterances of a batch are describe_batch in a message."""
 
 MADE = "while its batch was made"
 
 
-def named(utterances: Sequence[str], otherwise: str = MADE) -> str:
-    """Return a batch's utterances for a message; `otherwise` where there are none yet."""
+def describe_batch(utterances: Sequence[str], otherwise: str = MADE) -> str:
+    """Return a batch's utterances for a message, or `otherwise` if there are none yet."""
     shown = ", ".join(utterances[:SHOWN]) + (", …" if len(utterances) > SHOWN else "")
     return f"a batch of {len(utterances)} utterances: {shown}" if utterances else otherwise
 
 
 @contextmanager
-def enough_memory(where: str, utterances: Sequence[str], remedy: str, otherwise: str = MADE) -> Iterator[None]:
-    """Turn a lack of memory into one line.
+def explain_oom(where: str, utterances: Sequence[str], remedy: str, otherwise: str = MADE) -> Iterator[None]:
+    """Turn an out-of-memory error of the GPU into one line.
 
     Args:
-        where: what was done.
-        utterances: those of the batch; they may be added while it is made.
-        remedy: what to set.
-        otherwise: said instead of the utterances where there are none.
+        where: what was running.
+        utterances: those of the batch; they may be added later.
+        remedy: the setting to change.
+        otherwise: used if there are no utterances.
 
     Raises:
-        ValueError: the GPU has too little memory.
+        ValueError: the GPU is out of memory.
     """
     try:
         yield
     except torch.OutOfMemoryError:
-        batch = named(utterances, otherwise)
+        batch = describe_batch(utterances, otherwise)
         raise ValueError(
             f"{where}: the GPU has too little memory ({batch}); {remedy}; the checkpoints are whole"
         ) from None

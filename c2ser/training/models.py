@@ -1,4 +1,4 @@
-"""The C²SER model that a training starts from, and the models that it ends with."""
+"""The network that a training of C²SER starts from, and the models that it writes."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -6,84 +6,87 @@ from pathlib import Path
 import torch
 
 from c2ser.model.c2ser import C2SER
+from c2ser.model.c2ser_network import C2SERNetwork
 from c2ser.model.config import C2SERConfig
 from c2ser.training import checkpoint
 from c2ser.training.config import Stage
 from c2ser.training.settings import flat, plain
 from c2ser.training.weights import check_fit
 
-OWN = "model."
-"""How the names of a model's weights begin in a checkpoint: as the objective holds it."""
+PREFIX = "model."
+"""Prefix of the network's weights in a checkpoint: its name in the objective."""
 
 FREE = ("trainable", "style", "checkpointing")
-"""What a training may choose anew for a model that it starts from; the rest comes with that model."""
+"""Settings that a training may change in the model that it starts from."""
 
 
-def start(stage: Stage, config: C2SERConfig, init: Path | None, seed: int) -> C2SER:
-    """Return the model that a stage starts from, the same one each time.
+def start(stage: Stage, config: C2SERConfig, init: Path | None, seed: int) -> C2SERNetwork:
+    """Return the network that a stage starts from; each call gives the same one.
 
     Args:
         stage: the stage.
-        config: what a new model is made of; with `init`, only `trainable` and `checkpointing` count.
+        config: settings of a new model; with `init`, only `trainable` and `checkpointing` count.
         init: folder of a trained model.
         seed: decides new weights.
 
     Raises:
-        ValueError: the stage needs a trained model, or the configuration asks for another one than `init`.
+        ValueError: the stage needs a trained model, or `init` differs from the configuration.
     """
     if init is None and stage not in ("explicit", "direct"):
         what = "the explicit stage's folder" if stage == "implicit" else "its folder"
         raise ValueError(f"the {stage} stage starts from a model; give {what} with --init")
     torch.manual_seed(seed)
-    model = C2SER.from_pretrained(init) if init else C2SER.build(config)
+    network = (C2SER.from_pretrained(init) if init else C2SER.build(config)).network
     if init:
-        _check_same(config, model.config, init)
-    model.set_trainable(config.trainable)
-    model.set_checkpointing(config.checkpointing)
+        _check_same(config, network.config, init)
+    network.set_trainable(config.trainable)
+    network.set_checkpointing(config.checkpointing)
     if stage != "finetune":
-        model.config.style = "explicit" if stage == "explicit" else "implicit"
-    return model
+        network.config.style = "explicit" if stage == "explicit" else "implicit"
+    return network
 
 
 def _check_same(given: C2SERConfig, stored: C2SERConfig, init: Path) -> None:
-    """Refuse settings that were given, that is differ from the defaults, and are not those of the model."""
+    """Refuse settings that were given (they differ from the defaults) and are not those of the model."""
     wanted, default, there = (flat(plain(part)) for part in (given, C2SERConfig(), stored))
-    odd = [
+    differences = [
         f"model.{name}: {value} wanted, {there[name]} there"
         for name, value in wanted.items()
         if name not in FREE and value not in (default[name], there[name])
     ]
-    if odd:
-        raise ValueError(f"{init}: another model than the configuration asks for ({'; '.join(odd)}); leave these out")
+    if differences:
+        raise ValueError(
+            f"{init}: another model than the configuration asks for ({'; '.join(differences)}); leave these out"
+        )
 
 
 @torch.no_grad()
-def export(make: Callable[[], C2SER], weights: Path | None, folder: Path) -> None:
+def export(make: Callable[[], C2SERNetwork], weights: Path | None, folder: Path) -> None:
     """Write a model folder.
 
-    The model is made anew: the one that was trained may be shared by several processes.
+    The network is made again: several processes may shard the one that was trained.
 
     Args:
-        make: gives the model that training started from.
-        weights: checkpoint with the weights that were trained; None keeps those of the start.
+        make: returns the network that training started from.
+        weights: checkpoint with the trained weights; None keeps those of the start.
         folder: where to write.
 
     Raises:
         ValueError: the checkpoint is missing or damaged, or of another model.
     """
-    model = make()
+    network = make()
     if weights is not None:
         if not checkpoint.is_valid(weights):
             raise ValueError(f"{weights}: missing or damaged; remove {weights.parent} and train again")
-        tensors = {name.removeprefix(OWN): t for name, t in checkpoint.load(weights)[0]["trained"].items()}
-        parameters = {name: p for name, p in model.named_parameters() if p.requires_grad}
+        tensors = {name.removeprefix(PREFIX): t for name, t in checkpoint.load(weights)[0]["trained"].items()}
+        parameters = {name: p for name, p in network.named_parameters() if p.requires_grad}
         check_fit(tensors, parameters, weights)
         for name, parameter in parameters.items():
             parameter.copy_(tensors[name])
-    model.save_pretrained(folder)
+    C2SER(network).save_pretrained(folder)
 
 
-def export_epochs(make: Callable[[], C2SER], checkpoints: Path, epochs: list[int], out: Path) -> None:
+def export_epochs(make: Callable[[], C2SERNetwork], checkpoints: Path, epochs: list[int], out: Path) -> None:
     """Write `<out>/epoch_<N>` for every kept epoch; epoch 0 is the model that training started from."""
     for epoch in epochs:
         export(make, checkpoints / f"epoch_{epoch}" if epoch else None, out / f"epoch_{epoch}")

@@ -1,4 +1,4 @@
-"""What the training loop asks of a model."""
+"""The interface between the training loop and what is trained."""
 
 from typing import Any
 
@@ -7,30 +7,31 @@ from torch import nn
 
 
 class Objective(nn.Module):
-    """What is trained: a module that makes its own batches, computes its losses and validates itself.
+    """A module that makes its own batches, computes its losses and validates itself.
 
     Attributes:
-        leaves_out: whether a step may leave trained parameters without a gradient; several processes must know.
+        find_unused_parameters: whether a step may leave trainable parameters without a gradient, as
+            DistributedDataParallel must know.
         steps: optimiser steps of the whole training; the loop sets it.
         chance: UA of guessing on the validation set; None where no UA is measured.
-        thrift: what to do when the GPU has too little memory.
+        oom_hint: what to do when the GPU runs out of memory.
     """
 
-    leaves_out = False
+    find_unused_parameters = False
     steps: int = 0
     chance: float | None = None
-    thrift: str = "lower batches.seconds and raise training.accumulate"
+    oom_hint: str = "lower batches.seconds and raise training.accumulate"
 
-    def read(self, index: int) -> Any:
-        """Return what the index-th micro-batch is made of; it must depend on the index alone.
+    def load_raw(self, index: int) -> Any:
+        """Load the data of the index-th micro-batch; it must depend on the index alone.
 
-        Threads call it ahead of time: it may read audio, but must leave alone the device, the model and torch's
-        generator. An objective that reads nothing leaves it at the index.
+        Threads call it ahead of time: it may read audio, but must not use the device, the model or torch's random
+        generator. An objective that loads nothing returns the index.
         """
         return index
 
-    def batch(self, read: Any) -> Any:
-        """Return a micro-batch, made of what `read` returned and of nothing else."""
+    def make_batch(self, raw: Any) -> Any:
+        """Return a micro-batch, made only of what `load_raw` returned."""
         raise NotImplementedError
 
     def forward(self, batch: Any, step: int) -> dict[str, torch.Tensor]:
@@ -41,31 +42,31 @@ class Objective(nn.Module):
         """Return validation figures; the checkpoint with the highest "score" wins."""
         raise NotImplementedError
 
-    def micro_batches(self, epochs: int) -> int:
-        """Return how many micro-batches so many epochs have."""
+    def num_micro_batches(self, epochs: int) -> int:
+        """Return the number of micro-batches in the first N epochs."""
         raise NotImplementedError
 
-    def kept_whole(self) -> list[nn.Module]:
-        """Return the frozen modules that `batch` uses; each process keeps all of them when it shares the others."""
+    def ignored_modules(self) -> list[nn.Module]:
+        """Return the frozen modules that `make_batch` uses; FSDP does not shard them."""
         return []
 
-    def after_step(self, step: int) -> None:
-        """Do what follows an optimiser step, for example update a teacher. `step` counts from 1."""
+    def update_ema(self, step: int) -> None:
+        """Update moving averages after an optimiser step, such as a teacher. `step` counts from 1."""
 
     def samples(self, step: int) -> dict[str, str]:
         """Return texts for TensorBoard."""
         return {}
 
     def settings(self) -> dict[str, Any]:
-        """Return what a resumed run must share with the first one besides the loop's settings.
+        """Return settings that a resumed run must share with the first one, besides those of the loop.
 
         Dataclasses and JSON values.
         """
         return {}
 
     def extra_state(self) -> dict[str, torch.Tensor]:
-        """Return tensors beyond the trained parameters that a resume needs."""
+        """Return the tensors that a resume needs besides the trainable parameters."""
         return {}
 
     def load_extra_state(self, state: dict[str, torch.Tensor]) -> None:
-        """Take over what `extra_state` gave."""
+        """Load what `extra_state` returned."""

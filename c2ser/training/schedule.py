@@ -1,4 +1,4 @@
-"""What changes over a training: the learning rate, and the share of explicit batches."""
+"""Schedules of a training: the learning rate, and the share of explicit batches."""
 
 import math
 
@@ -15,16 +15,16 @@ def learning_rate_factor(step: int, steps: int, warmup: float, schedule: Schedul
         schedule: what follows: decay with 1/sqrt(step) (WeNet's WarmupLR), no decay, or a half cosine to 0; "constant"
             has no warm-up either.
     """
-    rise = max(1, round(warmup * steps))
+    warmup_steps = max(1, round(warmup * steps))
     if schedule == "constant":
         return 1.0
-    if step <= rise:
-        return step / rise
+    if step <= warmup_steps:
+        return step / warmup_steps
     if schedule == "warmup_inverse_sqrt":
-        return math.sqrt(rise / step)
+        return math.sqrt(warmup_steps / step)
     if schedule == "warmup_constant":
         return 1.0
-    return 0.5 * (1 + math.cos(math.pi * (step - rise) / max(1, steps - rise)))
+    return 0.5 * (1 + math.cos(math.pi * (step - warmup_steps) / max(1, steps - warmup_steps)))
 
 
 def explicit_probability(step: int, steps: int) -> float:

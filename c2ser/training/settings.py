@@ -1,4 +1,4 @@
-"""How a training runs, whatever is trained."""
+"""Settings as JSON values, to compare those of a resumed run with those of the first one."""
 
 import dataclasses
 import hashlib
@@ -8,7 +8,7 @@ from typing import Any
 
 
 def fingerprint(rows: Iterable[Any]) -> str:
-    """Return a hash of JSON values, by which a resumed run knows the data that it was begun with."""
+    """Return a hash of JSON values, by which a resumed run recognises its data."""
     return hashlib.sha256(json.dumps(sorted(rows)).encode()).hexdigest()[:16]
 
 
@@ -23,7 +23,7 @@ def plain(value: Any) -> Any:
 
 def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Return nested JSON settings under names with dots."""
-    found = {}
+    settings = {}
     for name, value in values.items():
-        found |= flat(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {prefix + name: value}
-    return found
+        settings |= flat(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {prefix + name: value}
+    return settings

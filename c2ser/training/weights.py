@@ -1,7 +1,7 @@
-"""What a checkpoint holds of a training: the weights that train and what the optimiser remembers of them.
+"""What a checkpoint holds of a training: the trainable weights and the state of the optimiser.
 
-Both are read and written as whole tensors under the weights' names, even where processes share them (FSDP2), so that a
-checkpoint does not depend on how the work was spread.
+Both are read and written as full tensors under the weights' names, even if processes shard them (FSDP2), so that a
+checkpoint does not depend on the number of processes.
 """
 
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from torch.distributed.tensor import DTensor, distribute_tensor
 
 
 class Weights:
-    """The weights of a module that train, and their optimiser.
+    """The trainable weights of a module, and their optimiser.
 
     Args:
         module: what is trained.
@@ -24,40 +24,40 @@ class Weights:
         self.parameters = {name: p for name, p in module.named_parameters() if p.requires_grad}
         self.optimiser = optimiser
 
-    def trained(self) -> dict[str, Tensor]:
-        """Return the weights; where processes share them, all must call."""
-        return {name: whole(parameter) for name, parameter in self.parameters.items()}
+    def trainable_state_dict(self) -> dict[str, Tensor]:
+        """Return the weights; if processes shard them, all processes must call it."""
+        return {name: gather(parameter) for name, parameter in self.parameters.items()}
 
-    def remembered(self) -> dict[str, Tensor]:
-        """Return the optimiser's state as `<quantity>/<weight>`; where processes share it, all must call."""
+    def optimizer_state_dict(self) -> dict[str, Tensor]:
+        """Return the optimiser's state as `<quantity>/<weight>`; if processes shard it, all must call it."""
         state = self.optimiser.state
         return {
-            f"{quantity}/{name}": whole(value)
+            f"{quantity}/{name}": gather(value)
             for name, parameter in self.parameters.items()
             for quantity, value in state.get(parameter, {}).items()
         }
 
     @torch.no_grad()
-    def load_trained(self, tensors: Mapping[str, Tensor], source: Path) -> None:
-        """Take weights over.
+    def load_trainable_state_dict(self, tensors: Mapping[str, Tensor], source: Path) -> None:
+        """Load weights.
 
         Raises:
-            ValueError: they are those of another model.
+            ValueError: they belong to another model.
         """
         check_fit(tensors, self.parameters, source)
         for name, parameter in self.parameters.items():
-            parameter.copy_(_spread(tensors[name], parameter))
+            parameter.copy_(shard(tensors[name], parameter))
 
-    def load_remembered(self, tensors: Mapping[str, Tensor]) -> None:
-        """Take the optimiser's state over."""
+    def load_optimizer_state_dict(self, tensors: Mapping[str, Tensor]) -> None:
+        """Load the optimiser's state."""
         for key, value in tensors.items():
             quantity, _, name = key.partition("/")
             parameter = self.parameters[name]
             # a count of steps is a single number and stays on the CPU
-            self.optimiser.state[parameter][quantity] = _spread(value, parameter) if value.dim() else value
+            self.optimiser.state[parameter][quantity] = shard(value, parameter) if value.dim() else value
 
     def check_finite(self) -> None:
-        """Refuse weights that no training can go on from.
+        """Refuse weights with which no training can continue.
 
         Raises:
             ValueError: one is not a number or infinite.
@@ -69,25 +69,28 @@ class Weights:
 
 
 def check_fit(tensors: Mapping[str, Tensor], parameters: Mapping[str, Tensor], source: Path) -> None:
-    """Refuse tensors that are not those of the parameters.
+    """Refuse tensors that do not fit the parameters.
 
     Raises:
         ValueError: a name is missing or unknown, or a shape differs.
     """
     there, here = ({name: tuple(t.shape) for name, t in group.items()} for group in (tensors, parameters))
-    odd = sorted(name for name in {*there, *here} if there.get(name) != here.get(name))
-    if odd:
-        shapes = f"{odd[0]}: {there.get(odd[0], 'absent')} there, {here.get(odd[0], 'absent')} in the model"
-        raise ValueError(f"{source}: {len(odd)} weights do not fit ({shapes}); was the model or its rank changed?")
+    mismatched = sorted(name for name in {*there, *here} if there.get(name) != here.get(name))
+    if mismatched:
+        first = mismatched[0]
+        shapes = f"{first}: {there.get(first, 'absent')} there, {here.get(first, 'absent')} in the model"
+        raise ValueError(
+            f"{source}: {len(mismatched)} weights do not fit ({shapes}); was the model or its rank changed?"
+        )
 
 
-def whole(tensor: Tensor) -> Tensor:
-    """Return a tensor whose parts processes share in one piece; any other as it is."""
+def gather(tensor: Tensor) -> Tensor:
+    """Return a sharded tensor as a full one; any other tensor as it is."""
     return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
 
 
-def _spread(tensor: Tensor, parameter: Tensor) -> Tensor:
-    """Return a whole tensor in the form of a parameter."""
+def shard(tensor: Tensor, parameter: Tensor) -> Tensor:
+    """Return a full tensor sharded as a parameter is."""
     tensor = tensor.to(parameter.device)
     if not isinstance(parameter, DTensor):
         return tensor

@@ -129,7 +129,7 @@ def e2v_pretrain_step(setting: Setting) -> Case:
     settings = f"{funasr_name()}'s modules, {'bf16 autocast' if setting.device == 'cuda' else 'fp32'}"
     work = {"utterances": count, "audio_s": count * seconds, "clones": clones}
     flops = count * pretraining_flops(model.config, batch.waves.shape[1], clones, int(batch.masked[0].sum()))
-    ours = _update(our_loss, objective.model, lambda: objective.after_step(1), setting)
+    ours = _update(our_loss, objective.model, lambda: objective.update_ema(1), setting)
     theirs = _update(their_loss, peer.peer, lambda: peer.after_step(objective.teaching.decay(1)), setting)
     return Case(ours, theirs, settings, check, work, flops, 7 * _weight_bytes(model))
 

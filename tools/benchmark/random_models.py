@@ -14,7 +14,7 @@ from benchmark.harness import Setting
 from c2ser.cot.prompts import INSTRUCTIONS, Request, Style, instruction, sentence
 from c2ser.data.sampler import rng
 from c2ser.emotions import ATTRIBUTES, EMOTIONS
-from c2ser.model.c2ser import C2SER
+from c2ser.model.c2ser_network import C2SERNetwork
 from c2ser.model.config import C2SERConfig, ConnectorConfig, LoraSettings
 from c2ser.model.label_scores import short_answers
 from c2ser.model.lm import LanguageModel, empty_llm
@@ -75,7 +75,7 @@ def language(setting: Setting, size: str, lora: LoraSettings | None = None) -> L
     return model if lora else model.requires_grad_(False)
 
 
-def system(setting: Setting, dropout: float = 0.0) -> C2SER:
+def system(setting: Setting, dropout: float = 0.0) -> C2SERNetwork:
     """Return a random C²SER: Whisper-medium, Emotion2Vec-S, Qwen2 of 7B with LoRA on six targets, or small ones."""
     real = setting.size == "real"
     connector = ConnectorConfig() if real else ConnectorConfig(dim=64, layers=1, heads=2, feed_forward=64)
@@ -85,10 +85,10 @@ def system(setting: Setting, dropout: float = 0.0) -> C2SER:
     acoustic = AcousticEncoder(emotion2vec_cases.build(setting, decoder_layers=0))
     llm = language(setting, "7B" if real else "quick", config.lora)
     torch.manual_seed(setting.seed)
-    return C2SER(config, encoder, acoustic, llm).eval().to(setting.device)
+    return C2SERNetwork(config, encoder, acoustic, llm).eval().to(setting.device)
 
 
-def both_encoders(model: C2SER) -> tuple[WhisperEncoder, AcousticEncoder]:
+def both_encoders(model: C2SERNetwork) -> tuple[WhisperEncoder, AcousticEncoder]:
     """Return Whisper's encoder and Emotion2Vec-S of a model that has both.
 
     Raises:
@@ -132,7 +132,7 @@ class Asked:
     @property
     def positions(self) -> list[int]:
         """How long each context is."""
-        around = [sum(map(len, self.language.frame(prompt))) + 2 for prompt in self.prompts]
+        around = [sum(map(len, self.language.prompt_ids(prompt))) + 2 for prompt in self.prompts]
         return [length + more for length, more in zip(self.speech.lengths.tolist(), around, strict=True)]
 
     def one(self, number: int) -> "Asked":
@@ -177,8 +177,8 @@ def weight_bytes(module: nn.Module) -> int:
     return sum(parameter.numel() * parameter.element_size() for parameter in module.parameters())
 
 
-def listening_flops(model: C2SER, samples: int) -> tuple[float, float, float]:
+def listening_flops(model: C2SERNetwork, samples: int) -> tuple[float, float, float]:
     """Return the operations of Whisper, Emotion2Vec-S and the connector on so many samples."""
-    count, (whisper, acoustic) = model.length(samples / RATE), both_encoders(model)
+    count, (whisper, acoustic) = model.max_embeddings(samples / RATE), both_encoders(model)
     flops = emotion2vec_cases.extraction_cost(acoustic.model.config, samples)[0]
     return whisper_flops(whisper, samples), flops, linear_flops(model.connector, count)

@@ -38,7 +38,7 @@ from benchmark.random_models import (
 )
 from c2ser.cot.prompts import Style, instruction
 from c2ser.data.sampler import by_length
-from c2ser.model.c2ser import C2SER
+from c2ser.model.c2ser_network import C2SERNetwork
 from c2ser.model.export import merge_lora
 from c2ser.model.perception import FULL_SECONDS, Vectors
 
@@ -78,17 +78,17 @@ def train_step(setting: Setting) -> Case:
     return Case(ours, theirs, settings, check, work, flops, 2.0 * weight_bytes(model))
 
 
-def our_loss(model: C2SER, waves: Sequence[np.ndarray], answers: Sequence[str]) -> Tensor:
+def our_loss(model: C2SERNetwork, waves: Sequence[np.ndarray], answers: Sequence[str]) -> Tensor:
     """Return the loss of explicit answers as it is trained."""
-    return model(model.features(waves), [instruction("explicit")] * len(answers), answers)["loss"]
+    return model(model.extract_features(waves), [instruction("explicit")] * len(answers), answers)["loss"]
 
 
-def their_loss(model: C2SER, waves: Sequence[np.ndarray], answers: Sequence[str]) -> Tensor:
+def their_loss(model: C2SERNetwork, waves: Sequence[np.ndarray], answers: Sequence[str]) -> Tensor:
     """Return it as transformers computes it, with Whisper on 30 s."""
     return plain.loss(_asked(model, plain.listen(model, waves), "explicit"), answers)
 
 
-def _update(model: C2SER, setting: Setting) -> Callable[[Callable[[], Tensor]], None]:
+def _update(model: C2SERNetwork, setting: Setting) -> Callable[[Callable[[], Tensor]], None]:
     """Return a function that does an optimiser step on a loss."""
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimiser = torch.optim.AdamW(parameters, lr=5e-5, betas=(0.9, 0.99), weight_decay=0.01)
@@ -105,7 +105,7 @@ def _update(model: C2SER, setting: Setting) -> Callable[[Callable[[], Tensor]], 
     return step
 
 
-def _same_gradients(model: C2SER, waves: Sequence[np.ndarray], answers: Sequence[str]) -> Equivalence:
+def _same_gradients(model: C2SERNetwork, waves: Sequence[np.ndarray], answers: Sequence[str]) -> Equivalence:
     """Compare loss and gradients, each over its largest value; the model drops nothing."""
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     losses = our_loss(model, waves, answers), their_loss(model, waves, answers)
@@ -116,10 +116,10 @@ def _same_gradients(model: C2SER, waves: Sequence[np.ndarray], answers: Sequence
     return Equivalence("relative difference of loss and gradients, small models in fp32 on 30 s", float(gap), 1e-5)
 
 
-def _training_cost(model: C2SER, asking: Asked, answers: Sequence[str], samples: int) -> tuple[float, int]:
+def _training_cost(model: C2SERNetwork, asking: Asked, answers: Sequence[str], samples: int) -> tuple[float, int]:
     """Return the operations of a step and its labels; frozen weights need no gradient of their own."""
     llm = model.language
-    labels = sum(llm.lengths("", answers)) - len(answers) * (llm.lengths("", [""])[0] - 1)
+    labels = sum(llm.sequence_lengths("", answers)) - len(answers) * (llm.sequence_lengths("", [""])[0] - 1)
     encoder, acoustic, connector = listening_flops(model, samples)
     trained = 3 * (encoder + connector) + acoustic
     decoder = sum(decoder_flops(llm, places + labels // len(answers)) for places in asking.positions)
@@ -203,7 +203,7 @@ def _answering(setting: Setting, style: Style, waves: Sequence[np.ndarray], toke
     )  # fmt: skip
 
 
-def _pair(setting: Setting) -> tuple[C2SER, C2SER]:
+def _pair(setting: Setting) -> tuple[C2SERNetwork, C2SERNetwork]:
     """Return a model with its adapters merged, as `export_model` does, and the same with them beside the weights."""
     adapted = system(setting).requires_grad_(False)
     endless(adapted.language)
@@ -218,17 +218,17 @@ def _settings(setting: Setting) -> str:
 
 
 @torch.no_grad()
-def _encode(model: C2SER, waves: Sequence[np.ndarray], style: Style) -> Asked:
+def _encode(model: C2SERNetwork, waves: Sequence[np.ndarray], style: Style) -> Asked:
     """Return the model with the speech embeddings of waveforms, each at its exact length."""
-    return _asked(model, model.hear(waves), style)
+    return _asked(model, model.encode(waves), style)
 
 
 @torch.no_grad()
-def _encode_padded(model: C2SER, waves: Sequence[np.ndarray], style: Style) -> Asked:
+def _encode_padded(model: C2SERNetwork, waves: Sequence[np.ndarray], style: Style) -> Asked:
     """Return the same with Whisper on 30 s, in the same precision."""
-    with model.precision():
+    with model.autocast():
         return _asked(model, plain.listen(model, waves, exact=False), style)
 
 
-def _asked(model: C2SER, speech: Vectors, style: Style) -> Asked:
+def _asked(model: C2SERNetwork, speech: Vectors, style: Style) -> Asked:
     return Asked(model.language, speech, model.connector.boundaries, [instruction(style)] * len(speech.values))

@@ -15,8 +15,8 @@ from transformers.models.whisper.modeling_whisper import WhisperEncoder as Whisp
 
 from benchmark.random_models import Asked, both_encoders
 from c2ser.data.collate import pad_waves
-from c2ser.model.c2ser import C2SER
-from c2ser.model.perception import Vectors, WhisperEncoder, real
+from c2ser.model.c2ser_network import C2SERNetwork
+from c2ser.model.perception import Vectors, WhisperEncoder, padding_mask
 
 
 def name() -> str:
@@ -36,7 +36,7 @@ def padded_states(encoder: WhisperEncoder, mel: Vectors) -> Vectors:
     """Return states (batch, time, dim) by the forward of transformers on 30 s, those of the silence cut off."""
     lengths = (mel.lengths + 1) // 2
     states = encoder.layers(mel.values).last_hidden_state[:, : int(lengths.max())]
-    return Vectors(states * real(lengths, states.shape[1])[:, :, None].to(states.dtype), lengths)
+    return Vectors(states * padding_mask(lengths, states.shape[1])[:, :, None].to(states.dtype), lengths)
 
 
 def unpadded_states(encoder: WhisperEncoder, mel: Tensor) -> Tensor:
@@ -51,8 +51,8 @@ def unpadded_states(encoder: WhisperEncoder, mel: Tensor) -> Tensor:
     return layers(mel).last_hidden_state
 
 
-def listen(model: C2SER, waves: Sequence[np.ndarray], exact: bool = True) -> Vectors:
-    """Return speech embeddings (batch, time, dim) of waveforms (samples,), Whisper on 30 s; see `C2SER.features`."""
+def listen(model: C2SERNetwork, waves: Sequence[np.ndarray], exact: bool = True) -> Vectors:
+    """Return speech embeddings (batch, time, dim) of waveforms (samples,), with Whisper on 30 s; see `C2SERNetwork`."""
     whisper, emotion2vec = both_encoders(model)
     single = torch.autocast(model.device.type, enabled=False)
     with single:
@@ -64,7 +64,7 @@ def listen(model: C2SER, waves: Sequence[np.ndarray], exact: bool = True) -> Vec
 
 def context(asked: Asked, number: int) -> Tensor:
     """Return what precedes an utterance's answer, as embeddings (time, dim)."""
-    before, after = (_embed(asked, ids) for ids in asked.language.frame(asked.prompts[number]))
+    before, after = (_embed(asked, ids) for ids in asked.language.prompt_ids(asked.prompts[number]))
     speech = asked.speech.values[number, : int(asked.speech.lengths[number])]
     middle = torch.cat([asked.boundaries[:1], speech.to(asked.boundaries.dtype), asked.boundaries[1:]])
     return torch.cat([before, middle.to(before.dtype), after])

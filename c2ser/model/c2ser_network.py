@@ -1,0 +1,176 @@
+"""The network of C²SER (section III): Whisper, Emotion2Vec-S, the connector and a language model.
+
+It knows nothing of files and folders; `c2ser.model.c2ser` reads and writes it.
+"""
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from math import ceil
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from c2ser.cot.prompts import Style, instruction, published_spelling
+from c2ser.data.collate import pad_waves
+from c2ser.model.config import GREEDY, C2SERConfig, Part, SearchConfig
+from c2ser.model.connector import Connector
+from c2ser.model.lm import LanguageModel
+from c2ser.model.perception import AcousticEncoder, Features, Vectors, WhisperEncoder
+
+
+class C2SERNetwork(nn.Module):
+    """The network of a C²SER model.
+
+    Args:
+        config: its settings.
+        whisper: semantic encoder, or None.
+        acoustic: acoustic encoder, or None.
+        language: language model.
+        llm_inside: whether the language model's own weights belong to this model, because they were trained with it.
+
+    Attributes:
+        wording: number of the wording of the instruction in prompts; see `c2ser.cot.prompts.instruction`.
+    """
+
+    def __init__(
+        self,
+        config: C2SERConfig,
+        whisper: WhisperEncoder | None,
+        acoustic: AcousticEncoder | None,
+        language: LanguageModel,
+        llm_inside: bool = False,
+    ) -> None:
+        super().__init__()
+        self.llm_inside = llm_inside
+        self.wording = 0
+        self.config = config
+        self.whisper, self.acoustic, self.language = whisper, acoustic, language
+        self.connector = Connector(
+            config.connector, whisper and whisper.dim, acoustic and acoustic.dim, out=language.dim
+        )
+        self.set_trainable(config.trainable)
+        if whisper:
+            whisper.padding = config.whisper_pad
+        self.set_checkpointing(config.checkpointing)
+
+    def set_trainable(self, parts: Sequence[Part]) -> None:
+        """Make these parts trainable and freeze all others; Emotion2Vec-S is always frozen."""
+        self.config.trainable = list(parts)
+        self.llm_inside = self.llm_inside or "llm" in parts
+        for name, parameter in self.named_parameters():
+            parameter.requires_grad_(_part(name) in parts)
+
+    def set_checkpointing(self, enabled: bool) -> None:
+        """Choose whether activations are recomputed in the backward pass."""
+        self.config.checkpointing = enabled
+        for part in filter(None, [self.whisper and self.whisper.layers, self.language.llm]):
+            if enabled != any(getattr(module, "gradient_checkpointing", False) for module in part.modules()):
+                part.gradient_checkpointing_enable() if enabled else part.gradient_checkpointing_disable()
+
+    @property
+    def device(self) -> torch.device:
+        """The device of the parameters."""
+        return self.connector.boundaries.device
+
+    def autocast(self) -> AbstractContextManager:
+        """Return bfloat16 autocast on a GPU if the language model is bfloat16; otherwise a context without effect."""
+        dtype = self.language.llm.get_input_embeddings().weight.dtype
+        if self.device.type == "cuda" and dtype == torch.bfloat16:
+            return torch.autocast("cuda", dtype)
+        return nullcontext()
+
+    @torch.no_grad()
+    def extract_features(
+        self, waves: Sequence[np.ndarray], acoustic: Sequence[np.ndarray] | None = None, exact: bool = True
+    ) -> Features:
+        """Compute what needs no trained weights; training can keep it.
+
+        Args:
+            waves: mono waveforms at 16 kHz, each (samples,) float32.
+            acoustic: their acoustic vectors, each (rows, dim), if they were extracted before.
+            exact: compute acoustic vectors in float32 even under autocast; the spectrogram always is.
+        """
+        padded, lengths = (tensor.to(self.device) for tensor in pad_waves(waves))
+        float32 = torch.autocast(self.device.type, enabled=False)
+        with float32:
+            mel = self.whisper.log_mel(padded, lengths) if self.whisper else None
+        if self.acoustic is None:
+            return Features(mel, None)
+        if acoustic is not None:
+            return Features(mel, self.acoustic.arrange([torch.from_numpy(rows).to(self.device) for rows in acoustic]))
+        with float32 if exact else nullcontext():
+            return Features(mel, self.acoustic(padded, lengths))
+
+    def encode_features(self, features: Features) -> Vectors:
+        """Return speech embeddings (batch, time, size of the language model) of features."""
+        semantic = self.whisper(features.mel) if self.whisper else None
+        return self.connector(semantic, features.acoustic)
+
+    @torch.no_grad()
+    def encode(self, waves: Sequence[np.ndarray]) -> Vectors:
+        """Return speech embeddings (batch, time, size of the language model) of waveforms, for `generate` and `score`.
+
+        On a GPU the encoders compute in the language model's precision too; see `autocast`.
+
+        Args:
+            waves: mono waveforms at 16 kHz, each (samples,) float32, up to 30 s.
+        """
+        with self.autocast():
+            return self.encode_features(self.extract_features(waves, exact=False))
+
+    def max_embeddings(self, seconds: float) -> int:
+        """Return the largest number of speech embeddings that audio of this length gives."""
+        acoustic = self.acoustic.max_vectors(seconds) if self.acoustic else 0
+        return acoustic + (self.connector.downsampler.output_length(ceil(50 * seconds)) if self.whisper else 0)
+
+    def forward(self, features: Features, prompts: Sequence[str], answers: Sequence[str]) -> dict[str, Tensor]:
+        """Return "loss", the mean cross-entropy of the answers' tokens, and "accuracy", the share predicted rightly."""
+        speech, answers = self.encode_features(features), self.spell(answers)
+        loss, accuracy = self.language.answer_loss(speech, self.connector.boundaries, prompts, answers)
+        return {"loss": loss, "accuracy": accuracy}
+
+    def spell(self, answers: Sequence[str]) -> list[str]:
+        """Return answers in the spelling that this model learns."""
+        return [published_spelling(answer) if self.config.lower_case else answer for answer in answers]
+
+    def generate(
+        self,
+        speech: Vectors,
+        style: Style | None = None,
+        max_new_tokens: int = 400,
+        search: SearchConfig = GREEDY,
+        keys: Sequence[str] | None = None,
+    ) -> tuple[list[str], list[int]]:
+        """Answer each row of speech embeddings; a row gets the same answer alone and in any batch.
+
+        Args:
+            speech: embeddings (batch, time, size of the language model), from `encode`.
+            style: the chain of thought to ask for; None takes the model's own.
+            max_new_tokens: an answer is cut off after this many tokens.
+            search: how the answer's tokens are chosen.
+            keys: utterance ids; if tokens are drawn at random, the draws depend on them.
+
+        Returns:
+            one answer for each row, and how many tokens it has.
+        """
+        prompts = self._prompts(style or self.config.style, speech)
+        return self.language.generate(speech, self.connector.boundaries, prompts, max_new_tokens, search, keys)
+
+    @torch.no_grad()
+    def score(self, speech: Vectors, style: Style, answers: Sequence[Sequence[str]]) -> list[Tensor]:
+        """Return the log-probabilities of the answers given for each row of speech embeddings, each (answers,)."""
+        spelled = [self.spell(row) for row in answers]
+        return self.language.score(speech, self.connector.boundaries, self._prompts(style, speech), spelled)
+
+    def _prompts(self, style: Style, speech: Vectors) -> list[str]:
+        return [instruction(style, self.wording)] * len(speech.values)
+
+
+def _part(name: str) -> str:
+    """Return the part of the model that a parameter belongs to."""
+    if name.startswith("whisper."):
+        return "frozen" if name.endswith("embed_positions.weight") else "whisper"
+    if name.startswith("language."):
+        return "lora" if ".lora_" in name else "llm"
+    return name.split(".", 1)[0]
