@@ -207,7 +207,9 @@ def test_what_a_killed_run_left_is_gone_on_with_if_all_is_as_it_was(tmp_path):
 
     def goes_on(model, seed):
         done = run("bash", "-c", JUDGED.format(root=UTILS.parent), "it", model, seed, cwd=tmp_path)
-        words = "c2ser.bin.extract_labels><--answers><ex p/answer><--out><ex p/said><--config><judge.yaml><--reader><local>"
+        words = (
+            "c2ser.bin.extract_labels><--answers><ex p/answer><--out><ex p/said><--config><judge.yaml><--reader><local>"
+        )
         call = f"<ex p/said.log><python><-m><{words}<--model><{model}><--seed><{seed}>"
         assert done.stdout.endswith(call), done.stderr
         return "said.partial" in done.stdout
