@@ -33,7 +33,6 @@ check_stages "$skip_stages"
 [ -z "$init" ] || skip_stages+=" 4 5 6"
 [ "$cot" = true ] || skip_stages+=" 6"
 [ "$labels" != raw ] || { skip_stages+=" 3 6 7 8 9" && log "raw labels are for the probe alone: no stages 3 and 6 to 9"; }
-stage_marks=data/log${tag:+/$tag}
 read_launcher "$gpu_cmd"
 gpu_launcher=("${launcher[@]}")
 read -ra changes <<< "$perturb"
@@ -41,17 +40,18 @@ variants=("${changes[@]}")
 [ "$wordings" -le 10 ] || die "--wordings: there are 10, not $wordings"
 for ((wording = 1; wording <= wordings; wording++)); do variants+=("wording$wording"); done
 
-# Where trainings write. Under a tag C²SER has a folder of its own. So has the encoder if it has settings of its own;
-# otherwise encoder and probe are those of the recipe.
+# Where trainings write. Under a tag C²SER has a folder of its own. So have the probe and the encoder, if that is chosen or
+# trained by options; otherwise they are shared by all tags.
 [[ $tag =~ ^[A-Za-z0-9][A-Za-z0-9_.-]*$|^$ ]] || die "--tag: '$tag' cannot be a folder's name; use letters, digits and -_."
 case $tag in
-    acoustic | done | explicit* | implicit* | finetune | probe* | tiny | comparison_* | stability_* | "$encoder")
+    acoustic | done | marks | explicit* | implicit* | finetune | probe* | tiny | comparison_* | stability_* | "$encoder")
         die "--tag: $tag is a folder of the recipe itself; choose another name"
         ;;
 esac
 trained=$exp${tag:+/$tag}
+stage_marks=$trained/marks
 encoder_home=$exp
-if [ -n "$encoder_config$encoder_options" ] || [ -d "$trained/$encoder" ]; then encoder_home=$trained; fi
+if [ -n "$emotion2vec$encoder_config$encoder_options" ] || [ -d "$trained/$encoder" ]; then encoder_home=$trained; fi
 acoustic=${emotion2vec:-$encoder_home/$encoder}
 acoustic_option=()
 if [ -n "$acoustic_arks" ] && [ -z "$init" ]; then acoustic_option=(--acoustic "$trained/acoustic"); fi
