@@ -1,39 +1,25 @@
 #!/usr/bin/env bash
 # From a corpus to scored C²SER models. Call it through a recipe:
 #     cd egs/<corpus> && ./run.sh [--stage N] [--stop-stage N] [options]
-# A run that was killed goes on where it stopped when it is called again with the same options and --stage.
+# A run that was killed goes on where it stopped when it is called again with the same options and --stage. Settings of
+# models and trainings are in local/conf; a file of the same name in the recipe's conf/ is layered over them.
 set -euo pipefail
-stage=0             # first stage
-stop_stage=9        # last stage
 db_root=            # folder of the corpus
-train_set=train     # data directory to learn from
+train_set=train     # data directory to train on
 valid_set=valid     # data directory to choose the best weights on
 test_sets="test"    # data directories to score on, separated by blanks
 labels=seven        # seven|raw: the seven emotions, or the corpus' own classes (for the probe alone)
 folds=published     # published|speaker|session|none: folds in utt2fold; each speaker or session left out in turn
 download=false      # true|false: fetch the corpus into db_root (default: db) first, where its licence allows it
-size=full           # full|tiny: the paper's sizes, or small random models for a laptop
-exp=exp             # folder of everything that is trained or scored
-emotion2vec=        # a ready Emotion2Vec-S folder; stage 4 is then skipped
 encoder=emotion2vec_s  # name that the encoder of stage 4 has in exp
 probe_models=       # further encoders for stage 5 to compare, folders or hub ids, separated by blanks
-init=               # a ready C²SER folder: stage 7 fine-tunes it on this corpus, stages 4 to 6 are skipped
-cot=true            # true|false: learn explicit chains of thought first, or (stage 7) implicit ones alone for as many steps
-train_options=      # further options for what stages 4, 6 and 7 train, separated by blanks; write --train-options="…"
-models=             # the models that stages 8 and 9 are about; all if empty
-acoustic_arks=      # compute acoustic vectors once, before stage 6, at this level (model.acoustic); else on the fly
-nj=8                # parallel jobs on CPUs
-decode_nj=1         # parallel jobs that decode or make embeddings, each with a card of its own if there are cards
-ngpu=1              # GPUs for training; 0 for none
-accelerate_config=ddp  # how several GPUs share C²SER's training: ddp, fsdp2, or a configuration file for accelerate
-cot_nj=             # parallel jobs that write chains of thought; as --nj if empty
-cot_gpu=0           # GPUs of each of them, for "writer: local" in cot.yaml
-judge=              # local|server|batch: stage 9 also lets the language model of judge.yaml read the answers
-perturb=            # changes of the test sets that stages 8 and 9 try too, for example "noise20 gain-6 speed0.9"
-wordings=0          # paraphrases of the instruction that stages 8 and 9 try too, up to 10
-max_rejected=10     # stop if more percent of the utterances of a set cannot be processed
+init=               # folder of a trained C²SER model: stage 7 fine-tunes it on this corpus, stages 4 to 6 are skipped
+cot=true            # true|false: if false, stage 7 trains on implicit chains of thought alone, and stage 6 is skipped
+tag=                # name of a further training: C²SER and, if it has options of its own, the encoder are in exp/<tag>
+models=             # the models for stages 8 and 9; all if empty
 root=$(CDPATH='' cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 . "$root/local/cmd.sh"
+. "$root/local/options.sh"
 . "$root/utils/parse_options.sh"
 [ $# = 0 ] || { printf '%s: %s: not an option; see --help\n' "${0##*/}" "$1" >&2; exit 2; }
 . "$root/utils/stage.sh"
@@ -41,18 +27,34 @@ root=$(CDPATH='' cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 . "$root/local/functions.sh"
 
 read -ra tests <<< "$test_sets"
-read -ra taught <<< "$train_set $valid_set"
-sets=("${taught[@]}" "${tests[@]}")
-stage_marks=data/log
-read_launcher "$gpu_cmd"
-gpu_launcher=("${launcher[@]}")
-[ -z "$init" ] || skip_stages="4 5 6"
+read -ra train_valid_sets <<< "$train_set $valid_set"
+sets=("${train_valid_sets[@]}" "${tests[@]}")
+check_stages "$skip_stages"
+[ -z "$init" ] || skip_stages+=" 4 5 6"
 [ "$cot" = true ] || skip_stages+=" 6"
 [ "$labels" != raw ] || { skip_stages+=" 3 6 7 8 9" && log "raw labels are for the probe alone: no stages 3 and 6 to 9"; }
+read_launcher "$gpu_cmd"
+gpu_launcher=("${launcher[@]}")
 read -ra changes <<< "$perturb"
 variants=("${changes[@]}")
 [ "$wordings" -le 10 ] || die "--wordings: there are 10, not $wordings"
 for ((wording = 1; wording <= wordings; wording++)); do variants+=("wording$wording"); done
+
+# Where trainings write. Under a tag C²SER has a folder of its own. So have the probe and the encoder, if that is chosen or
+# trained by options; otherwise they are shared by all tags.
+[[ $tag =~ ^[A-Za-z0-9][A-Za-z0-9_.-]*$|^$ ]] || die "--tag: '$tag' cannot be a folder's name; use letters, digits and -_."
+case $tag in
+    acoustic | done | marks | explicit* | implicit* | finetune | probe* | tiny | comparison_* | stability_* | "$encoder")
+        die "--tag: $tag is a folder of the recipe itself; choose another name"
+        ;;
+esac
+trained=$exp${tag:+/$tag}
+stage_marks=$trained/marks
+encoder_home=$exp
+if [ -n "$emotion2vec$encoder_config$encoder_options" ] || [ -d "$trained/$encoder" ]; then encoder_home=$trained; fi
+acoustic=${emotion2vec:-$encoder_home/$encoder}
+acoustic_option=()
+if [ -n "$acoustic_arks" ] && [ -z "$init" ]; then acoustic_option=(--acoustic "$trained/acoustic"); fi
 
 if stage 0 "data: describe the corpus"; then
     site_root=$(site_name "$(basename "$PWD")")
@@ -65,31 +67,33 @@ if stage 0 "data: describe the corpus"; then
 fi
 
 if stage 1 "attributes: measure pitch, loudness and speaking rate"; then
+    read_configs attributes
     for name in "${sets[@]}"; do
         need "data/$name/wav.scp" 0
-        if mute "$name"; then continue; fi
-        map "$name" "data/$name/utt2attr" c2ser.bin.extract_attributes --config "$(conf attributes)"
+        if has_no_text "$name"; then continue; fi
+        run_map "data/$name" "data/$name/utt2attr" c2ser.bin.extract_attributes "${configs[@]}"
     done
 fi
 
 if stage 2 "levels: low, medium or high, by the training set's statistics"; then
-    heard=()
-    for name in "${sets[@]}"; do mute "$name" || heard+=("$name"); done
-    for name in "${heard[@]}"; do need "data/$name/utt2attr" 1; done
+    transcribed=()
+    for name in "${sets[@]}"; do has_no_text "$name" || transcribed+=("$name"); done
+    for name in "${transcribed[@]}"; do need "data/$name/utt2attr" 1; done
     py compute_stats --attributes "data/$train_set/utt2attr" --out "$exp/attr_stats.json"
-    for name in "${heard[@]}"; do
-        map "$name" "data/$name/utt2level" c2ser.bin.assign_levels --stats "$exp/attr_stats.json"
+    for name in "${transcribed[@]}"; do
+        run_map "data/$name" "data/$name/utt2level" c2ser.bin.assign_levels --stats "$exp/attr_stats.json"
     done
 fi
 
 if stage 3 "cot: write explicit and implicit chains of thought"; then
+    read_configs cot
     cot_cmd=$cpu_cmd
     [ "$cot_gpu" = 0 ] || cot_cmd="$gpu_cmd --gpu $cot_gpu"
-    for name in "${taught[@]}"; do
+    for name in "${train_valid_sets[@]}"; do
         need "data/$name/utt2level" 2
         for style in explicit implicit; do
-            map_with "${cot_nj:-$nj}" "$cot_cmd" "data/$name" "data/$name/cot_$style" \
-                c2ser.bin.generate_cot --config "$(conf cot)" --style "$style"
+            run_map_with "${cot_nj:-$nj}" "$cot_cmd" "data/$name" "data/$name/cot_$style" \
+                c2ser.bin.generate_cot "${configs[@]}" --style "$style"
         done
     done
 fi
@@ -98,27 +102,40 @@ if stage 4 "emotion2vec: train Emotion2Vec-S"; then
     if [ -n "$emotion2vec" ]; then
         log "skipped: $emotion2vec is used"
     else
-        for name in "${taught[@]}"; do need "data/$name/wav.scp" 0; done
-        fit "$exp/$encoder" train_emotion2vec --config "$(conf emotion2vec)" \
-            --train "data/$train_set" --valid "data/$valid_set"
+        for name in "${train_valid_sets[@]}"; do need "data/$name/wav.scp" 0; done
+        read_configs emotion2vec "$encoder_config"
+        read -ra options <<< "$encoder_options"
+        read_processes ddp
+        log "log: $acoustic/train.log"
+        "${gpu_launcher[@]}" --gpu "$ngpu" "$acoustic/train.log" \
+            "${processes[@]}" -m c2ser.bin.train_emotion2vec "${configs[@]}" \
+            --train "data/$train_set" --valid "data/$valid_set" \
+            --out "$acoustic" "${options[@]}"
     fi
 fi
-acoustic=${emotion2vec:-$exp/$encoder}
 
 if stage 5 "probe: score its embeddings with a small classifier"; then
     need "$acoustic/config.json" 4
     read -ra encoders <<< "$probe_models"
     encoders=("$acoustic" "${encoders[@]}")
-    twice=$(for encoder in "${encoders[@]}"; do place "$encoder"; done | sort | uniq -d)
+    twice=$(for encoder_dir in "${encoders[@]}"; do probe_dir "$encoder_dir"; done | sort | uniq -d)
     [ -z "$twice" ] || die "two encoders would share ${twice%%$'\n'*}; rename the folder of one of them"
     # an encoder from stage 4 knows the training set's emotions, so that no fold of it can be tested on
     if [ -n "$emotion2vec" ] && [ -s "data/$train_set/utt2fold" ]; then
-        ways=(--folds "$(listed "${sets[@]/#/data/}")")
+        probe_data=(--folds "$(listed "${sets[@]/#/data/}")")
     else
-        ways=(--train "data/$train_set" --valid "data/$valid_set" --tests "$(listed "${tests[@]/#/data/}")")
+        probe_data=(--train "data/$train_set" --valid "data/$valid_set" --tests "$(listed "${tests[@]/#/data/}")")
     fi
-    for encoder in "${encoders[@]}"; do probe "$encoder" "${ways[@]}"; done
-    if [ "${ways[0]}" = --folds ]; then
+    read_configs probe
+    for encoder_dir in "${encoders[@]}"; do
+        out=$(probe_dir "$encoder_dir")
+        for name in "${sets[@]}"; do
+            run_map_on_gpu "data/$name" "$out/$name.scp" c2ser.bin.extract_embeddings --model "$encoder_dir"
+        done
+        on_gpu "$out/train_probe.log" python -m c2ser.bin.train_probe "${configs[@]}" \
+            --embeddings "$out" "${probe_data[@]}" --out "$out"
+    done
+    if [ "${probe_data[0]}" = --folds ]; then
         show_probes cross-validation "${sets[@]/#/data/}"
     else
         for name in "${tests[@]}"; do show_probes "$name" "data/$name"; done
@@ -127,21 +144,40 @@ fi
 
 if stage 6 "explicit: train C²SER on explicit chains of thought"; then
     need "$acoustic/config.json" 4
-    for name in "${taught[@]}"; do need "data/$name/cot_explicit" 3; done
-    train_new explicit explicit
+    for name in "${train_valid_sets[@]}"; do need "data/$name/cot_explicit" 3; done
+    read_new_parts
+    read_configs c2ser model explicit "$explicit_config"
+    read -ra options <<< "$explicit_options"
+    read_processes "$accelerate_config"
+    log "log: $trained/explicit/train.log"
+    "${gpu_launcher[@]}" --gpu "$ngpu" "$trained/explicit/train.log" \
+        "${processes[@]}" -m c2ser.bin.train_c2ser --stage explicit "${configs[@]}" \
+        --train "data/$train_set" --valid "data/$valid_set" "${new_parts[@]}" \
+        --out "$trained/explicit" "${options[@]}"
 fi
 
-if stage 7 "implicit: train on, with ever fewer explicit chains of thought; or fine-tune the model of --init"; then
-    [ -n "$init" ] || [ "$cot" = false ] || need "$exp/explicit/config.json" 6
-    for name in "${taught[@]}"; do need "data/$name/cot_implicit" 3; done
+if stage 7 "implicit: train the explicit model further, on ever more implicit chains; or fine-tune the model of --init"; then
+    [ -n "$init" ] || [ "$cot" = false ] || need "$trained/explicit/config.json" 6
+    for name in "${train_valid_sets[@]}"; do need "data/$name/cot_implicit" 3; done
     if [ -n "$init" ]; then
-        train_c2ser finetune finetune --init "$init"
+        training=finetune out=$trained/finetune start=(--init "$init")
+        read_configs c2ser finetune "$implicit_config"
     elif [ "$cot" = false ]; then
         need "$acoustic/config.json" 4
-        train_new implicit direct
+        read_new_parts
+        training=direct out=$trained/implicit start=("${new_parts[@]}")
+        read_configs c2ser model direct "$implicit_config"
     else
-        train_c2ser implicit implicit --init "$exp/explicit"
+        training=implicit out=$trained/implicit start=(--init "$trained/explicit" "${acoustic_option[@]}")
+        read_configs c2ser implicit "$implicit_config"
     fi
+    read -ra options <<< "$implicit_options"
+    read_processes "$accelerate_config"
+    log "log: $out/train.log"
+    "${gpu_launcher[@]}" --gpu "$ngpu" "$out/train.log" \
+        "${processes[@]}" -m c2ser.bin.train_c2ser --stage "$training" "${configs[@]}" \
+        --train "data/$train_set" --valid "data/$valid_set" "${start[@]}" \
+        --out "$out" "${options[@]}"
 fi
 
 # What is decoded and scored: both models, or a fine-tuned one after each epoch that was kept.
@@ -149,21 +185,24 @@ read -ra chosen <<< "${models:-explicit implicit}"
 [ "$cot" = true ] || chosen=(implicit)
 if [ -n "$init" ]; then
     chosen=()
-    for folder in "$exp"/finetune/epoch_*; do
-        [[ $folder = *_label_score ]] || chosen+=("${folder#"$exp/"}")
+    for folder in "$trained"/finetune/epoch_*; do
+        [[ $folder = *_label_score ]] || chosen+=("${folder#"$trained/"}")
     done
 fi
 
 if stage 8 "decode: let the models answer"; then
+    read_configs decode
     for model in "${chosen[@]}"; do
-        trained=7
-        [ "$model" != explicit ] || trained=6
-        need "$exp/$model/config.json" "$trained"
-        calibration=$exp/$model/calibration.json
-        if [ ! -s "$calibration" ] || [ "$exp/$model/config.json" -nt "$calibration" ]; then # or trained anew since
+        trained_by=7
+        [ "$model" != explicit ] || trained_by=6
+        need "$trained/$model/config.json" "$trained_by"
+        # a model that came with its calibration needs no validation set
+        if [ ! -s "$trained/$model/calibration.json" ] || [ -s "data/$valid_set/utt2emo" ]; then
             need "data/$valid_set/utt2emo" 0
-            on_card "$exp/$model/calibrate.log" calibrate \
-                --config "$(conf decode)" --model "$exp/$model" --data "data/$valid_set"
+            run_once "$trained/done/calibrate_$model" "$(weight_stamp "$trained/$model")" "${configs[@]}" \
+                "$trained/$model/calibration.json" "data/$valid_set"/{wav.scp,utt2emo} -- \
+                on_gpu "$trained/$model/calibrate.log" python -m c2ser.bin.calibrate "${configs[@]}" \
+                --model "$trained/$model" --data "data/$valid_set"
         fi
     done
     for name in "${tests[@]}"; do
@@ -171,10 +210,12 @@ if stage 8 "decode: let the models answer"; then
             py perturb_data --data "data/$name" --out "data/$name-$change" --perturbation "$change"
         done
         for model in "${chosen[@]}"; do
-            answer "$model" "data/$name" "$name"
-            for change in "${changes[@]}"; do answer "$model" "data/$name-$change" "$name-$change"; done
+            decode_set "$model" "data/$name" "$name" "${configs[@]}"
+            for change in "${changes[@]}"; do
+                decode_set "$model" "data/$name-$change" "$name-$change" "${configs[@]}"
+            done
             for ((wording = 1; wording <= wordings; wording++)); do
-                answer "$model" "data/$name" "$name-wording$wording" --wording "$wording"
+                decode_set "$model" "data/$name" "$name-wording$wording" "${configs[@]}" --wording "$wording"
             done
         done
     done
@@ -182,37 +223,37 @@ fi
 
 if stage 9 "score: read the emotions in the answers, make tables and pictures"; then
     for name in "${tests[@]}"; do
-        said=()
-        if [ -s "data/$name/text" ]; then said=(--text "data/$name/text"); fi
+        transcript_option=()
+        if [ -s "data/$name/text" ]; then transcript_option=(--text "data/$name/text"); fi
         for model in "${chosen[@]}"; do
-            folder=$exp/$model/decode_$name
-            need "$folder/answer" 8
-            labels "$folder" utt2emo
+            out=$trained/$model/decode_$name
+            need "$out/answer" 8
+            extract_set_labels "$out" utt2emo
             for variant in "${variants[@]}"; do
-                need "$folder-$variant/answer" 8
-                labels "$folder-$variant" utt2emo
+                need "$out-$variant/answer" 8
+                extract_set_labels "$out-$variant" utt2emo
             done
             more=()
             if [ -n "$judge" ]; then
-                judged "$folder" utt2judge
-                more=(--judge "$folder/utt2judge")
+                judge_set "$out" utt2judge
+                more=(--judge "$out/utt2judge")
             fi
             if [ "$model" = explicit ] && [ -s "data/$name/utt2level" ]; then
-                more+=(--answers "$folder/answer" --levels "data/$name/utt2level" --text "data/$name/text")
-                [ -z "$judge" ] || judged "$folder" utt2rationale --part rationale
+                more+=(--answers "$out/answer" --levels "data/$name/utt2level" --text "data/$name/text")
+                [ -z "$judge" ] || judge_set "$out" utt2rationale --part rationale
             fi
-            py score --reference "data/$name/utt2emo" --labels "$folder/utt2emo" --times "$folder/utt2ms" \
-                --data "data/$name" --out "$folder" "${more[@]}"
+            py score --reference "data/$name/utt2emo" --labels "$out/utt2emo" --times "$out/utt2ms" \
+                --data "data/$name" --out "$out" "${more[@]}"
             # the most probable emotion is another decision than the answer: a row of its own
-            need "$folder/utt2prob" 8
-            scored=$exp/${model}_label_score/decode_$name
-            py argmax_labels --probabilities "$folder/utt2prob" --out "$scored/utt2emo"
+            need "$out/utt2prob" 8
+            scored=$trained/${model}_label_score/decode_$name
+            py argmax_labels --probabilities "$out/utt2prob" --out "$scored/utt2emo"
             py score --reference "data/$name/utt2emo" --labels "$scored/utt2emo" --data "data/$name" --out "$scored"
         done
         [ -z "$init" ] || continue # what follows is about both models
         speakers=$(awk '{ print $2 }' "data/$name/utt2spk" | sort -u | wc -l)
-        if [ "$speakers" -gt 1 ] && [ -s "$exp/explicit/decode_$name/utt2emo" ]; then compare "$name"; fi
-        py measure_stability --data "data/$name" --exp "$exp" --out "$exp/stability_$name"
+        if [ "$speakers" -gt 1 ] && [ -s "$trained/explicit/decode_$name/utt2emo" ]; then compare_systems "$name"; fi
+        py measure_stability --data "data/$name" --exp "$trained" --out "$trained/stability_$name"
     done
     py show_results --exp "$exp" --out "$exp/RESULTS.md" --title "$(basename "$PWD")"
 fi

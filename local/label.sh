@@ -8,6 +8,7 @@
 set -euo pipefail
 stage=0            # first stage
 stop_stage=5       # last stage
+skip_stages=       # stages to pass over, separated by blanks
 db_root=           # folder of the corpus
 speech_model=      # checkpoint of emotion2vec+ large
 reader=local       # local|server|batch: how the language model of conf/label_text.yaml is reached
@@ -18,7 +19,7 @@ experts=           # files that the experts' pages saved, separated by blanks
 train_sets=        # data directories that the final set is compared with, separated by blanks
 prep_nj=1          # parallel jobs of stage 0
 nj=0               # jobs into which the shards are divided; 0 for one each
-max_jobs=0         # jobs at once, at most; 0 for as many as there are cards, or as the cluster allows
+max_jobs=0         # jobs at once, at most; 0 for as many as there are GPUs, or as the cluster allows
 ngpu=1             # GPUs for each job that labels; 0 for none
 root=$(CDPATH='' cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 . "$root/local/cmd.sh"
@@ -26,13 +27,14 @@ root=$(CDPATH='' cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 [ $# = 0 ] || { printf '%s: %s: not an option; see --help\n' "${0##*/}" "$1" >&2; exit 2; }
 . "$root/utils/stage.sh"
 . "$root/local/path.sh"
+check_stages "$skip_stages"
 
-# map CARDS TABLE COMMAND...: fill a table of all shards that lack it, in jobs with so many GPUs.
-map() {
-    local command=$cpu_cmd
-    [ "$1" = 0 ] || command="$gpu_cmd --gpu $1"
-    [ "$max_jobs" = 0 ] || command+=" --max-jobs $max_jobs"
-    map_shards.sh --nj "$nj" --cmd "$command" --max-rejected 100 data "$2" python -m "${@:3}"
+# run_map GPUS TABLE ENTRY_POINT OPTION...: make a table of all shards that lack it, in jobs with so many GPUs each.
+run_map() {
+    local cmd=$cpu_cmd
+    [ "$1" = 0 ] || cmd="$gpu_cmd --gpu $1"
+    [ "$max_jobs" = 0 ] || cmd+=" --max-jobs $max_jobs"
+    map_shards.sh --nj "$nj" --cmd "$cmd" --max-rejected 100 data "$2" python -m "${@:3}"
 }
 
 if stage 0 "data: describe the corpus, shard by shard"; then
@@ -53,16 +55,16 @@ shards=()
 if stage 1 "speech: what the sound says"; then
     need data/shards 0
     [ -n "$speech_model" ] || die "emotion2vec+ is needed; give its checkpoint with --speech-model"
-    map "$ngpu" utt2speech c2ser.bin.label_speech --model "$speech_model"
+    run_map "$ngpu" utt2speech c2ser.bin.label_speech --model "$speech_model"
 fi
 
 if stage 2 "text: what the words say"; then
     need data/shards 0
-    config=$root/local/conf/label_text.yaml
-    [ ! -f conf/label_text.yaml ] || config=conf/label_text.yaml
-    cards=0
-    [ "$reader" != local ] || cards=$ngpu # only then does the model run here
-    map "$cards" utt2words c2ser.bin.label_text --config "$config" --reader "$reader"
+    configs=(--config "$root/local/conf/label_text.yaml")
+    [ ! -f conf/label_text.yaml ] || configs+=(--config conf/label_text.yaml)
+    gpus=0
+    [ "$reader" != local ] || gpus=$ngpu # only then does the model run here
+    run_map "$gpus" utt2words c2ser.bin.label_text "${configs[@]}" --reader "$reader"
 fi
 
 if stage 3 "agree: keep what both say alike"; then
@@ -98,9 +100,9 @@ if stage 6 "collect: what all experts say alike, balanced"; then
     [ ${#files[@]} -gt 0 ] || die "the experts' files are needed; give them with --experts"
     py collect_annotations --data data/candidates --experts "$(listed "${files[@]}")" --out data/unanimous
     py sample_data --data data/unanimous --out data/final --number "$kept"
-    read -ra others <<< "$train_sets"
-    if [ ${#others[@]} -gt 0 ]; then
-        py check_overlap --data data/final --train "$(listed "${others[@]}")" --out data/final/overlap.json
+    read -ra train_list <<< "$train_sets"
+    if [ ${#train_list[@]} -gt 0 ]; then
+        py check_overlap --data data/final --train "$(listed "${train_list[@]}")" --out data/final/overlap.json
     fi
 fi
 

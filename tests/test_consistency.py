@@ -304,6 +304,8 @@ CONFIGS = {
     "emotion2vec": "train_emotion2vec",
     "claim": "train_emotion2vec",
     "probe": "train_probe",
+    "c2ser": "train_c2ser",
+    "model": "train_c2ser",
     "explicit": "train_c2ser",
     "implicit": "train_c2ser",
     "direct": "train_c2ser",
@@ -385,14 +387,114 @@ def test_sizes_have_the_same_configurations():
             assert (path.parents[1] / "tiny" / path.name).exists(), name(path)
 
 
+LAYERS_OF_TRAININGS = {
+    "explicit": ("c2ser", "model", "explicit"),
+    "implicit": ("c2ser", "implicit"),
+    "direct": ("c2ser", "model", "direct"),
+    "finetune": ("c2ser", "finetune"),
+}
+"""The configurations of each training of C²SER in local/c2ser.sh, later ones over earlier ones."""
+
+
+def leaves(values, prefix=""):
+    """Return all settings by their whole names."""
+    found = {}
+    for key, value in values.items():
+        found |= leaves(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
+    return found
+
+
+def layer_of(size, layer_name):
+    return leaves(yaml.safe_load((ROOT / f"local/conf/{size}/{layer_name}.yaml").read_text("utf-8")))
+
+
+def resolved(parsers, size, training):
+    """Return the settings of a training as its entry point sees them."""
+    words = [f"--config={ROOT}/local/conf/{size}/{one}.yaml" for one in LAYERS_OF_TRAININGS[training]]
+    values = parsers["train_c2ser"].parse_args([*words, "--train=x", "--valid=x", "--out=x", "--stage=explicit"])
+    sections = ("model", "batches", "optim", "training", "validation", "spec_augment")
+    return leaves({section: values[section].as_dict() for section in sections})
+
+
+LITERAL = {
+    "full": {
+        "model.whisper": "openai/whisper-medium", "model.llm": "Qwen/Qwen2-7B-Instruct", "model.llm_dtype": "bfloat16",
+        "model.acoustic": "tokens", "model.connector.dim": 1024, "model.connector.layers": 4,
+        "model.connector.heads": 4, "model.connector.feed_forward": 2560, "model.connector.dropout": 0.1,
+        "model.lora.r": 8, "model.lora.alpha": 32, "model.lora.dropout": 0.1,
+        "model.trainable": ["whisper", "connector", "lora"], "model.whisper_dropout": 0.1,
+        "batches.seconds": 39.0, "batches.tokens": 1900,
+        "optim.lr": 5.0e-5, "optim.betas": (0.9, 0.99), "optim.weight_decay": 0.01, "optim.warmup": 0.15,
+        "optim.schedule": "warmup_inverse_sqrt", "optim.clip": 5.0,
+        "training.steps": 20000, "training.epochs": None, "training.keep_epochs": [], "training.accumulate": 4,
+        "training.log_every": 20, "training.valid_every": 1000, "training.save_every": 500,
+        "training.precision": "bf16",
+        "validation.utterances": 210, "validation.max_new_tokens": 200,
+        "spec_augment.time_masks": 2, "spec_augment.time_width": 50, "spec_augment.bin_masks": 2,
+        "spec_augment.bin_width": 10,
+    },
+    "tiny": {
+        "model.acoustic": "tokens", "model.connector.dim": 128, "model.connector.layers": 2,
+        "model.connector.heads": 4, "model.connector.feed_forward": 256, "model.connector.dropout": 0.1,
+        "model.lora.r": 8, "model.lora.alpha": 32, "model.lora.dropout": 0.0,
+        "model.trainable": ["whisper", "connector", "lora", "llm"], "model.whisper_dropout": 0.1,
+        "batches.seconds": 80.0, "batches.tokens": 20000, "batches.utterances": 32, "batches.keep_features": True,
+        "optim.lr": 1.0e-3, "optim.betas": (0.9, 0.98), "optim.weight_decay": 0.01, "optim.warmup": 0.1,
+        "optim.schedule": "cosine",
+        "training.steps": 400, "training.epochs": None, "training.keep_epochs": [], "training.accumulate": 1,
+        "training.log_every": 10, "training.valid_every": 200, "training.save_every": 50,
+        "training.precision": "fp32",
+        "validation.utterances": 84, "validation.max_new_tokens": 250, "validation.seconds": 300.0,
+        "spec_augment.time_masks": 2, "spec_augment.time_width": 20, "spec_augment.bin_masks": 1,
+        "spec_augment.bin_width": 10,
+    },
+}  # fmt: skip
+"""Settings of the explicit training; everything else is a default of the code."""
+
+CHANGED = {
+    ("full", "implicit"): {"training.steps": 10000},
+    ("full", "direct"): {"training.steps": 30000},
+    ("full", "finetune"): {"training.steps": 1000, "training.epochs": 6, "training.keep_epochs": [0, 3, 6]},
+    ("tiny", "implicit"): {"training.steps": 360, "training.valid_every": 120, "optim.lr": 7e-4},
+    ("tiny", "direct"): {"training.steps": 760},
+    ("tiny", "finetune"): {
+        "training.steps": 1000, "training.epochs": 6, "training.keep_epochs": [0, 3, 6], "training.valid_every": 1000,
+        "optim.lr": 3e-4,
+    },
+}  # fmt: skip
+"""In what the other trainings differ from it."""
+
+CHOSEN_ANEW = ("model.trainable", "model.style", "model.checkpointing")
+"""What a training may choose for a model that it starts from; everything else comes with that model."""
+
+
+@pytest.mark.parametrize("size", ["full", "tiny"])
+def test_layers_give_the_settings_of_each_training(size, parsers):
+    explicit = resolved(parsers, size, "explicit")
+    assert {name: explicit[name] for name in LITERAL[size]} == LITERAL[size]
+    defaults = parsers["train_c2ser"].parse_args(["--train=x", "--valid=x", "--out=x", "--stage=explicit"])
+    for training in ("implicit", "direct", "finetune"):
+        expected = explicit | CHANGED[size, training]
+        if training != "direct":
+            model = leaves({"model": defaults["model"].as_dict()})
+            expected |= {name: value for name, value in model.items() if name not in CHOSEN_ANEW}
+        assert resolved(parsers, size, training) == expected
+
+
+@pytest.mark.parametrize("size", ["full", "tiny"])
+def test_layers_say_nothing_twice(size):
+    for names in LAYERS_OF_TRAININGS.values():
+        below = {}
+        for layer_name in names:
+            own = layer_of(size, layer_name)
+            assert [key for key, value in own.items() if key in below and below[key] == value] == []
+            below |= own
+
+
 @pytest.mark.parametrize("size", ["full", "tiny"])
 def test_without_chains_of_thought_training_is_as_long_as_with_them(size):
-    folder = ROOT / "local/conf" / size
-    explicit, implicit, direct = (
-        yaml.safe_load((folder / f"{name}.yaml").read_text("utf-8")) for name in ("explicit", "implicit", "direct")
-    )
-    explicit["training"]["steps"] += implicit["training"]["steps"]
-    assert direct == explicit
+    steps = {name: layer_of(size, name)["training.steps"] for name in ("explicit", "implicit", "direct")}
+    assert steps["direct"] == steps["explicit"] + steps["implicit"]
 
 
 def in_a_fresh_process(code, *words):

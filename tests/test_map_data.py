@@ -199,24 +199,35 @@ def test_a_run_that_is_killed_while_it_clears_away_leaves_nothing_to_go_on_with(
     assert sorted(p.name for p in (place / "out").iterdir()) == ["log", "second", "ta ble"]
 
 
-def test_a_finished_table_is_kept_if_the_stage_was_not_finished(place):
+def test_a_finished_table_is_kept_as_long_as_its_mark_holds(place):
     def calls():
         return len((place / "calls").read_text().split())
 
-    mark = place / "log of/x.begun"
-    since = ["--since", str(mark)]
-    assert run(place, before=since).returncode == 0 and calls() == 20
-    done = run(place, before=since)
+    mark = place / "log of/ta ble"
+    marked = ["--mark", str(mark)]
+    assert run(place, before=marked).returncode == 0 and calls() == 20
+    done = run(place, before=marked)
     assert done.returncode == 0 and "made before an earlier run was stopped" in done.stderr and calls() == 20
-    assert run(place, "--word", "other", before=since).returncode == 0 and calls() == 40
+    assert run(place, "--word", "other", before=marked).returncode == 0 and calls() == 40
     (place / "da ta/utt2new").write_text("s-01 x\n")
-    assert run(place, "--word", "other", before=since).returncode == 0 and calls() == 40
+    assert run(place, "--word", "other", before=marked).returncode == 0 and calls() == 40
     assert run(place, "--word", "other").returncode == 0 and calls() == 60
-    time.sleep(0.02)
-    mark.touch()  # a stage that ended well and is called again
-    assert run(place, "--word", "other", before=since).returncode == 0 and calls() == 80
+    mark.unlink()  # a stage that ended well and is called again
+    assert run(place, "--word", "other", before=marked).returncode == 0 and calls() == 80
     (place / "out/ta ble").unlink()
-    assert run(place, "--word", "other", before=since).returncode == 0 and calls() == 100
+    assert run(place, "--word", "other", before=marked).returncode == 0 and calls() == 100
+    text = place / "da ta/text"
+    text.write_text(text.read_text().replace("text of", "words of"))
+    assert run(place, "--word", "other", before=marked).returncode == 0 and calls() == 120
+    (place / "out/ta ble").write_text("s-01 of another run\n")
+    assert run(place, "--word", "other", before=marked).returncode == 0 and calls() == 140
+
+
+def test_a_mark_does_not_outlive_the_start_of_another_command(place):
+    marked = ["--mark", str(place / "mark")]
+    assert run(place, before=marked).returncode == 0
+    assert run(place, "--fail", "s-08", before=marked).returncode == 1
+    assert not (place / "mark").exists()
 
 
 def test_two_runs_at_once_are_refused(place):

@@ -282,17 +282,10 @@ printf '\\n' >> calls
 """
 
 
-SHOWN = (
-    "--stage",
-    "--exp",
-    "--encoder",
-    "--train-options",
-    "--init",
-    "--models",
-    "--cot",
-    "--train-set",
-    "--test-sets",
-)
+SHOWN = ("exp", "encoder", "init", "models", "cot", "train-set", "test-sets")
+
+OF_STAGES = {"4": "encoder", "6": "explicit", "7": "implicit"}
+"""The trainings; each stage has options and a configuration of its own, and does not look at those of others."""
 
 
 def shown(words):
@@ -300,8 +293,11 @@ def shown(words):
     given = {}
     while words:
         name, equals, value = words.pop(0).partition("=")
-        given[name] = value if equals else words.pop(0)
-    return " ".join(f"{name[2:]}={given[name]}" for name in given if name in SHOWN)
+        given[name[2:]] = value if equals else words.pop(0)
+    training = OF_STAGES.get(given["stage"])
+    own = [f"{training}-options", f"{training}-config"] if training else []
+    names = [name for name in SHOWN if name in given] + [name for name in own if given.get(name)]
+    return " ".join(f"{name}={given[name]}" for name in ("stage", *names))
 
 
 def test_what_the_stages_ask_of_the_shared_recipe(paper):
@@ -324,12 +320,12 @@ def test_what_the_stages_ask_of_the_shared_recipe(paper):
     assert "no ablations" not in said and "no fine-tuning" not in said
     own = "exp=exp/without_{} "
     assert asked == [
-        "stage=4 exp=exp encoder=emotion2vec_s train-options=--init x.pt ",
-        "stage=4 exp=exp encoder=emotion2vec_f train-options=--init x.pt --losses.category 0",
+        "stage=4 exp=exp encoder=emotion2vec_s encoder-options=--init x.pt ",
+        "stage=4 exp=exp encoder=emotion2vec_f encoder-options=--init x.pt --losses.category 0",
         "stage=5 exp=exp/probe_esd train-set=esd_raw test-sets=",
         "stage=6 exp=exp",
-        "stage=6 exp=exp/without_whisper train-options=--model.whisper null",
-        "stage=6 exp=exp/without_emotion2vec train-options=--model.emotion2vec null",
+        "stage=6 exp=exp/without_whisper explicit-options= --model.whisper null",
+        "stage=6 exp=exp/without_emotion2vec explicit-options= --model.emotion2vec null",
         "stage=7 exp=exp",
         "stage=7 exp=exp/without_whisper",
         "stage=7 exp=exp/without_emotion2vec",
@@ -343,6 +339,20 @@ def test_what_the_stages_ask_of_the_shared_recipe(paper):
         "stage=8 exp=exp/meld init=exp/implicit train-set=meld_train test-sets=meld_test",
     ]
     assert list(read_table(paper / "data/meld_train/wav.scp")) == ["meld-x-1"]
+    (paper / "more.yaml").write_text("training: {seed: 1}\n")
+    words = ["--explicit-options=--a 1", "--implicit-options=--b 2", "--explicit-config=more.yaml", "--perturb", "x"]
+    asked, _ = calls(*words, "--implicit-config", "more.yaml", "--skip-stages", "4 5 8")
+    assert asked == [
+        "stage=6 exp=exp explicit-options=--a 1 explicit-config=more.yaml",
+        "stage=6 exp=exp/without_whisper explicit-options=--a 1 --model.whisper null explicit-config=more.yaml",
+        "stage=6 exp=exp/without_emotion2vec explicit-options=--a 1 --model.emotion2vec null explicit-config=more.yaml",
+        "stage=7 exp=exp implicit-options=--b 2 implicit-config=more.yaml",
+        "stage=7 exp=exp/without_whisper implicit-options=--b 2 implicit-config=more.yaml",
+        "stage=7 exp=exp/without_emotion2vec implicit-options=--b 2 implicit-config=more.yaml",
+        "stage=7 exp=exp/without_cot cot=false",
+        "stage=7 exp=exp/meld init=exp/implicit train-set=meld_train test-sets=meld_test",
+    ]
+    assert "|--perturb=x|" in (paper / "calls").read_text()  # what the shared recipe has, too, is passed on
     asked, _ = calls(
         "--ablations", "false", "--finetuning", "false", "--emotion2vec-f", "false", "--emotion2vec", "ready"
     )
@@ -361,6 +371,8 @@ SMALL = {
             "position_kernel": 3, "position_groups": 4, "decoder_dim": 16, "decoder_layers": 1, "decoder_groups": 4,
             "convs": [[8, 10, 5], *([8, 3, 2] for _ in range(4)), [8, 2, 2], [8, 2, 2]],
         },
+        "filter_bank": False,
+        "teacher": {"front": False},
         "masks": {"clones": 2},
         "batches": {"seconds": 12.0, "utterances": 16, "crop_seconds": 2.0},
         "training": {"steps": 2, "valid_every": 2},
@@ -373,33 +385,28 @@ SMALL = {
 }  # fmt: skip
 """Configurations that take no time."""
 
-TRAINED = {
-    "model": {"trainable": ["connector", "lora"]},
-    "batches": {"seconds": 30.0, "tokens": 8000, "utterances": 16},
-    "optim": {"lr": 1e-3},
-    "training": {"steps": 2, "valid_every": 2},
-    "validation": {"utterances": 7, "max_new_tokens": 4},
-}
-"""What every stage of C²SER's training has here."""
-
-NEW = {
-    "acoustic": "tokens",
-    "connector": {"dim": 32, "layers": 1, "heads": 2, "feed_forward": 32},
-    "lora": {"r": 2, "alpha": 4, "dropout": 0.0},
-}
-"""What a new model has beyond that."""
+TRAININGS = {
+    "c2ser": {
+        "model": {"trainable": ["connector", "lora"]},
+        "batches": {"seconds": 30.0, "tokens": 8000, "utterances": 16},
+        "training": {"steps": 2, "valid_every": 2},
+        "validation": {"utterances": 7, "max_new_tokens": 4},
+    },
+    "model": {"model": {
+        "connector": {"dim": 32, "layers": 1, "heads": 2, "feed_forward": 32},
+        "lora": {"r": 2, "alpha": 4, "dropout": 0.0},
+    }},
+    "explicit": {"training": {"steps": 2}},
+    "implicit": {"training": {"steps": 2, "valid_every": 2}},
+}  # fmt: skip
+"""What the recipe's own configurations change in those of the trainings."""
 
 
 @pytest.mark.slow
 def test_from_corpora_to_the_papers_tables(paper, tmp_path):
     speak_meld(tmp_path / "db/meld")
     speak_esd(tmp_path / "db/esd", speakers=("0001", "0009"))
-    confs = SMALL | {
-        "explicit": TRAINED | {"model": TRAINED["model"] | NEW},
-        "implicit": TRAINED,
-        "finetune": TRAINED | {"training": {"epochs": 6, "keep_epochs": [0, 3, 6], "valid_every": 100}},
-    }
-    for name, content in confs.items():
+    for name, content in (SMALL | TRAININGS).items():
         (paper / f"conf/{name}.yaml").write_text(json.dumps(content))  # JSON is YAML
     words = ["--db-root", tmp_path / "db", "--nj", "1", "--train-corpora", "meld esd", "--test-corpora", "meld"]
     said = run(paper, *words)

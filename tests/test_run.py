@@ -157,8 +157,8 @@ def test_too_few_cards_are_refused_with_a_remedy(tmp_path):
     assert not (tmp_path / "x.log").exists()
 
 
-SILENT = "import subprocess, run\ndef visible_cards(): raise subprocess.TimeoutExpired('nvidia-smi', 60)\n"
-SILENT += "run.visible_cards = visible_cards\nraise SystemExit(run.main())"
+SILENT = "import subprocess, run\ndef visible_gpus(): raise subprocess.TimeoutExpired('nvidia-smi', 60)\n"
+SILENT += "run.visible_gpus = visible_gpus\nraise SystemExit(run.main())"
 
 
 def test_cards_that_give_no_answer_are_no_traceback(tmp_path):

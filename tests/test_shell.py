@@ -117,8 +117,8 @@ def test_help_comes_from_the_script(script):
     shown = script("--number", "7", "--help").stdout
     assert shown.startswith("Say what the options are.\n    it.sh [options]\n")
     assert "   1  attributes   measure things\n" in shown
-    assert "  --number           how many (7)\n" in shown
-    assert "  --kind             full|tiny: what size (full)\n" in shown
+    assert "  --number            how many (7)\n" in shown
+    assert "  --kind              full|tiny: what size (full)\n" in shown
     assert "--set-name" in shown and "hidden" not in shown
 
 
@@ -133,25 +133,27 @@ def test_stages_run_exactly_as_asked(script, tmp_path):
     assert done.returncode == 2 and "no stage from 5 to 7" in done.stderr
 
 
-def test_the_mark_of_a_stage_stays_until_it_has_ended_well(tmp_path):
-    marks = f". {UTILS}/stage.sh\nstage_marks='m k' && mkdir -p 'm k'"
+def test_the_marks_of_a_stage_stay_until_it_has_ended_well(tmp_path):
+    marks = f". {UTILS}/stage.sh\nstage_marks='m k'"
     text = (
         SCRIPT.format(utils=UTILS)
         .replace(f". {UTILS}/stage.sh", marks)
-        .replace("need file", 'touch "$begun"; need file')
+        .replace("need file", 'run_once "$marks/a b" x -- echo first; need file')
     )
     (tmp_path / "it.sh").write_text(text.replace("echo one", "ls 'm k'").replace("echo two", "ls 'm k'; echo two"))
     done = run("bash", tmp_path / "it.sh", cwd=tmp_path)  # stage 1 lacks a file
-    assert done.returncode == 1 and [p.name for p in (tmp_path / "m k").iterdir()] == ["it.sh.1.begun"]
+    assert done.returncode == 1 and done.stdout.endswith(">zero\nfirst\n")
+    assert [str(p.relative_to(tmp_path)) for p in tmp_path.rglob("a b")] == ["m k/it.sh.1.marks/a b"]
     (tmp_path / "file").write_text("x")
     done = run("bash", tmp_path / "it.sh", "--stage", "1", cwd=tmp_path)
-    assert done.returncode == 0 and done.stdout.endswith(">it.sh.1.begun\ntwo\n")
+    assert done.returncode == 0 and done.stdout.endswith(">it.sh.1.marks\ntwo\n")
     assert list((tmp_path / "m k").iterdir()) == []
+    assert run("bash", tmp_path / "it.sh", "--stage", "1", cwd=tmp_path).stdout.endswith(">first\nit.sh.1.marks\ntwo\n")
 
 
 ONCE = """set -euo pipefail
 . {utils}/stage.sh
-once "done/a b" "in put" models "$1" -- {command}
+run_once "done/a b" "in put" models "$1" -- {command}
 """
 
 
@@ -184,13 +186,17 @@ def test_what_has_ended_well_is_done_once(tmp_path):
     (tmp_path / "in put").write_text("3")
     assert work("other word", "false").returncode == 1
     assert work("other word").stdout == "3"  # a command that failed has left no mark
+    (tmp_path / "in put").write_text("4")
+    assert work("other word", "false").returncode == 1
+    (tmp_path / "in put").write_text("3")
+    assert work("other word").stdout == "3"  # nor does the mark of before count any more
 
 
 JUDGED = """set -euo pipefail
 . {root}/utils/stage.sh && . {root}/local/functions.sh
-conf() {{ echo judge.yaml; }}
-on_card() {{ ls "$folder" && touch "$folder/said.partial" && printf '<%s>' "$@"; }}
-judge=local said=() folder='ex p' && judged "$folder" said --model "$1" --seed "$2"
+read_configs() {{ configs=(--config judge.yaml); }}
+on_gpu() {{ ls "$folder" && touch "$folder/said.partial" && printf '<%s>' "$@"; }}
+judge=local transcript_option=() folder='ex p' marks='m k' && judge_set "$folder" said --model "$1" --seed "$2"
 """
 
 
@@ -201,8 +207,10 @@ def test_what_a_killed_run_left_is_gone_on_with_if_all_is_as_it_was(tmp_path):
 
     def goes_on(model, seed):
         done = run("bash", "-c", JUDGED.format(root=UTILS.parent), "it", model, seed, cwd=tmp_path)
-        words = "<--answers><ex p/answer><--out><ex p/said><--config><judge.yaml><--reader><local>"
-        call = f"<ex p/said.log><extract_labels>{words}<--model><{model}><--seed><{seed}>"
+        words = (
+            "c2ser.bin.extract_labels><--answers><ex p/answer><--out><ex p/said><--config><judge.yaml><--reader><local>"
+        )
+        call = f"<ex p/said.log><python><-m><{words}<--model><{model}><--seed><{seed}>"
         assert done.stdout.endswith(call), done.stderr
         return "said.partial" in done.stdout
 

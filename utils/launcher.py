@@ -94,50 +94,52 @@ class Parser(argparse.ArgumentParser):
         raise SystemExit(2)
 
 
-def parser(description: str) -> Parser:
-    """Return the command line of a launcher; `request` turns what it reads into a `Request`."""
-    made = Parser(
+def make_parser(description: str) -> Parser:
+    """Return the command line of a launcher; `parse_request` turns what it reads into a `Request`."""
+    parser = Parser(
         description=description,
         usage="%(prog)s [--gpu N] [--mem 4G] [--time 1:00:00] [--max-jobs N] [JOB=1:n] LOG COMMAND [ARGUMENT...]",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    made.add_argument("--gpu", type=_count, default=0, metavar="N", help="GPUs for each job (default 0)")
-    made.add_argument("--mem", type=_memory, help="memory for each job, such as 500M or 4G")
-    made.add_argument("--time", type=_duration, help="longest time of a job, such as 1:00:00 or 2-12:00:00")
-    made.add_argument("--max-jobs", type=_count, default=0, metavar="N", help="most jobs at once (default: all it can)")
-    made.add_argument("--idle", action="store_true", help="run nothing; wait for what an earlier run left behind")
-    made.add_argument("words", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
-    return made
+    parser.add_argument("--gpu", type=_count, default=0, metavar="N", help="GPUs for each job (default 0)")
+    parser.add_argument("--mem", type=_memory, help="memory for each job, such as 500M or 4G")
+    parser.add_argument("--time", type=_duration, help="longest time of a job, such as 1:00:00 or 2-12:00:00")
+    parser.add_argument(
+        "--max-jobs", type=_count, default=0, metavar="N", help="most jobs at once (default: all that fit)"
+    )
+    parser.add_argument("--idle", action="store_true", help="run nothing; wait for what an earlier run left behind")
+    parser.add_argument("args", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
+    return parser
 
 
-def request(made: Parser, arguments: Sequence[str]) -> tuple[Request, argparse.Namespace]:
+def parse_request(parser: Parser, arguments: Sequence[str]) -> tuple[Request, argparse.Namespace]:
     """Read a command line; mistakes leave with status 2 and one line.
 
     Returns:
         the request, and the values of all options for those that a launcher added itself.
     """
-    values = made.parse_args(arguments)
-    words, numbers, array = list(values.words), range(1, 2), False
-    if words and words[0].startswith("JOB="):
-        numbers, array = _numbers(made, words.pop(0)), True
-    if len(words) < 2 - values.idle or not all(words[:2]):
-        made.error("a log and a command are needed")
-    log = words[0]
+    values = parser.parse_args(arguments)
+    args, numbers, array = list(values.args), range(1, 2), False
+    if args and args[0].startswith("JOB="):
+        numbers, array = _numbers(parser, args.pop(0)), True
+    if len(args) < 2 - values.idle or not all(args[:2]):
+        parser.error("a log and a command are needed")
+    log = args[0]
     if array and len(numbers) > 1 and "JOB" not in log:
-        made.error(f"{log}: {len(numbers)} jobs would write one log; put JOB into its name")
+        parser.error(f"{log}: {len(numbers)} jobs would write one log; put JOB into its name")
     if log.endswith("/") or Path(log).is_dir():
-        made.error(f"{log}: the log is a folder; name a file")
+        parser.error(f"{log}: the log is a folder; name a file")
     return Request(
-        values.gpu, values.mem or "", values.time or "", values.max_jobs, numbers, array, log, words[1:], values.idle
+        values.gpu, values.mem or "", values.time or "", values.max_jobs, numbers, array, log, args[1:], values.idle
     ), values
 
 
-def _numbers(made: Parser, word: str) -> range:
-    found = re.fullmatch(r"JOB=([0-9]{1,7}):([0-9]{1,7})", word)
-    if not found or not 1 <= int(found[1]) <= int(found[2]):
-        made.error(f"{word}: not a range of jobs; write JOB=1:n")
-    return range(int(found[1]), int(found[2]) + 1)
+def _numbers(parser: Parser, word: str) -> range:
+    match = re.fullmatch(r"JOB=([0-9]{1,7}):([0-9]{1,7})", word)
+    if not match or not 1 <= int(match[1]) <= int(match[2]):
+        parser.error(f"{word}: not a range of jobs; write JOB=1:n")
+    return range(int(match[1]), int(match[2]) + 1)
 
 
 def _count(text: str) -> int:

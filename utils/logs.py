@@ -93,8 +93,8 @@ def last_line(log: Path) -> str:
             lines = _tail(file).decode("utf-8", errors="replace").splitlines()
     except OSError:
         return "there is no log"
-    own = [line.strip() for line in lines if line.strip() and not re.match("# (end|status|start|host) ", line)]
-    return own[-1] if own else "the log is empty"
+    written = [line.strip() for line in lines if line.strip() and not re.match("# (end|status|start|host) ", line)]
+    return written[-1] if written else "the log is empty"
 
 
 def take(file: IO) -> bool:
@@ -126,14 +126,14 @@ def _lock(file: IO[bytes]) -> IO[bytes]:
 
 def _writers(log: str) -> str:
     """Say which processes of this machine hold a log open."""
-    found = []
+    writers = []
     for process in Path("/proc").glob("[0-9]*"):
         try:
             if any(os.path.samefile(descriptor, log) for descriptor in process.glob("fd/*")):
-                found.append(process.name)
+                writers.append(process.name)
         except OSError:  # it has ended, or is not ours
             pass
-    return f"process {', '.join(found)}" if found else "on another machine"
+    return f"process {', '.join(writers)}" if writers else "on another machine"
 
 
 def _tail(file: IO[bytes]) -> bytes:

@@ -30,12 +30,6 @@ discard() {
     rm -rf "$1.gone"
 }
 
-# settings WORD...: what a command depends on beside its data: its words, and the files and folders among them.
-settings() {
-    printf '%s\0' "$@" | sha256sum
-    look_into "$@"
-}
-
 # check_whole FOLDER NAME DATA TABLE: end the (sub)shell unless each utterance of DATA is in FOLDER/NAME or rejected,
 # and not too many are; TABLE is what messages call it. FOLDER/NAME.rejected is there afterwards, perhaps empty.
 check_whole() {

@@ -15,7 +15,7 @@ set -euo pipefail
 nj=4              # parts that run side by side; fewer where there are fewer utterances
 cmd=run.py        # launcher of this folder and its options: run.py, slurm.py or ray_data.py
 max_rejected=10   # refuse the table if more than so many percent of the utterances are rejected
-since=            # a table younger than this file, by this command of this data, is not made again; absent, the file is made
+mark=             # file that remembers the finished table; while it holds for this command and data, nothing is made again
 utils=$(CDPATH='' cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$utils/parse_options.sh"
 . "$utils/stage.sh"
@@ -40,32 +40,33 @@ read_launcher "$cmd"
 lock "$table"
 "${launcher[@]}" --idle "$folder/log/$name.JOB.log" # else an orphan of a killed run would write beside us
 
-# What the result depends on.
-fingerprint() {
-    local file
-    echo "$total utterances in $nj parts"
-    while IFS= read -r file; do
-        if [ "$file" != "$name" ]; then echo "$file $(sha256sum < "$data/$file")"; fi
-    done < <(tables_of "$data")
-    settings "$@"
+# other_tables: the tables of the data directory but the one that is made.
+other_tables() {
+    tables_of "$data" | grep -vxF "$name" || true
 }
 
-state=$(fingerprint "$@")
-if [ -n "$since" ] && [ ! -e "$since" ]; then mkdir -p "$(dirname "$since")" && : > "$since"; fi
-made=$folder/log/$name.made
-# tables that have come since do not matter
-if [ -n "$since" ] && [ "$table" -nt "$since" ] && [ -e "$made" ] &&
-    [ -z "$(comm -23 "$made" <(sort <<< "$state"))" ]; then
+# data_state COMMAND...: what the result depends on, as lines of a mark.
+data_state() {
+    local file
+    echo "$total utterances in $nj parts"
+    while IFS= read -r file; do echo "$file $(sha256sum < "$data/$file")"; done < <(other_tables)
+    state_of "$@"
+}
+
+state=$(data_state "$@")
+# the table is one of the words, so that a mark does not outlive it; tables that have come since do not matter
+if [ -n "$mark" ] && { echo "$state" && state_of "$table"; } | mark_holds "$mark"; then
     log "$table: made before an earlier run was stopped" && exit 0
 fi
-if [ -e "$parts/fingerprint" ] && cmp -s - "$parts/fingerprint" <<< "$state"; then
+[ -z "$mark" ] || rm -f "$mark"
+parts_state="$(other_tables | tr '\n' ' ')"$'\n'$state # new tables do matter to parts, which would lack them
+if mark_holds "$parts/mark" <<< "$parts_state"; then
     log "$table: going on where an earlier run stopped"
 else
     discard "$parts"
     mkdir -p "$parts"
     "$utils/split_data.sh" "$data" "$nj" "$parts"
-    printf '%s\n' "$state" > "$parts/fingerprint.new"
-    mv "$parts/fingerprint.new" "$parts/fingerprint"
+    write_mark "$parts/mark" <<< "$parts_state"
 fi
 
 # lines_of FILE PART: a table's lines, with the part's archives named as they will be.
@@ -84,24 +85,25 @@ lines_of() {
 
 # put_archives: the parts' archives go beside the table, whole; those of the table that was there before go, and it first.
 put_archives() {
-    local file part made old=()
+    local file part archive old=()
     if [ -e "$table" ]; then mapfile -t old < <(sed -n 's|.*/\([^/]*\.ark\):[0-9]*$|\1|p' "$table" | sort -u); fi
     for file in "$parts"/*/*.ark; do
         [ -s "$file" ] || continue
         rm -f "$table"
-        for made in "${old[@]}"; do rm -f "$folder/$made"; done
-        old=() part=${file%/*} made=${file##*/}
-        made=$folder/${made%.ark}.${part##*/}.ark
+        for archive in "${old[@]}"; do rm -f "$folder/$archive"; done
+        old=() part=${file%/*} archive=${file##*/}
+        archive=$folder/${archive%.ark}.${part##*/}.ark
         # the part keeps it too, so that a kill from here on loses nothing
-        ln -f "$file" "$made" 2> /dev/null || cp "$file" "$made"
+        ln -f "$file" "$archive" 2> /dev/null || cp "$file" "$archive"
     done
 }
 
 log "$table: $total utterances in $nj parts; logs: $folder/log/$name.*.log"
-# A part whose table is there, whole, is not made again.
+# A part is done if its table is there and the journal of an unfinished one is not. The shell becomes the command, because
+# the launcher ends its own children, not theirs.
 # shellcheck disable=SC2016 # the quotes are for the inner shell
-once='[ -e "$1" ] && [ ! -e "$1.partial" ] && exit 0; shift; exec "$@"'
-"${launcher[@]}" "JOB=1:$nj" "$folder/log/$name.JOB.log" bash -c "$once" part "$parts/JOB/$name" \
+run_part='[ -e "$1" ] && [ ! -e "$1.partial" ] && exit 0; shift; exec "$@"'
+"${launcher[@]}" "JOB=1:$nj" "$folder/log/$name.JOB.log" bash -c "$run_part" part "$parts/JOB/$name" \
     "$@" --data "$parts/JOB/data" --out "$parts/JOB/$name" || die "$table: some parts failed; mend that and run it again"
 
 # Join whatever tables the parts hold.
@@ -128,8 +130,6 @@ put_archives
 for file in "$parts/joined"/*; do
     if [ "${file##*/}" != "$name" ]; then mv "$file" "$folder/"; fi
 done
-rm -f "$made"
 mv "$parts/joined/$name" "$table"
 discard "$parts"
-fingerprint "$@" | sort > "$made.new"
-mv "$made.new" "$made"
+[ -z "$mark" ] || { data_state "$@" && state_of "$table"; } | write_mark "$mark"

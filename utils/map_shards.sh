@@ -53,27 +53,26 @@ lacking() {
 }
 
 # The table of one shard must not be made by other settings than that of another.
-made=$data/log/$name.command
-if [ -e "$made" ] && ! settings "$@" | cmp -s - "$made"; then
+command_mark=$data/log/$name.command
+if [ -e "$command_mark" ] && ! state_of "$@" | mark_holds "$command_mark"; then
     left=$(lacking "${shards[@]}" | wc -l)
     [ "$left" = "$total" ] || die "$((total - left)) shards have a $name that another command made (see the first line of" \
-        "$data/log/$name.1.log); give that command, remove their $name, or remove $made to keep them as they are"
+        "$data/log/$name.1.log); give that command, remove their $name, or remove $command_mark to keep them as they are"
 fi
-settings "$@" > "$made"
-division=$({ cat "$made" "$data/shards" && echo "$nj"; } | sha256sum)
-if [ ! -e "$parts/division" ] || [ "$(cat "$parts/division")" != "$division" ]; then
+state_of "$@" | write_mark "$command_mark"
+division=$(state_of "$nj jobs" "$data/shards" "$command_mark")
+if ! mark_holds "$parts/mark" <<< "$division"; then
     discard "$parts"
-    mkdir -p "$parts"
-    printf '%s\n' "$division" > "$parts/division"
+    write_mark "$parts/mark" <<< "$division"
 fi
 
-# state PART: size and time of the tables of a job's shards.
-state() {
+# shards_state PART: size and time of the tables of a job's shards; reading all of a large corpus would take too long.
+shards_state() {
     local shard
     while IFS= read -r shard; do
         find "$shard" -maxdepth 1 -type f \( -name wav.scp -o -name text -o -name 'utt2*' -o -name 'cot_*' \) \
             -printf '%p %s %T@\n'
-    done < "$1/shards" | sort
+    done < "$1/shards"
 }
 
 # finished PART: whether a job has made all it should.
@@ -105,16 +104,18 @@ put() {
 # plan JOB SHARD...: put the tables of a job that an earlier run finished, and print its folder if there is more to do.
 plan() {
     local part=$parts/$1 left && shift
-    if [ -e "$part/whole" ]; then put "$part"; fi
     # tables that have come since do not matter, tables that have changed or gone do
-    if [ ! -e "$part/state" ] || [ -n "$(comm -23 "$part/state" <(state "$part"))" ]; then
+    if [ ! -e "$part/mark" ] || ! shards_state "$part" | mark_holds "$part/mark"; then
         discard "$part"
+    elif finished "$part" 2> /dev/null; then
+        put "$part"
+    fi
+    if [ ! -e "$part/mark" ]; then
         left=$(lacking "$@")
         [ -n "$left" ] || return 0
         mkdir -p "$part/out"
         printf '%s\n' "$left" | while IFS= read -r shard; do printf '%s\n' "$data/$shard"; done > "$part/shards"
-        state "$part" > "$part/state.new"
-        mv "$part/state.new" "$part/state"
+        shards_state "$part" | write_mark "$part/mark"
     fi
     printf '%s\n' "$part"
 }
@@ -141,7 +142,6 @@ failed=
     bash -c "$job" job JOB "$parts/todo" "$name" "$utils" "$@" || failed=yes
 for part in "${todo[@]}"; do
     if finished "$part"; then
-        touch "$part/whole"
         put "$part"
     else
         failed=yes

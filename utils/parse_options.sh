@@ -9,28 +9,33 @@
 #     cmd="run.py"     # launcher
 #     . "$utils/parse_options.sh"
 #
-# Each line `name=default  # meaning` between the two, with its meaning, is an option --name, or --na-me for na_me. A default that is a
-# number wants whole numbers, `a|b:` in front of the meaning wants one of these words, anything else is taken as it is:
-# nothing is evaluated. Unknown, value-less or wrongly typed options end the script with status 2 and one line. What is
-# no option stays in "$@". --help prints the comment block, the stages (`if stage 3 "name: …"`) and all options with
-# their values.
+# Each line `name=default  # meaning` between the two is an option --name, or --na-me for na_me. A default that is a number
+# wants whole numbers, `a|b:` in front of the meaning wants one of these words, anything else is taken as it is: nothing is
+# evaluated. Unknown, value-less or wrongly typed options end the script with status 2 and one line. What is no option stays
+# in "$@". --help prints the comment block, the stages (`if stage 3 "name: …"`) and all options with their values.
+#
+# Scripts may share options: a file with such lines that they source between the two, which adds itself to the array
+# `option_files`. The array `shared_options` then holds those of its options that were given, as words to pass on.
+# `replaced_options[name]` says what to give instead of an option that there was once.
 
 _usage_error() {
     printf '%s: %s; see --help\n' "${0##*/}" "$*" >&2
     exit 2
 }
 
-# Fills _names, and _meanings and _types by name, from the lines of a script.
+# _read_settings FILE INSIDE: fills _names, and by name _meanings, _types and _files, from the lines of a script; INSIDE says
+# that its options begin with the first line.
 _read_settings() {
-    local line inside='' pattern='^([a-z][a-z0-9_]*)=[^#]*#[[:space:]]*(.+)$'
+    local line inside=$2 pattern='^([a-z][a-z0-9_]*)=[^#]*#[[:space:]]*(.+)$'
     while IFS= read -r line || [ -n "$line" ]; do
         case $line in
             'set -euo pipefail'*) inside=yes ;;
-            *parse_options.sh*) [ -z "$inside" ] || return 0 ;;
+            '. '*parse_options.sh*) [ -z "$inside" ] || return 0 ;;
             *)
                 if [ -n "$inside" ] && [[ $line =~ $pattern ]]; then
                     _names+=("${BASH_REMATCH[1]}")
                     _meanings[${BASH_REMATCH[1]}]=${BASH_REMATCH[2]}
+                    _files[${BASH_REMATCH[1]}]=$1
                     _types[${BASH_REMATCH[1]}]=$(_type "${BASH_REMATCH[1]}" "${BASH_REMATCH[2]}")
                 fi
                 ;;
@@ -55,6 +60,7 @@ _set_option() { # name value
     printf -v "$1" '%s' "$2"
     # bash would take 08 for an octal number
     if [ "${_types[$1]}" = number ]; then printf -v "$1" '%d' "${2%%[0-9]*}$((10#${2#-}))"; fi
+    if [ "${_files[$1]}" != "${BASH_SOURCE[2]}" ]; then shared_options+=("--${1//_/-}=${!1}"); fi
 }
 
 _print_help() {
@@ -69,13 +75,17 @@ _print_help() {
     fi
     printf '\noptions, with their values\n'
     for name in "${_names[@]}"; do
-        printf '  --%-16s %s (%s)\n' "${name//_/-}" "${_meanings[$name]}" "${!name}"
+        printf '  --%-17s %s (%s)\n' "${name//_/-}" "${_meanings[$name]}" "${!name}"
     done
 }
 
-_names=()
-declare -A _meanings=() _types=()
-_read_settings "${BASH_SOURCE[1]}"
+# whatever the environment may hold under these names
+[[ $(declare -p option_files 2> /dev/null) == 'declare -a'* ]] || option_files=()
+[[ $(declare -p replaced_options 2> /dev/null) == 'declare -A'* ]] || { unset replaced_options; declare -A replaced_options; }
+_names=() shared_options=()
+declare -A _meanings=() _types=() _files=()
+_read_settings "${BASH_SOURCE[1]}" ''
+for _file in "${option_files[@]}"; do _read_settings "$_file" yes; done
 _help=''
 while [ $# -gt 0 ]; do
     case $1 in
@@ -83,7 +93,8 @@ while [ $# -gt 0 ]; do
         --help | -h) _help=yes && shift ;;
         --*)
             _option=${1%%=*} && _option=${_option#--} && _option=${_option//-/_}
-            [[ -n $_option && -n ${_meanings[$_option]+known} ]] || _usage_error "${1%%=*}: no such option"
+            [[ -n $_option && -n ${_meanings[$_option]+known} ]] ||
+                _usage_error "${1%%=*}: no such option${replaced_options[${_option:-_}]+; ${replaced_options[$_option]}}"
             if [[ $1 == *=* ]]; then
                 _value=${1#*=} && shift
             else

@@ -5,8 +5,8 @@
     ray_data.py --gpu 1 JOB=1:200 data/log/speech.JOB.log python -m c2ser.bin.label_speech --data parts/JOB/data ...
 
 The contract of run.py, kept by Ray Data (extra [ray]): the jobs are the rows of a dataset that is streamed through the
-cluster, as many at once as its cores and cards, --mem and --max-jobs allow. JOB in LOG and in the arguments becomes the
-number of the copy. With --gpu N each job sees its own cards, without it none. A job that is lost with its node runs
+cluster, as many at once as its cores and GPUs, --mem and --max-jobs allow. JOB in LOG and in the arguments becomes the
+number of the copy. With --gpu N each job sees its own GPUs, without it none. A job that is lost with its node runs
 again elsewhere and goes on with its log. Nodes must see Python and the folders under the names they have here. --time
 is for launchers with a queue and only checked here.
 
@@ -55,11 +55,11 @@ def runner(request: launcher.Request, folder: str, environment: dict[str, str]) 
 
     def run_job(row: dict[str, Any]) -> dict[str, Any]:
         os.chdir(folder)
-        cards = os.environ.get("CUDA_VISIBLE_DEVICES", "") if request.gpu else ""  # Ray has chosen them
+        gpus = os.environ.get("CUDA_VISIBLE_DEVICES", "") if request.gpu else ""  # Ray has chosen them
         try:
             job = request.job(request.numbers[row["id"]])
             logs.wait_until_free([job.log])
-            running = launcher.Running(job, environment | {"CUDA_VISIBLE_DEVICES": cards}, append=True)
+            running = launcher.Running(job, environment | {"CUDA_VISIBLE_DEVICES": gpus}, append=True)
         except OSError:
             return {"number": request.numbers[row["id"]], "status": launcher.NOT_FOUND}
         while (status := running.status()) is None:
@@ -93,19 +93,19 @@ def connect(request: launcher.Request) -> str:
 
     ray.init(logging_level="ERROR", log_to_driver=False, include_dashboard=False)
     listen()  # Ray has put a handler of its own in place
-    found = int(ray.cluster_resources().get("GPU", 0))
-    if found >= request.gpu:
+    count = int(ray.cluster_resources().get("GPU", 0))
+    if count >= request.gpu:
         return ""
-    lack = f"{request.gpu} GPUs asked for, {found} found"
+    lack = f"{request.gpu} GPUs asked for, {count} found"
     if "RAY_ADDRESS" not in os.environ:
-        return f"{lack}; use --gpu {found}"
+        return f"{lack}; use --gpu {count}"
     print(f"ray_data.py: {lack}; waiting for a node that has them", file=sys.stderr)
     return ""
 
 
 def main() -> int:
     """Run what the command line asks for and return the status."""
-    request, _ = launcher.request(launcher.parser(__doc__), sys.argv[1:])
+    request, _ = launcher.parse_request(launcher.make_parser(__doc__), sys.argv[1:])
     absent = [name for name in ("ray", "pyarrow", "pandas") if not importlib.util.find_spec(name)]
     if absent:
         print(f"ray_data.py: no {', '.join(absent)}; pip install 'ray[data]', or use utils/run.py", file=sys.stderr)

@@ -5,8 +5,8 @@
     run.py JOB=1:8 exp/log/attributes.JOB.log python -m c2ser.bin.extract_attributes --data data/train/split8/JOB ...
 
 JOB in LOG and in the arguments becomes the number of the copy. A log holds the command, the host, start, end and the
-status. As many run at once as there are cores, or --max-jobs. With --gpu N no card serves two jobs at the same time and
-each sees its own cards in CUDA_VISIBLE_DEVICES; without it a job sees none, as on a cluster. --mem and --time are for
+status. As many run at once as there are cores, or --max-jobs. With --gpu N no GPU serves two jobs at the same time and
+each sees its own GPUs in CUDA_VISIBLE_DEVICES; without it a job sees none, as on a cluster. --mem and --time are for
 clusters and only checked here.
 
 Status: 0 if all went well, 1 if a copy failed (all are named with their logs) or there are too few GPUs,
@@ -33,25 +33,25 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def visible_cards() -> list[str]:
+def visible_gpus() -> list[str]:
     """Return the GPUs that may be used, as CUDA_VISIBLE_DEVICES names them."""
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if visible is not None:
-        return [card.strip() for card in visible.split(",") if card.strip() not in ("", "-1", "NoDevFiles")]
+        return [name.strip() for name in visible.split(",") if name.strip() not in ("", "-1", "NoDevFiles")]
     if shutil.which("nvidia-smi"):
         shown = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, timeout=60, check=False).stdout
-        return [str(card) for card in range(sum(line.startswith("GPU ") for line in shown.splitlines()))]
-    return [str(card) for card in range(len(list(Path("/dev").glob("nvidia[0-9]*"))))]
+        return [str(number) for number in range(sum(line.startswith("GPU ") for line in shown.splitlines()))]
+    return [str(number) for number in range(len(list(Path("/dev").glob("nvidia[0-9]*"))))]
 
 
-def card_groups(gpu: int) -> list[str]:
-    """Divide the cards into groups for one job each; an empty list if there are too few for a single job."""
-    found = visible_cards()
-    return [",".join(found[start : start + gpu]) for start in range(0, len(found) - gpu + 1, gpu)]
+def gpu_groups(gpu: int) -> list[str]:
+    """Divide the GPUs into groups for one job each; an empty list if there are too few for a single job."""
+    gpus = visible_gpus()
+    return [",".join(gpus[start : start + gpu]) for start in range(0, len(gpus) - gpu + 1, gpu)]
 
 
 def run(request: launcher.Request, groups: list[str], signals: launcher.Signals) -> list[tuple[launcher.Job, int]]:
-    """Run the jobs, at most as many at once as cores, `--max-jobs` and cards allow.
+    """Run the jobs, at most as many at once as cores, `--max-jobs` and GPUs allow.
 
     Returns:
         the jobs that failed, with their status; after a signal the rest was stopped or not started.
@@ -65,8 +65,8 @@ def run(request: launcher.Request, groups: list[str], signals: launcher.Signals)
     try:
         while (waiting or running) and not signals.seen:
             while waiting and len(running) < limit:
-                cards = groups.pop(0) if request.gpu else ""
-                running.append(launcher.Running(waiting.pop(0), environment | {"CUDA_VISIBLE_DEVICES": cards}))
+                gpus = groups.pop(0) if request.gpu else ""
+                running.append(launcher.Running(waiting.pop(0), environment | {"CUDA_VISIBLE_DEVICES": gpus}))
             for entry in [entry for entry in running if entry.status() is not None]:
                 running.remove(entry)
                 if request.gpu:
@@ -95,15 +95,15 @@ def stop(running: list[launcher.Running], signals: launcher.Signals) -> None:
 
 def main() -> int:
     """Run what the command line asks for and return the status."""
-    request, _ = launcher.request(launcher.parser(__doc__), sys.argv[1:])
+    request, _ = launcher.parse_request(launcher.make_parser(__doc__), sys.argv[1:])
     try:
-        groups = card_groups(request.gpu) if request.gpu else []
+        groups = gpu_groups(request.gpu) if request.gpu else []
     except subprocess.TimeoutExpired:
-        print("run.py: nvidia-smi gives no answer; name the cards in CUDA_VISIBLE_DEVICES", file=sys.stderr)
+        print("run.py: nvidia-smi gives no answer; name the GPUs in CUDA_VISIBLE_DEVICES", file=sys.stderr)
         return 1
     if request.gpu and not groups and not request.idle:
-        found = len(visible_cards())
-        print(f"run.py: {request.gpu} GPUs asked for, {found} found; use --gpu {found}", file=sys.stderr)
+        count = len(visible_gpus())
+        print(f"run.py: {request.gpu} GPUs asked for, {count} found; use --gpu {count}", file=sys.stderr)
         return 1
     signals = launcher.Signals()
     try:

@@ -180,8 +180,8 @@ class Array:
     def identity(self) -> str:
         """Return the number that Slurm gave the array, or "" if it did not take it."""
         self.said.seek(0)
-        found = re.search(r"^([0-9]+)(;.*)?$", self.said.read(), re.MULTILINE)
-        return found[1] if found else ""
+        match = re.search(r"^([0-9]+)(;.*)?$", self.said.read(), re.MULTILINE)
+        return match[1] if match else ""
 
     def failures(self) -> list[tuple[launcher.Job, str, str]]:
         """Return the elements that failed, why, and their last words."""
@@ -190,8 +190,8 @@ class Array:
         for job in self.request.jobs():
             if job in lost:
                 state = states.get(job.number, "state unknown")
-                heard = self.place(job.number, "slurm")
-                words = logs.last_line(heard if heard.exists() and heard.stat().st_size else job.log)
+                message = self.place(job.number, "slurm")
+                words = logs.last_line(message if message.exists() and message.stat().st_size else job.log)
                 failed.append((job, f"stopped by Slurm ({state}){REMEDIES.get(state, '')}", words))
             elif status := int(self.place(job.number, "status").read_text()):
                 failed.append((job, launcher.fate(status), logs.last_line(job.log)))
@@ -258,9 +258,9 @@ def run_element(request: launcher.Request, number: int) -> int:
 
 def main() -> int:
     """Run what the command line asks for and return the status."""
-    made = launcher.parser(__doc__)
-    made.add_argument("--element", type=int, help="used inside the batch script: the element to run here")
-    request, values = launcher.request(made, sys.argv[1:])
+    parser = launcher.make_parser(__doc__)
+    parser.add_argument("--element", type=int, help="used inside the batch script: the element to run here")
+    request, values = launcher.parse_request(parser, sys.argv[1:])
     if values.element is not None:
         return run_element(request, values.element)
     if not shutil.which("sbatch"):

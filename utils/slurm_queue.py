@@ -27,8 +27,8 @@ def ask(*command: str) -> str | None:
 
 def reasons(name: str) -> list[str]:
     """Return, for each job of this name that Slurm still has, why it waits ("None" if it runs)."""
-    found = ask("squeue", "--noheader", f"--name={name}", "--format=%r")
-    return ["unknown"] if found is None else found.splitlines()
+    reasons = ask("squeue", "--noheader", f"--name={name}", "--format=%r")
+    return ["unknown"] if reasons is None else reasons.splitlines()
 
 
 def states(array: str) -> dict[int, str]:
@@ -40,10 +40,10 @@ def states(array: str) -> dict[int, str]:
 def name_in(script: Path) -> str:
     """Return the name of the jobs that a batch script was written for, or "" if there is none."""
     try:
-        found = re.search("^#SBATCH --job-name=([A-Za-z0-9_.-]+)$", script.read_text(errors="replace"), re.MULTILINE)
+        match = re.search("^#SBATCH --job-name=([A-Za-z0-9_.-]+)$", script.read_text(errors="replace"), re.MULTILINE)
     except FileNotFoundError:
         return ""
-    return found[1] if found else ""
+    return match[1] if match else ""
 
 
 def reserve(script: Path) -> IO[str] | None:

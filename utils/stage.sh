@@ -1,7 +1,7 @@
 # shellcheck shell=bash
-# The words that recipes are written in; source it. `stage` and `stop_stage` are settings of the script, `skip_stages`
-# may name stages that are passed over. A stage may make the file `$begun`, in the folder `stage_marks`; it stays, however
-# often the stage is called, until that has ended well.
+# What every script of stages needs; source it. `stage` and `stop_stage` are settings of the script; `skip_stages` may
+# name stages to pass over, `stage_marks` a folder. There each stage has the folder `$marks` for its marks, which goes when
+# the stage has ended well: a stage that was stopped goes on where it was, another call of it does everything again.
 
 # Say something, with the time, on standard error.
 log() {
@@ -12,6 +12,11 @@ log() {
 die() {
     printf '%s: %s\n' "${0##*/}" "$*" >&2
     exit 1
+}
+
+# check_stages LIST: end the script unless a list, such as that of --skip-stages, holds numbers and blanks alone.
+check_stages() {
+    [[ $1 =~ ^[0-9\ ]*$ ]] || die "--skip-stages: '$1' is no list of stages; write numbers with blanks, as \"4 5\""
 }
 
 # read_launcher COMMAND: put the words of a launcher and its options into the array `launcher`. A name without a folder is
@@ -30,51 +35,57 @@ need() {
     [ -s "$1" ] || die "$1 is missing or empty; run stage $2 first"
 }
 
-# look_into WORD...: what the files and folders among words hold; the same again as long as nothing has changed.
-look_into() {
+# What is done is remembered by marks: files that hold the state of what it was done with, sorted lines. A mark holds as
+# long as each of its lines is true; lines that are true beside them do not matter.
+
+# state_of WORD...: the words, and what the files and the folders among them hold.
+state_of() {
     local word
+    printf 'words'
+    printf ' %q' "$@"
+    printf '\n'
     for word in "$@"; do
         if [ -f "$word" ]; then
-            sha256sum < "$word"
+            printf '%q %s\n' "$word" "$(sha256sum < "$word")"
         elif [ -d "$word" ]; then
-            find -L "$word" -maxdepth 1 -type f -printf '%f %s %T@\n' | sort
+            printf '%q %s\n' "$word" "$(find -L "$word" -maxdepth 1 -type f -printf '%f %s %T@\n' | sort | sha256sum)"
+        else
+            printf '%q none\n' "$word"
         fi
     done
 }
 
-# once MARK WORD... -- COMMAND...: run a command unless it has ended well before, when the words were the same and the
-# files and folders among them held what they hold now. The file MARK remembers that.
-once() {
+# mark_holds MARK: whether a mark holds for the state in standard input.
+mark_holds() {
+    local state
+    state=$(LC_ALL=C sort)
+    [ -s "$1" ] && [ -z "$(LC_ALL=C comm -23 "$1" - <<< "$state")" ]
+}
+
+# write_mark MARK: make a mark of the state in standard input.
+write_mark() {
+    mkdir -p "$(dirname "$1")"
+    LC_ALL=C sort > "$1.new"
+    mv "$1.new" "$1"
+}
+
+# run_once MARK WORD... -- COMMAND...: run a command unless it has ended well before, when the words were the same and the
+# files and folders among them held what they hold now.
+run_once() {
     local mark=$1 words=()
     while shift && [ "$1" != -- ]; do words+=("$1"); done
     shift
-    if [ -s "$mark" ] && _state "${words[@]}" | cmp -s - "$mark"; then
+    if state_of "${words[@]}" | mark_holds "$mark"; then
         log "$mark says that this is done; remove it to have it done again"
         return
     fi
+    rm -f "$mark"
     "$@"
-    mkdir -p "$(dirname "$mark")"
-    _state "${words[@]}" > "$mark.new"
-    mv "$mark.new" "$mark"
-}
-
-# begin TABLE WORD...: before a command that goes on with TABLE.partial of a killed run: remove that, unless the words were
-# the same then, and the files and folders among them held what they hold now. TABLE.of remembers that.
-begin() {
-    local table=$1 && shift
-    if _state "$@" | cmp -s - "$table.of"; then return; fi
-    rm -f "$table.partial"
-    mkdir -p "$(dirname "$table")"
-    _state "$@" > "$table.of"
-}
-
-_state() {
-    printf '%s\n' "$@"
-    look_into "$@"
+    state_of "${words[@]}" | write_mark "$mark"
 }
 
 # `if stage 3 "name: what it does"; then …; fi` does the work if --stage and --stop-stage ask for it.
-_stages_run=0 begun=
+_stages_run=0 marks=
 stage() {
     # shellcheck disable=SC2154 # both are settings of the script that sources this
     [ "$stage" -le "$1" ] && [ "$1" -le "$stop_stage" ] || return 1
@@ -82,11 +93,11 @@ stage() {
     if [[ " ${skip_stages-} " == *" $1 "* ]]; then log "stage $1 is skipped" && return 1; fi
     log "stage $1: $2"
     _end_stage
-    begun=${stage_marks:+$stage_marks/${0##*/}.$1.begun}
+    marks=${stage_marks:+$stage_marks/${0##*/}.$1.marks}
 }
 
 _end_stage() {
-    [ -z "$begun" ] || rm -f "$begun"
+    [ -z "$marks" ] || rm -rf "$marks"
 }
 
 # Say at the end that all went well; a range without a stage in it is a mistake.

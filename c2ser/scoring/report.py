@@ -49,10 +49,10 @@ LEGEND = """## How to read this page
 def find_results(exp: Path) -> dict[tuple[str, str], dict[str, Any]]:
     """Return the content of every `<model>/decode_<set>/scores.json` below a folder, by (set, model).
 
-    A model may lie a folder deeper, as `finetune/epoch_3` does.
+    A model may lie one or two folders deeper, as `finetune/epoch_3` and, under a tag, `<tag>/finetune/epoch_3` do.
     """
     results = {}
-    for path in sorted([*exp.glob("*/decode_*/scores.json"), *exp.glob("*/*/decode_*/scores.json")]):
+    for path in sorted(path for deep in ("*", "*/*", "*/*/*") for path in exp.glob(f"{deep}/decode_*/scores.json")):
         model = path.parent.parent.relative_to(exp).as_posix()
         results[path.parent.name.removeprefix("decode_"), model] = read_json(path)
     return results

@@ -24,38 +24,43 @@ need "$nemo/train/wav.scp" 0
 need data/train/utt2fold 0
 read -ra seed_list <<< "$seeds"
 
-# train NAME SEED STEPS CATEGORY OPTION...: one encoder.
-train() {
-    [ ! -f "$exp/$1_$2/config.json" ] || return 0
-    log "training $1, seed $2"
-    py train_emotion2vec --config "$config" --train "$nemo/train" --valid "$nemo/valid" --out "$exp/$1_$2" \
+# train_encoder NAME SEED STEPS CATEGORY OPTION...: one encoder.
+train_encoder() {
+    run_once "$exp/done/$1_$2" "$config" "$nemo"/{train,valid}/{wav.scp,utt2emo} "${@:2}" -- \
+        py train_emotion2vec --config "$config" --train "$nemo/train" --valid "$nemo/valid" --out "$exp/$1_$2" \
         --training.seed "$2" --training.steps "$3" --losses.category "$4" "${@:5}"
 }
 
-# probe ENCODER: embeddings of RAVDESS, and EmoBox's classifier on its six folds.
-probe() {
-    local folder=$exp/$1/probe
-    [ ! -f "$folder/config.yaml" ] || return 0
-    log "probing $1"
+# embed_sets FOLDER ENCODER: embeddings of RAVDESS.
+embed_sets() {
+    local name
     for name in train valid test; do
-        py extract_embeddings --model "$exp/$1" --data "data/$name" --out "$folder/$name.scp" --device "$device"
+        py extract_embeddings --model "$2" --data "data/$name" --out "$1/$name.scp" --device "$device"
     done
-    py train_probe --config "$root/local/conf/full/probe.yaml" --embeddings "$folder" --out "$folder" \
+}
+
+# probe_encoder NAME SEED: EmoBox's classifier on the embeddings, on RAVDESS' six folds.
+probe_encoder() {
+    local encoder=$exp/$1_$2 weights
+    weights=$(find "$encoder" -maxdepth 1 -name '*.safetensors' -printf '%f %s %T@\n')
+    run_once "$exp/done/embed_$1_$2" "$weights" data/{train,valid,test}/wav.scp -- embed_sets "$encoder/probe" "$encoder"
+    run_once "$exp/done/probe_$1_$2" "$weights" data/{train,valid,test}/utt2fold "$epochs" "$rate" -- \
+        py train_probe --config "$root/local/conf/full/probe.yaml" --embeddings "$encoder/probe" --out "$encoder/probe" \
         --folds '["data/train","data/valid","data/test"]' --device "$device" \
         --probe.epochs "$epochs" --probe.lr "$rate" --probe.seed 1
 }
 
 systems=()
 for seed in "${seed_list[@]}"; do
-    train untrained "$seed" 1 0 --filter_bank true --optim.lr 0
-    train alone "$seed" "$steps" 0 --filter_bank true
-    train f "$seed" "$more" 0 --init "$exp/alone_$seed"
-    train s "$seed" "$more" "$category" --init "$exp/alone_$seed"
+    train_encoder untrained "$seed" 1 0 --filter_bank true --optim.lr 0
+    train_encoder alone "$seed" "$steps" 0 --filter_bank true
+    train_encoder f "$seed" "$more" 0 --init "$exp/alone_$seed"
+    train_encoder s "$seed" "$more" "$category" --init "$exp/alone_$seed"
 done
 for system in untrained alone f s; do
     runs=()
     for seed in "${seed_list[@]}"; do
-        probe "${system}_$seed"
+        probe_encoder "$system" "$seed"
         runs+=("\"$exp/${system}_$seed/probe\"")
     done
     systems+=("\"$system\": [$(IFS=,; echo "${runs[*]}")]")
