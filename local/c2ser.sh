@@ -35,6 +35,11 @@ check_stages "$skip_stages"
 [ "$labels" != raw ] || { skip_stages+=" 3 6 7 8 9" && log "raw labels are for the probe alone: no stages 3 and 6 to 9"; }
 read_launcher "$gpu_cmd"
 gpu_launcher=("${launcher[@]}")
+if [ "$size$ngpu" = tiny0 ]; then
+    # Threads of tiny models wait for each other: 20 steps of Emotion2Vec-S took 85 s with two threads on a busy machine of
+    # two cores, and 18 s with one (2026-11-28).
+    export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
+fi
 read -ra changes <<< "$perturb"
 variants=("${changes[@]}")
 [ "$wordings" -le 10 ] || die "--wordings: there are 10, not $wordings"
