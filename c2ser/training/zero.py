@@ -17,7 +17,7 @@ class ZeroWeights(Weights):
     """The weights of a module that train, and their optimiser, under ZeRO.
 
     Args:
-        module: what is trainable_state_dict.
+        module: what is trained.
         optimiser: DeepSpeed's, which holds AdamW.
     """
 
