@@ -58,7 +58,7 @@ class Sources:
     """What the checkpoint does not hold.
 
     Attributes:
-        llm: folder or hub id of its language model, for sizes and tokeniser; for weights too where the file has none.
+        llm: folder or hub id of its language model, for sizes and tokenizer; for weights too where the file has none.
         whisper: folder or hub id of its Whisper, for sizes.
         emotion2vec: Emotion2Vec-S: the published `checkpoint.pt`, or a model folder.
     """
