@@ -2,7 +2,7 @@
 SHELL         := /bin/bash
 .SHELLFLAGS   := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help tools ready mini check bench clean
+.PHONY: help tools ready mini try-mini check bench clean
 
 environment = root=$$PWD && . local/path.sh
 checkpoint  = tools/penn/fcnf0++.pt
@@ -22,6 +22,13 @@ ready:
 mini: ready ## the main job: ten stages on a corpus made on the spot, from raw audio to a scored model
 	egs/mini/run.sh
 	@echo; cat egs/mini/exp/RESULTS.md
+	@$(MAKE) --silent try-mini
+
+# The command that a newcomer pastes next; the environment may not be active in that shell.
+try-mini:
+	@$(environment); tool=$$(type -P c2ser) || tool="PYTHONPATH=. $$(type -P python) -m c2ser"; \
+	printf '\nTry the model on a file:  %s predict --model egs/mini/exp/implicit egs/mini/db/linda/en-anger-1.wav\n' \
+		"$${tool//"$$PWD"\//}"
 
 check: ready ## the tests: ruff, shellcheck, pytest
 	@export C2SER_NEEDS="ruff pytest xdist hypothesis"; $(environment); set -x; \
@@ -30,7 +37,7 @@ check: ready ## the tests: ruff, shellcheck, pytest
 	python -m pytest -n auto --dist loadgroup
 
 bench: ready ## speed against other implementations (extra [peer]); docs/benchmarks.md has the rules
-	@$(environment); python -m c2ser.bin.benchmark
+	@$(environment); python tools/run_benchmark.py
 
 clean: ## remove what recipes have made, not the environment
 	rm -rf egs/*/data egs/*/exp egs/*/db

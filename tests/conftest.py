@@ -10,6 +10,9 @@ from hypothesis import settings
 
 ROOT = Path(__file__).resolve().parents[1]
 
+# Processes of tests with several threads each keep one another from the cores. torch reads this when it is imported.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 # A background job of a shell ignores Ctrl-C, and what it starts does too; the tests of the launchers send it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 

@@ -6,8 +6,8 @@ import time
 from collections import Counter
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+from c2ser.chat.config import ServerConfig
 from c2ser.chat.protocol import completion
-from c2ser.chat.server import ServerConfig
 
 TEMPLATE = (
     "{% for m in messages %}<|user|>{{ m['content'] }}{% endfor %}"

@@ -10,11 +10,13 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 import soundfile
+from entry import run_entry
 from hypothesis import given
 from hypothesis import strategies as st
 
 from c2ser import audio
 from c2ser.attributes import pitch as pitch_module
+from c2ser.attributes.config import PitchConfig
 from c2ser.attributes.levels import (
     Stats,
     add_stats,
@@ -25,7 +27,7 @@ from c2ser.attributes.levels import (
     stats_to_json,
 )
 from c2ser.attributes.loudness import loudness
-from c2ser.attributes.pitch import PitchConfig, PitchTracker, check_length
+from c2ser.attributes.pitch import PitchTracker, check_length
 from c2ser.attributes.rate import count_phonemes, speaking_rate
 from c2ser.attributes.viterbi import follow, triangle
 from c2ser.bin import extract_attributes
@@ -274,10 +276,10 @@ def test_tables_do_not_depend_on_the_threads_that_read(tmp_path, monkeypatch):
         (tmp_path / table).write_text("".join(f"{name} {value}\n" for name in names))
     (tmp_path / "wav.scp").write_text("".join(f"{name} {tmp_path / name}.wav\n" for name in names))
     found = []
-    for together, readers in ((30.0, 1), (1.0, 1), (1.0, 4)):
-        out = tmp_path / f"out{together}{readers}/utt2attr"
-        pitch = PitchConfig(hop=0.05, decoder="argmax", batch=20, together=together)
-        extract_attributes.main(tmp_path, out, pitch, readers=readers)
+    for seconds, workers in ((30.0, 1), (1.0, 1), (1.0, 4)):
+        out = tmp_path / f"out{seconds}{workers}/utt2attr"
+        pitch = PitchConfig(hop=0.05, decoder="argmax", batch=20, batch_seconds=seconds)
+        extract_attributes.main(tmp_path, out, pitch, num_workers=workers)
         found.append({path.name: path.read_bytes() for path in out.parent.iterdir()})
     assert found[0] == found[1] == found[2] and set(found[0]) == {"utt2attr", "utt2attr.rejected", "utt2flag"}
     reasons = read_table(tmp_path / "out1.04/utt2attr.rejected")
@@ -302,9 +304,7 @@ def test_entry_points(tmp_path, root):
         (data / table).write_text("".join(f"{name} {value(name)}\n" for name in names))
 
     def entry(name, *words):
-        command = [sys.executable, "-m", f"c2ser.bin.{name}", *map(str, words)]
-        done = subprocess.run(command, env=os.environ | {"PYTHONPATH": str(root)}, capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr
+        run_entry(name, *words, check=True)
 
     config = root / "local/conf/tiny/attributes.yaml"
     entry("extract_attributes", "--config", config, "--data", data, "--out", data / "utt2attr")

@@ -9,15 +9,15 @@ import sys
 import numpy as np
 import pytest
 import torch
+from benchmark import c2ser_cases, emotion2vec_cases, pitch_cases, random_models, system_cases
+from benchmark.cases import CASES, durations, signals
+from benchmark.harness import Case, Equivalence, Setting, run_case
+from benchmark.report_table import markdown
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from c2ser import audio
 from c2ser.attributes.pitch import PitchConfig, PitchTracker, Track
-from c2ser.benchmarks import c2ser, emotion2vec, models, pitch, system
-from c2ser.benchmarks.cases import CASES, durations, signals
-from c2ser.benchmarks.harness import Case, Equivalence, Setting, run_case
-from c2ser.benchmarks.report import markdown
 from c2ser.data.sampler import Batches
 from c2ser.model.c2ser_network import C2SERNetwork
 from c2ser.model.lm import LanguageModel
@@ -73,23 +73,23 @@ def test_signals_are_the_same_for_a_seed_and_have_the_lengths():
 
 
 def test_operations_are_those_that_torch_counts():
-    model = emotion2vec.build(QUICK)
+    model = emotion2vec_cases.build(QUICK)
     waves = torch.randn(1, 12400)
     with FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH), torch.no_grad():
         model(waves, torch.tensor([12400]))
-    flops, moved = emotion2vec.extraction_cost(model.config, 12400)
+    flops, moved = emotion2vec_cases.extraction_cost(model.config, 12400)
     assert counter.get_total_flops() == pytest.approx(flops, rel=0.02) and moved > 0
-    objective, batch = emotion2vec._objective(model, QUICK, [0.775], 2)
+    objective, batch = emotion2vec_cases._objective(model, QUICK, [0.775], 2)
     with FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH), torch.no_grad():
         objective(batch, 0)
-    needed = emotion2vec.pretraining_flops(model.config, 12400, 2, int(batch.masked[0].sum()))
-    teacher = flops - emotion2vec._local_cost(model.config, 12400)[0]
+    needed = emotion2vec_cases.pretraining_flops(model.config, 12400, 2, int(batch.masked[0].sum()))
+    teacher = flops - emotion2vec_cases._local_cost(model.config, 12400)[0]
     assert counter.get_total_flops() == pytest.approx((needed - teacher) / 3 + teacher, rel=0.02)
 
 
 def command(root, out, *words):
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(root), os.environ.get("PYTHONPATH", "")])}
-    words = [sys.executable, "-m", "c2ser.bin.benchmark", "--size", "quick", "--out", out, *words]
+    words = [sys.executable, root / "tools/run_benchmark.py", "--size", "quick", "--out", out, *words]
     return subprocess.run([str(word) for word in words], env=environment, capture_output=True, text=True)
 
 
@@ -117,11 +117,11 @@ def test_every_case_of_emotion2vec_runs_and_equals_its_peer(root, tmp_path):
 SPOILT = {
     "whisper_encoder": (WhisperEncoder, "forward", lambda out: Vectors(out.values * 1.01, out.lengths)),
     "label_score": (LanguageModel, "score", lambda out: [row + 0.01 * torch.arange(7) for row in out]),
-    "batched_decode": (c2ser, "search_tokens", lambda out: [*out[:-1], out[0]]),
+    "batched_decode": (c2ser_cases, "search_tokens", lambda out: [*out[:-1], out[0]]),
     "loss": (LanguageModel, "answer_loss", lambda out: (out[0] * 1.00001, out[1])),
     "packing": (Batches, "at", lambda out: out[1:]),
     "train_step": (C2SERNetwork, "forward", lambda out: {"loss": out["loss"] * 1.0001}),
-    "decode_latency_explicit": (system, "merge_lora", None),
+    "decode_latency_explicit": (system_cases, "merge_lora", None),
     "decode_latency_labels": (WhisperEncoder, "forward", lambda out: Vectors(out.values * 1.5, out.lengths)),
     "penn_pitch": (PitchTracker, "track", lambda out: [Track(one.pitch * 1.0001, one.periodicity) for one in out]),
 }
@@ -159,11 +159,11 @@ def without_adapters(model):
 
 
 def test_random_models_say_different_things():
-    asking = models.asked(c2ser.endless(models.language(QUICK, "quick")), "explicit", 4, 1)
-    answers = c2ser.batch_answers(asking, 12)
+    asking = random_models.asked(c2ser_cases.endless(random_models.language(QUICK, "quick")), "explicit", 4, 1)
+    answers = c2ser_cases.batch_answers(asking, 12)
     assert {len(answer) for answer in answers} == {12} and min(len(set(answer)) for answer in answers) > 2
     assert len({tuple(answer) for answer in answers}) > 1
-    labels = models.language(QUICK, "quick").tokenizer(models.explicit_answer(0))["input_ids"]
+    labels = random_models.language(QUICK, "quick").tokenizer(random_models.explicit_answer(0))["input_ids"]
     assert 50 < len(labels) < 80
 
 
@@ -173,48 +173,50 @@ def test_padding_of_an_epoch_is_small_and_the_same_each_time():
     assert ours.check().holds
 
 
-def test_seven_billion_parameters_need_a_card():
+def test_seven_billion_parameters_need_a_gpu():
     for name in ("train_step", "decode_latency_labels", "decode_throughput"):
         with pytest.raises(ValueError, match=f"{name}: 7B parameters need a GPU; use --device cuda"):
             CASES[name](Setting())
 
 
 def test_operations_of_whisper_and_the_language_model_are_those_that_torch_counts():
-    encoder = models.whisper(QUICK, "quick")
+    encoder = random_models.whisper(QUICK, "quick")
     mel = encoder.log_mel(torch.randn(1, 16000), torch.tensor([16000]))
     with FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH), torch.no_grad():
         encoder(mel)
-    assert counter.get_total_flops() == pytest.approx(models.whisper_flops(encoder, 16000), rel=0.02)
-    model = models.language(QUICK, "quick")
+    assert counter.get_total_flops() == pytest.approx(random_models.whisper_flops(encoder, 16000), rel=0.02)
+    model = random_models.language(QUICK, "quick")
     with FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH), torch.no_grad():
         model.hidden_states(torch.randn(1, 90, model.dim), torch.ones(1, 90, dtype=torch.bool))
     unseen = 4 * 90 * 89 / 2 * model.dim * 2  # torch counts what the causal mask hides, in both layers
-    assert counter.get_total_flops() == pytest.approx(models.decoder_flops(model, 90) + unseen, rel=0.02)
-    assert pitch.frame_flops(PitchTracker(PitchConfig())) == pytest.approx(394.6e6, rel=0.01)
-    together = models.decoder_flops(model, 60) + models.decoder_flops(model, 30, 60)
-    assert together == pytest.approx(models.decoder_flops(model, 90))
+    assert counter.get_total_flops() == pytest.approx(random_models.decoder_flops(model, 90) + unseen, rel=0.02)
+    assert pitch_cases.frame_flops(PitchTracker(PitchConfig())) == pytest.approx(394.6e6, rel=0.01)
+    together = random_models.decoder_flops(model, 60) + random_models.decoder_flops(model, 30, 60)
+    assert together == pytest.approx(random_models.decoder_flops(model, 90))
 
 
 @pytest.mark.xdist_group("penn")
 def test_pitch_is_benchmarked_on_recordings(test_data):
     folder = test_data / "speech/emodb/wav"
-    heard = pitch._speech(Setting(size="quick", speech=str(folder)), 3)
+    waves = pitch_cases._speech(Setting(size="quick", speech=str(folder)), 3)
     files = sorted(folder.glob("*.wav"))
-    assert len({len(wave) for wave in heard}) == 3 and np.array_equal(heard[0], audio.load(files[0], "x"))
+    assert len({len(wave) for wave in waves}) == 3 and np.array_equal(waves[0], audio.load(files[0], "x"))
     with pytest.raises(ValueError, match="no wav file in it; give a folder of recordings to --speech"):
-        pitch._speech(Setting(speech=str(test_data / "oracle")), 3)
+        pitch_cases._speech(Setting(speech=str(test_data / "oracle")), 3)
 
 
 def test_silence_proves_nothing_about_pitch():
     silent = Track(np.full(9, 100.0, np.float32), np.zeros(9, np.float32))
-    assert math.isnan(pitch._cents(silent, silent, 0.065))
+    assert math.isnan(pitch_cases._cents(silent, silent, 0.065))
     voiced = Track(np.array([100.0, 200.0]), np.array([0.9, 0.0]))
-    assert pitch._cents(Track(np.array([100.1, 9.0]), voiced.periodicity), voiced, 0.5) == pytest.approx(1.73, abs=0.01)
+    assert pitch_cases._cents(Track(np.array([100.1, 9.0]), voiced.periodicity), voiced, 0.5) == pytest.approx(
+        1.73, abs=0.01
+    )
 
 
 @pytest.mark.gpu
 @pytest.mark.parametrize("name", ["e2v_extract", "e2v_pretrain_step", *PARTS])
-def test_cases_run_on_a_card(name):
+def test_cases_run_on_a_gpu(name):
     if not torch.cuda.is_available():
         pytest.skip("no GPU")
     if name not in PARTS:

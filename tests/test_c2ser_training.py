@@ -23,7 +23,7 @@ from torch.distributed.fsdp import FSDPModule
 from torch.distributed.tensor import DTensor
 
 from c2ser.bin import extract_embeddings, train_c2ser
-from c2ser.cli import parser
+from c2ser.cli import make_parser
 from c2ser.cot.prompts import instruction
 from c2ser.data.config import SpecAugment
 from c2ser.data.datasets import read_items
@@ -221,7 +221,7 @@ def test_autocast_is_inside_of_what_shares_the_work(model_place, tmp_path, preci
     for part in (trainer.objective.model.connector.project, trainer.objective.model.whisper.layers.layers[0].fc1):
         part.register_forward_hook(lambda _, given, output: made.append(output.dtype))
     trainer.wrapped.train()
-    with torch.autocast("cpu", enabled=False):  # as DeepSpeed calls it
+    with torch.autocast("cpu", enabled=False):  # what surrounds the wrapped model has no effect
         loss = trainer.wrapped(trainer.objective.make_batch(trainer.objective.load_raw(0)), 0)["loss"]
     assert made == [dtype] * 2 and loss.dtype == torch.float32
 
@@ -542,7 +542,7 @@ def test_bad_audio_is_named_once_and_threads_change_nothing(model_place, tmp_pat
 def test_unknown_settings_are_refused(word, capsys):
     required = ["--train=x", "--valid=x", "--out=x", "--stage=explicit"]
     with pytest.raises(SystemExit) as end:
-        parser(train_c2ser.main).parse_args([*required, word])
+        make_parser(train_c2ser.main).parse_args([*required, word])
     assert end.value.code == 2 and word.split("=")[0].rsplit(".")[-1] in capsys.readouterr().err
 
 

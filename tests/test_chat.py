@@ -11,11 +11,12 @@ from collections import Counter
 import pytest
 from model_server import Server, says
 
-from c2ser.chat.batch import BatchChat, BatchConfig
-from c2ser.chat.config import LocalConfig, licence
+from c2ser.chat.batch import BatchChat
+from c2ser.chat.config import BatchConfig, LocalConfig, Sampling, ServerConfig
+from c2ser.chat.connect import find_licence
 from c2ser.chat.journal import Journal, read_lines
-from c2ser.chat.protocol import Prompt, Sampling, completion, read_reply, request, response
-from c2ser.chat.server import ServerChat, ServerConfig
+from c2ser.chat.protocol import Prompt, completion, read_reply, request, response
+from c2ser.chat.server import ServerChat
 from c2ser.tables import write_table
 
 PROMPTS = [Prompt(f"u-{number}", f"say {'word ' * number}please") for number in range(12)]
@@ -137,9 +138,13 @@ def test_failures_of_a_server_are_not_remembered(tmp_path):
 
 
 def test_the_licence_of_glm_names_its_duty():
-    assert "begins with 'glm-4'" in licence("zai-org/glm-4-9b-chat-hf")["duty"]
-    assert licence("Qwen/Qwen2.5-14B-Instruct")["licence"] == "Apache-2.0"
-    assert licence("Qwen/Qwen2.5-72B-Instruct")["licence"] == licence("Qwen/Qwen2-Audio-7B")["licence"] == "unknown"
+    assert "begins with 'glm-4'" in find_licence("zai-org/glm-4-9b-chat-hf")["duty"]
+    assert find_licence("Qwen/Qwen2.5-14B-Instruct")["licence"] == "Apache-2.0"
+    assert (
+        find_licence("Qwen/Qwen2.5-72B-Instruct")["licence"]
+        == find_licence("Qwen/Qwen2-Audio-7B")["licence"]
+        == "unknown"
+    )
 
 
 # --- a model in the process
@@ -171,16 +176,16 @@ def test_a_reply_does_not_depend_on_the_batch(local_chat):
 def test_chance_is_drawn_as_the_model_says(chat_model):
     import torch
 
-    from c2ser.chat.local import _chance
+    from c2ser.chat.local import _sampler
 
     logits = torch.tensor([2.0, 1.0, 0.0, -20.0])
     bodies = [{"temperature": 0.7, "top_p": 1.0, "seed": seed} for seed in range(4000)]
-    drawn = _chance(bodies, torch.device("cpu"))(None, logits.expand(4000, 4)).argmax(1)
+    drawn = _sampler(bodies, torch.device("cpu"))(None, logits.expand(4000, 4)).argmax(1)
     shares = torch.bincount(drawn, minlength=4) / 4000
     assert torch.allclose(shares, (logits / 0.7).softmax(0), atol=0.03)
     bodies = [{"temperature": 0.7, "top_p": 0.5, "seed": seed} for seed in range(100)]
-    assert set(_chance(bodies, torch.device("cpu"))(None, logits.expand(100, 4)).argmax(1).tolist()) == {0}
-    assert not _chance([{"temperature": 0, "top_p": 1.0, "seed": 1}], torch.device("cpu"))
+    assert set(_sampler(bodies, torch.device("cpu"))(None, logits.expand(100, 4)).argmax(1).tolist()) == {0}
+    assert not _sampler([{"temperature": 0, "top_p": 1.0, "seed": 1}], torch.device("cpu"))
 
 
 def test_greedy_replies_are_those_of_transformers(chat_model, local_chat):
@@ -369,7 +374,7 @@ def test_a_server_that_is_down_ends_the_work_and_what_was_done_is_kept(tmp_path)
             journal.chat = ServerChat(ServerConfig(url, retries=0, concurrency=1))
             list(journal.ask(PROMPTS))
     with Journal(tmp_path / "j", Scripted(echo), Sampling("m")) as journal:
-        assert len(journal.known) == 4
+        assert len(journal.replies) == 4
 
 
 def test_a_server_that_only_fails_is_taken_for_down():

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from entry import run_entry
 from safetensors.torch import save_file
 
 from c2ser.data.arks import read_matrices
@@ -246,10 +247,7 @@ def data(tmp_path_factory):
 
 
 def extract(root, data, out, *words):
-    command = [sys.executable, "-m", "c2ser.bin.extract_embeddings", "--data", data, "--out", out, *words]
-    environment = os.environ | {"PYTHONPATH": str(root)}
-    done = subprocess.run([str(word) for word in command], env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    run_entry("extract_embeddings", "--data", data, "--out", out, *words, check=True)
     return dict(read_matrices(read_table(out), read_table(out)))
 
 

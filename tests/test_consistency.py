@@ -1,6 +1,7 @@
 """The rules of the project, checked over every file: layers, lengths, docstrings, safety, recipes, configurations."""
 
 import ast
+import graphlib
 import os
 import re
 import subprocess
@@ -21,6 +22,8 @@ if not FILES:  # not a git checkout, for example an unpacked archive
     FILES = sorted(p for p in ROOT.rglob("*") if p.is_file() and not {".git", "venv", "exp", "data", "db"} & {*p.parts})
 PYTHON = [path for path in FILES if path.suffix == ".py"]
 PACKAGE = [path for path in PYTHON if path.is_relative_to(ROOT / "c2ser")]
+OUTSIDE = [path for path in PYTHON if re.match(r"egs/[^/]+/local/|tools/", str(path.relative_to(ROOT)))]
+"""What uses the package and is no part of it: the recipes' own code, and the tools."""
 CODE = [path for path in PYTHON if not path.is_relative_to(ROOT / "tests")]
 SCRIPTS = [path for path in FILES if path.suffix == ".sh"]
 RECIPES = sorted(path.parent for path in FILES if path.name == "run.sh" and path.parent.parent == ROOT / "egs")
@@ -32,12 +35,12 @@ LAYERS = [
     {"corpus"},
     {"prep"},
     {"scoring"},
-    {"attributes", "cot", "data", "paper"},
-    {"emotion2vec"},
+    {"cot", "data"},
+    {"attributes", "emotion2vec"},
     {"labelling", "model"},
     {"training"},
-    {"benchmarks"},
     {"bin"},
+    {"__main__"},
 ]
 """From the bottom; a module imports from lower layers and from its own package."""
 
@@ -50,7 +53,6 @@ TEXT_ONLY = (
     "score",
     "show_results",
     "compare_systems",
-    "show_paper",
     "measure_stability",
     "label_text",
     "combine_labels",
@@ -128,6 +130,72 @@ def test_settings_need_no_model_library():
     assert done.returncode == 0, done.stderr
 
 
+def module_of(path):
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+ROOMS = sorted({path.parent.name for path in PACKAGE} - {"c2ser"})
+CIRCLES = pytest.mark.xfail(reason="its network and its folder import each other until the room has two storeys")
+
+
+@pytest.mark.parametrize("room", [pytest.param(room, marks=CIRCLES) if room == "model" else room for room in ROOMS])
+def test_no_module_of_a_room_imports_itself_through_others(room):
+    paths = {module_of(path): path for path in PACKAGE if path.parent.name == room}
+    graph = {module: set() for module in paths}
+    for module, path in paths.items():
+        for node in ast.walk(tree(path)):
+            if isinstance(node, ast.ImportFrom) and node.module:
+                names = {f"{node.module}.{alias.name}" for alias in node.names}
+                graph[module] |= (names if names <= paths.keys() else {node.module}) & paths.keys()
+            elif isinstance(node, ast.Import):
+                graph[module] |= {alias.name for alias in node.names} & paths.keys()
+    graphlib.TopologicalSorter(graph).prepare()  # its CycleError names the circle
+
+
+def neighbours(path):
+    """The modules of the project beside a script, by the name under which it imports them."""
+    local = next(folder for folder in path.parents if folder.name in ("local", "tools"))
+    files = [other for other in OUTSIDE if other.is_relative_to(local)]
+    return {
+        ".".join(other.relative_to(local).with_suffix("").parts).removesuffix(".__init__"): other for other in files
+    }
+
+
+def names_imported(path):
+    """What a module imports, functions and submodules too, as dotted names."""
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports are absolute"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+@pytest.mark.parametrize("path", OUTSIDE, ids=name)
+def test_what_lies_outside_uses_public_rooms_of_the_package(path):
+    for imported in names_imported(path):
+        room, *parts = imported.split(".")
+        if room == "c2ser":
+            assert layer(f"c2ser.{parts[0]}") is not None, f"{imported} stands in no layer"
+            assert parts[0] != "bin", f"{imported}: an entry point is called, not imported"
+            assert not any(part.startswith("_") for part in parts), f"{imported} is private"
+
+
+def test_what_lies_outside_is_not_circular_and_the_package_knows_nothing_of_it():
+    modules = {}
+    for path in OUTSIDE:
+        known = neighbours(path)
+        found = (imported.split(".") for imported in names_imported(path))
+        prefixes = {".".join(parts[:end]) for parts in found for end in range(1, len(parts) + 1)}
+        modules[path] = [known[prefix] for prefix in prefixes if prefix in known and known[prefix] != path]
+    graphlib.TopologicalSorter(modules).prepare()
+    assert any(modules.values())
+    tops = {known.partition(".")[0] for path in OUTSIDE for known in neighbours(path)}
+    assert {"paper", "benchmark"} <= tops
+    for path in PACKAGE:
+        assert not tops & {imported.partition(".")[0] for imported in names_imported(path)}, name(path)
+
+
 @pytest.mark.parametrize("path", CODE, ids=name)
 def test_files_and_functions_are_short(path):
     assert len(path.read_text("utf-8").splitlines()) <= 300
@@ -136,7 +204,7 @@ def test_files_and_functions_are_short(path):
             assert node.end_lineno - node.lineno + 1 <= 60, f"{node.name} has over 60 lines"
 
 
-@pytest.mark.parametrize("path", [path for path in PACKAGE if path.name != "__init__.py"], ids=name)
+@pytest.mark.parametrize("path", [path for path in [*PACKAGE, *OUTSIDE] if path.name != "__init__.py"], ids=name)
 def test_public_functions_have_hints_and_docstrings(path):
     body = tree(path)
     assert ast.get_docstring(body)
@@ -230,6 +298,25 @@ def test_a_stage_that_comes_too_early_names_the_one_before(tmp_path):
         assert done.returncode == 1 and done.stderr.endswith(f"is missing or empty; run stage {before} first\n")
 
 
+def test_citation_and_changelog_are_of_one_version():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text("utf-8"))
+    versions = re.findall(
+        r"^## \[(\d+\.\d+\.\d+)\] – (\d{4}-\d\d-\d\d)$", (ROOT / "CHANGELOG.md").read_text("utf-8"), re.M
+    )
+    assert (citation["version"], str(citation["date-released"])) == versions[0]
+    paper = citation["preferred-citation"]
+    assert "2502.18186" in paper["doi"] and len(paper["authors"]) == 7
+
+
+def test_hooks_run_what_make_check_runs_and_fetch_nothing():
+    makefile = (ROOT / "Makefile").read_text("utf-8")
+    (hooks,) = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text("utf-8"))["repos"]
+    assert hooks["repo"] == "local"
+    for hook in hooks["hooks"]:
+        assert hook["language"] == "system"
+        assert hook["entry"].removesuffix(" --force-exclude") in makefile, hook["id"]
+
+
 ENTRY_POINTS = sorted(path.stem for path in (ROOT / "c2ser/bin").glob("[a-z]*.py"))
 
 
@@ -261,10 +348,12 @@ CONFIGS = {
 """Which entry point reads the configurations of a name."""
 
 TABLES = ["paper"]
-"""What is read as data, by its own reader (test_paper.py), and configures nothing."""
+"""Files that hold data, not options; they have a reader and a test of their own (test_paper.py)."""
 
 YAMLS = [
-    path for path in FILES if path.suffix == ".yaml" and path.parent.name != "accelerate" and path.stem not in TABLES
+    path
+    for path in FILES
+    if path.suffix == ".yaml" and "conf" in path.parts and path.parent.name != "accelerate" and path.stem not in TABLES
 ]
 
 SHARED = [path for path in FILES if path.suffix == ".yaml" and path.parent.name == "accelerate"]
@@ -276,9 +365,9 @@ def parsers():
     """The parsers of all entry points, made once."""
     import importlib
 
-    from c2ser.cli import parser
+    from c2ser.cli import make_parser
 
-    return {entry: parser(importlib.import_module(f"c2ser.bin.{entry}").main) for entry in ENTRY_POINTS}
+    return {entry: make_parser(importlib.import_module(f"c2ser.bin.{entry}").main) for entry in ENTRY_POINTS}
 
 
 @pytest.mark.parametrize("path", YAMLS, ids=name)
@@ -314,13 +403,12 @@ def test_every_way_to_share_a_training_is_accepted_by_accelerate(path):
     from accelerate.commands.config.config_args import load_config_from_file
     from accelerate.commands.launch import _validate_launch_command, launch_command_parser
 
-    wanted = {"ddp": "MULTI_GPU", "fsdp2": "FSDP", "deepspeed": "DEEPSPEED"}
+    wanted = {"ddp": "MULTI_GPU", "fsdp2": "FSDP"}
     assert load_config_from_file(str(path)).distributed_type == wanted[path.stem]
     words = ["--config_file", str(path), "--num_processes", "2", "-m", "c2ser.bin.train_c2ser"]
     arguments, _, _ = _validate_launch_command(launch_command_parser().parse_args(words))
-    assert (arguments.multi_gpu, arguments.use_fsdp, arguments.use_deepspeed) == tuple(
-        path.stem == kind for kind in wanted
-    )
+    assert (arguments.multi_gpu, arguments.use_fsdp) == tuple(path.stem == kind for kind in wanted)
+    assert not arguments.use_deepspeed
     assert (arguments.num_processes, arguments.mixed_precision) == (2, "no")
 
 

@@ -6,12 +6,13 @@ import sys
 import time
 
 import pytest
+from entry import run_entry
 from hypothesis import given
 from hypothesis import strategies as st
 from model_server import Server
 
 from c2ser.chat.protocol import Reply, completion
-from c2ser.cot.checks import problem
+from c2ser.cot.checks import find_problem
 from c2ser.cot.prompts import Request, request_prompt, sentence
 from c2ser.cot.writers import TemplateWriter, write_all
 from c2ser.emotions import ATTRIBUTES, EMOTIONS, LEVELS, UNPARSED
@@ -56,7 +57,7 @@ def test_what_is_written_is_read_back(text, language, emotion, levels):
     made = request(" ".join(text.split()), language, emotion, levels)
     reading = read_answer(sentence(made, "explicit"))
     assert reading.emotion == emotion and reading.levels == levels
-    assert problem(made, "explicit", sentence(made, "explicit")) is None
+    assert find_problem(made, "explicit", sentence(made, "explicit")) is None
     assert read_label(sentence(made, "implicit")) == emotion
 
 
@@ -210,17 +211,17 @@ def test_the_papers_generated_example_is_read():
     )
     levels = {"pitch": "low", "loudness": "low", "rate": "medium"}
     transcript = "together you sort of get this whole narrative of feedback"
-    assert problem(Request("u", "en", transcript, "disgust", levels), "explicit", text) is None
+    assert find_problem(Request("u", "en", transcript, "disgust", levels), "explicit", text) is None
 
 
 def test_texts_that_say_something_else_are_refused():
     good = sentence(request(), "explicit")
-    assert "not 'anger'" in problem(request(), "explicit", good.replace("anger", "fear"))
-    assert "quote" in problem(request(), "explicit", good.replace("Where", "There"))
-    assert "pitch, not high" in problem(request(), "explicit", good.replace("high tone", "low tone"))
-    assert "nothing of the rate" in problem(request(), "explicit", good.replace("low pace", "pace"))
-    assert "more than once" in problem(request(), "explicit", f"{good} {good}")
-    assert problem(request(), "implicit", "It is anger.") is None
+    assert "not 'anger'" in find_problem(request(), "explicit", good.replace("anger", "fear"))
+    assert "quote" in find_problem(request(), "explicit", good.replace("Where", "There"))
+    assert "pitch, not high" in find_problem(request(), "explicit", good.replace("high tone", "low tone"))
+    assert "nothing of the rate" in find_problem(request(), "explicit", good.replace("low pace", "pace"))
+    assert "more than once" in find_problem(request(), "explicit", f"{good} {good}")
+    assert find_problem(request(), "implicit", "It is anger.") is None
 
 
 class Forgetful:
@@ -262,9 +263,7 @@ def test_entry_point_rejects_what_it_cannot_write(tmp_path, root):
     for name, rows in tables.items():
         (tmp_path / name).write_text("".join(f"{key} {value}\n" for key, value in rows.items()))
     words = ["--data", tmp_path, "--out", tmp_path / "cot_explicit", "--style", "explicit"]
-    command = [sys.executable, "-m", "c2ser.bin.generate_cot", *map(str, words)]
-    done = subprocess.run(command, env=os.environ | {"PYTHONPATH": str(root)}, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    run_entry("generate_cot", *words, check=True)
     assert "“He said 'no'; `id` $(id)”" in read_table(tmp_path / "cot_explicit")["s-1"]
     rejected = read_table(tmp_path / "cot_explicit.rejected")
     assert list(rejected) == ["s-2", "s-3", "s-4"]
@@ -333,7 +332,7 @@ def test_a_server_writes_and_every_text_is_checked(corpus, tmp_path, root):
     for name, text in table.items():
         levels = dict(zip(ATTRIBUTES, data["utt2level"][name].split(), strict=True))
         made = Request(name, data["utt2lang"][name], data["text"][name], data["utt2emo"][name], levels)
-        assert problem(made, "explicit", text) is None
+        assert find_problem(made, "explicit", text) is None
     writers = read_table(tmp_path / "cot.writer")
     assert writers.keys() == table.keys() and set(writers.values()) == {"glm-4-9b-chat-hf 1", "glm-4-9b-chat-hf 2"}
     settings = read_json(tmp_path / "cot.json")

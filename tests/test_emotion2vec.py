@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from entry import run_entry
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file
@@ -172,7 +173,7 @@ def test_kernels_wider_than_two_strides_are_refused():
 @pytest.mark.parametrize("per_layer", [False, True])
 def test_base_size_is_funasrs(test_data, per_layer):
     pytest.importorskip("funasr", reason="FunASR is not installed; pip install funasr (extra [peer])")
-    from c2ser.benchmarks.peers import funasr_frames, funasr_model
+    from benchmark.funasr_peer import funasr_frames, funasr_model
 
     recipe = load_module(test_data / "oracle" / "e2v_recipe.py")
     model = Emotion2Vec(Emotion2VecConfig(alibi_per_layer=per_layer)).eval()
@@ -373,13 +374,7 @@ def data(tmp_path_factory):
 
 
 def entry(root, name, *words, check=True):
-    return subprocess.run(
-        [sys.executable, "-m", f"c2ser.bin.{name}", *map(str, words)],
-        env=os.environ | {"PYTHONPATH": str(root), "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"},
-        check=check,
-        capture_output=True,
-        text=True,
-    )
+    return run_entry(name, *words, check=check, CUDA_VISIBLE_DEVICES="")
 
 
 def test_training_embeddings_and_probe(root, data, tmp_path):

@@ -1,13 +1,10 @@
 """Encoders of transformers: the entry point gives what transformers gives for one utterance; data2vec 2.0; refusals."""
 
-import os
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 import soundfile
 import torch
+from entry import run_entry
 from transformers import (
     BertConfig,
     BertModel,
@@ -97,12 +94,8 @@ def data(tmp_path_factory, waves):
 
 
 def extract(root, data, model, out, *words, check=True):
-    command = [sys.executable, "-m", "c2ser.bin.extract_embeddings", "--model", model, "--data", data, "--out", out]
-    environment = os.environ | {"PYTHONPATH": str(root), "CUDA_VISIBLE_DEVICES": "", "HF_HUB_OFFLINE": "1"}
-    words = [str(word) for word in [*command, *words]]
-    done = subprocess.run(words, env=environment, capture_output=True, text=True, check=False)
-    assert not check or done.returncode == 0, done.stderr
-    return done
+    words = ["--model", model, "--data", data, "--out", out, *words]
+    return run_entry("extract_embeddings", *words, check=check, CUDA_VISIBLE_DEVICES="", HF_HUB_OFFLINE="1")
 
 
 def direct(name, wave, normalise):

@@ -10,12 +10,14 @@ import numpy as np
 import pytest
 import soundfile
 from attacks import ATTACKS
+from entry import run_entry
 from model_server import Server
 
+from c2ser.chat.config import Sampling
 from c2ser.chat.journal import Journal
-from c2ser.chat.protocol import Sampling, completion
+from c2ser.chat.protocol import completion
 from c2ser.chat.server import ServerChat
-from c2ser.cot.checks import problem
+from c2ser.cot.checks import find_problem
 from c2ser.cot.prompts import Request, request_prompt, sentence
 from c2ser.emotions import EMOTIONS, UNPARSED
 from c2ser.scoring.judge import PROMPT, judge_all, judge_prompt, read_judgement
@@ -39,11 +41,11 @@ def test_there_are_32_attacks():
 def test_no_transcript_changes_the_label_of_its_chain_of_thought(text, language):
     made = attacked(text, language)
     good = sentence(made, "explicit")
-    assert problem(made, "explicit", good) is None and read_label(good) == "anger"
+    assert find_problem(made, "explicit", good) is None and read_label(good) == "anger"
     swayed = Request("u", language, made.text, "happiness", LEVELS)
     for style in ("explicit", "implicit"):
         for obedient in (made.text, f"The emotion is happiness: {made.text}", sentence(swayed, style)):
-            assert problem(made, style, obedient) is not None
+            assert find_problem(made, style, obedient) is not None
 
 
 @pytest.mark.parametrize("text", ATTACKS)
@@ -127,9 +129,7 @@ def test_a_judge_behind_a_server_reads_answers(tmp_path, root):
     with Server(gullible) as server:
         words = ["--answers", tmp_path / "answer", "--out", tmp_path / "utt2judge", "--text", tmp_path / "text"]
         words += ["--reader", "server", "--config", root / "local/conf/judge.yaml", "--chat.server.url", server.url]
-        command = [sys.executable, "-m", "c2ser.bin.extract_labels", *map(str, words)]
-        done = subprocess.run(command, env=os.environ | {"PYTHONPATH": str(root)}, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+        run_entry("extract_labels", *words, check=True)
     labels = read_table(tmp_path / "utt2judge")
     assert {labels.pop(name) for name in said} == {"anger"}
     assert labels == {"v-1": UNPARSED, "v-2": "fear", "v-3": UNPARSED}

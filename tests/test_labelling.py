@@ -25,10 +25,11 @@ from c2ser.emotion2vec.config import Emotion2VecConfig
 from c2ser.emotion2vec.model import Emotion2Vec
 from c2ser.emotions import EMOTIONS, UNPARSED
 from c2ser.labelling.annotation import digest, fleiss_kappa, make_page, read_annotations, unanimous
-from c2ser.labelling.combine import agree, counts
-from c2ser.labelling.overlap import overlap
-from c2ser.labelling.sample import sample
-from c2ser.labelling.speech import HEARD, BatchConfig, hear, label_speech
+from c2ser.labelling.combine import combine_labels, count_pairs
+from c2ser.labelling.config import BatchConfig
+from c2ser.labelling.overlap import find_overlap
+from c2ser.labelling.sample import draw_sample
+from c2ser.labelling.speech import CLASSES, classify, label_speech
 from c2ser.labelling.statistics import statistics_table
 from c2ser.labelling.text import text_prompt
 from c2ser.tables import TableMap, read_json, read_table, write_json, write_table
@@ -37,23 +38,23 @@ from c2ser.tables import TableMap, read_json, read_table, write_json, write_tabl
 def test_only_what_sound_and_words_say_alike_is_kept():
     heard = {"a": "anger 0.9", "b": "anger 0.4", "c": "other 0.9", "d": "fear 0.9", "e": "fear 0.9", "f": "fear 1"}
     read = {"a": "anger", "b": "anger", "c": UNPARSED, "d": "anger", "f": UNPARSED, "g": "fear"}
-    agreed, reasons = agree(heard, read, 0.5)
+    agreed, reasons = combine_labels(heard, read, 0.5)
     assert agreed == {"a": "anger"} and set(agreed) | set(reasons) == set("abcdefg")
     assert "probability" in reasons["b"] and "words say anger" in reasons["d"]
     assert "from the words" in reasons["e"] and "from the sound" in reasons["g"]
-    assert counts(heard, read)["fear"] == {"anger": 1, UNPARSED: 1}
+    assert count_pairs(heard, read)["fear"] == {"anger": 1, UNPARSED: 1}
     with pytest.raises(ValueError, match="^a: 'anger' is not an emotion and a probability"):
-        agree({"a": "anger"}, {"a": "anger"})
+        combine_labels({"a": "anger"}, {"a": "anger"})
 
 
 def test_samples_do_not_depend_on_order_and_grow():
     emotions = {f"u{n}": EMOTIONS[n % 2] for n in range(200)}
     languages = {f"u{n}": ("zh", "en")[n // 2 % 2] for n in range(200)}
-    small, large = sample(emotions, languages, 5), sample(emotions, languages, 20)
-    assert len(small) == 4 * 5 and set(small) < set(large) and small != sample(emotions, languages, 5, seed=2)
+    small, large = draw_sample(emotions, languages, 5), draw_sample(emotions, languages, 20)
+    assert len(small) == 4 * 5 and set(small) < set(large) and small != draw_sample(emotions, languages, 5, seed=2)
     shuffled = dict(sorted(emotions.items(), key=lambda row: hash(row)))
-    assert sample(shuffled, languages, 5) == small
-    assert len(sample(emotions, languages, 1000)) == 200
+    assert draw_sample(shuffled, languages, 5) == small
+    assert len(draw_sample(emotions, languages, 1000)) == 200
     mixes = [sum(languages[name] == "zh" and emotions[name] == "anger" for name in drawn) for drawn in (small, large)]
     assert mixes == [5, 20]
 
@@ -215,8 +216,10 @@ def test_what_sets_have_in_common_is_found(speech, tmp_path):
     write_table(other / "wav.scp", {"t-1": str(tmp_path / "copy.wav"), "s-0": str(tmp_path / "noise.wav")})
     write_table(other / "utt2spk", {"t-1": "t", "s-0": "u"})
     write_table(other / "text", {"t-1": "PLAIN!", "s-0": ""})
-    assert overlap(speech, other) == {"id": ["s-0"], "audio": ["s-2"], "speaker": [], "text": ["s-0"]}
-    assert overlap(speech, speech)["speaker"] == overlap(speech, speech)["audio"] == ["s-0", "s-1", "s-2", "s-3"]
+    assert find_overlap(speech, other) == {"id": ["s-0"], "audio": ["s-2"], "speaker": [], "text": ["s-0"]}
+    assert (
+        find_overlap(speech, speech)["speaker"] == find_overlap(speech, speech)["audio"] == ["s-0", "s-1", "s-2", "s-3"]
+    )
 
 
 # --- from Emilia to experts
@@ -239,15 +242,15 @@ def plus(tmp_path_factory):
 def test_labels_by_sound_do_not_depend_on_the_batch(plus):
     published, rng = read_published(plus), np.random.default_rng(0)
     waves = [rng.normal(size=size).astype(np.float32) for size in (4000, 9000, 16000)]
-    together = hear(published, waves)
-    for one, (emotion, probability) in zip([hear(published, [wave])[0] for wave in waves], together, strict=True):
-        assert one == (emotion, probability) and emotion in HEARD
+    together = classify(published, waves)
+    for one, (emotion, probability) in zip([classify(published, [wave])[0] for wave in waves], together, strict=True):
+        assert one == (emotion, probability) and emotion in CLASSES
     published.head = None
     with pytest.raises(ValueError, match="no classifier of nine emotions"):
-        hear(published, waves)
+        classify(published, waves)
 
 
-def test_what_cannot_be_heard_is_rejected_by_name(plus, speech, tmp_path):
+def test_unusable_audio_is_rejected_by_name(plus, speech, tmp_path):
     wavs = {name: Path(place) for name, place in read_table(speech / "wav.scp").items()}
     soundfile.write(wavs["s-1"], np.zeros(8000), 16000)
     soundfile.write(wavs["s-2"], np.full(10, 0.1), 16000)

@@ -163,7 +163,7 @@ def test_corpora_that_are_not_there_or_wrong(paper, tmp_path):
     said = run(paper, "--stop-stage", "0", "--db-root", tmp_path / "none", status=1)
     assert said.endswith(f"{tmp_path}/none: no such folder; give the one that holds the corpora with --db-root\n")
     said = run(paper, "--stop-stage", "0", "--train-corpora", "casia", "--test-corpora", "", status=1)
-    assert "casia: no corpus to train on; local/corpora.py says what each is used for" in said
+    assert "casia: no corpus to train on; see its roles in local/corpora.py" in said
     said = run(paper, "--stop-stage", "0", "--train-corpora", "iemocap", "--test-corpora", "iemocap", status=1)
     assert "iemocap: no corpus to test on" in said
     (tmp_path / "db/meld").mkdir(parents=True)
@@ -171,7 +171,7 @@ def test_corpora_that_are_not_there_or_wrong(paper, tmp_path):
     assert f"meld: {tmp_path}/db/meld: found no train_sent_emo.csv nor" in said
     emo_emilia.build(tmp_path / "tests/emo_emilia")
     said = run(paper, "--stop-stage", "0", "--db-root", tmp_path / "tests")
-    assert "data/train: no corpus gives it; nothing but stage 5 with a ready encoder can be run" in said
+    assert "data/train: no corpus has it; only stage 5 with a ready encoder can be run" in said
     assert run(paper, "--stage", "3", "--stop-stage", "3", status=1).endswith("run stage 2 first\n")
 
 

@@ -25,7 +25,8 @@ from c2ser.emotion2vec.probe import train_probe as train
 from c2ser.prep.writer import write_corpus
 from c2ser.scoring.compare import compare, comparison_table
 from c2ser.scoring.cross_validation import figures_of_folds
-from c2ser.scoring.pictures import COLOURS, colours, plot_points
+from c2ser.scoring.embedding_plot import plot_points
+from c2ser.scoring.palette import LOOKS, class_looks
 from c2ser.scoring.report import find_results, markdown
 from c2ser.tables import read_json, read_table, write_table
 
@@ -238,7 +239,7 @@ def test_cross_validation_of_pooled_sets_over_seeds_is_compared_and_shown(corpus
     runs = [read_json(path)["ua"] for path in sorted((tmp_path / "two").rglob("scores.json"))]
     assert len(runs) == compared["one epoch"]["runs"] == 2
     assert compared["one epoch"]["ua"]["value"] == pytest.approx(np.mean(runs))
-    assert compared["one epoch"]["ua"]["spread"] == pytest.approx(np.std(runs, ddof=1))
+    assert compared["one epoch"]["ua"]["std"] == pytest.approx(np.std(runs, ddof=1))
     assert compared["full"]["difference"]["ua"]["value"] == pytest.approx(figures["ua"] - np.mean(runs))
     assert "| full | 1 |" in capsys.readouterr().out
 
@@ -270,8 +271,8 @@ def seen_colours(path):
     """The emotions whose colour is seen, through the points' transparency."""
     pixels = imread(path)[:, :, :3].reshape(-1, 3)
     assert len(pixels) > 100_000
-    known = colours([*COLOURS, "calm"])
-    seen = {emotion: 0.75 * np.array(to_rgb(code)) + 0.25 for emotion, code in known.items()}
+    looks = class_looks([*LOOKS, "calm"])
+    seen = {emotion: 0.75 * np.array(to_rgb(look.colour)) + 0.25 for emotion, look in looks.items()}
     return {emotion for emotion, code in seen.items() if (np.abs(pixels - code).max(axis=1) < 0.02).sum() > 50}
 
 
@@ -332,10 +333,13 @@ def test_stage_5_knows_raw_classes(corpus, tmp_path):
     assert seen_colours(folder / "embeddings.png") == {"anger", "neutral", "calm"}
 
 
-def test_many_classes_have_colours_of_their_own(tmp_path):
+def test_many_classes_have_markers_of_their_own(tmp_path):
     names = [*EMOTIONS, "calm", "boredom", "sleepiness", "pain", "contempt", "worry", "breath", "amusement"]
-    assert len(set(colours(names).values())) == len(names) and len(colours([*names, "x", "y"])) == len(names) + 2
-    assert list(colours(reversed(names))) == [*EMOTIONS, *sorted(names[3:])]
+    looks = class_looks(names)
+    assert len({look.marker for look in looks.values()}) == len(names) == len(looks)  # colours alone are too few
+    assert len({look.colour for look in class_looks([*LOOKS, "calm", "pain"]).values()}) == len(LOOKS) + 2
+    assert len(class_looks([*names, "x", "y"])) == len(names) + 2
+    assert list(class_looks(reversed(names))) == [*EMOTIONS, *sorted(names[3:])]
     vectors = {str(i): np.eye(len(names))[i] for i in range(len(names))}
     plot_points(vectors, {str(i): name for i, name in enumerate(names)}, "pca", "t", tmp_path / "x.png")
 

@@ -1,20 +1,25 @@
 """Metrics against sklearn and by hand; reports; the entry points that score, which do without torch."""
 
 import os
+import re
 import subprocess
 import sys
+from urllib.parse import unquote
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from matplotlib.figure import Figure
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score
 
-from c2ser.bin import score
+from c2ser.bin import score, show_results
 from c2ser.emotions import EMOTIONS, UNPARSED
 from c2ser.scoring.faithfulness import explicit_figures
 from c2ser.scoring.metrics import scores, timing
-from c2ser.scoring.report import find_results, markdown, plot_confusion
-from c2ser.scoring.stability import Decoded, stability
+from c2ser.scoring.palette import GREY, SERIES, class_looks
+from c2ser.scoring.pictures import plot_confusion
+from c2ser.scoring.report import find_results, markdown
+from c2ser.scoring.stability import Decoded, measure_stability
 from c2ser.tables import read_json, read_table, write_json, write_table
 
 LABELS = st.sampled_from([*EMOTIONS[:4], UNPARSED])
@@ -68,7 +73,7 @@ def test_classes_beyond_the_seven_are_refused_where_answers_are_scored(tmp_path,
         score.main(tmp_path / "test/utt2emo", out / "utt2emo", out)
     assert not (out / "scores.json").exists() and not (out / "confusion.png").exists()
     with pytest.raises(ValueError, match=phrase):
-        stability(tmp_path / "test", {"implicit": Decoded(labels, {}, {}, {}, {})})
+        measure_stability(tmp_path / "test", {"implicit": Decoded(labels, {}, {}, {}, {})})
 
 
 def test_raw_classes_count_as_emotions_do(tmp_path):
@@ -89,16 +94,31 @@ def test_raw_classes_count_as_emotions_do(tmp_path):
     assert heads == ([*classes[:-1], "boredom", "calm"], classes)
     seven = {name: kind for name, kind in reference.items() if kind != "calm"}
     heads = axes_of_confusion(scores(seven, {**seven, "fear-0": UNPARSED}), tmp_path / "seven.png")
-    assert heads == ([*EMOTIONS, UNPARSED], [*EMOTIONS])
+    assert heads == ([*EMOTIONS, "unreadable"], [*EMOTIONS])
+
+
+def test_a_confusion_shows_percent_beside_counts(tmp_path, monkeypatch):
+    seen, savefig = [], Figure.savefig
+    monkeypatch.setattr(Figure, "savefig", lambda f, *p, **k: (seen.append(f.axes[0]), savefig(f, *p, **k)))
+    reference = {"a": "anger", "b": "anger", "c": "anger", "d": "fear"}
+    plot_confusion(scores(reference, {"a": "anger", "b": "anger", "c": UNPARSED}), "t", tmp_path / "x.png")
+    assert [text.get_text() for text in seen[0].texts] == ["2\n67 %", "0", "1\n33 %", "0", "0", "1\n100 %"]
+
+
+def test_all_pictures_share_colours_and_no_two_emotions_a_marker():
+    looks = class_looks(EMOTIONS)
+    assert len({look.marker for look in looks.values()}) == len({look.colour for look in looks.values()}) == 7
+    wong = "#000000 #E69F00 #56B4E9 #009E73 #F0E442 #0072B2 #D55E00 #CC79A7"  # Nature Methods 8, 441 (2011)
+    assert {*SERIES, *(look.colour for look in looks.values())} - {*wong.split()} == {GREY}
 
 
 def axes_of_confusion(figures, path):
     """Draw a confusion matrix, and return what stands under its columns and beside its rows."""
-    from matplotlib import pyplot
-
-    seen, close = [], pyplot.close
+    seen, savefig = [], Figure.savefig
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pyplot, "close", lambda drawing: (seen.append(drawing.axes[0]), close(drawing)))
+        patch.setattr(
+            Figure, "savefig", lambda figure, *p, **k: (seen.append(figure.axes[0]), savefig(figure, *p, **k))
+        )
         plot_confusion(figures, "t", path)
     assert path.stat().st_size > 5000
     return tuple(
@@ -135,6 +155,35 @@ def test_report_shows_every_model_and_nothing_that_is_not_there(tmp_path):
     assert "Chance with 2 emotions: 50.0 % UA" in page
     with pytest.raises(ValueError, match="no scores.json"):
         markdown({}, "title")
+
+
+def test_the_page_begins_with_the_best_model_of_each_set_and_shows_the_pictures_that_exist(tmp_path):
+    rows = {"implicit": 0.5, "implicit_label_score": 0.75, "probe": 0.25}
+    shared = {"wa": 0.5, "f1_reference": 0.5, "per_emotion": dict.fromkeys(EMOTIONS, 0.5), "utterances": 80}
+    for model, ua in rows.items():
+        intervals = {"ua": [ua - 0.1, ua + 0.1]}
+        figures = {**shared, "ua": ua, "unreadable": 0, "speakers": 4, "intervals": intervals}
+        write_json(tmp_path / f"exp/{model}/decode_a set/scores.json", figures)
+    page = markdown(find_results(tmp_path / "exp"), "t")
+    headline = (
+        "On **a set** the best model is **implicit** by its most probable label: UA 75.0 % (95 % interval 65.0 to "
+        "85.0 %), measured on 80 utterances of 4 speakers. Its answers in words reach 50.0 %. "
+        "Chance with 7 emotions: 14.3 % UA."
+    )
+    assert page.startswith(f"# t\n\n{headline}\n\n## a set\n") and "![" not in page
+    write_json(tmp_path / "exp/probe/decode_b/scores.json", {**shared, "ua": 0.4, "unreadable": 0})
+    pictures = ("implicit/decode_a set/confusion.png", "comparison_b/per_emotion.png", "implicit/curves.png")
+    for name in (*pictures, "implicit/decode_a set/notes.png", "implicit_label_score/decode_a set/confusion.png"):
+        (tmp_path / "exp" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "exp" / name).touch()
+    show_results.main(tmp_path / "exp", tmp_path / "exp/RESULTS.md", "t")
+    page = (tmp_path / "exp/RESULTS.md").read_text()
+    assert f"\n- {headline}\n- On **b** the best model is **probe**: UA 40.0 %, measured on 80 utterances. " in page
+    links = re.findall(r"^!\[\w+\]\((.+)\)$", page, re.MULTILINE)
+    assert [unquote(link) for link in links] == list(pictures) and "a%20set" in links[0]
+    assert page.index("## b\n") < page.index("comparison_b") < page.index("## Training\n")
+    show_results.main(tmp_path / "exp", tmp_path / "page.md")
+    assert "](exp/comparison_b/per_emotion.png)" in (tmp_path / "page.md").read_text()
 
 
 def test_languages_are_shown_where_there_are_several_and_the_judge_where_there_is_one(tmp_path):

@@ -2,10 +2,13 @@
 
 import importlib.util
 import re
+import shutil
 import subprocess
 import sys
 
 import pytest
+
+import c2ser
 
 
 def load(path):
@@ -50,16 +53,93 @@ def test_pitch_needs_no_hub_after_make_tools(root):
     load(root / "tools/get_penn_checkpoint.py").check(BUNDLED)
 
 
-def test_the_second_make_tools_does_nothing(root):
-    if not (root / "tools/venv").exists():
-        pytest.skip("no tools/venv; run make tools")
-    done = subprocess.run(["make", "-C", root / "tools"], capture_output=True, text=True)
-    assert done.returncode == 0 and "pip" not in done.stdout + done.stderr
+FAKE_PYTHON = """#!/usr/bin/env bash
+# Stands for python, and for the python of the environment that it makes. Each installation becomes a line of $PIP_LOG.
+set -euo pipefail
+case "$1 ${2-}" in
+    "-m venv") mkdir -p "$3/bin"; cp "$0" "$3/bin/python" ;;
+    "-m pip") echo "${*: -2}" >> "$PIP_LOG" ;;
+    *checkpoint*) mkdir -p "$(dirname "$2")"; touch "$2" ;;
+    *) echo some-package ;;
+esac
+"""
+
+
+@pytest.fixture
+def clone(root, tmp_path, monkeypatch):
+    """Return a function that makes a clone of what `make tools` reads; one environment serves all clones."""
+    (tmp_path / "fake-python").write_text(FAKE_PYTHON)
+    (tmp_path / "fake-python").chmod(0o755)
+    monkeypatch.setenv("PIP_LOG", str(tmp_path / "log"))
+
+    def make(name):
+        (tmp_path / name / "tools").mkdir(parents=True)
+        for part in ("setup.py", "pyproject.toml", "tools/Makefile", "tools/get_penn_checkpoint.py"):
+            shutil.copy(root / part, tmp_path / name / part)
+
+        def tools():
+            words = [f"PYTHON={tmp_path}/fake-python", "VENV=../../shared/venv", "PENN=../../shared/penn"]
+            (tmp_path / "shared").mkdir(exist_ok=True)
+            (tmp_path / "log").write_text("")
+            subprocess.run(["make", "-C", tmp_path / name / "tools", *words], check=True, capture_output=True)
+            return (tmp_path / "log").read_text().splitlines()
+
+        return tools
+
+    return make
+
+
+def test_the_second_make_tools_does_nothing(clone, tmp_path):
+    tools = clone("one")
+    first = tools()
+    assert len(first) == 3 and first[-1] == "--editable .."
+    assert (tmp_path / "one/tools/venv").is_symlink() and (tmp_path / "one/tools/penn/fcnf0++.pt").exists()
+    assert tools() == []
+
+
+def test_another_clone_with_the_same_environment_links_itself_to_it(clone):
+    one, two = clone("one"), clone("two of them")
+    assert len(one()) == 3
+    assert two() == ["--editable .."] and two() == []
+    assert one() == ["--editable .."]
+
+
+def test_the_version_stands_once(root):
+    setup = load(root / "setup.py")
+    assert setup.version() == c2ser.__version__ and re.fullmatch(r"\d+\.\d+\.\d+", c2ser.__version__)
+    assert c2ser.__version__ not in (root / "setup.py").read_text("utf-8")
+
+
+def test_what_is_installed_is_the_whole_package(root, tmp_path, monkeypatch):
+    from setuptools import Distribution
+
+    monkeypatch.chdir(root)
+    distribution = Distribution({**load(root / "setup.py").metadata(), "script_name": "setup.py"})
+    build = distribution.get_command_obj("build_py")
+    build.build_lib = str(tmp_path)
+    build.ensure_finalized()
+    build.run()
+    shipped = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
+    files = (path for path in (root / "c2ser").rglob("*") if path.is_file() and "__pycache__" not in path.parts)
+    assert {"c2ser/py.typed", "c2ser/labelling/page.html", "c2ser/__main__.py"} <= shipped
+    assert shipped == {str(path.relative_to(root)) for path in files}
 
 
 def test_make_lists_its_commands(root):
     shown = subprocess.run(["make", "-C", root, "--no-print-directory"], capture_output=True, text=True).stdout
     assert {"make tools", "make mini", "make check"} <= {" ".join(line.split()[:2]) for line in shown.splitlines()}
+
+
+def test_make_mini_ends_with_a_command_that_tries_the_model(root):
+    done = subprocess.run(
+        ["make", "-s", "-C", root, "--no-print-directory", "try-mini"], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    command = done.stdout.strip().removeprefix("Try the model on a file:  ")
+    assert command.endswith(" predict --model egs/mini/exp/implicit egs/mini/db/linda/en-anger-1.wav")
+    entry = command.partition(" predict ")[0]
+    shown = subprocess.run(f"{entry} predict --help", shell=True, cwd=root, capture_output=True, text=True)
+    assert shown.returncode == 0 and "--model" in shown.stdout, shown.stderr
 
 
 def test_the_readmes_stages_are_the_scripts(root):

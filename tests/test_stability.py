@@ -1,15 +1,13 @@
-"""The stability card: each figure against a case worked out by hand, and the card from what is there."""
+"""The stability report: each figure against a case worked out by hand, and the report from what is there."""
 
 import itertools
 import math
-import os
-import subprocess
-import sys
 import time
 
 import numpy as np
 import pytest
 import soundfile
+from entry import run_entry
 
 from c2ser.audio import SAMPLE_RATE
 from c2ser.corpus import read_data_dir
@@ -22,8 +20,8 @@ from c2ser.scoring.calibration import calibration, reliability, selective
 from c2ser.scoring.faithfulness import answer_kinds, level_figures, rationale_figures, transcript_figures
 from c2ser.scoring.groups import duration_group, in_parts, slices
 from c2ser.scoring.metrics import scores
-from c2ser.scoring.stability import explains, read_decoded, stability
-from c2ser.scoring.stability_report import card_page
+from c2ser.scoring.stability import explains, measure_stability, read_decoded
+from c2ser.scoring.stability_report import report_page
 from c2ser.tables import read_json, read_table, write_table
 
 ANSWER = "The speaker spoke at a {} pace, with a {} tone and {} level: “{}”. The emotion was inferred to be {}."
@@ -43,7 +41,7 @@ def test_kinds_of_answers_add_up_to_the_invalid():
     labels = {"a": "anger", "f": "sadness"} | dict.fromkeys("bcdegh", UNPARSED)
     kinds = answer_kinds(answers, reference, labels, {})
     assert kinds == pytest.approx(
-        {"invalid": 8 / 9}
+        {"invalid": 8 / 9, "unreadable": 7 / 9}
         | dict.fromkeys(("missing", "out_of_set", "empty", "several", "denied", "foreign", "refusal", "nothing"), 1 / 9)
     )
 
@@ -340,7 +338,7 @@ def test_wordings():
         instruction("implicit", 11)
 
 
-# --- the card
+# --- the report
 
 
 @pytest.fixture
@@ -374,10 +372,10 @@ def decoded(tmp_path):
     return tmp_path
 
 
-def test_the_card_holds_what_is_there_and_nothing_else(decoded):
+def test_the_report_holds_what_is_there_and_nothing_else(decoded):
     data, exp = decoded / "data/test", decoded / "exp"
-    card = stability(data, read_decoded(exp, "test"))
-    explicit, implicit, probe = (card["models"][name] for name in ("explicit", "implicit", "probe"))
+    report = measure_stability(data, read_decoded(exp, "test"))
+    explicit, implicit, probe = (report["models"][name] for name in ("explicit", "implicit", "probe"))
     assert set(probe) == {"ua", "wa", "f1_reference", "f1_union", "intervals", "languages", "same_text"}
     assert probe["ua"] == probe["languages"]["zh"]["ua"] == 1
     assert set(implicit) - set(probe) == {"answers", "calibration", "variants", "wordings"}
@@ -388,12 +386,12 @@ def test_the_card_holds_what_is_there_and_nothing_else(decoded):
     asked = [explicit["variants"][name] for name in ("wording1", "wording2")]
     assert explicit["wordings"]["flips"] == pytest.approx((asked[0]["flips"] + asked[1]["flips"]) / 2)
     assert explicit["wordings"]["worst_ua"] == min(explicit["ua"], asked[0]["ua"], asked[1]["ua"]) < explicit["ua"]
-    low, high = card["explicit_implicit"]["intervals"]["agreement"]
-    assert 0 < low < card["explicit_implicit"]["agreement"] < high < 1
+    low, high = report["explicit_implicit"]["intervals"]["agreement"]
+    assert 0 < low < report["explicit_implicit"]["agreement"] < high < 1
     for row in (explicit["variants"]["noise20"], explicit["wordings"]):
         low, high = row["intervals"]["flips"]
         assert low < row["flips"] < high
-    page = card_page(card)
+    page = report_page(report)
     assert "| WER % of it | 0.0 | – | – |" in page and "judge" not in page and "nan" not in page
     shown = explicit["variants"]["noise20"]
     ends = shown["intervals"]["flips"]
@@ -413,10 +411,10 @@ def test_judges_labels_of_answers_and_rationales_are_taken(decoded):
     labels = read_table(folder / "utt2emo")
     write_table(folder / "utt2judge", labels)
     write_table(folder / "utt2rationale", dict.fromkeys(labels, "anger"))
-    card = stability(decoded / "data/test", read_decoded(decoded / "exp", "test"))["models"]["explicit"]
-    assert card["judge"]["gap_ua"] == 0 and card["judge"]["kappa"] == 1
+    report = measure_stability(decoded / "data/test", read_decoded(decoded / "exp", "test"))["models"]["explicit"]
+    assert report["judge"]["gap_ua"] == 0 and report["judge"]["kappa"] == 1
     share = sum(label == "anger" for label in labels.values()) / len(labels)
-    assert card["rationales"] == {"compared": 60, "agreement": pytest.approx(share)}
+    assert report["rationales"] == {"compared": 60, "agreement": pytest.approx(share)}
 
 
 def test_explicit_answers_are_known_by_what_they_say():
@@ -426,8 +424,7 @@ def test_explicit_answers_are_known_by_what_they_say():
 
 def test_entry_points(decoded, speech, root):
     def entry(name, *words):
-        command = [sys.executable, "-m", f"c2ser.bin.{name}", *map(str, words)]
-        return subprocess.run(command, env=os.environ | {"PYTHONPATH": str(root)}, capture_output=True, text=True)
+        return run_entry(name, *words)
 
     out = decoded / "exp/stability_test"
     done = entry("measure_stability", "--data", decoded / "data/test", "--exp", decoded / "exp", "--out", out)

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 import resource
 import shutil
 import signal
@@ -14,12 +15,17 @@ from pathlib import Path
 import psutil
 import pytest
 import torch
+from accelerate import Accelerator
+from accelerate.utils import DistributedType
+from matplotlib.figure import Figure
 from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from c2ser.data.sampler import rng
 from c2ser.training import checkpoint
 from c2ser.training.config import OptimConfig, TrainConfig
+from c2ser.training.curves import plot_curves
+from c2ser.training.log_lines import LogLines
 from c2ser.training.loop import REQUEUE_STATUS, Trainer, train
 from c2ser.training.objective import Objective
 from c2ser.training.schedule import explicit_probability, learning_rate_factor
@@ -102,6 +108,60 @@ def test_it_learns_and_draws(undisturbed):
     assert len(scores) == 4 and scores[-1] > scores[0]
     assert (undisturbed / "curves.png").stat().st_size > 5000
     assert list((undisturbed / "tensorboard").iterdir())
+
+
+def test_the_log_shows_each_interval_and_which_step_is_the_best(tmp_path, caplog, monkeypatch):
+    monkeypatch.setattr(logging.getLogger("c2ser"), "propagate", True)
+    caplog.set_level("INFO")
+    train(Line(), OPTIM, config(), tmp_path)
+    lines = [record.message for record in caplog.records if record.message.startswith("step ")]
+    lines = list(dict.fromkeys(lines))  # pytest may hold one twice
+    number = r"-?\d+\.\d+"
+    shown = rf"step +(\d+)/40 \| loss +{number} \| lr {number}e-0\d \| grad norm +{number} \| +{number} s/step"
+    steps = [re.fullmatch(rf"{shown} \| 00:00:\d\d left", line) for line in lines]
+    assert [int(match[1]) for match in steps if match] == [7, 14, 21, 28, 35, 40]
+    validations = [re.match(r"step (\d+)/40 \| validation: score (\S+), (.*)", line) for line in lines]
+    best, verdicts = None, [match.groups() for match in validations if match]
+    assert [step for step, *_ in verdicts] == ["10", "20", "30", "40"]
+    for step, score, verdict in verdicts:
+        if best is None or float(score) > float(best[0]):
+            best = score, step
+            assert verdict == "the best so far"
+        else:
+            assert verdict == f"best {best[0]} at step {best[1]}"
+    assert f"kept: step {best[1]}, score {best[0]}" in caplog.text
+
+
+def test_lines_tell_speed_and_time_left(monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr("c2ser.training.log_lines.time.monotonic", lambda: now[0])
+    lines = LogLines(first=10, steps=1000, processes=2)
+    for _ in range(5):
+        lines.count(seconds=0.5, utterances=3)
+    now[0] += 10.0  # half of it in a validation
+    figures = {"frame": 1.0, "loss": 2.5, "guess_deviation": 0.1, "gradient_norm": 0.25, "learning_rate": 2e-5}
+    assert lines.step_line(15, figures) == (
+        "step   15/1000 | loss  2.5000 | frame  1.0000 | lr 2.00e-05 | grad norm   0.250 "
+        "|   12.0 utt/s |  0.500 s/step | 00:32:50 left"
+    )
+    best = {"step": 10, "score": 0.75}
+    shown = lines.valid_line(15, {"frame": 0.25, "ua": 0.5, "score": 0.5}, best)
+    assert shown == "step   15/1000 | validation: ua 0.5000, best 0.7500 at step 10 | frame 0.2500"
+
+
+def test_curves_have_no_doubled_panel_and_mark_chance_and_the_kept_step(tmp_path, monkeypatch):
+    seen, savefig = [], Figure.savefig
+    monkeypatch.setattr(Figure, "savefig", lambda f, *p, **k: (seen.append(f), savefig(f, *p, **k)))
+    ua = {1: 0.2, 2: 0.6, 3: 0.4}
+    history = [{"step": n, "train/answer": 3.0 - n, "train/loss": 3.0 - n, "train/explicit": 1.0} for n in ua]
+    history += [{"step": n, "valid/loss": 4.0 - n, "valid/ua": ua[n], "valid/score": ua[n]} for n in ua]
+    plot_curves(history, tmp_path / "x.png", kept=2, chance=0.25)
+    axes = {axis.get_ylabel(): axis for axis in seen[0].axes}
+    assert list(axes) == ["loss", "UA, %"]
+    lines = {line.get_label(): list(line.get_ydata()) for line in axes["UA, %"].lines}
+    assert lines["validation"] == [20, 60, 40] and lines["chance"] == [25, 25]
+    kept = [line for line in axes["loss"].lines if line.get_label() == "kept: step 2"]
+    assert len(kept) == 1 and list(kept[0].get_xdata()) == [2, 2]
 
 
 SCRIPT = """
@@ -446,3 +506,9 @@ def test_explicit_share_falls_linearly_from_one_to_zero():
     shares = [explicit_probability(step, 101) for step in range(101)]
     assert shares[0] == 1 and shares[-1] == 0 and shares[50] == pytest.approx(0.5)
     assert {round(a - b, 9) for a, b in zip(shares, shares[1:], strict=False)} == {0.01}
+
+
+def test_a_configuration_for_deepspeed_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(Accelerator, "distributed_type", DistributedType.DEEPSPEED)
+    with pytest.raises(ValueError, match="DeepSpeed is not supported; give --accelerate-config fsdp2 instead$"):
+        Trainer(Line(), OPTIM, config(), tmp_path)

@@ -60,7 +60,8 @@ def run(request: launcher.Request, groups: list[str], signals: launcher.Signals)
     environment = dict(os.environ)
     if min(limit, len(request.numbers)) > 1:  # side by side, each with a thread per core would only get in the way
         environment.setdefault("OMP_NUM_THREADS", str(max(1, cores() // limit)))
-    waiting, running, failed = request.jobs(), [], []
+    waiting, failed = request.jobs(), []
+    running: list[launcher.Running] = []
     try:
         while (waiting or running) and not signals.seen:
             while waiting and len(running) < limit:

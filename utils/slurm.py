@@ -115,7 +115,7 @@ class Array:
             env={name: value for name, value in os.environ.items() if name not in outer},
             start_new_session=True,
             text=True,
-            pass_fds=[self.guard.fileno()],
+            pass_fds=[self.guard.fileno()] if self.guard else [],
         )
 
     def missing(self) -> list[launcher.Job]:
@@ -129,7 +129,7 @@ class Array:
         Raises:
             Refused: sbatch did not take the array, or it can never start.
         """
-        while self.process.poll() is None and not signals.seen:
+        while self.process and self.process.poll() is None and not signals.seen:
             time.sleep(launcher.POLL)
         if not signals.seen and not self.identity():
             raise Refused(
@@ -158,7 +158,7 @@ class Array:
     def cancel(self) -> None:
         """Take the array out of the queue and wait until it has left."""
         deadline = time.monotonic() + LATENCY
-        while time.monotonic() < deadline and self.process.poll() is None and not self.identity():
+        while self.process and self.process.poll() is None and not self.identity() and time.monotonic() < deadline:
             time.sleep(0.1)  # it is being handed in at this moment
         slurm_queue.ask("scancel", f"--name={self.name}")
         while time.monotonic() < deadline and slurm_queue.reasons(self.name):

@@ -16,15 +16,15 @@ from c2ser.tables import read_table
 UNITS = {"pitch": "Hz", "loudness": "LUFS", "rate": "phonemes/s"}
 
 FLAG = "utt2flag"
-"""The table beside `utt2attr` that says what to doubt."""
+"""The table beside `utt2attr` that marks doubtful values."""
 
 LEAST_VOICED = 0.1
-"""A mean pitch of a smaller share of the frames is flagged."""
+"""If a smaller share of the frames has a pitch, the mean pitch is flagged."""
 
 
 @dataclass(frozen=True)
 class Stats:
-    """Sums of one attribute over a set; sums of two sets add up to those of both.
+    """Sums of one attribute over a set. The sums of two sets add up to the sums of both together.
 
     Attributes:
         count: utterances.
@@ -53,7 +53,7 @@ class Stats:
 
     @property
     def deviation(self) -> float:
-        """The standard deviation over the set (not an estimate for more), in the attribute's unit."""
+        """The standard deviation of the set itself (divided by n, not n - 1), in the attribute's unit."""
         return math.sqrt(max(0.0, self.squares / self.count - self.mean**2))
 
     @property
@@ -68,14 +68,14 @@ class Stats:
 
 
 def flags(seconds: float, voiced: float) -> str:
-    """Return what to doubt in an utterance's attributes: `short`, `unvoiced`, both, or `-`.
+    """Return the flags of doubtful attributes: `short`, `unvoiced`, both, or `-`.
 
     Args:
-        seconds: length of the sound without silence around it.
+        seconds: length of the sound without silence at its ends.
         voiced: share of the frames that have a pitch.
     """
-    doubts = {"short": seconds <= BLOCK, "unvoiced": voiced < LEAST_VOICED}
-    return " ".join(name for name, is_so in doubts.items() if is_so) or "-"
+    conditions = {"short": seconds <= BLOCK, "unvoiced": voiced < LEAST_VOICED}
+    return " ".join(name for name, holds in conditions.items() if holds) or "-"
 
 
 def read_attributes(rows: Mapping[str, str]) -> dict[str, tuple[float, ...]]:
@@ -114,47 +114,47 @@ def add_stats(parts: Sequence[Mapping[str, Stats]]) -> dict[str, Stats]:
 
 
 @dataclass(frozen=True)
-class Doubts:
-    """What to doubt in a table of attributes.
+class FlagCounts:
+    """How many utterances of a table of attributes are flagged or rejected.
 
     Attributes:
-        flagged: utterances by flag of `utt2flag`.
-        rejected: utterances without attributes.
+        flagged: number of utterances by flag.
+        rejected: number of utterances without attributes.
     """
 
     flagged: Mapping[str, int]
     rejected: int
 
     @classmethod
-    def beside(cls, table: Path) -> "Doubts":
-        """Count what stands beside a table `utt2attr`: `utt2flag` and the rejected utterances, where there are any."""
+    def read(cls, table: Path) -> "FlagCounts":
+        """Count the flags and the rejected utterances in the files beside a table `utt2attr`."""
         flag, rejected = table.with_name(FLAG), table.with_name(f"{table.name}.rejected")
         words = Counter(word for row in (read_table(flag) if flag.exists() else {}).values() for word in row.split())
         return cls({name: words[name] for name in sorted(words) if name != "-"},
                    len(read_table(rejected)) if rejected.exists() else 0)  # fmt: skip
 
     @classmethod
-    def from_json(cls, content: Mapping[str, Any]) -> "Doubts":
-        """Return what `to_json` gave."""
+    def from_json(cls, content: Mapping[str, Any]) -> "FlagCounts":
+        """Return the counts of `attr_stats.json`."""
         return cls(content.get("flagged", {}), content.get("rejected", 0))
 
     def to_json(self) -> dict[str, Any]:
         """Return counts for `attr_stats.json`."""
         return {"flagged": dict(self.flagged), "rejected": self.rejected}
 
-    def __add__(self, other: "Doubts") -> "Doubts":
+    def __add__(self, other: "FlagCounts") -> "FlagCounts":
         """Return the counts of both sets."""
-        return Doubts(dict(Counter(self.flagged) + Counter(other.flagged)), self.rejected + other.rejected)
+        return FlagCounts(dict(Counter(self.flagged) + Counter(other.flagged)), self.rejected + other.rejected)
 
     def __str__(self) -> str:
-        """Say it in a line."""
-        named = ", ".join(f"{number} {name}" for name, number in self.flagged.items()) or "none"
-        return f"utterances flagged: {named}; without attributes: {self.rejected}"
+        """Return the counts in one line."""
+        flags = ", ".join(f"{number} {name}" for name, number in self.flagged.items()) or "none"
+        return f"utterances flagged: {flags}; without attributes: {self.rejected}"
 
 
 def stats_to_json(stats: Mapping[str, Stats]) -> dict[str, dict[str, float]]:
-    """Return what `attr_stats.json` holds: the sums, and the mean and deviation for the reader."""
-    return {name: {**vars(one), "mean": one.mean, "deviation": one.deviation} for name, one in stats.items()}
+    """Return the content of `attr_stats.json`: the sums, and mean and deviation for people."""
+    return {name: {**vars(sums), "mean": sums.mean, "deviation": sums.deviation} for name, sums in stats.items()}
 
 
 def stats_from_json(values: Mapping[str, Mapping[str, float]]) -> dict[str, Stats]:
@@ -167,8 +167,8 @@ def stats_from_json(values: Mapping[str, Mapping[str, float]]) -> dict[str, Stat
         stats = {n: Stats(int(values[n]["count"]), values[n]["total"], values[n]["squares"]) for n in ATTRIBUTES}
     except (KeyError, TypeError):
         raise ValueError("the statistics lack an attribute; run stage 2 again") from None
-    if not all(one.count > 0 for one in stats.values()):
-        raise ValueError("the statistics are of no utterance; run stage 2 again")
+    if not all(sums.count > 0 for sums in stats.values()):
+        raise ValueError("the statistics count no utterance; run stage 2 again")
     return stats
 
 

@@ -7,45 +7,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from c2ser.attributes.config import PitchConfig
 from c2ser.audio import SAMPLE_RATE
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 WINDOW = 2048
-"""Samples at 16 kHz that PENN sees at once (1,024 at its 8 kHz)."""
+"""Samples at 16 kHz in one window of PENN (1,024 at its 8 kHz)."""
 
 BUNDLED = Path(__file__).resolve().parents[2] / "tools" / "penn" / "fcnf0++.pt"
 """Where `make tools` puts PENN's checkpoint."""
-
-
-@dataclass(frozen=True)
-class PitchConfig:
-    """How pitch is tracked.
-
-    Attributes:
-        hop: seconds between frames; the cost is proportional to 1 / hop.
-        fmin: lowest pitch, Hz.
-        fmax: highest pitch, Hz.
-        voiced: frames with at least this periodicity are voiced (PENN's own choice for its entropy measure).
-        decoder: viterbi follows a path over the utterance; argmax looks at each frame alone.
-        batch: frames that the network sees at once, whichever utterances they are of; some thousands on a card.
-        together: seconds of audio that are tracked together; it does not change the result. A card wants 1,000 or more.
-        device: index of a GPU, or null for the CPU.
-    """
-
-    hop: float = 0.01
-    fmin: float = 30.0
-    fmax: float = 1000.0
-    voiced: float = 0.065
-    decoder: Literal["viterbi", "argmax"] = "viterbi"
-    batch: int = 32
-    together: float = 30.0
-    device: int | None = None
 
 
 @dataclass
@@ -66,27 +42,27 @@ class Track:
         Raises:
             ValueError: there is none.
         """
-        chosen = self.pitch[self.periodicity >= voiced]
-        if len(chosen) == 0:
-            raise ValueError(f"{utterance}: no voiced frame; is there speech in it?")
-        return float(chosen.mean(dtype=np.float64))
+        values = self.pitch[self.periodicity >= voiced]
+        if len(values) == 0:
+            raise ValueError(f"{utterance}: no voiced frame; check that it holds speech")
+        return float(values.mean(dtype=np.float64))
 
 
 class PitchTracker:
-    """PENN with its checkpoint, ready to track many utterances at once.
+    """PENN with its checkpoint, for many utterances at once.
 
-    What an utterance gives does not depend on those beside it: the network always sees as many frames, and each row of
-    its batch is computed alike.
+    The track of an utterance does not depend on the others: all batches of the network have the same size, and each row
+    of a batch is computed in the same way.
 
     Args:
-        config: how to track.
+        config: how pitch is tracked.
 
     Attributes:
         penn: the package.
-        checkpoint: the file of the weights.
+        checkpoint: the file with the weights.
 
     Raises:
-        ValueError: the checkpoint is none of PENN's.
+        ValueError: the file is not a checkpoint of PENN.
     """
 
     def __init__(self, config: PitchConfig) -> None:
@@ -121,19 +97,19 @@ class PitchTracker:
         with torch.inference_mode():
             frames = [self._frames(wave) for wave in waves]
             logits = self._logits(torch.cat(frames))
-            tracks = self._decode(logits, [len(one) for one in frames])
+            tracks = self._decode(logits, [len(windows) for windows in frames])
         return [Track(pitch.cpu().numpy(), periodicity.cpu().numpy()) for pitch, periodicity in tracks]
 
     def _frames(self, wave: np.ndarray) -> "Tensor":
         """Return windows at 8 kHz, (frames, 1, window)."""
         import torch
 
-        audio = torch.from_numpy(np.ascontiguousarray(wave))[None].to(self.device)  # a card resamples too
+        audio = torch.from_numpy(np.ascontiguousarray(wave))[None].to(self.device)  # resampled on the device
         (frames,) = self.penn.preprocess(audio, SAMPLE_RATE, self.config.hop)
         return frames
 
     def _logits(self, frames: "Tensor") -> "Tensor":
-        """Return scores of pitches (frames, bins), minus infinity outside the range; as PENN's, fp16 on a card."""
+        """Return scores of pitches (frames, bins), minus infinity outside the range; fp16 on a GPU, as in PENN."""
         import torch
 
         size, convert = self.config.batch, self.penn.convert
@@ -161,10 +137,10 @@ class PitchTracker:
         return list(zip(pitch.split(lengths), periodicity.split(lengths), strict=True))
 
     def _paths(self, scores: "list[Tensor]") -> "Tensor":
-        """Return the path of each utterance, one behind the other: side by side on a card, in turn on a CPU's cache."""
+        """Return the joined paths of all utterances: in parallel on a GPU, in turn (within the cache) on a CPU."""
         import torch
 
-        lengths = torch.tensor([len(one) for one in scores], device=self.device)
+        lengths = torch.tensor([len(rows) for rows in scores], device=self.device)
         if self.device == "cpu":
             return torch.cat([self.follow(s[None], n[None])[0] for s, n in zip(scores, lengths, strict=True)])
         paths = self.follow(torch.nn.utils.rnn.pad_sequence(scores, batch_first=True), lengths)
@@ -172,33 +148,33 @@ class PitchTracker:
 
 
 def check_length(wave: np.ndarray, utterance: str) -> None:
-    """Refuse sound in which pitch cannot be tracked.
+    """Refuse sound that is too short to have a pitch.
 
     Raises:
         ValueError: shorter than one window.
     """
     if len(wave) < WINDOW:
         seconds = WINDOW / SAMPLE_RATE
-        raise ValueError(f"{utterance}: {len(wave)} samples of sound, pitch needs {seconds:.3f} s; leave it out")
+        raise ValueError(f"{utterance}: {len(wave)} samples of sound, pitch needs {seconds:.3f} s; remove it")
 
 
 def _penn() -> ModuleType:
-    """Import PENN: it reads `--config` from the command line while it is imported, so that is hidden from it."""
-    words, sys.argv = sys.argv, sys.argv[:1]
+    """Import PENN. It would read `--config` from our command line, so the arguments are hidden during the import."""
+    args, sys.argv = sys.argv, sys.argv[:1]
     try:
         import penn
     finally:
-        sys.argv = words
+        sys.argv = args
     return penn
 
 
 def _checkpoint() -> Path:
     """Return PENN's checkpoint: $C2SER_PENN_CHECKPOINT, else that of `make tools`, else the one on its hub."""
-    named = os.environ.get("C2SER_PENN_CHECKPOINT")
-    if named:
-        if not Path(named).is_file():
-            raise FileNotFoundError(f"{named}: no such file; correct C2SER_PENN_CHECKPOINT or unset it")
-        return Path(named)
+    path = os.environ.get("C2SER_PENN_CHECKPOINT")
+    if path:
+        if not Path(path).is_file():
+            raise FileNotFoundError(f"{path}: no such file; correct C2SER_PENN_CHECKPOINT or unset it")
+        return Path(path)
     if BUNDLED.is_file():
         return BUNDLED
     import huggingface_hub

@@ -1,4 +1,4 @@
-"""Speaking rate in phonemes per second, as section III.C has it."""
+"""Speaking rate in phonemes per second (section III.C)."""
 
 import functools
 import re
@@ -9,10 +9,10 @@ from typing import Any
 from c2ser.audio import SAMPLE_RATE
 
 VOICES = {"en": "en-us", "es": "es-419"}
-"""eSpeak's names of languages where they are not the ISO 639-1 code itself."""
+"""Names of languages in eSpeak that differ from the ISO 639-1 code."""
 
-ONE_AT_A_TIME = threading.Lock()
-"""eSpeak has one state for the whole process."""
+ESPEAK_LOCK = threading.Lock()
+"""eSpeak has one state for the whole process, so only one thread may use it at a time."""
 
 
 def speaking_rate(text: str, language: str, samples: int, utterance: str) -> float:
@@ -34,17 +34,17 @@ def speaking_rate(text: str, language: str, samples: int, utterance: str) -> flo
     except ValueError as error:
         raise ValueError(f"{utterance}: {error}") from None
     if number == 0 or samples == 0:
-        raise ValueError(f"{utterance}: {number} phonemes in {samples} samples; correct its transcript or leave it out")
+        raise ValueError(f"{utterance}: {number} phonemes in {samples} samples; correct its transcript or remove it")
     return number * SAMPLE_RATE / samples
 
 
 def count_phonemes(text: str, language: str) -> int:
-    """Return the number of phonemes in a text; Mandarin by pinyin initials and finals, the rest by eSpeak.
+    """Return the number of phonemes in a text: pinyin initials and finals for Mandarin, eSpeak for other languages.
 
     Raises:
         ValueError: eSpeak does not know the language.
     """
-    with ONE_AT_A_TIME:
+    with ESPEAK_LOCK:
         return _count_mandarin(text) if language == "zh" else _count_espeak(text, language)
 
 
@@ -58,7 +58,7 @@ def _count_espeak(text: str, language: str) -> int:
 
 @functools.cache
 def _backend(language: str) -> Any:
-    """Return phonemizer's eSpeak for a language, once: making one costs more than a thousand utterances."""
+    """Return phonemizer's eSpeak for a language; it is kept, as making it takes longer than a thousand utterances."""
     import espeakng_loader
     from phonemizer.backend import EspeakBackend
     from phonemizer.backend.espeak.wrapper import EspeakWrapper
@@ -72,27 +72,27 @@ def _backend(language: str) -> Any:
 
 
 def _count_mandarin(text: str) -> int:
-    """Count initials and finals of the Chinese characters; figures are read in Chinese, other words as English."""
+    """Count initials and finals of the Chinese characters; numbers are read in Chinese, other words as English."""
     from pypinyin import Style, pinyin
 
     count = 0
-    others: list[str] = []
-    for (syllable,) in pinyin(_figures_in_chinese(text), style=Style.NORMAL, errors=lambda rest: [[f"\0{rest}"]]):
+    english: list[str] = []
+    for (syllable,) in pinyin(_spell_numbers(text), style=Style.NORMAL, errors=lambda other: [[f"\0{other}"]]):
         if syllable.startswith("\0"):
-            others.append(syllable[1:])
+            english.append(syllable[1:])
         else:
             count += _mandarin_phonemes(syllable)
-    foreign = " ".join(others)
-    return count + (_count_espeak(foreign, "en") if any(sign.isalnum() for sign in foreign) else 0)
+    rest = " ".join(english)
+    return count + (_count_espeak(rest, "en") if any(character.isalnum() for character in rest) else 0)
 
 
-def _figures_in_chinese(text: str) -> str:
-    """Write out figures as they are said; those that are too long to have a name stay."""
-    if not any(sign.isdigit() for sign in text):
+def _spell_numbers(text: str) -> str:
+    """Write numbers as Chinese words; numbers that are too long to have a name stay."""
+    if not any(character.isdigit() for character in text):
         return text
     import cn2an
 
-    with warnings.catch_warnings(action="ignore"):  # it warns of long figures
+    with warnings.catch_warnings(action="ignore"):  # it warns of long numbers
         return cn2an.transform(re.sub(r"(?<=\d),(?=\d{3})", "", text), "an2cn")
 
 

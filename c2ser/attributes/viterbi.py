@@ -11,11 +11,11 @@ def triangle(states: int, width: float) -> tuple[Tensor, Tensor]:
 
     Args:
         states: number of states.
-        width: distance at which the probability has fallen to zero.
+        width: distance at which the probability becomes zero.
 
     Returns:
-        log-weights of the distances -reach … reach, shape (2 * reach + 1,), and what normalises them for each state
-        that is entered, shape (states,).
+        log-weights of the distances -reach … reach, shape (2 * reach + 1,), and their log-sum for each state that is
+        entered, shape (states,).
     """
     reach = math.ceil(width) - 1
     weights = width - torch.arange(-reach, reach + 1).abs().double()
@@ -35,7 +35,7 @@ def follow(scores: Tensor, lengths: Tensor, band: Tensor, norm: Tensor) -> Tenso
         scores: log-probabilities (batch, frames, states).
         lengths: frames of each, (batch,).
         band: log-weights of the distances, (2 * reach + 1,).
-        norm: what normalises them for each entered state, (states,).
+        norm: their log-sum for each entered state, (states,).
 
     Returns:
         states (batch, frames); beyond an utterance's length its last state.
@@ -49,9 +49,9 @@ def follow(scores: Tensor, lengths: Tensor, band: Tensor, norm: Tensor) -> Tenso
     for frame in range(1, frames):
         inner.copy_(best)
         value, origin = (windows + band).max(dim=2)
-        going = (frame < lengths)[:, None]
-        best = torch.where(going, value - norm + scores[:, frame], best)
-        origins[frame] = torch.where(going, origin, reach)
+        active = (frame < lengths)[:, None]
+        best = torch.where(active, value - norm + scores[:, frame], best)
+        origins[frame] = torch.where(active, origin, reach)
     path = [best.argmax(dim=1)]
     for frame in range(frames - 1, 0, -1):
         path.append(path[-1] + origins[frame].gather(1, path[-1][:, None])[:, 0].long() - reach)

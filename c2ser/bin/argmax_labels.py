@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from c2ser.cli import run
-from c2ser.scoring.probabilities import argmax_labels
-from c2ser.tables import read_table, write_table
+
+GROUP = "Decode and score"
 
 
 def main(probabilities: Path, out: Path) -> None:
@@ -14,6 +14,9 @@ def main(probabilities: Path, out: Path) -> None:
         probabilities: utt2prob, seven numbers for each utterance.
         out: table of labels.
     """
+    from c2ser.scoring.probabilities import argmax_labels
+    from c2ser.tables import read_table, write_table
+
     write_table(out, argmax_labels(read_table(probabilities)))
 
 

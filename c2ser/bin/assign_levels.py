@@ -2,10 +2,9 @@
 
 from pathlib import Path
 
-from c2ser.attributes.levels import read_attributes, stats_from_json
 from c2ser.cli import run
-from c2ser.emotions import ATTRIBUTES
-from c2ser.tables import TableMap, read_json, read_table
+
+GROUP = "Prepare data"
 
 
 def main(data: Path, stats: Path, out: Path) -> None:
@@ -16,6 +15,10 @@ def main(data: Path, stats: Path, out: Path) -> None:
         stats: what compute_stats wrote for the training set.
         out: table of levels.
     """
+    from c2ser.attributes.levels import read_attributes, stats_from_json
+    from c2ser.emotions import ATTRIBUTES
+    from c2ser.tables import TableMap, read_json, read_table
+
     bounds = stats_from_json(read_json(stats))
     values = read_attributes(read_table(data / "utt2attr"))
     with TableMap(out) as job:

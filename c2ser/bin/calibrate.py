@@ -15,7 +15,7 @@ def main(model: Path, data: Path, search: DecodeConfig, device: str = "auto") ->
     Args:
         model: folder of a trained model.
         data: data directory of the validation set.
-        search: how explicit answers are searched for, and how utterances are grouped.
+        search: how explicit answers are decoded, and how utterances are grouped.
         device: "cpu", "cuda", …; "auto" takes a GPU where there is one.
     """
     calibrate(move(C2SER.from_pretrained(model), device), model, data, search)

@@ -3,10 +3,8 @@
 from pathlib import Path
 
 from c2ser.cli import run
-from c2ser.corpus import emotions_of, read_data_dirs, tested
-from c2ser.scoring.compare import compare, comparison_table
-from c2ser.scoring.pictures import plot_accuracies
-from c2ser.tables import read_table, write_json, write_text
+
+GROUP = "Decode and score"
 
 
 def main(
@@ -25,8 +23,13 @@ def main(
         out: folder of the results.
         baseline: the system that the others are compared with.
         title: stands above the picture.
-        max_seconds: longer utterances are left out, as train_probe leaves them out.
+        max_seconds: longer utterances do not count, as in train_probe.
     """
+    from c2ser.corpus import emotions_of, read_data_dirs, tested
+    from c2ser.scoring.compare import compare, comparison_table
+    from c2ser.scoring.pictures import plot_accuracies
+    from c2ser.tables import read_table, write_json, write_text
+
     utterances = tested(read_data_dirs(data, max_seconds))
     reference = emotions_of(utterances)
     speakers = {name: utterance.speaker for name, utterance in utterances.items()}

@@ -4,18 +4,10 @@ import functools
 import operator
 from pathlib import Path
 
-from c2ser.attributes.levels import (
-    Doubts,
-    add_stats,
-    compute_stats,
-    plot_stats,
-    read_attributes,
-    stats_from_json,
-    stats_to_json,
-)
 from c2ser.cli import run
 from c2ser.log import get_logger
-from c2ser.tables import read_json, read_table, write_json
+
+GROUP = "Prepare data"
 
 logger = get_logger(__name__)
 
@@ -28,24 +20,35 @@ def main(attributes: Path | list[Path], out: Path) -> None:
             list of their tables, or of the statistics (.json) that this command has made of them, whose sums add up.
         out: JSON file.
     """
+    from c2ser.attributes.levels import (
+        FlagCounts,
+        add_stats,
+        compute_stats,
+        plot_stats,
+        read_attributes,
+        stats_from_json,
+        stats_to_json,
+    )
+    from c2ser.tables import read_json, read_table, write_json
+
     paths = attributes if isinstance(attributes, list) else [attributes]
-    values, parts, doubts = {}, [], []
+    values, parts, counts = {}, [], []
     for path in paths:
         if path.suffix == ".json":
             content = read_json(path)
             parts.append(stats_from_json(content))
-            doubts.append(Doubts.from_json(content))
+            counts.append(FlagCounts.from_json(content))
         else:
             rows = read_attributes(read_table(path))
             parts.append(compute_stats(rows))
-            doubts.append(Doubts.beside(path))
+            counts.append(FlagCounts.read(path))
             values |= rows
-    stats, found = add_stats(parts), functools.reduce(operator.add, doubts)
+    stats, total = add_stats(parts), functools.reduce(operator.add, counts)
     out.parent.mkdir(parents=True, exist_ok=True)
     if values:
         plot_stats(values, stats, out.with_suffix(".png"))
-    write_json(out, stats_to_json(stats) | found.to_json())
-    logger.info("%s", found)
+    write_json(out, stats_to_json(stats) | total.to_json())
+    logger.info("%s", total)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from c2ser.cli import run
-from c2ser.model.export import export
+
+GROUP = "Use a model"
 
 
 def main(model: Path, out: Path, merge_lora: bool = False) -> None:
@@ -14,6 +15,8 @@ def main(model: Path, out: Path, merge_lora: bool = False) -> None:
         out: the new folder.
         merge_lora: add the adapters to the language model's weights and put those into the folder too.
     """
+    from c2ser.model.export import export
+
     export(model, out, merge_lora)
 
 

@@ -3,11 +3,10 @@
 from pathlib import Path
 from typing import Literal
 
-from c2ser.chat.config import ChatConfig, about, open_journal
+from c2ser.chat.config import ChatConfig
 from c2ser.cli import run
-from c2ser.scoring.judge import judge_all
-from c2ser.scoring.labels import rationale, read_label, unquoted
-from c2ser.tables import TableMap, read_table, write_json, write_table
+
+GROUP = "Decode and score"
 
 
 def main(
@@ -28,6 +27,11 @@ def main(
         text: what the speakers said, where it is known; quoted in an answer it is left out whatever it holds.
         part: what is read; the whole answer, or what stands before its conclusion.
     """
+    from c2ser.chat.connect import describe_model, open_journal
+    from c2ser.scoring.judge import judge_all
+    from c2ser.scoring.labels import rationale, read_label, unquoted
+    from c2ser.tables import TableMap, read_table, write_json, write_table
+
     said = read_table(text) if text else {}
     take = unquoted if part == "answer" else rationale
     texts = {name: take(answer, said.get(name, "")).strip() for name, answer in read_table(answers).items()}
@@ -36,7 +40,7 @@ def main(
         return
     with open_journal(reader, chat, out) as journal, TableMap(out) as job:
         judge_all(journal, texts, job)
-        write_json(out.with_name(f"{out.name}.json"), {"part": part, "reader": reader, **about(chat)})
+        write_json(out.with_name(f"{out.name}.json"), {"part": part, "reader": reader, **describe_model(chat)})
 
 
 if __name__ == "__main__":

@@ -3,14 +3,13 @@
 from pathlib import Path
 
 from c2ser.cli import run
-from c2ser.devices import pick_device
-from c2ser.emotion2vec.checkpoints import read_published
-from c2ser.labelling.speech import BatchConfig, label_speech
-from c2ser.tables import TableMap
+from c2ser.labelling.config import BatchConfig
+
+GROUP = "Label and annotate speech"
 
 
 def main(model: Path, data: Path, out: Path, batches: BatchConfig, device: str = "auto") -> None:
-    """Write the table OUT: the emotion heard in each utterance, or other or unknown, and its probability.
+    """Write the table OUT: the emotion of each utterance, or "other" or "unknown", and its probability.
 
     Args:
         model: a published checkpoint with a classifier, such as emotion2vec+ large.
@@ -19,6 +18,11 @@ def main(model: Path, data: Path, out: Path, batches: BatchConfig, device: str =
         batches: how utterances are grouped.
         device: "cpu", "cuda", …; "auto" takes a GPU where there is one.
     """
+    from c2ser.devices import pick_device
+    from c2ser.emotion2vec.checkpoints import read_published
+    from c2ser.labelling.speech import label_speech
+    from c2ser.tables import TableMap
+
     chosen = pick_device(device)
     published = read_published(model)
     published.model.to(chosen)

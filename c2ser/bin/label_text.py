@@ -2,15 +2,14 @@
 
 from pathlib import Path
 
-from c2ser.chat.config import ChatConfig, ChatName, about, open_journal
+from c2ser.chat.config import ChatConfig, ChatName
 from c2ser.cli import run
-from c2ser.labelling.text import text_prompt
-from c2ser.scoring.judge import judge_all
-from c2ser.tables import TableMap, read_table, write_json
+
+GROUP = "Label and annotate speech"
 
 
 def main(data: Path, out: Path, chat: ChatConfig, reader: ChatName = "local") -> None:
-    """Write the table OUT: the emotion in each transcript, or "unparsed".
+    """Write the table OUT: the emotion of each transcript, or "unparsed".
 
     Args:
         data: data directory.
@@ -18,10 +17,15 @@ def main(data: Path, out: Path, chat: ChatConfig, reader: ChatName = "local") ->
         chat: the language model.
         reader: how it is reached.
     """
+    from c2ser.chat.connect import describe_model, open_journal
+    from c2ser.labelling.text import text_prompt
+    from c2ser.scoring.judge import judge_all
+    from c2ser.tables import TableMap, read_table, write_json
+
     texts = read_table(data / "text")
     with open_journal(reader, chat, out) as journal, TableMap(out) as job:
         judge_all(journal, {name: texts.get(name, "") for name in read_table(data / "wav.scp")}, job, text_prompt)
-        write_json(out.with_name(f"{out.name}.json"), {"reader": reader, **about(chat)})
+        write_json(out.with_name(f"{out.name}.json"), {"reader": reader, **describe_model(chat)})
 
 
 if __name__ == "__main__":

@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from c2ser.cli import run
-from c2ser.labelling.annotation import make_page
+
+GROUP = "Label and annotate speech"
 
 
 def main(data: Path, out: Path, title: str = "Emotion labels") -> None:
@@ -14,6 +15,8 @@ def main(data: Path, out: Path, title: str = "Emotion labels") -> None:
         out: folder of the page.
         title: its heading.
     """
+    from c2ser.labelling.annotation import make_page
+
     make_page(data, out, title)
 
 

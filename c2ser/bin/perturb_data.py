@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from c2ser.cli import run
-from c2ser.data.perturb import perturb
+
+GROUP = "Prepare data"
 
 
 def main(data: Path, out: Path, perturbation: str) -> None:
@@ -15,6 +16,8 @@ def main(data: Path, out: Path, perturbation: str) -> None:
         perturbation: noise<dB> (white noise at that signal-to-noise ratio), gain<dB> or speed<factor>; noise20, gain-6
             and speed0.9, for example.
     """
+    from c2ser.data.perturb import perturb
+
     perturb(data, out, perturbation)
 
 

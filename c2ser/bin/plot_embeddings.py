@@ -1,12 +1,11 @@
-"""Draw embeddings as points, coloured by emotion."""
+"""Draw embeddings as points, with a colour and a marker for each emotion."""
 
 from pathlib import Path
 
 from c2ser.cli import run
-from c2ser.corpus import read_data_dirs
-from c2ser.data.arks import read_matrices
-from c2ser.scoring.pictures import Projection, plot_points
-from c2ser.tables import read_table
+from c2ser.scoring.config import Projection
+
+GROUP = "Decode and score"
 
 
 def main(
@@ -18,10 +17,16 @@ def main(
         data: data directories; their utterances without an emotion are not drawn.
         embeddings: folder that holds <set>.scp of each.
         out: the picture.
-        projection: tsne keeps neighbours together, pca keeps the largest spread.
+        projection: tsne keeps neighbours together, pca keeps the largest variance.
         title: stands above the picture.
     """
-    emotions, vectors = {name: one.emotion for name, one in read_data_dirs(data).items() if one.emotion}, {}
+    from c2ser.corpus import read_data_dirs
+    from c2ser.data.arks import read_matrices
+    from c2ser.scoring.embedding_plot import plot_points
+    from c2ser.tables import read_table
+
+    emotions = {name: utterance.emotion for name, utterance in read_data_dirs(data).items() if utterance.emotion}
+    vectors = {}
     for folder in data:
         matrices = read_matrices(read_table(embeddings / f"{folder.name}.scp"), emotions)
         vectors |= {name: matrix.mean(axis=0) for name, matrix in matrices}

@@ -4,14 +4,8 @@ from pathlib import Path
 
 from c2ser.cli import run
 from c2ser.log import get_logger
-from c2ser.scoring.agreement import reader_gap
-from c2ser.scoring.bootstrap import intervals
-from c2ser.scoring.faithfulness import explicit_figures
-from c2ser.scoring.groups import in_parts
-from c2ser.scoring.metrics import check_seven, scores, timing
-from c2ser.scoring.pictures import plot_durations
-from c2ser.scoring.report import plot_confusion
-from c2ser.tables import read_table, write_json
+
+GROUP = "Decode and score"
 
 logger = get_logger(__name__)
 
@@ -40,20 +34,29 @@ def main(
         levels: utt2level of the data directory.
         text: transcripts of the data directory.
     """
-    true, said = read_table(reference), read_table(labels)
-    check_seven(true, said)
-    figures = scores(true, said)
+    from c2ser.scoring.agreement import reader_gap
+    from c2ser.scoring.bootstrap import intervals
+    from c2ser.scoring.faithfulness import explicit_figures
+    from c2ser.scoring.groups import in_parts
+    from c2ser.scoring.metrics import check_seven, scores, timing
+    from c2ser.scoring.pictures import plot_confusion, plot_durations
+    from c2ser.tables import read_table, write_json
+
+    true, predicted = read_table(reference), read_table(labels)
+    check_seven(true, predicted)
+    figures = scores(true, predicted)
     speakers = read_table(data / "utt2spk") if data else {}
     title = f"{out.parent.name}, {out.name.removeprefix('decode_')}"
     if data:
         tables = {"utt2spk": speakers, **{name: read_table(data / name) for name in ("utt2lang", "utt2dur")}}
-        figures |= {"intervals": intervals(true, said, speakers), **in_parts(true, said, tables)}
+        figures |= {"speakers": len({speakers.get(name) for name in true})}
+        figures |= {"intervals": intervals(true, predicted, speakers), **in_parts(true, predicted, tables)}
         if len(figures["durations"]) > 1:
-            plot_durations(figures["durations"], title, out / "durations.png")
+            plot_durations(figures["durations"], 1 / len(figures["per_emotion"]), title, out / "durations.png")
     if times:
         figures |= timing(read_table(times))
     if judge:
-        figures["judge"] = reader_gap(true, said, read_table(judge), speakers)
+        figures["judge"] = reader_gap(true, predicted, read_table(judge), speakers)
     if answers and not (levels and text):
         raise ValueError(f"{answers}: answers are compared with levels and text; give --levels and --text too")
     if answers and levels and text:

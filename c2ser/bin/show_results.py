@@ -3,19 +3,24 @@
 from pathlib import Path
 
 from c2ser.cli import run
-from c2ser.scoring.report import find_results, markdown
-from c2ser.tables import write_text
+
+GROUP = "Decode and score"
 
 
 def main(exp: Path, out: Path | None = None, title: str = "Results") -> None:
-    """Print the results below EXP as Markdown.
+    """Print the results below EXP as Markdown: the best model of each test set, tables, and pictures.
 
     Args:
         exp: folder with `<model>/decode_<set>/scores.json`.
-        out: where to write the page too.
+        out: where to write the page too; its pictures are found from there, else from EXP.
         title: its heading.
     """
-    page = markdown(find_results(exp), title)
+    from c2ser.scoring.gallery import find_pictures
+    from c2ser.scoring.report import find_results, markdown
+    from c2ser.tables import write_text
+
+    results = find_results(exp)
+    page = markdown(results, title, find_pictures(exp, results, out.parent if out else exp))
     if out:
         write_text(out, page + "\n")
     print(page)

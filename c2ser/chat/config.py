@@ -1,22 +1,36 @@
-"""From a configuration to a way to a model, and what is to be recorded about it."""
+"""Settings of a language model that is asked by text; this module imports nothing that takes time."""
 
-import re
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Literal
 
-from c2ser.chat.batch import BatchChat, BatchConfig
-from c2ser.chat.journal import Journal
-from c2ser.chat.protocol import Chat, Sampling
-from c2ser.chat.server import ServerChat, ServerConfig
-
 ChatName = Literal["local", "server", "batch"]
-"""The ways that configurations can name."""
+"""The ways to reach a model that configurations can name."""
+
+
+@dataclass
+class Sampling:
+    """Which model is asked, and how it chooses its words.
+
+    Attributes:
+        model: folder, hub id, or the name that the server knows it by.
+        temperature: 0 always takes the most probable token.
+        top_p: tokens are drawn from the most probable ones that together have this probability.
+        max_tokens: a reply is cut off here; a reply that is cut off counts as failed.
+        seed: the seed of each request follows from this one, the utterance and the attempt.
+        extra: more fields for the body of a request, for what a server can do beyond the common protocol.
+    """
+
+    model: str = "zai-org/glm-4-9b-chat-hf"
+    temperature: float = 0.8
+    top_p: float = 0.8
+    max_tokens: int = 400
+    seed: int = 1
+    extra: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass
 class LocalConfig:
-    """Where and how fast a model of this process runs.
+    """How a model runs in this process.
 
     Attributes:
         device: "cpu", "cuda", …; "auto" takes a GPU where there is one.
@@ -30,61 +44,54 @@ class LocalConfig:
 
 
 @dataclass
+class ServerConfig:
+    """How a server is asked.
+
+    Attributes:
+        url: where its API begins, such as http://localhost:8000/v1.
+        key: the environment variable that holds the key, where the server wants one.
+        concurrency: requests under way at once.
+        rate: new requests per second, at most; 0 for no limit.
+        timeout: seconds to wait for an answer.
+        retries: how often a request is sent again when the server is busy, fails or does not answer.
+        backoff: seconds before the second retry; doubled each time up to a minute, plus a random part of the same
+            size. If the server names a time (Retry-After), that time is used.
+    """
+
+    url: str = "http://localhost:8000/v1"
+    key: str = "OPENAI_API_KEY"
+    concurrency: int = 64
+    rate: float = 0.0
+    timeout: float = 120.0
+    retries: int = 8
+    backoff: float = 0.5
+
+
+@dataclass
+class BatchConfig:
+    """Which program answers the files of requests.
+
+    Attributes:
+        command: a program, with its first arguments, that takes `-i requests -o responses --model name`, such as
+            "vllm run-batch". If it is empty, the requests are written and you run the program yourself; the next call
+            reads the responses.
+    """
+
+    command: str = ""
+
+
+@dataclass
 class ChatConfig:
     """A language model that is asked by text.
 
     Attributes:
         sampling: which model, and how it chooses its words.
-        local: for a model in this process.
-        server: for an OpenAI-compatible server.
-        batch: for files.
+        local: settings of a model in this process.
+        server: settings of an OpenAI-compatible server.
+        batch: settings of files of requests and responses.
     """
 
     sampling: Sampling = field(default_factory=Sampling)
     local: LocalConfig = field(default_factory=LocalConfig)
     server: ServerConfig = field(default_factory=ServerConfig)
     batch: BatchConfig = field(default_factory=BatchConfig)
-
-
-def open_journal(name: ChatName, config: ChatConfig, table: Path) -> Journal:
-    """Return the journal of a table that a model fills; its files stand in `<table>.chat/`."""
-    folder = table.with_name(table.name + ".chat")
-    return Journal(folder, _chat(name, config, folder), config.sampling)
-
-
-def _chat(name: ChatName, config: ChatConfig, folder: Path) -> Chat:
-    if name == "local":
-        from c2ser.chat.local import LocalChat  # needs torch, which the other ways do without
-
-        return LocalChat(config.local, config.sampling.model)
-    if name == "server":
-        return ServerChat(config.server)
-    return BatchChat(config.batch, config.sampling.model, folder)
-
-
-LICENCES = {
-    r"glm-4-9b(?!.*0414)": (
-        "GLM-4-9B licence",
-        "Commercial use wants a registration with the makers. Who passes on the texts, or a model trained on them, "
-        "shows 'Built with glm-4', and the name of such a model begins with 'glm-4'. Qwen/Qwen2.5-7B-Instruct is "
-        "under Apache-2.0 and has no such duty.",
-    ),
-    r"qwen2(\.5)?-(0\.5b|1\.5b|7b|14b|32b)|qwen3-": ("Apache-2.0", "Keep the notices; the texts carry no duty."),
-}
-"""Licence, and what it asks of those who use the texts, by a pattern in the model's name (read in 2026-11)."""
-
-
-def licence(model: str) -> dict[str, str]:
-    """Return the licence of a model and the duty that follows for its texts."""
-    for pattern, (name, duty) in LICENCES.items():
-        if re.search(pattern, model, re.IGNORECASE):
-            return {"licence": name, "duty": duty}
-    return {
-        "licence": "unknown",
-        "duty": "Read the model's card before you pass on its texts or what learnt from them.",
-    }
-
-
-def about(config: ChatConfig) -> dict[str, Any]:
-    """Return what is recorded beside a table that a model filled."""
-    return {**vars(config.sampling), **licence(config.sampling.model)}

@@ -22,11 +22,10 @@ from c2ser.pretrained import load_pretrained
 class LocalChat:
     """Answers in batches of similar length, the longest first.
 
-    Chance is drawn for each prompt from its own seed: a reply does not depend on the batch it is made in, but for
-    rounding.
+    Each prompt has its own seed: apart from rounding, a reply does not depend on the other prompts of its batch.
 
     Args:
-        config: where and how fast.
+        config: device, precision and batch size.
         model: folder or hub id of a causal language model with a chat template.
 
     Raises:
@@ -37,7 +36,7 @@ class LocalChat:
         self.config, self.name = config, model
         self.tokenizer = AutoTokenizer.from_pretrained(model, trust_remote_code=False, padding_side="left")
         if not self.tokenizer.chat_template:
-            raise ValueError(f"{model}: its tokenizer has no chat template; choose a model that was made for chats")
+            raise ValueError(f"{model}: its tokenizer has no chat template; choose a model that was trained for chats")
         if self.tokenizer.pad_token is None:
             self.tokenizer.pad_token = self.tokenizer.eos_token
         dtype = getattr(torch, config.dtype)
@@ -60,7 +59,7 @@ class LocalChat:
             except torch.OutOfMemoryError:
                 raise OSError(
                     f"{batch[0]['custom_id']}: {len(batch)} prompts of up to {len(_text(batch[0]))} characters do not "
-                    "fit into memory; lower local.batch and run this again, it goes on"
+                    "fit into memory; lower local.batch and run this again; it goes on where it stopped"
                 ) from None
             for line, (text, finished) in zip(batch, replies, strict=True):
                 yield response(line["custom_id"], 200, completion(text, finished, self.name))
@@ -74,7 +73,7 @@ class LocalChat:
         ids = self.llm.generate(
             input_ids=encoded["input_ids"],
             attention_mask=encoded["attention_mask"],
-            logits_processor=_chance([line["body"] for line in batch], self.llm.device),
+            logits_processor=_sampler([line["body"] for line in batch], self.llm.device),
             max_new_tokens=batch[0]["body"]["max_tokens"],
             do_sample=False,
             temperature=None,
@@ -87,7 +86,7 @@ class LocalChat:
         return [self._until_end(row) for row in ids[:, encoded["input_ids"].shape[1] :].tolist()]
 
     def _until_end(self, ids: list[int]) -> tuple[str, bool]:
-        end = next((place for place, token in enumerate(ids) if token in self.ends), None)
+        end = next((position for position, token in enumerate(ids) if token in self.ends), None)
         return self.tokenizer.decode(ids[:end], skip_special_tokens=True), end is not None
 
 
@@ -95,25 +94,25 @@ def _text(line: Line) -> str:
     return line["body"]["messages"][0]["content"]
 
 
-def _chance(bodies: Sequence[dict], device: torch.device) -> LogitsProcessorList:
-    """Return what makes the search for the likeliest token a draw."""
+def _sampler(bodies: Sequence[dict], device: torch.device) -> LogitsProcessorList:
+    """Return what turns the choice of the most probable token into a random draw."""
     temperature, top_p = bodies[0]["temperature"], bodies[0]["top_p"]
     if temperature == 0:
         return LogitsProcessorList()
-    chosen = [TemperatureLogitsWarper(float(temperature))]
+    warpers = [TemperatureLogitsWarper(float(temperature))]
     if top_p < 1:
-        chosen.append(TopPLogitsWarper(top_p))
-    return LogitsProcessorList([*chosen, _Gumbel([body["seed"] for body in bodies], device)])
+        warpers.append(TopPLogitsWarper(top_p))
+    return LogitsProcessorList([*warpers, _Gumbel([body["seed"] for body in bodies], device)])
 
 
 class _Gumbel(LogitsProcessor):
-    """Adds Gumbel noise: the largest of noisy logits is a draw from their softmax."""
+    """Adds Gumbel noise: the largest noisy logit is a draw from the softmax of the logits."""
 
     def __init__(self, seeds: Sequence[int], device: torch.device) -> None:
         self.generators = [torch.Generator(device).manual_seed(seed) for seed in seeds]
 
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
-        """Return noisy logits, (batch, vocabulary), each row's noise from its own generator."""
+        """Return noisy logits, (batch, vocabulary), the noise of each row from its own generator."""
         rows = [torch.empty_like(row, dtype=torch.float32).exponential_(generator=generator)
                 for row, generator in zip(scores, self.generators, strict=True)]  # fmt: skip
         return scores.float() - torch.stack(rows).log()

@@ -1,43 +1,24 @@
-"""What a language model is asked and what it replies, as lines of OpenAI's batch files.
+"""Requests to a language model and its responses, as lines of OpenAI's batch files.
 
 A request is `{"custom_id", "method", "url", "body"}`, a response `{"custom_id", "response": {"status_code", "body"},
-"error"}`; bodies are those of `/v1/chat/completions`. Servers, `vllm run-batch` and our own models all speak this.
+"error"}`; bodies are those of `/v1/chat/completions`. Servers, `vllm run-batch` and our own models all use this form.
 """
 
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Protocol
+
+from c2ser.chat.config import Sampling
 
 URL = "/v1/chat/completions"
 
-PASSING = (408, 409, 425, 429, 500, 502, 503, 504)
-"""Statuses that may pass by themselves."""
+TRANSIENT = (408, 409, 425, 429, 500, 502, 503, 504)
+"""Statuses of failures that may pass: the same request may succeed later."""
 
 Line = dict[str, Any]
 """A request or a response."""
-
-
-@dataclass
-class Sampling:
-    """Which model is asked, and how it chooses its words.
-
-    Attributes:
-        model: folder, hub id, or the name that the server knows it by.
-        temperature: 0 always takes the likeliest word.
-        top_p: words are drawn from the likeliest that together have this probability.
-        max_tokens: where a reply is cut off; a reply that is cut off counts as failed.
-        seed: every request's own seed follows from this one, its name and the attempt.
-        extra: more fields of a request's body, for what a server can do beyond the common protocol.
-    """
-
-    model: str = "zai-org/glm-4-9b-chat-hf"
-    temperature: float = 0.8
-    top_p: float = 0.8
-    max_tokens: int = 400
-    seed: int = 1
-    extra: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -45,7 +26,7 @@ class Prompt:
     """One question.
 
     Attributes:
-        name: whom it is about; an utterance.
+        name: the utterance that it is about.
         text: what the model reads.
         attempt: counts from 0.
     """
@@ -57,11 +38,11 @@ class Prompt:
 
 @dataclass(frozen=True)
 class Reply:
-    """What came back.
+    """What the model replied.
 
     Attributes:
-        text: what the model says; "" where there is a problem.
-        problem: why there is no whole text, or None.
+        text: the reply; "" if there is a problem.
+        problem: why there is no complete text, or None.
     """
 
     text: str
@@ -75,13 +56,13 @@ class Chat(Protocol):
         """Yield a response for each request, in any order, as they come in.
 
         Raises:
-            OSError: the model cannot be reached at all; what has been yielded so far stays valid.
+            OSError: the model cannot be reached at all; what was yielded so far stays valid.
         """
         ...
 
 
 def request(prompt: Prompt, sampling: Sampling) -> Line:
-    """Return the request of a prompt; its id tells apart everything that can change the reply."""
+    """Return the request of a prompt; its id differs if anything that can change the reply differs."""
     body = {
         "model": sampling.model,
         "messages": [{"role": "user", "content": prompt.text}],
@@ -100,12 +81,12 @@ def _number(text: str) -> int:
 
 
 def completion(text: str, finished: bool, model: str) -> Line:
-    """Return the body of a response in which a model says a text.
+    """Return the body of a response.
 
     Args:
-        text: what it says.
-        finished: whether it came to its end by itself.
-        model: its name.
+        text: the reply.
+        finished: whether the model ended it by itself; if not, it was cut off.
+        model: name of the model.
     """
     message = {"role": "assistant", "content": text}
     choice = {"index": 0, "message": message, "finish_reason": "stop" if finished else "length"}
@@ -119,32 +100,32 @@ def response(custom_id: str, status: int, body: Any) -> Line:
 
 
 def read_reply(line: Mapping[str, Any]) -> Reply:
-    """Read a response; whatever is malformed in it becomes the reply's problem."""
-    answered = line.get("response")
-    if not isinstance(answered, dict) or answered.get("status_code", 200) != 200 or line.get("error"):
-        return Reply("", f"the model's server failed: {_message(line.get('error') or answered)}")
+    """Read a response; anything malformed in it becomes the problem of the reply."""
+    outcome = line.get("response")
+    if not isinstance(outcome, dict) or outcome.get("status_code", 200) != 200 or line.get("error"):
+        return Reply("", f"the model's server failed: {_message(line.get('error') or outcome)}")
     try:
-        choice = answered["body"]["choices"][0]
+        choice = outcome["body"]["choices"][0]
         text = choice["message"]["content"]
         finished = choice.get("finish_reason") != "length"
     except (KeyError, IndexError, TypeError, AttributeError):
         return Reply("", "the reply is no chat completion")
     if not isinstance(text, str) or not text.strip():
         return Reply("", "the reply is empty")
-    if any("\ud800" <= sign <= "\udfff" for sign in text):  # JSON can hold half a character, a table cannot
+    if any("\ud800" <= character <= "\udfff" for character in text):  # JSON can hold half a character, a table cannot
         return Reply("", "the reply holds half a character")
     return Reply(text.strip()) if finished else Reply("", "the reply was cut off; raise max_tokens")
 
 
 def may_pass(line: Mapping[str, Any]) -> bool:
-    """Return whether a response is a failure that another try may mend."""
-    answered = line.get("response")
-    status = answered.get("status_code", 200) if isinstance(answered, dict) else 0
-    return status in (0, *PASSING) or (status == 200 and bool(line.get("error")))
+    """Return whether a response is a failure that may not happen again."""
+    outcome = line.get("response")
+    status = outcome.get("status_code", 200) if isinstance(outcome, dict) else 0
+    return status in (0, *TRANSIENT) or (status == 200 and bool(line.get("error")))
 
 
 def _message(body: Any) -> str:
-    """Return what an error says, in one short line."""
+    """Return the message of an error, in one short line."""
     while isinstance(body, dict):
         inner = next((body[key] for key in ("message", "error", "detail", "body") if body.get(key)), None)
         if inner is None:

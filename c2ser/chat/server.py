@@ -6,53 +6,29 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
 import urllib3
 
-from c2ser.chat.protocol import PASSING, Line, response
+from c2ser.chat.config import ServerConfig
+from c2ser.chat.protocol import TRANSIENT, Line, response
 
-HOPELESS = (401, 403, 404, 405)
-"""Statuses that every other request will meet too."""
+FATAL = (401, 403, 404, 405)
+"""Statuses that every other request would get too."""
 
 MAX_FAILURES = 5
-"""So many failed requests in a row, each after all its retries, mean that the server is down."""
-
-
-@dataclass
-class ServerConfig:
-    """How a server is asked.
-
-    Attributes:
-        url: where its API begins, such as http://localhost:8000/v1.
-        key: the environment variable that holds the key, where the server wants one.
-        concurrency: requests under way at once.
-        rate: new requests per second, at most; 0 for no limit.
-        timeout: seconds to wait for an answer.
-        retries: how often a request is sent anew when the server is busy, fails or does not answer.
-        backoff: seconds before the second retry; doubled each time up to a minute, plus as much chance. What a server
-            asks for with Retry-After goes before.
-    """
-
-    url: str = "http://localhost:8000/v1"
-    key: str = "OPENAI_API_KEY"
-    concurrency: int = 64
-    rate: float = 0.0
-    timeout: float = 120.0
-    retries: int = 8
-    backoff: float = 0.5
+"""Failed requests in a row, each after all its retries, that mean that the server is down."""
 
 
 class ServerChat:
-    """Sends requests side by side.
+    """Sends several requests at once.
 
     Args:
-        config: how.
+        config: how the server is asked.
 
     Raises:
-        ValueError: the address is not one of http or https.
+        ValueError: the address does not begin with http:// or https://.
     """
 
     def __init__(self, config: ServerConfig) -> None:
@@ -66,7 +42,7 @@ class ServerChat:
             total=config.retries,
             redirect=0,
             allowed_methods=None,
-            status_forcelist=PASSING,
+            status_forcelist=TRANSIENT,
             raise_on_status=False,
             backoff_factor=config.backoff,
             backoff_jitter=config.backoff,
@@ -83,8 +59,8 @@ class ServerChat:
         try:
             pending: set[Future[Line]] = set()
             while True:
-                room = self.config.concurrency - len(pending)  # what is not in the journal is lost by a kill
-                pending |= {workers.submit(self._send, line) for line in islice(todo, room)}
+                free = self.config.concurrency - len(pending)  # a kill loses what is not in the journal
+                pending |= {workers.submit(self._send, line) for line in islice(todo, free)}
                 if not pending:
                     return
                 done, pending = wait(pending, return_when=FIRST_COMPLETED)
@@ -97,33 +73,33 @@ class ServerChat:
         self._pace()
         url = self.config.url.rstrip("/") + "/chat/completions"
         try:
-            answer = self.pool.request("POST", url, body=json.dumps(line["body"]), headers=self.headers, redirect=False)
+            reply = self.pool.request("POST", url, body=json.dumps(line["body"]), headers=self.headers, redirect=False)
         except urllib3.exceptions.HTTPError as error:
             reason = getattr(error, "reason", None) or error
             return self._failed(line, 0, f"{type(reason).__name__} after {self.config.retries} retries")
-        body = _json(answer.data)
-        if answer.status in HOPELESS:
-            text = response("", answer.status, body)["error"]["message"]
-            raise OSError(f"{url}: status {answer.status} ({text}); check server.url, model and the key")
-        if answer.status in PASSING:
-            return self._failed(line, answer.status, body)
+        body = _json(reply.data)
+        if reply.status in FATAL:
+            text = response("", reply.status, body)["error"]["message"]
+            raise OSError(f"{url}: status {reply.status} ({text}); check server.url, model and the key")
+        if reply.status in TRANSIENT:
+            return self._failed(line, reply.status, body)
         with self._lock:
             self._failures = 0
-        return response(line["custom_id"], answer.status, body)
+        return response(line["custom_id"], reply.status, body)
 
     def _failed(self, line: Line, status: int, body: Any) -> Line:
         with self._lock:
             self._failures += 1
             failures = self._failures
-        answered = response(line["custom_id"], status, body)
+        outcome = response(line["custom_id"], status, body)
         if failures >= MAX_FAILURES:
-            text = answered["error"]["message"]
+            text = outcome["error"]["message"]
             raise OSError(f"{self.config.url}: {failures} requests in a row failed, the last with status {status} "
-                          f"({text}); see to the server and run this again, it goes on")  # fmt: skip
-        return answered
+                          f"({text}); repair the server and run this again; it goes on where it stopped")  # fmt: skip
+        return outcome
 
     def _pace(self) -> None:
-        """Wait for this request's turn."""
+        """Wait until this request may be sent."""
         if self.config.rate <= 0:
             return
         with self._lock:
@@ -135,5 +111,5 @@ class ServerChat:
 def _json(data: bytes) -> Any:
     try:
         return json.loads(data)
-    except (ValueError, RecursionError):  # no JSON, no text, or nested without end
+    except (ValueError, RecursionError):  # not JSON, not text, or nested too deeply
         return data[:200].decode("utf-8", errors="replace")

@@ -1,15 +1,13 @@
-"""What is asked: of C²SER (instructions) and of the writer of chains of thought (requests).
+"""The instructions that C²SER gets, and the requests that the writer of chains of thought gets.
 
-A request is filled from one utterance's labels. Its wording follows Table I; the Chinese one says the same.
+A request is filled with the labels of one utterance. Its wording follows Table I; the Chinese text is a translation.
 """
 
 import re
 from dataclasses import dataclass
-from typing import Literal
 
+from c2ser.cot.config import Style
 from c2ser.emotions import LEVEL_WORDS, WORDS
-
-Style = Literal["explicit", "implicit"]
 
 INSTRUCTIONS: dict[Style, str] = {
     "explicit": "Please describe the speaking style, content, and the speaker's emotional state of this speech.",
@@ -44,7 +42,7 @@ PARAPHRASES: dict[Style, tuple[str, ...]] = {
         "请只说出这段语音的情绪，同时考虑风格与内容。",
     ),
 }
-"""Other wordings of the instructions, to see whether answers depend on them; the first stand in the authors' figure."""
+"""Other wordings of the instructions, to measure how much answers depend on them; the first of each is the authors'."""
 
 SENTENCES: dict[Style, dict[str, str]] = {
     "explicit": {
@@ -72,19 +70,19 @@ REQUESTS: dict[Style, dict[str, str]] = {
         "zh": "一段语音的情绪为{emotion}。请用一句简短的话说出这一情绪，不要说明理由。例如：‘{example}’",
     },
 }
-"""Table I's prompt for the writer, and its counterparts."""
+"""The prompt of Table I for the writer, and the same for Chinese and for the implicit style."""
 
 
 @dataclass(frozen=True)
 class Request:
-    """What is known of an utterance whose chain of thought is wanted.
+    """The labels of an utterance that needs a chain of thought.
 
     Attributes:
         utterance: its id.
-        language: ISO 639-1; Chinese is written in Chinese, everything else in English.
+        language: ISO 639-1. Its chain of thought is Chinese for Chinese, English for all other languages.
         text: its transcript.
         emotion: its true emotion.
-        levels: level by attribute; empty for implicit chains.
+        levels: level by attribute; empty for implicit ones.
     """
 
     utterance: str
@@ -99,27 +97,27 @@ class Request:
         return "zh" if self.language == "zh" else "en"
 
     def words(self) -> dict[str, str]:
-        """Return what fills the braces of a sentence."""
+        """Return the values for the braces of a sentence."""
         levels = {attribute: LEVEL_WORDS[level][self.prose] for attribute, level in self.levels.items()}
         return {**levels, "text": single_quotes(self.text), "emotion": WORDS[self.emotion][self.prose]}
 
 
 def single_quotes(text: str) -> str:
-    """Return a transcript whose own quotations do not end the quotation that it stands in."""
+    """Return a transcript with single quotation marks, so that it can stand inside a quotation."""
     return text.translate(str.maketrans('“”「」"', "‘’‘’'"))
 
 
 def published_spelling(text: str) -> str:
-    """Return a text as the published model learnt it: lower case, no blanks beside Chinese characters, "<" and ">"."""
+    """Return a text in the form that the published model knows: lower case, no blanks beside Chinese, "<" and ">"."""
     return re.sub(r"\s*([\u4e00-\u9fff<>])\s*", r"\1", text).lower()
 
 
 def instruction(style: Style, wording: int = 0) -> str:
-    """Return what C²SER itself is asked in a style.
+    """Return the instruction that C²SER gets.
 
     Args:
         style: explicit or implicit.
-        wording: 0 for the published one, which training uses, or the number of a paraphrase, from 1.
+        wording: 0 for the published text, which training uses, or the number of a paraphrase, from 1.
 
     Raises:
         ValueError: there is no such wording.
@@ -131,10 +129,10 @@ def instruction(style: Style, wording: int = 0) -> str:
 
 
 def sentence(request: Request, style: Style) -> str:
-    """Return Table I's example sentence, or the implicit one, filled in."""
+    """Return the example sentence of Table I, or the implicit one, for this utterance."""
     return SENTENCES[style][request.prose].format(**request.words())
 
 
 def request_prompt(request: Request, style: Style) -> str:
-    """Return the prompt that a language model gets as a writer."""
+    """Return the prompt that asks a language model to write a chain of thought."""
     return REQUESTS[style][request.prose].format(**request.words(), example=sentence(request, style))

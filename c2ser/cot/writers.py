@@ -1,43 +1,39 @@
-"""Writers of chains of thought, all with one interface: requests in, texts out."""
+"""Writers of chains of thought. All have one interface: they take requests and give texts."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
-from c2ser.chat.config import ChatConfig, about, open_journal
+from c2ser.chat.config import ChatConfig
+from c2ser.chat.connect import describe_model, open_journal
 from c2ser.chat.journal import Journal
 from c2ser.chat.protocol import Prompt, Reply
-from c2ser.cot.checks import problem
-from c2ser.cot.prompts import Request, Style, request_prompt, sentence
+from c2ser.cot.checks import find_problem
+from c2ser.cot.config import Fallback, Style, WriterName
+from c2ser.cot.prompts import Request, request_prompt, sentence
 from c2ser.log import get_logger, progress
 from c2ser.tables import TableMap
 
 logger = get_logger(__name__)
 
-WriterName = Literal["template", "local", "server", "batch"]
-"""The writers that configurations can name."""
-
-Fallback = Literal["reject", "template"]
-"""What becomes of an utterance whose texts all failed."""
-
 
 class Writer(Protocol):
-    """What writes chains of thought.
+    """A writer of chains of thought.
 
     Attributes:
-        name: who it is; stands beside each of its texts.
+        name: stands beside each of its texts.
     """
 
     name: str
 
     def write(self, requests: Sequence[Request], style: Style, attempt: int) -> Iterable[tuple[Request, Reply]]:
-        """Yield each request with a text, in any order; `attempt` counts from 0 and lets a sampling writer vary."""
+        """Yield each request with a text, in any order; `attempt`, from 0, gives a model another seed."""
         ...
 
 
 class TemplateWriter:
-    """Fills in the example sentence of Table I; needs no language model and always says the same."""
+    """Fills in the example sentence of Table I, without a language model; its texts never vary."""
 
     name = "template"
 
@@ -48,10 +44,10 @@ class TemplateWriter:
 
 
 class ChatWriter:
-    """Lets a language model write.
+    """Asks a language model.
 
     Args:
-        journal: the way to it.
+        journal: asks the model and keeps its replies.
     """
 
     def __init__(self, journal: Journal) -> None:
@@ -59,16 +55,16 @@ class ChatWriter:
         self.name = "-".join(Path(journal.sampling.model).name.split())
 
     def write(self, requests: Sequence[Request], style: Style, attempt: int) -> Iterator[tuple[Request, Reply]]:
-        """Yield what the model writes, as it comes in."""
-        wanted = {request.utterance: request for request in requests}
-        prompts = [Prompt(name, request_prompt(request, style), attempt) for name, request in wanted.items()]
+        """Yield the texts of the model as they come in."""
+        request_of = {request.utterance: request for request in requests}
+        prompts = [Prompt(name, request_prompt(request, style), attempt) for name, request in request_of.items()]
         for prompt, reply in self.journal.ask(prompts):
-            yield wanted[prompt.name], reply
+            yield request_of[prompt.name], reply
 
 
 @contextmanager
 def open_writer(name: WriterName, chat: ChatConfig, out: Path) -> Iterator[Writer]:
-    """Open the writer of that name for a table; what a killed run of it had written is not written again."""
+    """Open the writer of that name for a table; after a kill, texts that are there already are not asked for again."""
     if name == "template":
         yield TemplateWriter()
         return
@@ -77,8 +73,8 @@ def open_writer(name: WriterName, chat: ChatConfig, out: Path) -> Iterator[Write
 
 
 def describe(name: WriterName, chat: ChatConfig) -> dict[str, Any]:
-    """Return what is recorded about a writer beside its table."""
-    return {"writer": name, **({} if name == "template" else about(chat))}
+    """Return the record of a writer that stands beside its table."""
+    return {"writer": name, **({} if name == "template" else describe_model(chat))}
 
 
 def write_all(
@@ -89,24 +85,24 @@ def write_all(
     job: TableMap,
     fallback: Fallback = "reject",
 ) -> None:
-    """Fill a table with checked chains of thought, and a second one with who wrote each and in which attempt.
+    """Fill a table with checked chains of thought, and a second table with the writer and the attempt of each.
 
     Args:
-        writer: who writes.
-        requests: what is wanted; requests that a killed run had finished are passed over.
+        writer: writes the texts.
+        requests: one for each utterance; those that an earlier, killed run finished are skipped.
         style: explicit or implicit.
-        attempts: how often a text that fails its checks is written anew.
+        attempts: how often a text is written, at most; a text that fails its checks is written again.
         job: the two tables.
-        fallback: whether utterances whose texts all fail are rejected or get the template's text.
+        fallback: whether utterances whose texts all fail are rejected or get the text of the template.
     """
-    wanted = {request.utterance: request for request in requests}
-    left = [wanted[utterance] for utterance in job.todo(wanted)]
+    request_of = {request.utterance: request for request in requests}
+    left = [request_of[utterance] for utterance in job.todo(request_of)]
     reasons: dict[str, str] = {}
     for attempt in range(attempts):
         failed = []
         what = f"chains of thought, attempt {attempt + 1}"
         for request, reply in progress(writer.write(left, style, attempt), what, len(left)):
-            reason = reply.problem or problem(request, style, reply.text)
+            reason = reply.problem or find_problem(request, style, reply.text)
             if reason is None:
                 job.write(request.utterance, reply.text, f"{writer.name} {attempt + 1}")
             else:
@@ -115,10 +111,10 @@ def write_all(
         left = failed
         if not left:
             return
-    _give_up(left, reasons, style, attempts, job, fallback)
+    _finish_failed(left, reasons, style, attempts, job, fallback)
 
 
-def _give_up(
+def _finish_failed(
     left: Sequence[Request],
     reasons: dict[str, str],
     style: Style,

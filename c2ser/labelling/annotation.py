@@ -1,4 +1,4 @@
-"""A page on which experts label utterances, and what becomes of their labels (section IV.B)."""
+"""A page on which experts label utterances, and how their labels are combined (section IV.B)."""
 
 import hashlib
 import json
@@ -20,9 +20,9 @@ PLAYED = (".wav", ".mp3", ".flac", ".ogg", ".opus")
 
 
 def make_page(data: Path, out: Path, title: str) -> None:
-    """Write `index.html` and the audio that it plays; the folder can be opened anywhere, without a server.
+    """Write `index.html` and the audio that it plays; the folder works anywhere, without a server.
 
-    The page shows no automatic label, and the utterances stand in an order that tells nothing about them.
+    The page shows no automatic label, and the order of the utterances tells nothing about them.
 
     Args:
         data: data directory with the utterances.
@@ -30,7 +30,7 @@ def make_page(data: Path, out: Path, title: str) -> None:
         title: its heading.
 
     Raises:
-        ValueError: a file is missing or of a kind that browsers do not play; the message names the utterance.
+        ValueError: an audio file is missing, or browsers cannot play it; the message names the utterance.
     """
     utterances = read_data_dir(data)
     ordered = sorted(utterances, key=lambda i: hashlib.sha256(i.encode()).digest())
@@ -56,7 +56,7 @@ def _suffix(i: str, utterance: Utterance) -> str:
 
 
 def digest(utterances: Mapping[str, Any]) -> str:
-    """Return what identifies a set of utterances, so that labels of another set are not taken for theirs."""
+    """Return a hash of the ids of a set, which shows whether labels belong to this set."""
     return hashlib.sha256("\n".join(sorted(utterances)).encode()).hexdigest()[:16]
 
 
@@ -64,7 +64,7 @@ def read_annotations(paths: Sequence[Path], utterances: Mapping[str, Any]) -> di
     """Return the experts' labels, by expert and utterance.
 
     Raises:
-        ValueError: a file is not of this page, holds an unknown label or utterance, or an expert comes twice.
+        ValueError: a file is not from this page, has an unknown label or utterance, or two files have one expert.
     """
     experts: dict[str, dict[str, str]] = {}
     for path in paths:
@@ -72,7 +72,9 @@ def read_annotations(paths: Sequence[Path], utterances: Mapping[str, Any]) -> di
         if not isinstance(content, dict) or not isinstance(content.get("labels"), dict):
             raise ValueError(f"{path}: not a file that the page saved; let the expert save again")
         if content.get("set") != digest(utterances):
-            raise ValueError(f"{path}: its labels are of another set of utterances; give the data of its page")
+            raise ValueError(
+                f"{path}: its labels are for another set of utterances; give the data directory of its page"
+            )
         expert = " ".join(str(content.get("expert", "")).split())
         if not expert or expert in experts:
             raise ValueError(f"{path}: the expert '{expert}' comes twice or has no name; correct it in the file")
@@ -86,10 +88,10 @@ def read_annotations(paths: Sequence[Path], utterances: Mapping[str, Any]) -> di
 def unanimous(
     experts: Mapping[str, Mapping[str, str]], utterances: Mapping[str, Any]
 ) -> tuple[dict[str, str], dict[str, str]]:
-    """Return the emotion of the utterances to which all experts gave the same, and for all others why not.
+    """Return the emotion by utterance, if all experts gave the same one, and the reason by utterance for all others.
 
     Raises:
-        ValueError: there is no expert.
+        ValueError: there are no labels.
     """
     if not experts:
         raise ValueError("no file of an expert; give what the page saved")
@@ -100,7 +102,7 @@ def unanimous(
         if len(given) == 1 and label in EMOTIONS:
             kept[i] = label
         else:
-            reasons[i] = "experts say " + ", ".join(f"{said} ({count})" for said, count in given.most_common())
+            reasons[i] = "experts say " + ", ".join(f"{label} ({count})" for label, count in given.most_common())
     return kept, reasons
 
 

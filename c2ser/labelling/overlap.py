@@ -1,4 +1,4 @@
-"""What a test set has in common with training sets."""
+"""Overlap of a test set with training sets."""
 
 import hashlib
 from collections import defaultdict
@@ -11,11 +11,11 @@ from c2ser.corpus import Utterance, durations, read_data_dir, wave
 from c2ser.log import progress
 
 
-def overlap(test: Path, train: Path, audio: bool = True) -> dict[str, list[str]]:
-    """Return the test utterances that a training set has too.
+def find_overlap(test: Path, train: Path, audio: bool = True) -> dict[str, list[str]]:
+    """Return the test utterances that overlap with a training set.
 
-    Audio is compared sample by sample at 16 kHz, and only among utterances of the same length, so that a large training
-    set need not be read. Texts are compared without case and punctuation.
+    Audio is compared sample by sample at 16 kHz. Only utterances of the same length are read, which keeps a large
+    training set cheap. Texts are compared without case and punctuation.
 
     Args:
         test: data directory.
@@ -25,35 +25,35 @@ def overlap(test: Path, train: Path, audio: bool = True) -> dict[str, list[str]]
     Returns:
         utterances of the test set with the same `id`, the same `audio`, a `speaker` or a `text` of the training set.
     """
-    own, other = read_data_dir(test), read_data_dir(train)
-    speakers = {utterance.speaker for utterance in other.values()}
-    texts = {_letters(utterance.text) for utterance in other.values()} - {""}
+    tested, trained = read_data_dir(test), read_data_dir(train)
+    speakers = {utterance.speaker for utterance in trained.values()}
+    texts = {_letters(utterance.text) for utterance in trained.values()} - {""}
     return {
-        "id": sorted(set(own) & set(other)),
-        **({"audio": _same_audio(own, other)} if audio else {}),
-        "speaker": sorted(i for i, utterance in own.items() if utterance.speaker in speakers),
-        "text": sorted(i for i, utterance in own.items() if _letters(utterance.text) in texts),
+        "id": sorted(set(tested) & set(trained)),
+        **({"audio": _same_audio(tested, trained)} if audio else {}),
+        "speaker": sorted(i for i, utterance in tested.items() if utterance.speaker in speakers),
+        "text": sorted(i for i, utterance in tested.items() if _letters(utterance.text) in texts),
     }
 
 
 def _letters(text: str) -> str:
-    return "".join(sign for sign in text.casefold() if sign.isalnum())
+    return "".join(character for character in text.casefold() if character.isalnum())
 
 
-def _same_audio(own: Mapping[str, Utterance], other: Mapping[str, Utterance]) -> list[str]:
+def _same_audio(tested: Mapping[str, Utterance], trained: Mapping[str, Utterance]) -> list[str]:
     lengths: dict[float, list[str]] = defaultdict(list)
-    for i, seconds in durations(other, unreadable=0.0):
+    for i, seconds in durations(trained, unreadable=0.0):
         lengths[round(seconds, 2)].append(i)
-    found, digests = [], {}
-    for i, seconds in progress(list(durations(own, unreadable=0.0)), "utterances compared"):
+    same, digests = [], {}
+    for i, seconds in progress(list(durations(tested, unreadable=0.0)), "utterances compared"):
         near = {j for shift in (-0.01, 0, 0.01) for j in lengths.get(round(seconds + shift, 2), ())}
-        if not near or not (digest := _digest(own[i])):
+        if not near or not (digest := _digest(tested[i])):
             continue
         for j in near - set(digests):
-            digests[j] = _digest(other[j])
+            digests[j] = _digest(trained[j])
         if any(digests[j] == digest for j in near):
-            found.append(i)
-    return sorted(found)
+            same.append(i)
+    return sorted(same)
 
 
 def _digest(utterance: Utterance) -> str:

@@ -1,4 +1,4 @@
-"""Samples with as many utterances of each emotion in each language."""
+"""Samples with the same number of utterances of each emotion in each language."""
 
 import hashlib
 from collections import defaultdict
@@ -9,11 +9,11 @@ from c2ser.log import get_logger
 logger = get_logger(__name__)
 
 
-def sample(emotions: Mapping[str, str], languages: Mapping[str, str], number: int, seed: int = 1) -> list[str]:
-    """Return so many utterances of each emotion in each language, or all where there are fewer.
+def draw_sample(emotions: Mapping[str, str], languages: Mapping[str, str], number: int, seed: int = 1) -> list[str]:
+    """Return `number` utterances of each emotion in each language, or all of them if there are fewer.
 
-    Chance is a digest of seed and utterance: the same utterances are drawn whatever order or parts they come in, and a
-    larger sample holds the smaller one.
+    A hash of seed and utterance decides. So the draw does not depend on the order of the utterances, and a larger
+    sample contains the smaller one.
 
     Args:
         emotions: emotion by utterance.

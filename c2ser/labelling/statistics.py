@@ -1,4 +1,4 @@
-"""What a labelled set holds, in the form of Table III."""
+"""Numbers and durations of a labelled set, in the form of Table III."""
 
 from collections import defaultdict
 from collections.abc import Mapping
@@ -7,7 +7,7 @@ from c2ser.emotions import EMOTIONS
 from c2ser.scoring.report import clock, pipe_table
 
 NAMES = {"zh": "CN"}
-"""What Table III calls languages; others have their code in capitals."""
+"""Names of languages in Table III; other languages have their code in capitals."""
 
 
 def statistics_table(emotions: Mapping[str, str], languages: Mapping[str, str], seconds: Mapping[str, float]) -> str:
@@ -26,7 +26,7 @@ def statistics_table(emotions: Mapping[str, str], languages: Mapping[str, str], 
     rows = []
     for emotion in (emotion for emotion in EMOTIONS if any(groups.get((emotion, code)) for code in codes)):
         rows.append(_row(emotion.capitalize(), [groups.get((emotion, code), []) for code in codes], titles))
-    totals = [[s for (_, own), values in groups.items() if own == code for s in values] for code in codes]
+    totals = [[s for (_, language), values in groups.items() if language == code for s in values] for code in codes]
     rows.append(_row("Total", totals, titles))
     return "\n".join(pipe_table(["emotion", "# of samples", *(f"{title} duration" for title in titles)], rows))
 

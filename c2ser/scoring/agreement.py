@@ -1,11 +1,10 @@
-"""How labels hold when something changes that should not matter, and whether they hear more than words."""
+"""How labels hold when something changes that should not matter, and whether a model hears more than the words."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from sklearn.metrics import cohen_kappa_score
 
 from c2ser.emotions import EMOTIONS, UNPARSED
 from c2ser.scoring.bootstrap import (
@@ -25,14 +24,14 @@ READINGS = [*EMOTIONS, UNPARSED]
 """What can be read in an answer."""
 
 
-def flip_rate(labels: Mapping[str, str], others: Mapping[str, str]) -> float:
+def flip_rate(labels: Mapping[str, str], other_labels: Mapping[str, str]) -> float:
     """Return the share of utterances whose label differs between two tables; no label is a label of its own.
 
     Raises:
         ValueError: the tables have no utterance in common.
     """
-    pairs = _pairs(labels, others)
-    return float(np.mean([one != other for one, other in pairs.values()]))
+    pairs = _pairs(labels, other_labels)
+    return float(np.mean([label != other_label for label, other_label in pairs.values()]))
 
 
 def flip_intervals(
@@ -42,18 +41,18 @@ def flip_intervals(
 
     Args:
         labels: emotion or "unparsed" by utterance.
-        variants: the same where something was changed, one table for each change.
+        variants: labels of the same utterances after a change, one table for each change.
         speakers: speaker by utterance.
 
     Raises:
         ValueError: an utterance has no speaker, or there is one speaker alone.
     """
     names = sorted(set(labels).union(*variants))
-    there = [[name in labels or name in others for others in variants] for name in names]
-    flips = [[labels.get(name, UNPARSED) != others.get(name, UNPARSED) for others in variants] for name in names]
+    counted = [[name in labels or name in variant for variant in variants] for name in names]
+    flips = [[labels.get(name, UNPARSED) != variant.get(name, UNPARSED) for variant in variants] for name in names]
     rows = speaker_places(names, speakers)
     counts = np.zeros((rows.max() + 1, 2, len(variants)))
-    np.add.at(counts, rows, np.stack([there, flips], axis=1))
+    np.add.at(counts, rows, np.stack([counted, flips], axis=1))
 
     def rates(sums: np.ndarray) -> np.ndarray:
         """Return the rate of each variant and their mean, (sums, variants + 1)."""
@@ -69,27 +68,28 @@ def changes(
     variants: Mapping[str, Mapping[str, str]],
     speakers: Mapping[str, str],
 ) -> dict[str, Any]:
-    """Return what variants of a set, played or asked otherwise, do to labels and to their UA.
+    """Return what changed audio or another instruction does to labels and to their UA.
 
     Args:
         reference: true emotion by utterance.
         labels: emotion or "unparsed" by utterance.
-        variants: the same of each variant, by its name; "wording1" and the like are paraphrases of the instruction.
+        variants: labels of each variant of the set, by its name; "wording1" and so on are paraphrases.
         speakers: speaker by utterance; with fewer than two there are no intervals.
 
     Returns:
         `variants`: of each its `flips`, `ua`, `ua_change` (its UA minus that without the change) and `intervals`;
         `wordings`, where there are any: their `number`, mean `flips` with its interval, and the `worst_ua` of all.
     """
-    own = scores(reference, labels)["ua"]
-    rows = {name: _change(reference, labels, others, speakers, own) for name, others in variants.items()}
-    asked = [name for name in variants if name.startswith("wording")]
-    if not asked:
+    ua = scores(reference, labels)["ua"]
+    rows = {name: _change(reference, labels, variant, speakers, ua) for name, variant in variants.items()}
+    paraphrases = [name for name in variants if name.startswith("wording")]
+    if not paraphrases:
         return {"variants": rows}
-    flips = float(np.mean([rows[name]["flips"] for name in asked]))
-    wordings = {"number": len(asked), "flips": flips, "worst_ua": min(own, *(rows[name]["ua"] for name in asked))}
+    flips = float(np.mean([rows[name]["flips"] for name in paraphrases]))
+    worst = min(ua, *(rows[name]["ua"] for name in paraphrases))
+    wordings = {"number": len(paraphrases), "flips": flips, "worst_ua": worst}
     if several_speakers(labels, speakers):
-        ends = flip_intervals(labels, [variants[name] for name in asked], speakers)
+        ends = flip_intervals(labels, [variants[name] for name in paraphrases], speakers)
         wordings["intervals"] = ends_by_name(["flips"], ends[-1:])
     return {"variants": rows, "wordings": wordings}
 
@@ -97,15 +97,15 @@ def changes(
 def _change(
     reference: Mapping[str, str],
     labels: Mapping[str, str],
-    others: Mapping[str, str],
+    variant: Mapping[str, str],
     speakers: Mapping[str, str],
-    own: float,
+    unchanged_ua: float,
 ) -> dict[str, Any]:
-    """Return the figures of one variant; `own` is the UA without it."""
-    ua = scores(reference, others)["ua"]
-    figures: dict[str, Any] = {"flips": flip_rate(labels, others), "ua": ua, "ua_change": ua - own}
-    if several_speakers({*labels, *others}, speakers):
-        ends = [flip_intervals(labels, [others], speakers)[0], difference(reference, others, labels, speakers)]
+    """Return the figures of one variant; `unchanged_ua` is the UA without it."""
+    ua = scores(reference, variant)["ua"]
+    figures: dict[str, Any] = {"flips": flip_rate(labels, variant), "ua": ua, "ua_change": ua - unchanged_ua}
+    if several_speakers({*labels, *variant}, speakers):
+        ends = [flip_intervals(labels, [variant], speakers)[0], difference(reference, variant, labels, speakers)]
         figures["intervals"] = ends_by_name(["flips", "ua_change"], ends)
     return figures
 
@@ -129,39 +129,38 @@ def reader_gap(
         the parser's; `kappa`, Cohen's, of the two (1 where they are the same); `differ`, of how many utterances they
         read different labels; `intervals` of its figures and of the gaps.
     """
-    figures, own = scores(reference, judged), scores(reference, parsed)
+    of_judge, of_parser = scores(reference, judged), scores(reference, parsed)
     both = [[labels.get(utterance, UNPARSED) for utterance in reference] for labels in (judged, parsed)]
-    found = {
-        **{name: figures[name] for name in ("ua", "wa", "f1_reference", "f1_union", "unreadable")},
-        "gap_ua": figures["ua"] - own["ua"],
-        "gap_wa": figures["wa"] - own["wa"],
-        "kappa": 1.0 if both[0] == both[1] else float(cohen_kappa_score(*both, labels=READINGS)),
-        "differ": sum(one != other for one, other in zip(*both, strict=True)),
+    figures = {
+        **{name: of_judge[name] for name in ("ua", "wa", "f1_reference", "f1_union", "unreadable")},
+        "gap_ua": of_judge["ua"] - of_parser["ua"],
+        "gap_wa": of_judge["wa"] - of_parser["wa"],
+        "kappa": _kappa(*both),
+        "differ": sum(label != other_label for label, other_label in zip(*both, strict=True)),
     }
     if speakers and several_speakers(reference, speakers):
         gaps = [difference(reference, judged, parsed, speakers, metric) for metric in ("ua", "wa")]
         ends = intervals(reference, judged, speakers)
-        found["intervals"] = {**ends, **ends_by_name(("gap_ua", "gap_wa"), gaps)}
-    return found
+        figures["intervals"] = {**ends, **ends_by_name(("gap_ua", "gap_wa"), gaps)}
+    return figures
 
 
 def agreement(
-    labels: Mapping[str, str], others: Mapping[str, str], speakers: Mapping[str, str] | None = None
+    labels: Mapping[str, str], other_labels: Mapping[str, str], speakers: Mapping[str, str] | None = None
 ) -> dict[str, Any]:
     """Compare two tables of labels.
 
     Args:
         labels: emotion or "unparsed" by utterance.
-        others: the other table.
+        other_labels: the second table.
         speakers: speaker by utterance; without, or with one speaker alone, there are no intervals.
 
     Returns:
         `agreement` (1 − flip rate), Cohen's `kappa`, `utterances`, and the `intervals` of the first two.
     """
-    pairs = _pairs(labels, others)
-    flips = flip_rate(labels, others)
-    kappa = 1.0 if flips == 0 else float(cohen_kappa_score(*zip(*pairs.values(), strict=True), labels=READINGS))
-    figures = {"agreement": 1 - flips, "kappa": kappa, "utterances": len(pairs)}
+    pairs = _pairs(labels, other_labels)
+    kappa = _kappa(*zip(*pairs.values(), strict=True))
+    figures = {"agreement": 1 - flip_rate(labels, other_labels), "kappa": kappa, "utterances": len(pairs)}
     if speakers and several_speakers(pairs, speakers):
         places = np.array([[READINGS.index(label) for label in pair] for pair in pairs.values()])
         counts = count_pairs(speaker_places([*pairs], speakers), *places.T, len(READINGS))
@@ -169,12 +168,20 @@ def agreement(
     return figures
 
 
-def _pairs(labels: Mapping[str, str], others: Mapping[str, str]) -> dict[str, tuple[str, str]]:
+def _pairs(labels: Mapping[str, str], other_labels: Mapping[str, str]) -> dict[str, tuple[str, str]]:
     """Return both labels of each utterance that either table has."""
-    if not set(labels) & set(others):
+    if not set(labels) & set(other_labels):
         raise ValueError("two tables of labels have no utterance in common; decode the same set in both ways")
-    names = sorted(set(labels) | set(others))
-    return {name: (labels.get(name, UNPARSED), others.get(name, UNPARSED)) for name in names}
+    names = sorted(set(labels) | set(other_labels))
+    return {name: (labels.get(name, UNPARSED), other_labels.get(name, UNPARSED)) for name in names}
+
+
+def _kappa(first: Sequence[str], second: Sequence[str]) -> float:
+    """Return Cohen's kappa of two readings of the same utterances; 1 where they are the same throughout."""
+    from sklearn.metrics import cohen_kappa_score  # slow to import
+
+    # chance is 1 where both say one label alone, and sklearn gives NaN
+    return 1.0 if [*first] == [*second] else float(cohen_kappa_score(first, second, labels=READINGS))
 
 
 def _agreements(counts: np.ndarray) -> np.ndarray:

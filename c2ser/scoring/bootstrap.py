@@ -86,8 +86,8 @@ def drawn_intervals(
     """
     drawn, values = np.concatenate([figures(sums) for sums in draws.sums(counts)]), figures(counts.sum(axis=0)[None])[0]
     ends = [(1 - draws.confidence) / 2, (1 + draws.confidence) / 2]
-    found = [np.quantile(own[~np.isnan(own)], ends) for own in drawn.T]
-    return [Interval(float(value), float(low), float(high)) for value, (low, high) in zip(values, found, strict=True)]
+    quantiles = [np.quantile(column[~np.isnan(column)], ends) for column in drawn.T]
+    return [Interval(float(v), float(low), float(high)) for v, (low, high) in zip(values, quantiles, strict=True)]
 
 
 def interval(
@@ -124,14 +124,14 @@ def difference(
     """Return by how much a figure lies above that of a baseline on the same utterances, with its interval.
 
     Both are computed from the same speakers in each draw, so that what is easy or hard for both cancels out. Arguments
-    and errors are those of `interval`; the numbers of tables of `labels` and `baseline` may differ.
+    and errors are those of `interval`; `baseline` is as `labels`, and may hold another number of tables.
     """
     ours, theirs = _tables(labels), _tables(baseline)
 
     def gap(sums: np.ndarray) -> np.ndarray:
         """Return the mean figure of our tables minus that of the baseline's, (sums, 1)."""
-        own, other = np.split(_figures(sums, metric), [len(ours)], axis=1)
-        return own.mean(axis=1, keepdims=True) - other.mean(axis=1, keepdims=True)
+        first, second = np.split(_figures(sums, metric), [len(ours)], axis=1)
+        return first.mean(axis=1, keepdims=True) - second.mean(axis=1, keepdims=True)
 
     return drawn_intervals(_counts(reference, [*ours, *theirs], speakers), gap, draws)[0]
 
@@ -171,17 +171,17 @@ def recall_intervals(
 
     def recalls(sums: np.ndarray) -> np.ndarray:
         """Return the mean recall of each emotion, (sums, emotions); NaN where none was drawn."""
-        own = sums[:, :, [*places.values()]]
-        right = np.stack([own[:, :, row, place] for row, place in enumerate(places.values())], axis=2)
-        total = own.sum(axis=-1)  # (sums, tables, emotions)
+        counted = sums[:, :, [*places.values()]]
+        right = np.stack([counted[:, :, row, place] for row, place in enumerate(places.values())], axis=2)
+        total = counted.sum(axis=-1)  # (sums, tables, emotions)
         return np.divide(right, total, out=np.full(total.shape, np.nan), where=total > 0).mean(axis=1)
 
     return dict(zip(places, drawn_intervals(counts, recalls, draws), strict=True))
 
 
-def ends_by_name(names: Sequence[str], found: Sequence[Interval]) -> dict[str, list[float]]:
+def ends_by_name(names: Sequence[str], values: Sequence[Interval]) -> dict[str, list[float]]:
     """Return intervals as JSON files hold them: lower and upper end by the figure's name."""
-    return {name: [one.low, one.high] for name, one in zip(names, found, strict=True)}
+    return {name: [value.low, value.high] for name, value in zip(names, values, strict=True)}
 
 
 def _tables(labels: Labels) -> list[Mapping[str, str]]:
@@ -238,7 +238,7 @@ def _counts(
     names = [*_emotions(reference, tables), UNPARSED]
     place = {label: number for number, label in enumerate(names)}
     columns = [[np.array([place[label] for label in side]) for side in pair] for pair in pairs]
-    counts = np.stack([count_pairs(rows, true, said, len(names)) for true, said in columns], axis=1)
+    counts = np.stack([count_pairs(rows, true, predicted, len(names)) for true, predicted in columns], axis=1)
     return counts[:, :, :-1]  # no utterance is truly unparsed
 
 
@@ -248,10 +248,10 @@ def _emotions(reference: Mapping[str, str], tables: Sequence[Mapping[str, str]])
 
 def _figures(counts: np.ndarray, metric: Metric) -> np.ndarray:
     """Return the figure of each confusion matrix (…, emotions, labels), as `scores` has it."""
-    true, said = counts.sum(axis=-1), counts[..., :-1].sum(axis=-2)
+    true, predicted = counts.sum(axis=-1), counts[..., :-1].sum(axis=-2)
     right = np.diagonal(counts, axis1=-2, axis2=-1)
     if metric == "wa":
         return right.sum(axis=-1) / true.sum(axis=-1)
-    present = true + said > 0 if metric == "f1_union" else true > 0
-    values = right / np.maximum(true, 1) if metric == "ua" else 2 * right / np.maximum(true + said, 1)
+    present = true + predicted > 0 if metric == "f1_union" else true > 0
+    values = right / np.maximum(true, 1) if metric == "ua" else 2 * right / np.maximum(true + predicted, 1)
     return (values * present).sum(axis=-1) / present.sum(axis=-1)

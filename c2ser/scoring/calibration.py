@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from c2ser.emotions import EMOTIONS
+from c2ser.scoring.palette import BLACK, BLUE, CHANCE, VERMILLION, save_figure
 from c2ser.scoring.probabilities import read_vectors
 
 BINS = 15
@@ -92,33 +93,31 @@ def selective(confidence: np.ndarray, right: np.ndarray) -> dict[str, float]:
 
 
 def plot_reliability(models: Mapping[str, Mapping[str, Any]], title: str, path: Path) -> None:
-    """Draw accuracy over confidence, one panel for each model, the utterances' share of confidence below.
+    """Draw accuracy over confidence, one panel for each model.
 
     Args:
         models: what `calibration` returned, by model.
         title: stands above the picture.
         path: the PNG.
     """
-    import matplotlib
+    from matplotlib.figure import Figure
 
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    drawing, axes = pyplot.subplots(1, len(models), figsize=(1.2 + 3.6 * len(models), 4.0), squeeze=False, sharey=True)
-    for axis, (model, figures) in zip(axes[0], models.items(), strict=True):
-        confidence, accuracy = ([b[name] for b in figures["bins"]] for name in ("confidence", "accuracy"))
-        axis.plot([0, 1], [0, 1], color="black", linewidth=0.8, linestyle=":", label="perfect")
-        axis.vlines(confidence, confidence, accuracy, color="tab:red", alpha=0.35, linewidth=3)
-        axis.plot(confidence, accuracy, marker="o", markersize=4, color="tab:blue", label="groups of equal size")
-        axis.set_title(f"{model}: ECE {figures['ece']:.3f}, AURC {figures['aurc']:.3f}", fontsize=10)
-        axis.set_xlabel("confidence")
-        axis.set_xlim(0, 1)
-        axis.set_ylim(0, 1)
+    figure = Figure(figsize=(1.2 + 3.6 * len(models), 4.6), layout="constrained")
+    axes = figure.subplots(1, len(models), squeeze=False, sharey=True)[0]
+    chance = 100 / len(EMOTIONS)
+    for axis, (model, figures) in zip(axes, models.items(), strict=True):
+        confidence, accuracy = ([100 * b[name] for b in figures["bins"]] for name in ("confidence", "accuracy"))
+        axis.plot([0, 100], [0, 100], color=BLACK, linewidth=0.8, label="perfect calibration")
+        axis.axhline(chance, label=f"chance, {chance:.1f} %", **CHANCE)
+        axis.vlines(confidence, confidence, accuracy, color=VERMILLION, alpha=0.5, linewidth=3, label="error")
+        axis.plot(confidence, accuracy, marker="o", markersize=4, color=BLUE, label="groups of utterances")
+        axis.set_title(f"{model}\nECE {figures['ece']:.3f}, AURC {figures['aurc']:.3f}", fontsize=10)
+        axis.set_xlabel("confidence, %")
+        axis.set_xlim(0, 100)
+        axis.set_ylim(0, 100)
         axis.set_aspect("equal")
         axis.spines[["top", "right"]].set_visible(False)
-    axes[0][0].set_ylabel("accuracy")
-    axes[0][0].legend(frameon=False, loc="upper left", fontsize=9)
-    drawing.suptitle(title, fontsize=11)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    drawing.savefig(path, dpi=130, bbox_inches="tight")
-    pyplot.close(drawing)
+    axes[0].set_ylabel("accuracy, %")
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2, frameon=False, fontsize=9)
+    figure.suptitle(title, fontsize=11)
+    save_figure(figure, path)

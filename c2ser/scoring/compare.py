@@ -35,8 +35,8 @@ def compare(
         baseline: the system that the others are compared with.
 
     Returns:
-        by system `utterances`, `runs`, and for each figure `value`, `low`, `high` and `spread` (standard deviation over
-        the runs); the same, without spread, under `difference` for all but the baseline; `per_emotion` recall.
+        by system `utterances`, `runs`, and for each figure `value`, `low`, `high` and `std` (standard deviation over
+        the runs); the same, without `std`, under `difference` for all but the baseline; `per_emotion` recall.
 
     Raises:
         ValueError: the baseline is none of the systems, or as `interval`.
@@ -59,14 +59,14 @@ def _figures(
     rows = [scores(reference, labels) for labels in runs]
     figures: dict[str, Any] = {}
     for metric in METRICS:
-        spread = np.std([row[metric] for row in rows], ddof=1) if len(rows) > 1 else 0.0
-        figures[metric] = {**asdict(interval(reference, runs, speakers, metric)), "spread": float(spread)}
+        std = np.std([row[metric] for row in rows], ddof=1) if len(rows) > 1 else 0.0
+        figures[metric] = {**asdict(interval(reference, runs, speakers, metric)), "std": float(std)}
     emotions = rows[0]["per_emotion"]
     return {**figures, "per_emotion": {e: float(np.mean([row["per_emotion"][e] for row in rows])) for e in emotions}}
 
 
 def comparison_table(compared: Mapping[str, Mapping[str, Any]], baseline: str | None = None) -> str:
-    """Return what `compare` found as a Markdown table, a row for each system."""
+    """Return what `compare` returned as a Markdown table, a row for each system."""
     head = ["system", "runs", *(f"{name} %" for name in METRICS.values())]
     if baseline is not None:
         head += [f"{name} above {baseline}" for name in METRICS.values()]
@@ -83,5 +83,5 @@ def comparison_table(compared: Mapping[str, Mapping[str, Any]], baseline: str | 
 
 def _cell(figure: Mapping[str, float], runs: int, sign: str = "") -> str:
     value, low, high = (f"{100 * figure[name]:{sign}.1f}" for name in ("value", "low", "high"))
-    spread = f" ± {100 * figure['spread']:.1f}" if runs > 1 else ""
-    return f"{value}{spread} [{low}, {high}]"
+    deviation = f" ± {100 * figure['std']:.1f}" if runs > 1 else ""
+    return f"{value}{deviation} [{low}, {high}]"

@@ -9,7 +9,7 @@ from c2ser.scoring.metrics import scores
 
 
 def figures_with_intervals(utterances: Mapping[str, Utterance], labels: Mapping[str, str]) -> dict[str, Any]:
-    """Return the figures of labels with their `intervals`, lower and upper end by figure.
+    """Return the figures of labels, the number of `speakers`, and `intervals`, lower and upper end by figure.
 
     Args:
         utterances: by id, with emotions and speakers.
@@ -17,7 +17,8 @@ def figures_with_intervals(utterances: Mapping[str, Utterance], labels: Mapping[
     """
     reference = emotions_of(utterances)
     speakers = {name: utterance.speaker for name, utterance in utterances.items()}
-    return {**scores(reference, labels), "intervals": intervals(reference, labels, speakers)}
+    figures = {**scores(reference, labels), "speakers": len(set(speakers.values()))}
+    return {**figures, "intervals": intervals(reference, labels, speakers)}
 
 
 def figures_of_folds(utterances: Mapping[str, Utterance], labels: Mapping[str, str]) -> dict[str, Any]:

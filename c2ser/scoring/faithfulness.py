@@ -44,11 +44,11 @@ def explicit_figures(
     }
 
 
-def word_error_rate(true: Sequence[str], said: Sequence[str]) -> float:
+def word_error_rate(true: Sequence[str], transcripts: Sequence[str]) -> float:
     """Return errors per true word; characters count as words in scripts without spaces."""
     import jiwer  # in the extra [eval], and slow to import
 
-    return float(jiwer.wer([plain_words(text) for text in true], [plain_words(text) for text in said]))
+    return float(jiwer.wer([plain_words(text) for text in true], [plain_words(text) for text in transcripts]))
 
 
 def plain_words(text: str) -> str:
@@ -78,19 +78,19 @@ def transcript_figures(
     """
     import jiwer  # in the extra [eval], and slow to import
 
-    said = {name: read_answer(answers[name], texts[name]).transcript for name in sorted(answers) if texts.get(name)}
-    said = {name: quoted for name, quoted in said.items() if plain_words(texts[name])}
-    if not said:
+    names = [name for name in sorted(answers) if plain_words(texts.get(name, ""))]
+    transcripts = {name: read_answer(answers[name], texts[name]).transcript for name in names}
+    if not transcripts:
         return {}
-    figures: dict[str, float | int] = {"quoted": _share([quoted is not None for quoted in said.values()])}
+    figures: dict[str, float | int] = {"quoted": _share([quoted is not None for quoted in transcripts.values()])}
     for unit in ("wer", "cer"):
-        names = [name for name in said if (languages.get(name, "") in SPACELESS) == (unit == "cer")]
+        names = [name for name in transcripts if (languages.get(name, "") in SPACELESS) == (unit == "cer")]
         if names:
-            found = jiwer.process_words(
-                [plain_words(texts[name]) for name in names], [plain_words(said[name] or "") for name in names]
+            errors = jiwer.process_words(
+                [plain_words(texts[name]) for name in names], [plain_words(transcripts[name] or "") for name in names]
             )
-            true = found.hits + found.substitutions + found.deletions
-            figures |= {unit: float(found.wer), f"{unit}_insertions": found.insertions / true}
+            true = errors.hits + errors.substitutions + errors.deletions
+            figures |= {unit: float(errors.wer), f"{unit}_insertions": errors.insertions / true}
     return figures
 
 
@@ -111,13 +111,13 @@ def level_figures(answers: Mapping[str, str], levels: Mapping[str, str]) -> dict
     figures = {}
     for place, attribute in enumerate(ATTRIBUTES):
         true = {name: levels[name].split()[place] for name in common}
-        said = {name: readings[name].get(attribute) for name in common}
-        recalls = [_share([said[n] == level for n in common if true[n] == level]) for level in LEVELS]
-        named = [name for name in common if said[name] is not None]
+        stated = {name: readings[name].get(attribute) for name in common}
+        recalls = [_share([stated[n] == level for n in common if true[n] == level]) for level in LEVELS]
+        named = [name for name in common if stated[name] is not None]
         figures[attribute] = {
             "stated": len(named) / len(common),
             "balanced_accuracy": float(np.nanmean(recalls)),
-            **({"contradicted": _share([said[name] != true[name] for name in named])} if named else {}),
+            **({"contradicted": _share([stated[name] != true[name] for name in named])} if named else {}),
         }
     return figures
 
@@ -144,7 +144,8 @@ def answer_kinds(
 
     Returns:
         the share of each kind of `c2ser.scoring.labels.KINDS` but "label", of `missing` answers and of those
-        `out_of_set`, whose label is none of the reference's emotions; `invalid` is their sum.
+        `out_of_set`, whose label is none of the reference's emotions; `unreadable` is the sum of all but the last, and
+        `invalid` the sum of all.
     """
     classes, counts = set(reference.values()), dict.fromkeys(["missing", "out_of_set", *KINDS], 0)
     for name in reference:
@@ -153,7 +154,8 @@ def answer_kinds(
             kind = "out_of_set"
         counts[kind] += 1
     shares = {kind: count / len(reference) for kind, count in counts.items() if kind != "label"}
-    return {"invalid": sum(shares.values()), **shares}
+    unreadable = sum(share for kind, share in shares.items() if kind != "out_of_set")
+    return {"invalid": sum(shares.values()), "unreadable": unreadable, **shares}
 
 
 def _share(values: Sequence[bool]) -> float:

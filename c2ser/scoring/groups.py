@@ -57,11 +57,11 @@ def slices(
     for utterance, emotion in reference.items():
         if groups.get(utterance):
             members[groups[utterance]][utterance] = emotion
-    found = {}
+    rows: dict[str, dict[str, Any]] = {}
     for group, part in sorted(members.items()):
-        said = {utterance: labels[utterance] for utterance in part if utterance in labels}
-        figures = scores(part, said)
-        found[group] = {name: figures[name] for name in (*METRICS, "utterances", "unreadable")}
-        if ends := intervals(part, said, speakers, METRICS):
-            found[group]["intervals"] = ends
-    return found
+        predicted = {utterance: labels[utterance] for utterance in part if utterance in labels}
+        figures = scores(part, predicted)
+        rows[group] = {name: figures[name] for name in (*METRICS, "utterances", "unreadable")}
+        if ends := intervals(part, predicted, speakers, METRICS):
+            rows[group]["intervals"] = ends
+    return rows

@@ -1,4 +1,4 @@
-"""What an answer says: the emotion it concludes with and, if it is explicit, the transcript and the levels it names.
+"""What can be read in an answer: the emotion it concludes with, and an explicit one's transcript and levels.
 
 The rules are strict: what is quoted is the speaker's, what is denied does not count, and an answer that names several
 emotions names none.
@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from c2ser.emotions import ATTRIBUTES, UNPARSED
-from c2ser.scoring.words import (
+from c2ser.scoring.keywords import (
     DENIAL,
     EMOTION_PATTERNS,
     FOREIGN_PATTERN,
@@ -101,8 +101,8 @@ def read_label(answer: str, transcript: str = "") -> str:
 
 def read_answer(answer: str, transcript: str = "") -> Reading:
     """Return what an answer says; the transcript is as for `read_label`."""
-    found = QUOTES.search(answer)
-    quoted = next((group for group in found.groups() if group is not None), None) if found else None
+    match = QUOTES.search(answer)
+    quoted = next((group for group in match.groups() if group is not None), None) if match else None
     if transcript and any(mark + transcript + CLOSED[mark] in answer for mark in CLOSED):
         quoted = transcript
     rest = unquoted(answer, transcript)
@@ -116,11 +116,11 @@ def read_kind(answer: str, transcript: str = "") -> Kind:
     if not answer.strip():
         return "empty"
     rest = unquoted(answer, transcript)
-    found = list(mentions(rest))
-    claimed = {mention.emotion for mention in found if not mention.denied}
+    emotions = list(mentions(rest))
+    claimed = {mention.emotion for mention in emotions if not mention.denied}
     if claimed:
         return "label" if len(claimed) == 1 else "several"
-    if found:
+    if emotions:
         return "denied"
     if FOREIGN_PATTERN.search(rest):
         return "foreign"
@@ -146,7 +146,7 @@ def unquoted(answer: str, transcript: str = "") -> str:
 def mentions(text: str) -> Iterator[Mention]:
     """Yield the places where a text, quotations taken out, names one of the seven emotions, in order."""
     spans = sorted(
-        (found.span(), emotion) for emotion, words in EMOTION_PATTERNS.items() for found in words.finditer(text)
+        (match.span(), emotion) for emotion, pattern in EMOTION_PATTERNS.items() for match in pattern.finditer(text)
     )
     named = [Mention(*span, emotion, _is_denied(text, *span)) for span, emotion in spans]
     denied = False
@@ -157,7 +157,7 @@ def mentions(text: str) -> Iterator[Mention]:
 
 def _listed(text: str, named: Sequence[Mention]) -> list[bool]:
     """Return of each mention whether it goes on with the list that the one before is in, "anger, fear or sadness"."""
-    joints = [LISTED.fullmatch(text[one.end : other.start]) for one, other in itertools.pairwise(named)]
+    joints = [LISTED.fullmatch(text[mention.end : after.start]) for mention, after in itertools.pairwise(named)]
     goes_on, listed = False, []
     for joint in reversed(joints):  # a comma belongs to a list that a word such as "or" ends
         goes_on = joint is not None and (joint["comma"] is None or goes_on)
@@ -169,8 +169,8 @@ def _is_denied(text: str, start: int, end: int) -> bool:
     return bool(NEGATION.search(text[max(0, start - 120) : start]) or DENIAL.match(text, end))
 
 
-def _label(found: Iterator[Mention]) -> str:
-    claimed = {mention.emotion for mention in found if not mention.denied}
+def _label(emotions: Iterator[Mention]) -> str:
+    claimed = {mention.emotion for mention in emotions if not mention.denied}
     return claimed.pop() if len(claimed) == 1 else UNPARSED
 
 

@@ -4,13 +4,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from sklearn.metrics import (
-    accuracy_score,
-    confusion_matrix,
-    f1_score,
-    precision_recall_fscore_support,
-    recall_score,
-)
 
 from c2ser.emotions import UNPARSED, check_emotion, ordered
 
@@ -35,23 +28,26 @@ def scores(reference: Mapping[str, str], labels: Mapping[str, str]) -> dict[str,
     Raises:
         ValueError: the reference is empty, an emotion is missing, or a label is of no utterance of the reference.
     """
-    true, said = aligned(reference, labels)
-    classes, union = ordered(true), ordered({*true, *said} - {UNPARSED})
+    # slow to import
+    from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, recall_score
+
+    true, predicted = aligned(reference, labels)
+    classes, union = ordered(true), ordered({*true, *predicted} - {UNPARSED})
     columns = [*union, UNPARSED]
-    recalls = recall_score(true, said, labels=classes, average=None, zero_division=0.0)
+    recalls = recall_score(true, predicted, labels=classes, average=None, zero_division=0.0)
     unparsed = sum(labels.get(utterance) == UNPARSED for utterance in reference)
     missing = sum(utterance not in labels for utterance in reference)
-    counts = confusion_matrix(true, said, labels=columns)
+    counts = confusion_matrix(true, predicted, labels=columns)
     return {
         "ua": float(np.mean(recalls)),
-        "wa": float(accuracy_score(true, said)),
-        "f1_reference": float(f1_score(true, said, labels=classes, average="macro", zero_division=0.0)),
-        "f1_union": float(f1_score(true, said, labels=union, average="macro", zero_division=0.0)),
+        "wa": float(accuracy_score(true, predicted)),
+        "f1_reference": float(f1_score(true, predicted, labels=classes, average="macro", zero_division=0.0)),
+        "f1_union": float(f1_score(true, predicted, labels=union, average="macro", zero_division=0.0)),
         "utterances": len(true),
         "unreadable": unparsed + missing,
         "unparsed": unparsed,
         "missing": missing,
-        "classes": _classes(true, said, classes),
+        "classes": _classes(true, predicted, classes),
         "per_emotion": {emotion: float(recall) for emotion, recall in zip(classes, recalls, strict=True)},
         "confusion": {
             emotion: {column: int(count) for column, count in zip(columns, row, strict=True) if count}
@@ -61,8 +57,10 @@ def scores(reference: Mapping[str, str], labels: Mapping[str, str]) -> dict[str,
     }
 
 
-def _classes(true: list[str], said: list[str], classes: list[str]) -> dict[str, dict[str, float]]:
-    figures = precision_recall_fscore_support(true, said, labels=classes, average=None, zero_division=0.0)
+def _classes(true: list[str], predicted: list[str], classes: list[str]) -> dict[str, dict[str, float]]:
+    from sklearn.metrics import precision_recall_fscore_support  # slow to import
+
+    figures = precision_recall_fscore_support(true, predicted, labels=classes, average=None, zero_division=0.0)
     rows = zip(classes, *figures, strict=True)
     return {
         emotion: {"recall": float(recall), "precision": float(precision), "f1": float(f1), "utterances": int(count)}
@@ -113,7 +111,7 @@ def timing(rows: Mapping[str, str]) -> dict[str, float]:
     values = []
     for utterance, row in rows.items():
         try:
-            milliseconds, tokens = (float(word) for word in row.split())
+            milliseconds, tokens = (float(number) for number in row.split())
         except ValueError:
             raise ValueError(f"{utterance}: '{row}' is not milliseconds and tokens; decode again") from None
         values.append((milliseconds, tokens))

@@ -17,7 +17,7 @@ def read_vectors(rows: Mapping[str, str]) -> dict[str, np.ndarray]:
     vectors = {}
     for utterance, row in rows.items():
         try:
-            vectors[utterance] = np.array([float(word) for word in row.split()])
+            vectors[utterance] = np.array([float(number) for number in row.split()])
         except ValueError:
             vectors[utterance] = np.array([])
         if len(vectors[utterance]) != len(EMOTIONS) or np.isnan(vectors[utterance]).any():

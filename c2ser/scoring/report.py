@@ -1,10 +1,11 @@
-"""Results for people: a Markdown table of all models, and confusion matrices as pictures."""
+"""Results for people: one Markdown page with a headline, the tables of all models and their pictures."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from c2ser.emotions import UNPARSED, ordered
+from c2ser.emotions import ordered
+from c2ser.scoring.gallery import Picture, picture_lines
 from c2ser.tables import read_json
 
 COLUMNS = {
@@ -27,13 +28,22 @@ COLUMNS = {
 NOTHING = "–"
 """What stands for a figure that is not there."""
 
-LEGEND = """UA: mean recall of the emotions. WA: accuracy. Macro F1: over the reference's emotions; union: over those
-that were only answered too. Judge: what a language model reads in the same answers, and how far that lies above what
-the parser reads, which is in all other columns. Unreadable: answers without a single emotion, or missing; they count as
-wrong. Tokens and ms: mean length of an answer and the time it takes. Names all: explicit answers that name a transcript
-and three levels; levels: how many of all levels are right; WER: of the transcript. In brackets: 95 % intervals, from
-speakers drawn with replacement; too narrow where there are under ten speakers. Mean of folds: what EmoBox reports of a
-cross-validation. Label score: the most probable of the seven emotions, another decision than the answer."""
+LABEL_SCORE = "_label_score"
+"""How the folder of a model ends whose label is the most probable emotion instead of what its answer says."""
+
+LEGEND = """## How to read this page
+
+- UA is the mean of the emotions' recalls, WA the share of right labels.
+- Macro F1 is the mean over the emotions of the reference. F1 union also counts emotions that were only predicted.
+- In brackets: 95 % intervals, from speakers drawn with replacement. With fewer than ten speakers they are too narrow.
+- Unreadable answers name no single emotion, or are missing. They count as wrong.
+- Tokens and ms: the mean length of an answer, and the mean time that it takes.
+- A model whose name ends in `_label_score` does not answer in words: its label is the most probable emotion.
+- Judge: what a language model reads in the same answers, and how far its UA lies above that of the parser. All other
+  columns are the parser's.
+- Names all: explicit answers that name a transcript and three levels. Levels: the share of all levels that are right.
+  WER: word error rate of the transcript.
+- Mean of folds: what EmoBox reports of a cross-validation."""
 
 
 def find_results(exp: Path) -> dict[tuple[str, str], dict[str, Any]]:
@@ -41,32 +51,62 @@ def find_results(exp: Path) -> dict[tuple[str, str], dict[str, Any]]:
 
     A model may lie a folder deeper, as `finetune/epoch_3` does.
     """
-    found = {}
+    results = {}
     for path in sorted([*exp.glob("*/decode_*/scores.json"), *exp.glob("*/*/decode_*/scores.json")]):
         model = path.parent.parent.relative_to(exp).as_posix()
-        found[path.parent.name.removeprefix("decode_"), model] = read_json(path)
-    return found
+        results[path.parent.name.removeprefix("decode_"), model] = read_json(path)
+    return results
 
 
-def markdown(results: Mapping[tuple[str, str], Mapping[str, Any]], title: str) -> str:
-    """Return results as Markdown: one table for each set, a row for each model, columns without figures left out.
+def markdown(
+    results: Mapping[tuple[str, str], Mapping[str, Any]],
+    title: str,
+    pictures: Mapping[str, Sequence[Picture]] | None = None,
+) -> str:
+    """Return results as Markdown: the best model of each set, a table for each set, a row for each model, pictures.
+
+    Columns without figures are left out.
 
     Args:
         results: figures by (set, model).
         title: the heading.
+        pictures: of each set, and under `c2ser.scoring.gallery.TRAINING` those of the trainings.
 
     Raises:
         ValueError: there are no results.
     """
     if not results:
         raise ValueError("no scores.json found; run stages 8 and 9 for a model first")
-    lines = [f"# {title}", ""]
-    for name in sorted({set_name for set_name, _ in results}):
-        rows = {model: figures for (set_name, model), figures in results.items() if set_name == name}
-        classes = len(next(iter(rows.values()))["per_emotion"])
-        chance = f"Chance with {classes} emotions: {100 / classes:.1f} % UA."
-        lines += [f"## {name}", "", *_table(rows), "", chance, "", *_recalls(rows), *_languages(rows)]
+    sets: dict[str, dict[str, Mapping[str, Any]]] = {}
+    for (name, model), figures in sorted(results.items(), key=lambda item: item[0][0]):
+        sets.setdefault(name, {})[model] = figures
+    shown, headlines = dict(pictures or {}), [headline(name, rows) for name, rows in sets.items()]
+    lines = [f"# {title}", "", *(headlines if len(sets) == 1 else [f"- {line}" for line in headlines]), ""]
+    for name, rows in sets.items():
+        lines += [f"## {name}", "", *_table(rows), "", *_recalls(rows), *_languages(rows)]
+        lines += picture_lines(shown.pop(name, []))
+    for heading, rest in shown.items():
+        lines += [f"## {heading}", "", *picture_lines(rest)] if rest else []
     return "\n".join([*lines, LEGEND])
+
+
+def headline(name: str, rows: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return a sentence that says which model is best on a set, by UA, and what that is worth.
+
+    Args:
+        name: of the set.
+        rows: figures by model; of equal ones the first is named.
+    """
+    best = max(rows, key=lambda model: rows[model]["ua"])
+    figures, classes = rows[best], len(rows[best]["per_emotion"])
+    model, ends = best.removesuffix(LABEL_SCORE), figures.get("intervals", {}).get("ua")
+    way = " by its most probable label" if model != best else ""
+    interval = f" (95 % interval {100 * ends[0]:.1f} to {100 * ends[1]:.1f} %)" if ends else ""
+    answers = f" Its answers in words reach {100 * rows[model]['ua']:.1f} %." if way and model in rows else ""
+    speakers = f" of {figures['speakers']} speaker{'s' * (figures['speakers'] > 1)}" if "speakers" in figures else ""
+    measured = f"measured on {figures['utterances']} utterances{speakers}"
+    result = f"On **{name}** the best model is **{model}**{way}: UA {100 * figures['ua']:.1f} %{interval}, {measured}."
+    return f"{result}{answers} Chance with {classes} emotions: {100 / classes:.1f} % UA."
 
 
 def _table(rows: Mapping[str, Mapping[str, Any]]) -> list[str]:
@@ -95,15 +135,15 @@ def _recalls(rows: Mapping[str, Mapping[str, Any]]) -> list[str]:
 
 
 def _languages(rows: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    spoken = {language for row in rows.values() for language in row.get("languages", {})}
-    if len(spoken) < 2:
+    languages = {language for row in rows.values() for language in row.get("languages", {})}
+    if len(languages) < 2:
         return []
     parts = {f"{model}, {name}": part for model, row in rows.items() for name, part in row.get("languages", {}).items()}
     return ["By language:", "", *_figures_table(parts), ""]
 
 
 def pipe_table(head: Sequence[str], body: Sequence[Sequence[str]], words: int = 1) -> list[str]:
-    """Return the lines of a Markdown table; so many columns at its left are words, the others numbers."""
+    """Return the lines of a Markdown table; the first `words` columns hold words, the others numbers."""
     rule = [*["---"] * words, *["---:"] * (len(head) - words)]
     return ["| " + " | ".join(cells) + " |" for cells in [head, rule, *body]]
 
@@ -131,38 +171,3 @@ def cell(row: Mapping[str, Any], place: str, factor: float, decimals: int) -> st
     ends = row.get("intervals", {}).get(name)
     behind = f" [{ends[0] * factor:.{decimals}f}, {ends[1] * factor:.{decimals}f}]" if ends else ""
     return f"{row[name] * factor:.{decimals}f}{behind}"
-
-
-def plot_confusion(figures: Mapping[str, Any], title: str, path: Path) -> None:
-    """Draw a confusion matrix as PNG: counts, coloured by the share of the true emotion.
-
-    Args:
-        figures: what `c2ser.scoring.metrics.scores` returned.
-        title: stands above the picture.
-        path: the PNG.
-    """
-    import matplotlib
-
-    matplotlib.use("Agg")
-    import numpy as np
-    from matplotlib import pyplot
-
-    confusion = figures["confusion"]
-    rows, said = ordered(confusion), {label for row in confusion.values() for label in row}
-    columns = ordered({*rows, *said} - {UNPARSED}) + [UNPARSED] * (UNPARSED in said)
-    counts = np.array([[confusion[row].get(column, 0) for column in columns] for row in rows])
-    shares = counts / counts.sum(axis=1, keepdims=True)
-    drawing, axis = pyplot.subplots(figsize=(1.6 + 0.75 * len(columns), 1.6 + 0.6 * len(rows)))
-    image = axis.imshow(shares, cmap="Blues", vmin=0, vmax=1, aspect="auto")
-    for i, j in np.ndindex(counts.shape):
-        axis.text(j, i, str(counts[i, j]), ha="center", va="center", color="white" if shares[i, j] > 0.5 else "black")
-    axis.set_xticks(range(len(columns)), columns, rotation=35, ha="right")
-    axis.set_yticks(range(len(rows)), rows)
-    axis.set_xlabel("answered")
-    axis.set_ylabel("true")
-    axis.set_title(f"{title}: UA {100 * figures['ua']:.1f} %, WA {100 * figures['wa']:.1f} %", fontsize=11)
-    drawing.colorbar(image, label="share of the true emotion")
-    drawing.tight_layout()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    drawing.savefig(path, dpi=120)
-    pyplot.close(drawing)

@@ -1,4 +1,4 @@
-"""The stability card: what a model's answers are worth beside their accuracy. `docs/metrics.md` defines each figure."""
+"""The stability report: what a model's answers are worth beside accuracy. `docs/metrics.md` defines each figure."""
 
 import re
 from collections.abc import Mapping
@@ -24,15 +24,15 @@ VARIANT = re.compile(r"(wording|noise|gain|speed)[-\d.]+")
 
 @dataclass
 class Decoded:
-    """What a model said of a set; tables that are not there are empty.
+    """What a model predicted for a set; tables that are not there are empty.
 
     Attributes:
         labels: emotion or "unparsed" by utterance.
-        answers: what it said.
+        answers: its answers in words.
         probabilities: `utt2prob` rows.
         judge: labels that a language model read.
         rationales: emotions that stand before the conclusions, where a language model read them.
-        variants: labels of the same utterances, asked or played otherwise, by variant.
+        variants: labels of the same utterances with another instruction or changed audio, by variant.
     """
 
     labels: dict[str, str]
@@ -44,31 +44,31 @@ class Decoded:
 
 
 def read_decoded(exp: Path, name: str) -> dict[str, Decoded]:
-    """Return what the models below `exp` said of a set, from their `decode_<set>` and `decode_<set>-<variant>`.
+    """Return what the models below `exp` predicted for a set, from their `decode_<set>` and `decode_<set>-<variant>`.
 
     Raises:
         ValueError: no model has labels of that set.
     """
-    found = {}
+    models = {}
     for folder in sorted(exp.glob(f"*/decode_{name}")):
         if not (folder / "utt2emo").exists():
             continue
         tables = (_table(folder / table) for table in ("utt2emo", "answer", "utt2prob", "utt2judge", "utt2rationale"))
-        decoded = found[folder.parent.name] = Decoded(*tables)
-        for other in sorted(folder.parent.glob(f"decode_{name}-*/utt2emo")):
-            variant = other.parent.name.removeprefix(f"decode_{name}-")
+        decoded = models[folder.parent.name] = Decoded(*tables)
+        for table in sorted(folder.parent.glob(f"decode_{name}-*/utt2emo")):
+            variant = table.parent.name.removeprefix(f"decode_{name}-")
             if VARIANT.fullmatch(variant):
-                decoded.variants[variant] = read_table(other)
-    if not found:
+                decoded.variants[variant] = read_table(table)
+    if not models:
         raise ValueError(f"{exp}: no model has labels in decode_{name}; run stages 8 and 9 first")
-    return found
+    return models
 
 
 def _table(path: Path) -> dict[str, str]:
     return read_table(path) if path.exists() else {}
 
 
-def stability(data: Path, models: Mapping[str, Decoded]) -> dict[str, Any]:
+def measure_stability(data: Path, models: Mapping[str, Decoded]) -> dict[str, Any]:
     """Return the figures of every model, and of the explicit and the implicit one together.
 
     Args:
@@ -79,36 +79,36 @@ def stability(data: Path, models: Mapping[str, Decoded]) -> dict[str, Any]:
         ValueError: an emotion is none of the seven, or as `c2ser.scoring.metrics.scores`.
     """
     tables = {name: _table(data / name) for name in ("utt2emo", "text", "utt2lang", "utt2level", "utt2spk", "utt2dur")}
-    card = {model: _model_figures(decoded, tables) for model, decoded in models.items()}
+    figures = {model: _model_figures(decoded, tables) for model, decoded in models.items()}
     both = {}
     if "explicit" in models and "implicit" in models:
-        said = [models[name].labels for name in ("explicit", "implicit")]
-        both = {"explicit_implicit": agreement(*said, tables["utt2spk"])}
-    return {"set": data.name, "utterances": len(tables["utt2emo"]), "models": card, **both}
+        labels = [models[name].labels for name in ("explicit", "implicit")]
+        both = {"explicit_implicit": agreement(*labels, tables["utt2spk"])}
+    return {"set": data.name, "utterances": len(tables["utt2emo"]), "models": figures, **both}
 
 
 def _model_figures(decoded: Decoded, tables: Mapping[str, dict[str, str]]) -> dict[str, Any]:
     reference, texts = tables["utt2emo"], tables["text"]
     check_seven(reference, decoded.labels)
-    figures = scores(reference, decoded.labels)
-    card: dict[str, Any] = {name: figures[name] for name in ("ua", "wa", "f1_reference", "f1_union")}
+    accuracy = scores(reference, decoded.labels)
+    figures: dict[str, Any] = {name: accuracy[name] for name in ("ua", "wa", "f1_reference", "f1_union")}
     if ends := intervals(reference, decoded.labels, tables["utt2spk"]):
-        card["intervals"] = ends
+        figures["intervals"] = ends
     parts = in_parts(reference, decoded.labels, tables)
-    card |= {part: found for part, found in parts.items() if len(found) > 1}
+    figures |= {part: rows for part, rows in parts.items() if len(rows) > 1}
     if decoded.answers:
-        card["answers"] = answer_kinds(decoded.answers, reference, decoded.labels, texts)
+        figures["answers"] = answer_kinds(decoded.answers, reference, decoded.labels, texts)
         if explains(decoded.answers):
-            card |= _faithfulness(decoded, tables)
+            figures |= _faithfulness(decoded, tables)
     if decoded.judge:
-        card["judge"] = reader_gap(reference, decoded.labels, decoded.judge, tables["utt2spk"])
+        figures["judge"] = reader_gap(reference, decoded.labels, decoded.judge, tables["utt2spk"])
     if texts and (parallel := same_text(reference, decoded.labels, texts)):
-        card["same_text"] = parallel
+        figures["same_text"] = parallel
     if decoded.probabilities:
-        card["calibration"] = calibration(reference, decoded.probabilities)
+        figures["calibration"] = calibration(reference, decoded.probabilities)
     if decoded.variants:
-        card |= changes(reference, decoded.labels, decoded.variants, tables["utt2spk"])
-    return card
+        figures |= changes(reference, decoded.labels, decoded.variants, tables["utt2spk"])
+    return figures
 
 
 def explains(answers: Mapping[str, str]) -> bool:
@@ -118,11 +118,11 @@ def explains(answers: Mapping[str, str]) -> bool:
 
 
 def _faithfulness(decoded: Decoded, tables: Mapping[str, dict[str, str]]) -> dict[str, Any]:
-    answers, texts, card = decoded.answers, tables["text"], {}
+    answers, texts, figures = decoded.answers, tables["text"], {}
     if quoted := transcript_figures(answers, texts, tables["utt2lang"]):
-        card["transcripts"] = quoted
+        figures["transcripts"] = quoted
     if set(answers) & set(tables["utt2level"]):
-        card["levels"] = level_figures(answers, tables["utt2level"])
-    own = {name: read_label(rationale(answer, texts.get(name, ""))) for name, answer in answers.items()}
-    card["rationales"] = rationale_figures(decoded.rationales or own, decoded.labels)
-    return card
+        figures["levels"] = level_figures(answers, tables["utt2level"])
+    parsed = {name: read_label(rationale(answer, texts.get(name, ""))) for name, answer in answers.items()}
+    figures["rationales"] = rationale_figures(decoded.rationales or parsed, decoded.labels)
+    return figures

@@ -1,28 +1,31 @@
-"""The stability card for people: a Markdown table and pictures."""
+"""The stability report for people: a Markdown table and pictures."""
 
+import re
 from collections.abc import Iterator, Mapping
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from c2ser.emotions import ATTRIBUTES
+from c2ser.scoring.palette import SERIES, add_legend, new_figure, save_figure
 from c2ser.scoring.pictures import reach
 from c2ser.scoring.report import NOTHING, cell, pipe_table
 
 ROWS = {
     "UA %": ("ua", 100, 1),
     "macro F1 %, over the reference's emotions": ("f1_reference", 100, 1),
-    "macro F1 %, over labels too": ("f1_union", 100, 1),
-    "invalid answers %": ("answers.invalid", 100, 1),
+    "macro F1 %, over predicted emotions too": ("f1_union", 100, 1),
+    "unreadable answers %": ("answers.unreadable", 100, 1),
     "… missing": ("answers.missing", 100, 1),
     "… empty": ("answers.empty", 100, 1),
     "… several emotions": ("answers.several", 100, 1),
     "… emotions only denied": ("answers.denied", 100, 1),
-    "… none of the seven": ("answers.foreign", 100, 1),
-    "… not in this corpus": ("answers.out_of_set", 100, 1),
+    "… only emotions beyond the seven": ("answers.foreign", 100, 1),
     "… refusals": ("answers.refusal", 100, 1),
     "… no emotion": ("answers.nothing", 100, 1),
+    "answers with an emotion that this set lacks %": ("answers.out_of_set", 100, 1),
     "judge minus parser, UA points": ("judge.gap_ua", 100, 1),
     "judge and parser, kappa": ("judge.kappa", 1, 3),
     "quotes a transcript %": ("transcripts.quoted", 100, 1),
@@ -51,16 +54,21 @@ NOTE = """docs/metrics.md defines each figure. In brackets: 95 % intervals, from
 was not measured is left out, or – for one model."""
 
 
-def card_page(card: Mapping[str, Any]) -> str:
-    """Return a stability card as Markdown, a column for each model; rows that no model has are left out."""
-    models = card["models"]
+def report_page(report: Mapping[str, Any]) -> str:
+    """Return a stability report as Markdown, a column for each model; rows that no model has are left out."""
+    models = report["models"]
     rows = [[heading, *(cell(figures, *rule) for figures in models.values())] for heading, rule in ROWS.items()]
     for part, heading, figure in GROUPS:
         rows += _group_rows(models, part, heading, figure)
     body = [row for row in rows if any(shown != NOTHING for shown in row[1:])]
-    lines = [f"# Stability on {card['set']}, {card['utterances']} utterances", "", *pipe_table(["", *models], body), ""]
-    if "explicit_implicit" in card:
-        both = card["explicit_implicit"]
+    lines = [
+        f"# Stability on {report['set']}, {report['utterances']} utterances",
+        "",
+        *pipe_table(["", *models], body),
+        "",
+    ]
+    if "explicit_implicit" in report:
+        both = report["explicit_implicit"]
         lines += [f"Explicit and implicit labels are the same for {cell(both, 'agreement', 100, 1)} % of "
                   f"{both['utterances']} utterances, kappa {cell(both, 'kappa', 1, 3)}.", ""]  # fmt: skip
     return "\n".join([*lines, NOTE])
@@ -82,40 +90,43 @@ def _group_rows(models: Mapping[str, Mapping[str, Any]], part: str, heading: str
         yield [heading.format(name), *(cell(row, figure, 100, 1) for row in rows)]
 
 
-def plot_flips(card: Mapping[str, Any], path: Path) -> bool:
+CHANGES = "change (noise: signal-to-noise ratio in dB, gain in dB, speed: factor, wording: paraphrase)"
+"""What the names of variants mean."""
+
+
+def plot_flips(report: Mapping[str, Any], path: Path) -> bool:
     """Draw how many labels each variant flips, with intervals, as groups of bars.
 
     Args:
-        card: what `c2ser.scoring.stability.stability` returned.
+        report: what `c2ser.scoring.stability.measure_stability` returned.
         path: the PNG.
 
     Returns:
         whether there was anything to draw.
     """
-    models = {model: figures["variants"] for model, figures in card["models"].items() if "variants" in figures}
-    names = sorted({name for variants in models.values() for name in variants})
+    models = {model: figures["variants"] for model, figures in report["models"].items() if "variants" in figures}
+    names = sorted({name for variants in models.values() for name in variants}, key=_natural)
     if not names:
         return False
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    drawing, axis = pyplot.subplots(figsize=(max(5.0, 1.5 + 0.9 * len(names)), 3.8))
-    width, places = 0.8 / len(models), np.arange(len(names))
-    for number, (model, variants) in enumerate(models.items()):
+    width = 0.8 / len(models)
+    figure, axis = new_figure(max(5.0, 1.5 + 0.9 * len(names)), 3.8)
+    for number, ((model, variants), colour) in enumerate(zip(models.items(), cycle(SERIES), strict=False)):
         drawn = {place: variants[name] for place, name in enumerate(names) if name in variants}
         middles = [place + (number - (len(models) - 1) / 2) * width for place in drawn]
         heights = np.array([100 * row["flips"] for row in drawn.values()])
-        axis.bar(middles, heights, width * 0.92, label=model)
+        axis.bar(middles, heights, width * 0.92, label=model, color=colour)
         axis.errorbar(middles, heights, yerr=reach(drawn.values(), "flips"), fmt="none", ecolor="black", capsize=2)
-    axis.set_xticks(places, names, rotation=30, ha="right")
+    axis.set_xticks(range(len(names)), names, rotation=30, ha="right", rotation_mode="anchor")
+    axis.set_xlabel(CHANGES, fontsize=9)
     axis.set_ylabel("labels that change, %")
     axis.set_ylim(0, max(10.0, axis.get_ylim()[1]))
-    axis.set_title(f"What flips labels on {card['set']}", fontsize=11)
-    axis.spines[["top", "right"]].set_visible(False)
-    axis.legend(frameon=False, loc="upper left", bbox_to_anchor=(1.0, 1.0))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    drawing.savefig(path, dpi=130, bbox_inches="tight")
-    pyplot.close(drawing)
+    axis.set_title(f"Labels that change on {report['set']}, with 95 % intervals", fontsize=11)
+    add_legend(axis)
+    save_figure(figure, path)
     return True
+
+
+def _natural(name: str) -> tuple[str, float]:
+    """Return what sorts the names of variants: by word, then by number."""
+    match = re.fullmatch(r"([a-z]+)(.*)", name)
+    return (match[1], float(match[2])) if match else (name, 0.0)

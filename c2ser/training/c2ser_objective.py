@@ -114,6 +114,7 @@ class C2SERObjective(Objective):
         emotions = emotions_of({name: item.utterance for name, item in corpus.valid.items()})
         check_seven(emotions, {})
         subset = balanced_subset(emotions, corpus.validation.utterances, seed)
+        self.chance = 1 / len({emotions[name] for name in subset})
         lengths = {name: corpus.valid[name].seconds for name in subset}
         self.valid_batches = by_length(lengths, corpus.validation.seconds, corpus.batches.utterances)
         self.feature_cache: dict[str, Features] = {}

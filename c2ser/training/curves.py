@@ -1,14 +1,18 @@
 """The figures of a training over its steps: kept in checkpoints, shown in TensorBoard, drawn at the end."""
 
-import io
+from __future__ import annotations
+
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from torch.utils.tensorboard import SummaryWriter
 
-from c2ser.tables import write_bytes
+from c2ser.scoring.palette import BLUE, CHANCE, KEPT, ORANGE, save_figure
+
+if TYPE_CHECKING:  # slow to import
+    from matplotlib.axes import Axes
 
 
 class Record:
@@ -37,10 +41,12 @@ class Record:
         for name, value in figures.items():
             self._sums[name].append(value)
 
-    def log(self, step: int) -> None:
-        """Enter the means of the steps since the last time."""
-        self.enter(step, "train", {name: sum(values) / len(values) for name, values in self._sums.items()})
+    def log(self, step: int) -> dict[str, float]:
+        """Enter the means of the steps since the last time, and return them."""
+        means = {name: sum(values) / len(values) for name, values in self._sums.items()}
+        self.enter(step, "train", means)
         self._sums.clear()
+        return means
 
     def enter(self, step: int, kind: str, figures: Mapping[str, float], texts: Mapping[str, str] = {}) -> None:
         """Enter figures, and show texts beside them."""
@@ -62,41 +68,99 @@ class Record:
         self.history, self._sums = state["history"], defaultdict(list, state["sums"])
 
 
-def plot_curves(history: list[dict[str, float]], path: Path) -> None:
-    """Draw every logged figure over the steps, one panel each, into a PNG.
+Points = list[tuple[float, float]]
+"""Steps and values of a curve."""
+
+CURVES = {"train": ("training", BLUE, "o"), "valid": ("validation", ORANGE, "s")}
+"""What the curves of each kind are called, their colour and the marker of their points."""
+
+NAMES = {
+    "ua": "UA, %",
+    "frame": "frame loss",
+    "utterance": "utterance loss",
+    "category": "category loss",
+    "class": "classifier loss",
+    "explicit": "explicit answers, %",
+    "score": "score, decides which step is kept",
+}
+"""What the axis of a figure is called, where its name says too little."""
+
+COLUMNS = 3
+"""Panels side by side, at most."""
+
+
+def plot_curves(
+    history: Sequence[Mapping[str, float]], path: Path, kept: int | None = None, chance: float | None = None
+) -> None:
+    """Draw the logged figures over the steps, one panel each, into a PNG.
+
+    Left out are figures that another panel shows too, and settings that never change.
 
     Args:
         history: rows with "step" and "train/…" or "valid/…" figures.
         path: the PNG.
+        kept: the step whose weights are kept.
+        chance: UA of guessing, a fraction.
     """
-    import matplotlib
+    from matplotlib.figure import Figure
 
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
+    panels = _panels(history)
+    if not panels:
+        return
+    rows = -(-len(panels) // COLUMNS)
+    widths = [len(panels) // rows + (row < len(panels) % rows) for row in range(rows)]
+    figure = Figure(figsize=(4.2 * max(widths), 0.6 + 2.7 * rows), layout="constrained")
+    places = [(row, column, width) for row, width in enumerate(widths) for column in range(width)]
+    grid = figure.add_gridspec(rows, 6)  # rows of one, two and three panels fill it
+    for (name, curves), (row, column, width) in zip(panels.items(), places, strict=True):
+        axis = figure.add_subplot(grid[row, 6 // width * column : 6 // width * (column + 1)])
+        _draw_panel(axis, name, curves)
+        if name == "ua" and chance:
+            axis.axhline(100 * chance, label="chance", **CHANCE)
+        if kept:
+            axis.axvline(kept, label=f"kept: step {kept}", **KEPT)
+    pairs = [pair for axis in figure.axes for pair in zip(*axis.get_legend_handles_labels(), strict=True)]
+    handles = {label: line for line, label in sorted(pairs, key=lambda pair: pair[1], reverse=True)}
+    figure.legend(handles.values(), handles, loc="outside upper center", ncols=len(handles), frameon=False)
+    save_figure(figure, path)
 
-    panels: dict[str, dict[str, list[tuple[float, float]]]] = {}
+
+def _draw_panel(axis: Axes, name: str, curves: Mapping[str, Points]) -> None:
+    label = NAMES.get(name, name.replace("_", " "))
+    factor = 100 if label.endswith("%") else 1
+    for kind, points in curves.items():
+        steps, values = zip(*points, strict=True)
+        title, colour, marker = CURVES[kind]
+        style = {"color": colour, "marker": marker if len(points) < 30 else None, "markersize": 3.5}
+        axis.plot(steps, [factor * value for value in values], label=title, **style)
+    if name == "ua":
+        axis.set_ylim(0, 103)
+    axis.set_xlabel("step")
+    axis.set_ylabel(label)
+    axis.spines[["top", "right"]].set_visible(False)
+    axis.grid(alpha=0.3)
+
+
+def _panels(history: Sequence[Mapping[str, float]]) -> dict[str, dict[str, Points]]:
+    """Return the curves of each panel, by figure, then by kind."""
+    panels: dict[str, dict[str, Points]] = {}
     for row in history:
         for name, value in row.items():
             if name != "step":
                 kind, _, figure = name.partition("/")
                 panels.setdefault(figure, {}).setdefault(kind, []).append((row["step"], value))
-    if not panels:
-        return
-    columns = min(3, len(panels))
-    rows = -(-len(panels) // columns)
-    drawing, axes = pyplot.subplots(rows, columns, figsize=(4.2 * columns, 2.8 * rows), squeeze=False)
-    for axis in axes.flat[len(panels) :]:
-        axis.set_visible(False)
-    for axis, (figure, lines) in zip(axes.flat, panels.items(), strict=False):
-        for kind, points in sorted(lines.items()):
-            axis.plot(*zip(*points, strict=True), label=kind, marker="." if len(points) < 30 else None)
-        axis.set_title(figure.replace("_", " "))
-        axis.set_xlabel("step")
-        axis.grid(alpha=0.3)
-        if len(lines) > 1:
-            axis.legend()
-    drawing.tight_layout()
-    content = io.BytesIO()
-    drawing.savefig(content, dpi=120)
-    pyplot.close(drawing)
-    write_bytes(path, content.getvalue())
+    shown: list[str] = []
+    for name in sorted(panels, key=lambda name: (-len(panels[name]), name == "score")):  # the fullest first
+        values = [value for _, value in panels[name].get("train", [])]
+        constant = set(panels[name]) == {"train"} and len(values) > 1 and len(set(values)) == 1
+        if not constant and not any(_is_in(panels[name], panels[other]) for other in shown):
+            shown.append(name)
+    return {name: curves for name, curves in panels.items() if name in shown}
+
+
+def _is_in(curves: Mapping[str, Points], panel: Mapping[str, Points]) -> bool:
+    """Return whether a panel shows all these curves, or their negatives."""
+    return any(
+        all([(step, sign * value) for step, value in points] == panel.get(kind) for kind, points in curves.items())
+        for sign in (1, -1)
+    )

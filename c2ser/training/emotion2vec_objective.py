@@ -98,6 +98,7 @@ class Emotion2VecObjective(Objective):
         self.head = parts.CategoryHead(model.config.dim, len(EMOTIONS), losses)
         self.teacher = make_teacher(model, teacher.front)
         shortest = 2 * model.audio.local_encoder.receptive_field
+        self.chance = 1 / max(1, len({*EMOTIONS} & {utterance.emotion for utterance in material.valid.values()}))
         self.stream = CropBatches(material.train, material.seconds, material.crops, seed, shortest)
         self.valid_stream = CropBatches(material.valid, material.seconds, material.crops, seed, shortest)
 

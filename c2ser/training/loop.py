@@ -8,6 +8,7 @@ on a CPU.
 import logging
 import os
 import signal
+import time
 from collections.abc import Iterator
 from contextlib import closing, nullcontext
 from math import isfinite
@@ -16,21 +17,21 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator, DistributedDataParallelKwargs
-from accelerate.utils import broadcast_object_list
+from accelerate.utils import DistributedType, broadcast_object_list
 from torch.distributed.fsdp import register_fsdp_forward_method
 
 from c2ser.data.prefetch import prefetch
 from c2ser.data.sampler import rng
-from c2ser.log import get_logger, progress
+from c2ser.log import get_logger
 from c2ser.training import checkpoint
 from c2ser.training.config import OptimConfig, TrainConfig
 from c2ser.training.curves import Record, plot_curves
+from c2ser.training.log_lines import LogLines
 from c2ser.training.memory import describe_batch, explain_oom
 from c2ser.training.objective import Objective
 from c2ser.training.schedule import learning_rate_factor
 from c2ser.training.settings import plain
 from c2ser.training.weights import Weights, gather
-from c2ser.training.zero import ZeroWeights
 
 logger = get_logger(__name__)
 
@@ -65,6 +66,8 @@ class Trainer:
         self.accelerator.gradient_accumulation_steps = training.accumulate  # accelerate's launcher may say otherwise
         if self.accelerator.num_processes != int(os.environ.get("WORLD_SIZE", 1)):
             raise ValueError(f"{out}: processes do not see each other; on CPUs set ACCELERATE_USE_CPU=true")
+        if self.accelerator.distributed_type == DistributedType.DEEPSPEED:
+            raise ValueError(f"{out}: DeepSpeed is not supported; give --accelerate-config fsdp2 instead")
         if not self.accelerator.is_main_process:
             logging.getLogger("c2ser").setLevel(logging.WARNING)
         per_step = training.accumulate * self.accelerator.num_processes
@@ -88,23 +91,15 @@ class Trainer:
             trainable, lr=optim.lr, betas=optim.betas, eps=optim.eps, weight_decay=optim.weight_decay
         )
         sharding = self.accelerator.state.fsdp_plugin if self.accelerator.is_fsdp2 else None
-        zero = self.accelerator.state.deepspeed_plugin
         if sharding:  # the other layers come to the GPU one by one, sharded
             sharding.ignored_modules = self.objective.ignored_modules()
         for module in sharding.ignored_modules if sharding else [self.objective]:
             module.to(self.accelerator.device)
-        if zero and zero.zero_stage > 2:
-            raise ValueError(f"{self.out}: ZeRO 3 is not supported; share the weights with fsdp2 instead")
-        if zero:
-            sizes = {"train_micro_batch_size_per_gpu": 1, "gradient_accumulation_steps": self.training.accumulate}
-            zero.deepspeed_config |= {**sizes, "gradient_clipping": self.optim.clip}
-        # inside the wrapper that distributes the work: it may turn off an autocast around it
         self.objective.forward = self._autocast()(self.objective.forward)
         self.wrapped, self.optimiser = self.accelerator.prepare(self.objective, optimiser)
         if sharding:
             register_fsdp_forward_method(self.wrapped, "validate")
-        kind = ZeroWeights if zero else Weights
-        self.weights = kind(self.accelerator.unwrap_model(self.wrapped), self.optimiser.optimizer)
+        self.weights = Weights(self.accelerator.unwrap_model(self.wrapped), self.optimiser.optimizer)
 
     @property
     def checkpoints(self) -> Path:
@@ -123,9 +118,10 @@ class Trainer:
         previous = {s: signal.signal(s, self._on_signal) for s in (signal.SIGTERM, signal.SIGUSR1)}
         if self.accelerator.is_main_process:
             self.record.open(self.out / "tensorboard", self.step)
+        self.lines = LogLines(self.step, self.steps, self.accelerator.num_processes)
         try:
             with closing(self._raw_batches()) as raw_batches:
-                for _ in progress(range(self.step, self.steps), "steps"):
+                while self.step < self.steps:
                     self._one_step(raw_batches)
         finally:
             for number, handler in previous.items():
@@ -142,12 +138,14 @@ class Trainer:
         self.stop = True
 
     def _one_step(self, raw_batches: Iterator[Any]) -> None:
+        start = time.monotonic()
         self._update(raw_batches)
         self.step += 1
         self.objective.update_ema(self.step)
+        self.lines.count(time.monotonic() - start, len(self.utterances))
         last, epoch = self.step == self.steps, self.epochs.get(self.step)
         if self.step % self.training.log_every == 0 or last:
-            self.record.log(self.step)
+            logger.info(self.lines.step_line(self.step, self.record.log(self.step)))
         improved = (self.step % self.training.valid_every == 0 or last or epoch) and self._validate()
         if epoch in self.training.keep_epochs:
             self._save_epoch(epoch)
@@ -232,7 +230,7 @@ class Trainer:
         if improved:
             self.best = {"step": self.step, "score": figures["score"]}
         self.record.enter(self.step, "valid", figures, self.objective.samples(self.step))
-        logger.info("step %d: %s", self.step, ", ".join(f"{n} {v:.4f}" for n, v in figures.items()))
+        logger.info(self.lines.valid_line(self.step, figures, self.best))
         return improved
 
     def _settings(self) -> dict[str, Any]:
@@ -291,6 +289,6 @@ class Trainer:
         if "extra" in tensors:
             self.objective.load_extra_state(tensors["extra"])
         if self.accelerator.is_main_process:
-            plot_curves(self.record.history, self.out / "curves.png")
-        logger.info("best: step %d, score %.4f", self.best["step"], self.best["score"])
+            plot_curves(self.record.history, self.out / "curves.png", self.best["step"], self.objective.chance)
+        logger.info("kept: step %d, score %.4f", self.best["step"], self.best["score"])
         return best

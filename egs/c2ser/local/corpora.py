@@ -1,41 +1,43 @@
-"""What each corpus is in the paper: which of its recipe's sets are learnt from, tested on, and cross-validated.
+"""The roles of each corpus in the paper: which sets of its recipe are for training, for tests and for folds.
 
-Of corpora with official sets the training set alone is learnt from (section IV.A) and the development set chooses the
-best weights. IEMOCAP and MER2024 have none, and the paper does not test on them: what their recipes keep for tests is
-learnt from too. Their `valid` and ESD's are what the recipes hold out: session 4, a tenth of the clips, two speakers.
+Of a corpus with official sets, only the training set is for training (section IV.A), and the development set selects
+the best checkpoint. IEMOCAP and MER2024 have no official sets, and the paper does not test on them, so their recipes'
+test sets are for training too. Their `valid`, and that of ESD, is held out by the recipes: session 4, a tenth of the
+clips, two speakers.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final, Literal
 
 WHOLE = "all"
-"""As a set to test on: the whole corpus, of whatever length."""
+"""As a test set: the whole corpus, utterances of any length."""
 
-PUBLISHED = "published"
-"""As folds: those that the recipe knows."""
+PUBLISHED: Final = "published"
+"""As folds: those of the recipe."""
 
 OFFICIAL = {"train": "train", "valid": "valid", "test": "1"}
 """One fold with a validation set of its own."""
 
 DRAWN = {"train": "train", "valid": "train", "test": "1"}
-"""One fold; EmoBox draws its validation set from what is learnt from, where our recipes have a set of their own."""
+"""One fold; EmoBox draws its validation set from the training set, where our recipes have a validation set."""
 
 
 @dataclass(frozen=True)
 class Roles:
-    """What a corpus is used for.
+    """The uses of a corpus.
 
     Attributes:
-        train: sets of its recipe that are learnt from; none if it is for tests alone.
-        valid: its set that chooses the best weights.
-        test: its set that answers are scored on (Table VI), or `WHOLE`; None if it is for training alone.
-        folds: how EmoBox cross-validates it (Table V): `PUBLISHED`, or what utt2fold says of each set.
+        train: sets of its recipe for training; none if the corpus is only for tests.
+        valid: its set that selects the best checkpoint.
+        test: its set for Table VI, or `WHOLE`; None if the corpus is only for training.
+        folds: the folds of EmoBox for Table V: `PUBLISHED`, or the fold of each set in utt2fold.
     """
 
     train: tuple[str, ...] = ()
     valid: str | None = None
     test: str | None = None
-    folds: str | Mapping[str, str] | None = None
+    folds: Literal["published"] | Mapping[str, str] | None = None
 
 
 CORPORA = {

@@ -61,31 +61,34 @@ def located(names: Sequence[str], prepared: Path, db_root: Path | None, roots: P
     if db_root and not db_root.is_dir():
         raise ValueError(f"{db_root}: no such folder; give the one that holds the corpora with --db-root")
     given = read_table(roots) if roots else {}
-    found = {}
+    places = {}
     for name in names:
         below = db_root / name if db_root else None
         place = below if below and below.is_dir() else given.get(name) or root_before(prepared / name)
         if place:
-            found[name] = Path(place)
+            places[name] = Path(place)
         else:
             logger.warning(
                 "%s is absent; name its folder as root_%s in local/site.sh, or put it into --db-root", name, name
             )
-    if not found:
+    if not places:
         raise ValueError("no corpus is there; name their folders in local/site.sh (root_<recipe>=…), or give --db-root "
                          "with folders that are named as the recipes")  # fmt: skip
-    return found
+    return places
 
 
 def root_before(folder: Path) -> Path | None:
     """Return where a corpus was that was prepared to its end; None if it was not."""
-    about = read_json(folder / "about.json") if (folder / "about.json").exists() else {"whole": False}
-    return Path(about["root"]) if about["whole"] else None
+    about = read_json(folder / "about.json") if (folder / "about.json").exists() else None
+    return Path(about["root"]) if about and about["whole"] else None
 
 
 def load(name: str) -> ModuleType:
     """Return the data_prep.py of a recipe."""
-    spec = importlib.util.spec_from_file_location(f"data_prep_{name}", RECIPES / name / "local/data_prep.py")
+    path = RECIPES / name / "local/data_prep.py"
+    spec = importlib.util.spec_from_file_location(f"data_prep_{name}", path)
+    if spec is None or spec.loader is None:
+        raise ValueError(f"{path}: not a Python module")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module

@@ -64,7 +64,8 @@ def packed(shard: Path, folder: Path) -> Iterator[Entry]:
             stem, _, suffix = Path(member.name).name.rpartition(".")
             if not member.isfile() or member.size > MAX_BYTES or suffix not in ("json", "mp3", "flac", "wav"):
                 continue
-            content = tar.extractfile(member).read()
+            file = tar.extractfile(member)
+            content = file.read() if file else b""  # a regular file always has content
             if suffix == "json":
                 entries[stem] = json.loads(content)
             else:

@@ -52,7 +52,7 @@ def folds(emotions: Mapping[str, str]) -> dict[str, str]:
     for index, emotion in sorted(emotions.items()):
         of_speaker[index.partition("_W")[0]].append((index, f"{index[:2]} {emotion}"))
     size: dict[str, Counter] = {fold: Counter() for fold in FOLDS}
-    chosen = {}
+    chosen: dict[str, str] = {}
     for members in sorted(of_speaker.values(), key=lambda members: (-len(members), members)):
         classes = Counter(kind for _, kind in members)
         best = min(

@@ -59,7 +59,7 @@ def speak(db_root: Path) -> Iterator[Utterance]:
                     path = db_root / speaker / f"{name}.wav"
                     path.parent.mkdir(parents=True, exist_ok=True)
                     drift = 1 + 0.24 * (generator.random(4) - 0.5)
-                    samples = synthesiser.say(text, manner(f"{voice}+{speaker}", emotion, number, drift))
+                    samples = synthesiser.say(text, manner(f"{voice}+{speaker}", emotion, number, drift.tolist()))
                     soundfile.write(path, samples, synthesiser.rate)
                     yield Utterance(set_name, speaker, name, path, emotion, language, text)
 

@@ -1,1 +1,0 @@
-"""Speed against named peers, in one process, by rules that make a figure worth quoting."""

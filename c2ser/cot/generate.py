@@ -1,0 +1,71 @@
+"""The chains of thought of all utterances of a data directory, as a table."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from c2ser.chat.config import ChatConfig
+from c2ser.cot.config import Fallback, Style, WriterName
+from c2ser.cot.prompts import Request
+from c2ser.cot.writers import describe, open_writer, write_all
+from c2ser.emotions import ATTRIBUTES, check_emotion
+from c2ser.tables import TableMap, read_table, write_json
+
+
+def generate_cot(
+    data: Path, out: Path, style: Style, chat: ChatConfig, writer: WriterName, attempts: int, fallback: Fallback
+) -> None:
+    """Write the table OUT; beside it OUT.writer (who wrote each text, in which attempt) and OUT.json (the settings).
+
+    Args:
+        data: data directory with utt2emo, utt2lang and, for explicit ones, text and utt2level.
+        out: table of chains of thought.
+        style: explicit or implicit.
+        chat: the language model, for all writers but the template.
+        writer: who writes them.
+        attempts: how often a text is written, at most; a text that fails its checks is written again.
+        fallback: what happens to utterances whose texts all fail.
+
+    Raises:
+        ValueError: the attempts would all give the same text, or there is none.
+    """
+    check_attempts(attempts, writer, chat)
+    settings = {"style": style, **describe(writer, chat), "attempts": attempts, "fallback": fallback}
+    with open_writer(writer, chat, out) as opened, TableMap(out, out.with_name(f"{out.name}.writer")) as job:
+        write_all(opened, read_requests(data, style, job), style, attempts, job, fallback)
+        write_json(out.with_name(f"{out.name}.json"), settings)
+
+
+def check_attempts(attempts: int, writer: WriterName, chat: ChatConfig) -> None:
+    """Refuse a number of attempts that makes no sense.
+
+    Raises:
+        ValueError: the attempts would all give the same text, or there is none.
+    """
+    if attempts < 1:
+        raise ValueError(f"--attempts {attempts}: at least one is needed")
+    if writer != "template" and attempts > 1 and chat.sampling.temperature == 0:
+        raise ValueError("--chat.sampling.temperature 0 writes the same text in each attempt; give --attempts 1")
+
+
+def read_requests(data: Path, style: Style, job: TableMap) -> list[Request]:
+    """Return the labels of each utterance as a request; utterances with missing labels are rejected."""
+    emotions, languages, texts = (read_table(data / name) for name in ("utt2emo", "utt2lang", "text"))
+    levels = read_table(data / "utt2level") if style == "explicit" else {}
+    requests = []
+    for utterance in job.todo(emotions):
+        try:
+            level_of = _levels(utterance, levels, texts) if style == "explicit" else {}
+            emotion = check_emotion(emotions[utterance], utterance)
+        except ValueError as error:
+            job.reject(utterance, str(error))
+        else:
+            requests.append(Request(utterance, languages[utterance], texts.get(utterance, ""), emotion, level_of))
+    return requests
+
+
+def _levels(utterance: str, levels: Mapping[str, str], texts: Mapping[str, str]) -> dict[str, str]:
+    if utterance not in levels:
+        raise ValueError(f"{utterance}: it has no levels; see utt2attr.rejected for the reason")
+    if not texts.get(utterance, "").strip():
+        raise ValueError(f"{utterance}: it has no transcript; add one to text")
+    return dict(zip(ATTRIBUTES, levels[utterance].split(), strict=True))

@@ -1,0 +1,1 @@
+"""One page with the paper's tables and figures: its values, our values beside them, known errors as notes."""

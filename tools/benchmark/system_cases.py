@@ -1,0 +1,234 @@
+"""The whole of C²SER at real size on a GPU: a training step, and the time of an answer.
+
+The peer is what transformers and PEFT give without further work: Whisper on 30 s, adapters beside the weights, one
+utterance at a time, logits everywhere. On speech of 30 s both compute the same; that is checked on small models, where
+single precision is affordable.
+"""
+
+import copy
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from benchmark import transformers_peer as plain
+from benchmark.c2ser_cases import (
+    LABELS,
+    batch_answers,
+    decoding_cost,
+    endless,
+    same_answers,
+    same_probabilities,
+    scoring_cost,
+    tree_scores,
+)
+from benchmark.cases import RATE, case, durations, signals
+from benchmark.emotion2vec_cases import autocast
+from benchmark.harness import Case, Equivalence, Setting
+from benchmark.random_models import (
+    Asked,
+    decoder_flops,
+    explicit_answer,
+    linear_flops,
+    listening_flops,
+    system,
+    weight_bytes,
+)
+from c2ser.cot.prompts import Style, instruction
+from c2ser.data.sampler import by_length
+from c2ser.model.c2ser_network import C2SERNetwork
+from c2ser.model.export import merge_lora
+from c2ser.model.perception import FULL_SECONDS, Vectors
+
+
+def _small(setting: Setting) -> Setting:
+    """Return the setting in which outputs are compared."""
+    return Setting(setting.device, "quick", setting.seed)
+
+
+def _require_gpu(name: str, setting: Setting) -> None:
+    if setting.size == "real" and setting.device != "cuda":
+        raise ValueError(f"{name}: 7B parameters need a GPU; use --device cuda or --size quick")
+
+
+@case
+def train_step(setting: Setting) -> Case:
+    """A step of the explicit stage, from waveforms to AdamW; the peer runs Whisper on 30 s and computes all logits."""
+    _require_gpu("train_step", setting)
+    number, seconds = (24, 6.5) if setting.size == "real" else (2, 0.5)
+    model = system(setting, dropout=0.1)
+    model.train()
+    waves = signals([seconds] * number, setting.seed)
+    answers = [explicit_answer(place) for place in range(number)]
+    step = _update(model, setting)
+
+    def check() -> Equivalence:
+        """Compare losses and gradients of a small model on 30 s."""
+        small = system(_small(setting))
+        return _same_gradients(small, signals([FULL_SECONDS], setting.seed), answers[:1])
+
+    asking = _encode(model, waves, "explicit")
+    flops, labels = _training_cost(model, asking, answers, len(waves[0]))
+    work = {"utterances": number, "audio_s": number * seconds, "positions": sum(asking.positions) + labels}
+    precision = "bf16 autocast" if setting.device == "cuda" else "fp32"
+    settings = f"{plain.name()} and PEFT, Whisper padded to 30 s, labels=, {precision}"
+    ours, theirs = (partial(step, partial(loss, model, waves, answers)) for loss in (our_loss, their_loss))
+    return Case(ours, theirs, settings, check, work, flops, 2.0 * weight_bytes(model))
+
+
+def our_loss(model: C2SERNetwork, waves: Sequence[np.ndarray], answers: Sequence[str]) -> Tensor:
+    """Return the loss of explicit answers as it is trained."""
+    return model(model.extract_features(waves), [instruction("explicit")] * len(answers), answers)["loss"]
+
+
+def their_loss(model: C2SERNetwork, waves: Sequence[np.ndarray], answers: Sequence[str]) -> Tensor:
+    """Return it as transformers computes it, with Whisper on 30 s."""
+    return plain.loss(_asked(model, plain.listen(model, waves), "explicit"), answers)
+
+
+def _update(model: C2SERNetwork, setting: Setting) -> Callable[[Callable[[], Tensor]], None]:
+    """Return a function that does an optimiser step on a loss."""
+    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    optimiser = torch.optim.AdamW(parameters, lr=5e-5, betas=(0.9, 0.99), weight_decay=0.01)
+
+    def step(loss: Callable[[], Tensor]) -> None:
+        """Do one update on a loss."""
+        with autocast(setting):
+            value = loss()
+        value.backward()
+        torch.nn.utils.clip_grad_norm_(parameters, 5.0)
+        optimiser.step()
+        optimiser.zero_grad(set_to_none=True)
+
+    return step
+
+
+def _same_gradients(model: C2SERNetwork, waves: Sequence[np.ndarray], answers: Sequence[str]) -> Equivalence:
+    """Compare loss and gradients, each over its largest value; the model drops nothing."""
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    losses = our_loss(model, waves, answers), their_loss(model, waves, answers)
+    own, other = (torch.autograd.grad(loss, trained) for loss in losses)
+    largest = torch.stack([part.abs().max() for part in other]).max()
+    gaps = [(one - two).abs().max() / largest for one, two in zip(own, other, strict=True)]
+    gap = torch.stack([(losses[0] - losses[1]).abs().detach() / losses[1].detach(), *gaps]).max()
+    return Equivalence("relative difference of loss and gradients, small models in fp32 on 30 s", float(gap), 1e-5)
+
+
+def _training_cost(model: C2SERNetwork, asking: Asked, answers: Sequence[str], samples: int) -> tuple[float, int]:
+    """Return the operations of a step and its labels; frozen weights need no gradient of their own."""
+    llm = model.language
+    labels = sum(llm.sequence_lengths("", answers)) - len(answers) * (llm.sequence_lengths("", [""])[0] - 1)
+    encoder, acoustic, connector = listening_flops(model, samples)
+    trained = 3 * (encoder + connector) + acoustic
+    decoder = sum(decoder_flops(llm, places + labels // len(answers)) for places in asking.positions)
+    return len(answers) * trained + 2 * (decoder + linear_flops(llm.llm.get_output_embeddings(), labels)), labels
+
+
+@case
+def decode_latency_implicit(setting: Setting) -> Case:
+    """From one waveform of 6.5 s to an answer of 8 tokens."""
+    _require_gpu("decode_latency_implicit", setting)
+    return _answering(setting, "implicit", _alone(setting), 8)
+
+
+@case
+def decode_latency_explicit(setting: Setting) -> Case:
+    """From one waveform of 6.5 s to an answer of 60 tokens."""
+    _require_gpu("decode_latency_explicit", setting)
+    return _answering(setting, "explicit", _alone(setting), 60)
+
+
+@case
+def decode_throughput(setting: Setting) -> Case:
+    """Answers of 8 tokens to utterances of any length, in batches as `decode` makes them."""
+    _require_gpu("decode_throughput", setting)
+    number, longest = (256, 20.0) if setting.size == "real" else (4, 1.0)
+    waves = signals(durations(number, setting.seed, longest), setting.seed)
+    return _answering(setting, "implicit", waves, 8)
+
+
+@case
+def decode_latency_labels(setting: Setting) -> Case:
+    """From one waveform of 6.5 s to the probabilities of seven names."""
+    _require_gpu("decode_latency_labels", setting)
+    waves = _alone(setting)
+    merged, adapted = _pair(setting)
+
+    def check() -> Equivalence:
+        """Compare the probabilities of small models on 30 s."""
+        ours, theirs = _pair(_small(setting))
+        whole = signals([FULL_SECONDS], setting.seed)
+        other = plain.scores(_encode_padded(theirs, whole, "implicit"), LABELS)
+        gap = same_probabilities(tree_scores(_encode(ours, whole, "implicit")), other)
+        return Equivalence(f"{gap.metric}, small models in fp32 on 30 s", gap.value, gap.tolerance)
+
+    flops, memory = scoring_cost(_encode(merged, waves, "implicit"))
+    return Case(
+        lambda: tree_scores(_encode(merged, waves, "implicit")),
+        lambda: plain.scores(_encode_padded(adapted, waves, "implicit"), LABELS),
+        _settings(setting), check, {"utterances": 1, "audio_s": len(waves[0]) / RATE, "names": len(LABELS)},
+        flops + sum(listening_flops(merged, len(waves[0]))), memory,
+    )  # fmt: skip
+
+
+def _alone(setting: Setting) -> list[np.ndarray]:
+    return signals([6.5 if setting.size == "real" else 0.5], setting.seed)
+
+
+def _answering(setting: Setting, style: Style, waves: Sequence[np.ndarray], tokens: int) -> Case:
+    merged, adapted = _pair(setting)
+    names = {str(number): len(wave) / RATE for number, wave in enumerate(waves)}
+    groups = [[waves[int(name)] for name in group] for group in by_length(names, 240.0, 64)]
+
+    def check() -> Equivalence:
+        """Compare the answers of small models on 30 s."""
+        ours, theirs = _pair(_small(setting))
+        whole = signals([FULL_SECONDS], setting.seed)
+        other = plain.generate(_encode_padded(theirs, whole, style), tokens)
+        gap = same_answers(batch_answers(_encode(ours, whole, style), tokens), other)
+        return Equivalence(f"{gap.metric}, small models in fp32 on 30 s", gap.value, gap.tolerance)
+
+    def theirs() -> list[list[int]]:
+        """Answer one utterance after the other."""
+        return [plain.generate(_encode_padded(adapted, [wave], style), tokens)[0] for wave in waves]
+
+    costs = [decoding_cost(_encode(merged, group, style), tokens, 1) for group in groups]
+    flops = sum(cost[0] for cost in costs) + sum(sum(listening_flops(merged, len(wave))) for wave in waves)
+    work = {"utterances": len(waves), "audio_s": round(sum(names.values()), 1), "tokens": tokens}
+    return Case(
+        lambda: [row for group in groups for row in batch_answers(_encode(merged, group, style), tokens)], theirs,
+        _settings(setting), check, work, flops, sum(cost[1] for cost in costs),
+    )  # fmt: skip
+
+
+def _pair(setting: Setting) -> tuple[C2SERNetwork, C2SERNetwork]:
+    """Return a model with its adapters merged, as `export_model` does, and the same with them beside the weights."""
+    adapted = system(setting).requires_grad_(False)
+    endless(adapted.language)
+    merged = copy.deepcopy(adapted)
+    merge_lora(merged)
+    return merged.requires_grad_(False), adapted
+
+
+def _settings(setting: Setting) -> str:
+    precision = "bf16" if setting.size == "real" else "fp32"
+    return f"{plain.name()} generate and PEFT, Whisper padded to 30 s, adapters beside the weights, {precision}"
+
+
+@torch.no_grad()
+def _encode(model: C2SERNetwork, waves: Sequence[np.ndarray], style: Style) -> Asked:
+    """Return the model with the speech embeddings of waveforms, each at its exact length."""
+    return _asked(model, model.encode(waves), style)
+
+
+@torch.no_grad()
+def _encode_padded(model: C2SERNetwork, waves: Sequence[np.ndarray], style: Style) -> Asked:
+    """Return the same with Whisper on 30 s, in the same precision."""
+    with model.autocast():
+        return _asked(model, plain.listen(model, waves, exact=False), style)
+
+
+def _asked(model: C2SERNetwork, speech: Vectors, style: Style) -> Asked:
+    return Asked(model.language, speech, model.connector.boundaries, [instruction(style)] * len(speech.values))
