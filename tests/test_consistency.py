@@ -130,28 +130,6 @@ def test_settings_need_no_model_library():
     assert done.returncode == 0, done.stderr
 
 
-def module_of(path):
-    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
-
-
-ROOMS = sorted({path.parent.name for path in PACKAGE} - {"c2ser"})
-CIRCLES = pytest.mark.xfail(reason="its network and its folder import each other until the room has two storeys")
-
-
-@pytest.mark.parametrize("room", [pytest.param(room, marks=CIRCLES) if room == "model" else room for room in ROOMS])
-def test_no_module_of_a_room_imports_itself_through_others(room):
-    paths = {module_of(path): path for path in PACKAGE if path.parent.name == room}
-    graph = {module: set() for module in paths}
-    for module, path in paths.items():
-        for node in ast.walk(tree(path)):
-            if isinstance(node, ast.ImportFrom) and node.module:
-                names = {f"{node.module}.{alias.name}" for alias in node.names}
-                graph[module] |= (names if names <= paths.keys() else {node.module}) & paths.keys()
-            elif isinstance(node, ast.Import):
-                graph[module] |= {alias.name for alias in node.names} & paths.keys()
-    graphlib.TopologicalSorter(graph).prepare()  # its CycleError names the circle
-
-
 def neighbours(path):
     """The modules of the project beside a script, by the name under which it imports them."""
     local = next(folder for folder in path.parents if folder.name in ("local", "tools"))
