@@ -31,7 +31,7 @@ from c2ser.emotion2vec.config import EmbeddingBatchConfig
 from c2ser.model.c2ser import C2SER
 from c2ser.model.config import C2SERConfig, LoraSettings
 from c2ser.model.export import export
-from c2ser.tables import read_table, write_table
+from c2ser.tables import read_json, read_table, write_json, write_table
 from c2ser.training import checkpoint
 from c2ser.training.c2ser_objective import C2SERObjective, Corpus, draw_style
 from c2ser.training.config import BatchConfig, OptimConfig, TrainConfig, ValidConfig
@@ -486,6 +486,19 @@ def test_a_checkpoint_of_another_model_is_refused(model_place, alone, tmp_path):
     weights = Weights(torch.nn.ModuleDict({"model": other}), torch.optim.AdamW(other.parameters()))
     with pytest.raises(ValueError, match=r"24 weights do not fit \(model.language.*lora_A.*: \(8, .* there, \(2, "):
         weights.load_trainable_state_dict(tensors["trained"], alone)
+
+
+def test_a_run_of_an_older_version_is_refused_in_one_line(model_place, alone, tmp_path):
+    shutil.copytree(alone / "explicit1/whole", tmp_path / "run")
+    manifest = checkpoint.newest(tmp_path / "run/checkpoints") / checkpoint.MANIFEST
+    content = read_json(manifest)
+    assert content.pop("format") == checkpoint.FORMAT
+    write_json(manifest, content)
+    with pytest.raises(ValueError) as caught:
+        study(model_place, tmp_path / "run", "explicit", 1)
+    message = str(caught.value)
+    assert message.startswith(f"{tmp_path}/run: its checkpoints are of an older version") and "\n" not in message
+    assert message.endswith("or change --out")
 
 
 def test_other_chains_of_thought_are_refused(model_place, alone, tmp_path):

@@ -6,6 +6,8 @@ import os
 import re
 import subprocess
 import sys
+from collections import Counter
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -82,41 +84,53 @@ def imports(path):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
             yield node.module
-            if node.module == "c2ser":
-                yield from (f"c2ser.{alias.name}" for alias in node.names)
+            if (ROOT / node.module.replace(".", "/")).is_dir():
+                yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def module(path):
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts)
 
 
 @pytest.mark.parametrize("path", PACKAGE, ids=name)
 def test_layers_hold(path):
-    own = ".".join(path.relative_to(ROOT).with_suffix("").parts)
-    if own == "c2ser.__init__":
+    importer = module(path)
+    if importer == "c2ser.__init__":
         return
-    for module in imports(path):
-        if module.startswith("c2ser."):
-            same = module.split(".")[1] == own.split(".")[1] and own.split(".")[1] != "bin"
-            assert layer(module) is not None, f"{module} stands in no layer"
-            assert same or layer(module) < layer(own), f"{own} imports {module}, which lies above or beside it"
+    for imported in imports(path):
+        if imported.startswith("c2ser."):
+            same = imported.split(".")[1] == importer.split(".")[1] and importer.split(".")[1] != "bin"
+            assert layer(imported) is not None, f"{imported} is in no layer"
+            assert same or layer(imported) < layer(importer), f"{importer} imports {imported}, which is not below it"
 
 
-def module_of(path):
-    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+def test_no_module_imports_itself_through_others():
+    """Imports inside functions count too: they hide a circle and do not open it."""
+    modules = {module(path) for path in PACKAGE}
+    graph = {module(path): modules.intersection(imports(path)) for path in PACKAGE}
+    assert graph["c2ser.training.loop"] > {"c2ser.training.checkpoint", "c2ser.log"}
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        pytest.fail(f"a circle of imports: {' <- '.join(error.args[1])}")
 
 
-ROOMS = sorted({path.parent.name for path in PACKAGE} - {"c2ser"})
+def test_module_names_are_unique():
+    """An editor's tab shows the name alone. Every room has its settings in a module called config."""
+    names = Counter(path.stem for path in PACKAGE if path.stem not in ("__init__", "config"))
+    assert len(names) > 100
+    repeated = sorted(name for name, number in names.items() if number > 1)
+    assert not repeated
 
 
-@pytest.mark.parametrize("room", ROOMS)
-def test_no_module_of_a_room_imports_itself_through_others(room):
-    paths = {module_of(path): path for path in PACKAGE if path.parent.name == room}
-    graph = {module: set() for module in paths}
-    for module, path in paths.items():
-        for node in ast.walk(tree(path)):
-            if isinstance(node, ast.ImportFrom) and node.module:
-                names = {f"{node.module}.{alias.name}" for alias in node.names}
-                graph[module] |= (names if names <= paths.keys() else {node.module}) & paths.keys()
-            elif isinstance(node, ast.Import):
-                graph[module] |= {alias.name for alias in node.names} & paths.keys()
-    graphlib.TopologicalSorter(graph).prepare()  # its CycleError names the circle
+def test_settings_need_no_model_library():
+    """`--help` and option errors must come at once."""
+    heavy = ["torch", "transformers", "sklearn", "scipy", "matplotlib", "soundfile"]
+    configs = [module(path) for path in PACKAGE if path.stem == "config"]
+    assert len(configs) >= 4
+    code = f"import sys, {', '.join(configs)}; sys.exit(' '.join(n for n in {heavy} if n in sys.modules) or 0)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 def neighbours(path):

@@ -469,6 +469,26 @@ def test_an_exported_model_answers_as_its_source(folder, parts, model, tmp_path,
         assert not (tmp_path / "twice").exists()
 
 
+def test_a_folder_of_format_2_gives_the_same_model(folder, model, tmp_path):
+    """Format 2 had other names for the connector's feed-forward layers and for the fingerprints."""
+    old = shutil.copytree(folder, tmp_path / "old")
+    renamed = {}
+    for name, tensor in load_file(old / "model.safetensors").items():
+        if name.startswith("connector.layers."):
+            name = name.replace(".up_proj.", ".rise.").replace(".down_proj.", ".fall.")
+        renamed[name] = tensor
+    assert sum(".rise." in name or ".fall." in name for name in renamed) == 4
+    save_file(renamed, old / "model.safetensors")
+    content = read_json(old / "config.json") | {"format": 2}
+    for name in ("llm", "tokenizer"):
+        content[f"{name}_print"] = content.pop(f"{name}_fingerprint")
+    write_json(old / "config.json", content)
+    weights, expected = (m.network.state_dict() for m in (C2SER.from_pretrained(old), model))
+    assert weights.keys() == expected.keys() and all(torch.equal(weights[name], expected[name]) for name in weights)
+    C2SER.from_pretrained(old).save_pretrained(old)
+    assert read_json(old / "config.json")["format"] == 3 and load_network(old)
+
+
 def settings_changed(*path, value):
     def change(folder):
         content = read_json(folder / "config.json")
@@ -551,7 +571,7 @@ def test_a_damaged_folder_is_refused_in_one_line(folder, tmp_path, change, messa
     shutil.copytree(folder, tmp_path / "m")
     change(tmp_path / "m")
     with pytest.raises(ValueError) as caught:
-        load_network(tmp_path / "m")
+        C2SER.from_pretrained(tmp_path / "m")
     text = str(caught.value)
     assert message.replace("\\", "") in text and "\n" not in text and ";" in text and str(tmp_path / "m") in text
 

@@ -30,7 +30,7 @@ class Item:
     """An utterance of the training or validation set.
 
     Attributes:
-        utterance: audio, emotion and the rest of what the data directory says.
+        utterance: its entry in the data directory.
         seconds: its duration.
         answers: chain of thought by style ("explicit", "implicit").
         acoustic: position of its acoustic vectors, as `file.ark:offset`; None if they are computed on the fly.

@@ -83,7 +83,7 @@ class Batches:
     def _make_epoch(self, epoch: int) -> list[list[str]]:
         batches = self._cut(epoch)
         order = rng(self.seed, epoch, 1).permutation(len(batches))
-        return [[self.names[i] for i in batches[place]] for place in order]
+        return [[self.names[i] for i in batches[number]] for number in order]
 
     def _cut(self, epoch: int) -> list[list[int]]:
         factors = 1 + self.noise * rng(self.seed, epoch, 0).uniform(-1, 1, len(self.names))
@@ -175,5 +175,5 @@ def balanced_subset(emotions: Mapping[str, str | None], number: int, seed: int) 
     for name in shuffled:
         ranks.append(counts.get(emotions[name], 0))
         counts[emotions[name]] = ranks[-1] + 1
-    chosen = sorted(range(len(shuffled)), key=lambda place: ranks[place])[:number]
-    return [shuffled[place] for place in chosen]
+    order = sorted(range(len(shuffled)), key=lambda i: ranks[i])
+    return [shuffled[i] for i in order[:number]]

@@ -61,8 +61,8 @@ class Emotion2VecEncoder:
         """
         if level in ("tokens", "first-frames") and not self.model.config.tokens:
             raise ValueError(f"level {level}: this model has no utterance tokens; use frame or utterance")
-        alone = self.model.slopes.device.type == "cpu" and not self.peer_padding
-        groups = [[wave] for wave in waves] if alone else [waves]
+        singly = self.model.slopes.device.type == "cpu" and not self.peer_padding
+        groups = [[wave] for wave in waves] if singly else [waves]
         return [rows for group in groups for rows in embed(self.model, group, level, self.peer_padding)]
 
 

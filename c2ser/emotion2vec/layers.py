@@ -172,7 +172,7 @@ def alibi_bias(positions: Tensor, slopes: Tensor, tokens: int) -> Tensor:
     Args:
         positions: frame number of each kept frame, (batch, time).
         slopes: shape (heads,).
-        tokens: how many tokens stand before the frames.
+        tokens: number of tokens before the frames.
 
     Returns:
         shape (batch, heads, tokens + time, tokens + time), float32.

@@ -20,7 +20,7 @@ def block_masks(rows: int, frames: int, config: MaskConfig, generator: np.random
     Returns:
         shape (rows, frames), True on masked frames.
     """
-    wanted = int(frames * config.probability)
+    target = int(frames * config.probability)
     centres = int(frames * (config.probability + config.adjust) / config.length)
     before = config.length // 2
     masks = np.zeros((rows, frames), dtype=bool)
@@ -28,7 +28,7 @@ def block_masks(rows: int, frames: int, config: MaskConfig, generator: np.random
         starts = generator.integers(0, frames, centres) - before
         places = (starts[:, None] + np.arange(config.length)).clip(0, frames - 1)
         row[places.ravel()] = True
-        surplus = int(row.sum()) - wanted
+        surplus = int(row.sum()) - target
         pool = np.flatnonzero(row == (surplus > 0))
         row[generator.choice(pool, abs(surplus), replace=False)] = surplus < 0
     return masks

@@ -86,8 +86,9 @@ class Emotion2Vec(nn.Module):
 
     def _make_blocks(self, number: int) -> nn.ModuleList:
         c = self.config
-        made = (Block(c.dim, c.heads, c.inner, c.norm_eps, c.dropout, c.attention_dropout) for _ in range(number))
-        blocks = nn.ModuleList(made)
+        blocks = nn.ModuleList(
+            Block(c.dim, c.heads, c.inner, c.norm_eps, c.dropout, c.attention_dropout) for _ in range(number)
+        )
         for module in blocks.modules():
             if isinstance(module, nn.Linear):  # as BERT
                 nn.init.normal_(module.weight, 0.0, 0.02)
@@ -100,7 +101,7 @@ class Emotion2Vec(nn.Module):
         return self.modality_encoders["AUDIO"]
 
     def forward(self, waveform: Tensor, lengths: Tensor, peer_padding: bool = False) -> Emotion2VecOutput:
-        """Hear whole utterances.
+        """Encode whole utterances.
 
         Args:
             waveform: shape (batch, samples), 16 kHz, zero after each utterance's end.
@@ -108,7 +109,7 @@ class Emotion2Vec(nn.Module):
             peer_padding: let padding leak into short utterances of a batch, as the published code does.
 
         Returns:
-            what an utterance alone would give, for each.
+            for each utterance the same as without a batch.
 
         Raises:
             ValueError: an utterance is too short for a frame.

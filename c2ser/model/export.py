@@ -67,7 +67,7 @@ def merge_lora(network: C2SERNetwork) -> None:
 
 
 def _card(network: C2SERNetwork, source: Path) -> str:
-    """Return the card with what the files in the source folder tell of its training and its scores."""
+    """Return the model card, with the training settings and scores that the source folder has."""
     training, scores = _settings(source / "config.yaml"), {}
     for path in sorted(source.glob("decode_*/scores.json")):
         scores[path.parent.name.removeprefix("decode_")] = read_json(path)

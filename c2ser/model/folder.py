@@ -1,4 +1,4 @@
-"""A trained C²SER model as one folder: config.json, model.safetensors, tokeniser, model card."""
+"""A trained C²SER model as one folder: config.json, model.safetensors, tokenizer, model card."""
 
 import dataclasses
 import os

@@ -63,7 +63,7 @@ def short_answers(language: str | None) -> list[list[str]]:
 def endings(answer: str, language: str | None) -> list[str]:
     """Return an explicit answer seven times, ending with each of the emotions.
 
-    It is kept up to the first emotion named outside quotations. Where it names none, Table I's conclusion follows.
+    It is kept up to the first emotion named outside quotations. If it names none, Table I's conclusion is added.
     """
     unquoted = QUOTES.sub(lambda quoted: " " * len(quoted.group()), answer)
     matches = [match for pattern in EMOTION_PATTERNS.values() if (match := pattern.search(unquoted))]

@@ -61,7 +61,7 @@ def format_card(
     """Return a model card as Markdown.
 
     Args:
-        config: what the model is made of.
+        config: the model's settings.
         llm_inside: whether the folder holds the language model's own weights.
         training: settings of its training, as `config.yaml` holds them.
         counts: utterances by emotion, by data set.
@@ -108,5 +108,5 @@ def _table(rows: list[list[Any]]) -> str:
 def _training(training: Mapping[str, Any] | None) -> str:
     if not training:
         return "\n## Training\n\n`config.yaml`, where present, holds the settings.\n"
-    kept = {key: value for key, value in training.items() if key not in ("train", "valid", "init", "model")}
-    return f"\n## Training\n\n```yaml\n{yaml.safe_dump(kept, sort_keys=False, allow_unicode=True)}```\n"
+    shown = {key: value for key, value in training.items() if key not in ("train", "valid", "init", "model")}
+    return f"\n## Training\n\n```yaml\n{yaml.safe_dump(shown, sort_keys=False, allow_unicode=True)}```\n"

@@ -33,10 +33,10 @@ END_TOKEN, END_ID = "<|endoftext|>", 151643
 """What ends an answer, and its number in the vocabulary of Qwen2."""
 
 ALPHA = 32
-"""Scale of the adapters; their weights do not tell it."""
+"""Scale of the adapters; it does not follow from their weights."""
 
 BOUNDARIES = [4097, 4098]
-"""The rows of the speech embeddings that stand before and after speech; the others are of a speech decoder."""
+"""The rows of the speech embeddings before and after the speech; the others belong to a speech decoder."""
 
 WHISPER_POSITIONS = "whisper.layers.embed_positions.weight"
 EMBEDDINGS, HEAD = "language.llm.model.embed_tokens.weight", "language.llm.lm_head.weight"
@@ -58,7 +58,7 @@ class Sources:
     """What the checkpoint does not hold.
 
     Attributes:
-        llm: folder or hub id of its language model, for sizes and tokeniser; for weights too where the file has none.
+        llm: folder or hub id of its language model, for sizes and tokenizer; for weights too where the file has none.
         whisper: folder or hub id of its Whisper, for sizes.
         emotion2vec: Emotion2Vec-S: the published `checkpoint.pt`, or a model folder.
     """
@@ -193,7 +193,7 @@ def _completed(network: C2SERNetwork, tensors: Mapping[str, Tensor], path: Path)
     completed.setdefault(WHISPER_POSITIONS, defaults[WHISPER_POSITIONS])
     if network.language.llm.config.tie_word_embeddings and (head := completed.pop(HEAD, None)) is not None:
         if not torch.equal(head, completed[EMBEDDINGS]):
-            raise ValueError(f"{path}: its head is no copy of its embeddings, as --llm says; check --llm")
+            raise ValueError(f"{path}: its head is no copy of its embeddings, as it is in --llm; check --llm")
     return completed
 
 

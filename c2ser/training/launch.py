@@ -2,8 +2,8 @@
 
     python -m c2ser.training.launch [OPTION OF accelerate launch]... -m c2ser.bin.train_c2ser ...
 
-torchrun alone ends with status 1 whatever its processes end with, gives them 30 s after SIGTERM, which a checkpoint may
-not fit into, and SIGUSR1 kills it and leaves them behind.
+torchrun itself ends with status 1 for any status of its processes. It gives them 30 s after SIGTERM, which can be too
+short for a checkpoint, and SIGUSR1 kills it while its processes go on.
 """
 
 import os

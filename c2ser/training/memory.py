@@ -8,17 +8,17 @@ import torch
 SHOWN = 40
 """At most this many utterances of a batch are describe_batch in a message."""
 
-MADE = "while its batch was made"
+NO_BATCH = "while its batch was made"
 
 
-def describe_batch(utterances: Sequence[str], otherwise: str = MADE) -> str:
+def describe_batch(utterances: Sequence[str], otherwise: str = NO_BATCH) -> str:
     """Return a batch's utterances for a message, or `otherwise` if there are none yet."""
     shown = ", ".join(utterances[:SHOWN]) + (", …" if len(utterances) > SHOWN else "")
     return f"a batch of {len(utterances)} utterances: {shown}" if utterances else otherwise
 
 
 @contextmanager
-def explain_oom(where: str, utterances: Sequence[str], remedy: str, otherwise: str = MADE) -> Iterator[None]:
+def explain_oom(where: str, utterances: Sequence[str], remedy: str, otherwise: str = NO_BATCH) -> Iterator[None]:
     """Turn an out-of-memory error of the GPU into one line.
 
     Args:

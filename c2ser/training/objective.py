@@ -13,7 +13,7 @@ class Objective(nn.Module):
         find_unused_parameters: whether a step may leave trainable parameters without a gradient, as
             DistributedDataParallel must know.
         steps: optimiser steps of the whole training; the loop sets it.
-        chance: UA of guessing on the validation set; None where no UA is measured.
+        chance: UA of guessing on the validation set; None if no UA is measured.
         oom_hint: what to do when the GPU runs out of memory.
     """
 

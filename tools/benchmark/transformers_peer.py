@@ -52,7 +52,7 @@ def unpadded_states(encoder: WhisperEncoder, mel: Tensor) -> Tensor:
 
 
 def listen(model: C2SERNetwork, waves: Sequence[np.ndarray], exact: bool = True) -> Vectors:
-    """Return speech embeddings (batch, time, dim) of waveforms (samples,), with Whisper on 30 s; see `C2SERNetwork`."""
+    """Return speech embeddings (batch, time, dim) of waveforms (samples,), with Whisper on 30 s."""
     whisper, emotion2vec = both_encoders(model)
     single = torch.autocast(model.device.type, enabled=False)
     with single:
