@@ -73,12 +73,12 @@ def mono(wave: np.ndarray, utterance: str, channel: Channel) -> np.ndarray:
 
 
 def centre_channel(channels: int) -> int:
-    """Return where voices are, from 0: the front centre of 5.1 sound, which comes third, else the first channel."""
+    """Return the channel of voices, from 0: the front centre of 5.1 sound, which comes third, else the first."""
     return 2 if channels >= 6 else 0
 
 
 def _check_riff(path: Path, utterance: str) -> None:
-    """Refuse a wav file that declares more data than it holds; libsndfile reads such files without a word."""
+    """Refuse a wav file that declares more data than it holds; libsndfile reads such files without an error."""
     try:
         size = path.stat().st_size
         with open(path, "rb") as file:
@@ -151,7 +151,7 @@ def _resampler(rate: int):  # noqa: ANN202 - torchaudio is imported late
 
 
 def check_sound(wave: np.ndarray, utterance: str) -> np.ndarray:
-    """Return a waveform (samples,) if there is any sound in it.
+    """Return a waveform (samples,) that is not silent throughout.
 
     Raises:
         ValueError: all samples are the same; the message names the utterance.
@@ -171,7 +171,7 @@ def trim_silence(wave: np.ndarray, threshold_db: float = 40.0, frame: int = 400,
         hop: samples between frames.
 
     Returns:
-        the part from the first to the last frame that sounds; the whole wave where nothing does.
+        the part from the first to the last frame that is not silent; the whole wave if all are silent.
     """
     if len(wave) < frame:
         return wave
@@ -192,7 +192,7 @@ def pieces(wave: np.ndarray, longest: float = 30.0, shortest: float = 1.0) -> li
         shortest: seconds of a piece, at least; no more than half of `longest`.
 
     Returns:
-        pieces which, joined, are the wave; all but the last last at least half of `longest`.
+        pieces which, joined, are the wave; each but the last lasts at least half of `longest`.
     """
     most, least, parts = int(longest * SAMPLE_RATE), int(shortest * SAMPLE_RATE), []
     while len(wave) > most:

@@ -15,8 +15,8 @@ logger = get_logger(__name__)
 
 TABLES = ("wav.scp", "text", "utt2spk", "utt2emo", "utt2lang", "utt2dur", "utt2channel", "utt2fold")
 
-TAUGHT, CHOOSING = "train", "valid"
-"""In place of a fold: an utterance that no fold tests, that all folds learn from or choose their best epoch on."""
+TRAIN_ONLY, VALID_ONLY = "train", "valid"
+"""In place of a fold: no fold tests the utterance, and all folds train or validate on it."""
 
 
 @dataclass(frozen=True)
@@ -26,19 +26,19 @@ class Utterance:
     Attributes:
         set: the data directory it belongs to, for example "train".
         speaker: speaker id.
-        name: what tells it from the speaker's other utterances.
+        name: distinguishes it from other utterances of the speaker.
         wav: its audio file.
         emotion: in a data directory one of the seven, or one of the corpus' own classes (`--labels raw`). A recipe
-            gives the corpus' label, which `Corpus.emotions` maps, or else one of the seven; None leaves it out.
+            gives the label of the corpus, which `Corpus.emotions` maps, or one of the seven; None rejects it.
         language: ISO 639-1 code.
         text: transcript; "" where there is none.
         channel: which channel of the file, from 0; None for mono files or the mean. A recipe may say "centre": the
             front centre of six channels, the first of fewer.
-        fold: the fold of a published cross-validation that tests it, or `TAUGHT` or `CHOOSING`; None where there is
-            none.
+        fold: the fold of a published cross-validation that tests it, or `TRAIN_ONLY` or `VALID_ONLY`; None if there
+            is none.
         duration: seconds; filled in when a data directory is written.
         session: the session it was recorded in, for leave-one-session-out; None where there is none.
-        flaw: why it is known to be unusable; it is left out for this reason.
+        reject_reason: why it is known to be unusable; it is rejected for this reason.
     """
 
     set: str
@@ -52,7 +52,7 @@ class Utterance:
     fold: str | None = None
     duration: float | None = None
     session: str | None = None
-    flaw: str | None = None
+    reject_reason: str | None = None
 
     @property
     def id(self) -> str:
@@ -81,7 +81,7 @@ def read_data_dirs(folders: Iterable[str | Path], max_seconds: float = float("in
 
     Args:
         folders: data directories.
-        max_seconds: longer utterances are left out and counted.
+        max_seconds: longer utterances are not read; their number is logged.
 
     Returns:
         utterance by id; `set` says which directory it is from.
@@ -92,20 +92,20 @@ def read_data_dirs(folders: Iterable[str | Path], max_seconds: float = float("in
     pooled: dict[str, Utterance] = {}
     for folder in folders:
         utterances = read_data_dir(folder)
-        twice = next((i for i in utterances if i in pooled), None)
-        if twice is not None:
-            raise ValueError(f"{twice}: in {folder} and in another of the data directories; give each set once")
+        duplicate = next((i for i in utterances if i in pooled), None)
+        if duplicate is not None:
+            raise ValueError(f"{duplicate}: in {folder} and in another of the data directories; give each set once")
         seconds = dict(durations(utterances, unreadable=0.0))
         kept = {i: utterance for i, utterance in utterances.items() if seconds[i] <= max_seconds}
         if len(kept) < len(utterances):
-            logger.info("%s: %d utterances over %g s left out", folder, len(utterances) - len(kept), max_seconds)
+            logger.info("%s: %d utterances over %g s are not used", folder, len(utterances) - len(kept), max_seconds)
         pooled |= kept
     return pooled
 
 
 def tested(utterances: Mapping[str, Utterance]) -> dict[str, Utterance]:
-    """Return the utterances without those that folds learn from or choose on and never test."""
-    return {i: utterance for i, utterance in utterances.items() if utterance.fold not in (TAUGHT, CHOOSING)}
+    """Return the utterances that a fold may test; others only serve training or validation."""
+    return {i: utterance for i, utterance in utterances.items() if utterance.fold not in (TRAIN_ONLY, VALID_ONLY)}
 
 
 def emotions_of(utterances: Mapping[str, Utterance]) -> dict[str, str]:
@@ -115,9 +115,9 @@ def emotions_of(utterances: Mapping[str, Utterance]) -> dict[str, str]:
         ValueError: an utterance has none.
     """
     emotions = {i: utterance.emotion for i, utterance in utterances.items() if utterance.emotion}
-    blank = next((i for i in utterances if i not in emotions), None)
-    if blank is not None:
-        raise ValueError(f"{blank}: no emotion in {utterances[blank].set}/utt2emo; complete it")
+    unlabelled = next((i for i in utterances if i not in emotions), None)
+    if unlabelled is not None:
+        raise ValueError(f"{unlabelled}: no emotion in {utterances[unlabelled].set}/utt2emo; complete it")
     return emotions
 
 

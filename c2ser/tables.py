@@ -46,7 +46,7 @@ def read_table(path: str | Path) -> dict[str, str]:
 
 
 def write_table(path: str | Path, rows: Mapping[str, str]) -> None:
-    """Write a table, sorted bytewise and only when whole.
+    """Write a table atomically, sorted bytewise.
 
     Raises:
         ValueError: an utterance holds white space, or a value a line break.
@@ -127,11 +127,11 @@ def lock(handle: int, taken: str) -> None:
 
 
 class TableMap:
-    """The output of a map job: one or more tables that fill up utterance by utterance and survive a kill.
+    """The output of a map job: one or more tables, written utterance by utterance, that survive a kill.
 
     Finished utterances are kept in `<first table>.partial`; after a kill the next run takes them from there and `todo`
     returns the rest. On a clean exit the tables appear, sorted, and beside the first one `.rejected` with the
-    utterances that could not be done and why.
+    rejected utterances and their reasons.
 
     Args:
         paths: the tables; `write` takes one value for each.
@@ -146,7 +146,7 @@ class TableMap:
         self._file: IO[str] | None = None
 
     def __enter__(self) -> "TableMap":
-        """Open the job, taking over what a killed run had finished."""
+        """Open the job, and take over what a killed run finished."""
         self.partial.parent.mkdir(parents=True, exist_ok=True)
         self._file = open(self.partial, "a", encoding="utf-8")
         # a second job may be one that outlived its killed launcher
@@ -196,11 +196,11 @@ class TableMap:
         self._append({"utterance": check_id(utterance), "values": [_one_line(value) for value in values]})
 
     def reject(self, utterance: str, reason: str) -> None:
-        """Record that an utterance cannot be done."""
+        """Record that an utterance is rejected, and the reason."""
         self._append({"utterance": check_id(utterance), "reason": _one_line(reason)})
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        """Write the tables if the job went through; keep what is finished if it did not."""
+        """Write the tables if the job is done; else keep what is finished for the next run."""
         if self._file is not None:
             self._file.close()
         if kind is not None:

@@ -252,9 +252,9 @@ def test_test_sets_are_those_of_emobox(name, tmp_path, test_data):
         sizes = Counter(u.set for u in found.values()) + Counter({"train": 5, "valid": 1})
         assert sizes == {part: sum(row.values()) for part, row in module.COUNTS.items()}
     elif name == "cremad":
-        silent = [u.id for u in found.values() if u.flaw]
+        silent = [u.id for u in found.values() if u.reject_reason]
         assert silent == [module.SILENT]
-        check_counts(module, {key: u for key, u in found.items() if not u.flaw}, seconds)
+        check_counts(module, {key: u for key, u in found.items() if not u.reject_reason}, seconds)
     else:
         check_counts(module, found, seconds)
 

@@ -54,7 +54,7 @@ def test_write_and_read(tmp_path):
     [
         (lambda a: [Utterance("t", "s", "1", a, "anger", "en", "")] * 2, "s-1: given twice"),
         (lambda a: [Utterance("t", "s p", "1", a, "anger", "en", "")], "bad utterance or speaker id"),
-        (lambda a: [Utterance("t", "s", "1", a, None, "en", "")], "every utterance was left out|no utterance found"),
+        (lambda a: [Utterance("t", "s", "1", a, None, "en", "")], "every utterance was rejected|no utterance found"),
         (lambda a: [], "no utterance found"),
     ],
 )

@@ -196,7 +196,7 @@ def test_joining_is_safe_with_any_ids(tmp_path, root):
     assert {one.fold for one in kept.values()} == {"1", "train"}
     with pytest.raises(ValueError, match="one and in another part of .*all; give the parts prefixes"):
         join([Source(tmp_path / "one"), Source(tmp_path / "one")], tmp_path / "all")
-    with pytest.raises(ValueError, match="every utterance was left out"):
+    with pytest.raises(ValueError, match="every utterance was rejected"):
         join([Source(tmp_path / "one")], tmp_path / "none", max_seconds=0.01)
     (tmp_path / "one/text").unlink()
     mixed = join([Source(tmp_path / "one", "a"), Source(tmp_path / "two", "b")], tmp_path / "all")

@@ -20,7 +20,7 @@ import soundfile
 
 from c2ser.emotions import ordered
 from c2ser.prep import ALL, Archive, Corpus, Utterance, files, in_share, read_rows, read_text, speaker_id
-from c2ser.prep.count_report import counts, differences, report, together
+from c2ser.prep.count_report import counts, differences, report, total_counts
 from c2ser.prep.download import download, fetch
 from c2ser.prep.folds import overlap_report, overlaps, with_folds
 from c2ser.prep.layout import find_top
@@ -48,7 +48,7 @@ def some(sound):
     yield Utterance("train", "a", "1", sound, "A", "en", "", session="S1", fold="1")
     yield Utterance("train", "a", "2", sound, "L", "en", "", session="S1", fold="1")
     yield Utterance("train", "b", "1", sound, "M", "en", "", session="S2", fold="2")
-    yield Utterance("train", "b", "2", sound, "A", "en", "", session="S2", flaw="known to be silent")
+    yield Utterance("train", "b", "2", sound, "A", "en", "", session="S2", reject_reason="known to be silent")
     yield Utterance("train", "b", "3", sound, "Z", "en", "", session="S2")
     yield Utterance("test", "a", "3", sound, "H", "en", "", session="S1", fold="2")
 
@@ -102,9 +102,9 @@ def test_the_report_says_found_and_expected(sound, tmp_path, caplog, monkeypatch
     assert table["set"][1:3] == ["anger", "happiness"] and table["train"][1:3] == ["1/2", "1/2"]
     assert table["train"][-3:] == ["2/4", "3", "5/6"] and table["test"][-3:] == ["1/1", "0", "1/1"]
     assert "note: the paper says 7" in caplog.text
-    assert "train: 1 left out for their label (L: 1)" in caplog.text
-    assert "train: 1 left out for a label that the recipe does not know (Z: 1)" in caplog.text
-    assert "train: 1 left out as known to be unusable (A: 1)" in caplog.text
+    assert "train: 1 rejected for their label (L: 1)" in caplog.text
+    assert "train: 1 rejected for a label that the recipe does not know (Z: 1)" in caplog.text
+    assert "train: 1 rejected as known to be unusable (A: 1)" in caplog.text
     assert "named with its reason in the table `rejected` of its set" in caplog.text
     assert "test and train share 1: a" in caplog.text
     warned = {record.message.partition(";")[0] for record in caplog.records if record.levelno == logging.WARNING}
@@ -130,7 +130,7 @@ def test_counts_of_all_sets_together(tmp_path, sound):
     given += [Utterance("train", "s", label, sound, label, "en", "") for label in "AL"]
     corpus = Corpus(emotions={"A": "anger", "L": None}, counts={ALL: {"A": 3, "L": 1}})
     written = write_corpus(given, tmp_path / "d", corpus)
-    assert together(written, corpus, "seven") == {"anger": 3, ALL: 4} == corpus.expected("seven")[ALL]
+    assert total_counts(written, corpus, "seven") == {"anger": 3, ALL: 4} == corpus.expected("seven")[ALL]
 
 
 def test_folds(sound):

@@ -17,24 +17,24 @@ def main(
     text: Path | None = None,
     part: Literal["answer", "rationale"] = "answer",
 ) -> None:
-    """Write the table OUT: the emotion each answer names, or "unparsed".
+    """Write the table OUT: the emotion that each answer names, or "unparsed".
 
     Args:
         answers: table of answers.
         out: table of labels.
         chat: the language model that judges, where one does.
         reader: who reads; the parser's strict rules, or a language model with the paper's prompt.
-        text: what the speakers said, where it is known; quoted in an answer it is left out whatever it holds.
-        part: what is read; the whole answer, or what stands before its conclusion.
+        text: transcripts, where there are any; a transcript that an answer quotes is ignored, whatever it contains.
+        part: what is read: the whole answer, or the text before its conclusion.
     """
     from c2ser.chat.connect import describe_model, open_journal
     from c2ser.scoring.judge import judge_all
     from c2ser.scoring.labels import rationale, read_label, unquoted
     from c2ser.tables import TableMap, read_table, write_json, write_table
 
-    said = read_table(text) if text else {}
+    transcripts = read_table(text) if text else {}
     take = unquoted if part == "answer" else rationale
-    texts = {name: take(answer, said.get(name, "")).strip() for name, answer in read_table(answers).items()}
+    texts = {name: take(answer, transcripts.get(name, "")).strip() for name, answer in read_table(answers).items()}
     if reader == "parser":
         write_table(out, {name: read_label(rest) for name, rest in texts.items()})
         return

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, layer_norm
 
-from c2ser.corpus import CHOOSING, Utterance, emotions_of, read_data_dirs, tested
+from c2ser.corpus import VALID_ONLY, Utterance, emotions_of, read_data_dirs, tested
 from c2ser.data.arks import read_matrices
 from c2ser.data.sampler import rng
 from c2ser.emotion2vec.config import ProbeConfig
@@ -197,12 +197,12 @@ def cross_validate(data: ProbeData, config: ProbeConfig) -> tuple[dict[str, str]
     fold_of = {name: str(utterance.fold) for name, utterance in data.utterances.items()}
     folds = sorted({fold_of[name] for name in tested(data.utterances)}, key=lambda fold: (len(fold), fold))
     kinds = sorted({*fold_of.values()})
-    if not folds or len({*kinds} - {CHOOSING}) < 2:
+    if not folds or len({*kinds} - {VALID_ONLY}) < 2:
         raise ValueError(f"all utterances are of fold {' or '.join(kinds)}; give every data directory of the corpus")
-    choosing = data.part(name for name, fold in fold_of.items() if fold == CHOOSING)
+    choosing = data.part(name for name, fold in fold_of.items() if fold == VALID_ONLY)
     labels, probes = {}, {}
     for fold in folds:
-        rest = data.part(name for name in fold_of if fold_of[name] not in (fold, CHOOSING))
+        rest = data.part(name for name in fold_of if fold_of[name] not in (fold, VALID_ONLY))
         logger.info("fold %s of %d: %d training utterances", fold, len(folds), len(rest.utterances))
         parts = (rest, choosing) if choosing.utterances else rest.split(config.valid_share, config.seed)
         probes[fold] = train_probe(*parts, config)

@@ -1,4 +1,4 @@
-"""What a recipe knows of its corpus: labels, layout, counts, archives; and what it therefore expects to find."""
+"""The description of a corpus by its recipe: labels, layout, counts, archives; and the counts that follow from it."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ Labels = Literal["seven", "raw"]
 
 @dataclass(frozen=True)
 class Corpus:
-    """What a recipe knows of its corpus.
+    """The description of a corpus by its recipe.
 
     Attributes:
         layout: patterns of what lies in the corpus' own top folder, each enough to know it by; none where any folder
@@ -65,7 +65,7 @@ class Corpus:
     def expected(self, labels: Labels, into: str | None = None) -> dict[str, Counter]:
         """Return how many utterances of each class each data directory should have, and under `ALL` how many in all.
 
-        `ALL` counts what is left out too. The set `ALL`, which is all sets together, knows no limit of 20 s.
+        `ALL` counts rejected utterances too. The set `ALL`, which is all sets together, knows no limit of 20 s.
 
         Args:
             labels: which classes.
@@ -81,10 +81,10 @@ class Corpus:
                 row[ALL] += number
                 kept = None if vague or label == ALL else self.class_of(label, labels, name)
                 if kept is not None:
-                    row[kept] += number - self._left_out(name, label, labels, into)
+                    row[kept] += number - self._over_limit(name, label, labels, into)
         return expected
 
-    def _left_out(self, name: str, label: str, labels: Labels, into: str | None) -> int:
+    def _over_limit(self, name: str, label: str, labels: Labels, into: str | None) -> int:
         return self.long.get(name, {}).get(label, 0) if limit(into or name, labels) else 0
 
 

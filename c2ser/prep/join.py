@@ -21,7 +21,7 @@ class Source:
         folder: the directory.
         prefix: stands, with "-", before every speaker and so before every utterance. Folds are then dropped, for they
             mean nothing beside those of other corpora. "" keeps both.
-        fold: what utt2fold says of all its utterances; None keeps what it says.
+        fold: the fold of all its utterances; None keeps their own folds.
     """
 
     folder: Path
@@ -36,7 +36,7 @@ class Source:
         return {one.id: one for one in changed}
 
     def rejected(self) -> dict[str, str]:
-        """Return why other utterances are not in the directory, by their new ids."""
+        """Return the reason of each rejected utterance, by its new id."""
         path = self.folder / "rejected"
         return {self._named(i): reason for i, reason in read_table(path).items()} if path.exists() else {}
 
@@ -52,12 +52,12 @@ class Source:
 def join(sources: Sequence[Source], out: Path, max_seconds: float = float("inf")) -> dict[str, Utterance]:
     """Write a data directory with the utterances of others, and return them.
 
-    Where some have transcripts, the rest have empty ones. What the others left out stands in `rejected` again.
+    If some have transcripts, the rest have empty ones. Utterances that they rejected stand in `rejected` again.
 
     Args:
         sources: where the utterances come from.
         out: the data directory.
-        max_seconds: longer utterances are left out.
+        max_seconds: longer utterances are rejected.
 
     Raises:
         ValueError: an utterance stands in two of them, or none is left.
@@ -66,9 +66,9 @@ def join(sources: Sequence[Source], out: Path, max_seconds: float = float("inf")
     rejected: dict[str, str] = {}
     for source in sources:
         part = source.utterances()
-        twice = next((i for i in part if i in joined), None)
-        if twice is not None:
-            raise ValueError(f"{twice}: in {source.folder} and in another part of {out}; give the parts prefixes")
+        duplicate = next((i for i in part if i in joined), None)
+        if duplicate is not None:
+            raise ValueError(f"{duplicate}: in {source.folder} and in another part of {out}; give the parts prefixes")
         joined |= part
         rejected |= source.rejected()
     long = {i: f"{one.duration:.1f} s, over {max_seconds:g} s; left out of training"

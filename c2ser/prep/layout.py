@@ -28,11 +28,11 @@ def find_top(db_root: Path, layout: tuple[str, ...]) -> Path:
         raise ValueError(f"{db_root}: no such folder; give the corpus with --db-root")
     level = [db_root.resolve()]
     for _ in range(LEVELS + 1):
-        found = [folder for folder in level if _matches(folder, layout)]
-        if len(found) == 1:
-            return found[0]
-        if found:
-            raise ValueError(f"{db_root}: holds the corpus {len(found)} times, in {found[0]} and {found[1]}; "
+        matches = [folder for folder in level if _matches(folder, layout)]
+        if len(matches) == 1:
+            return matches[0]
+        if matches:
+            raise ValueError(f"{db_root}: holds the corpus {len(matches)} times, in {matches[0]} and {matches[1]}; "
                              "give one of them with --db-root")  # fmt: skip
         level = [below for folder in level for below in _folders(folder)]
     raise ValueError(
@@ -58,9 +58,9 @@ def _hidden(path: Path) -> bool:
 
 
 def files(top: Path, *patterns: str) -> list[Path]:
-    """Return the files that fit any of the patterns, each once, in the order of their names, hidden ones left out."""
-    found = {path for pattern in patterns for path in top.glob(pattern)}
-    visible = (path for path in found if not any(_hidden(part) for part in (path, *path.relative_to(top).parents)))
+    """Return the files that fit any of the patterns, each once, in the order of their names, without hidden ones."""
+    paths = {path for pattern in patterns for path in top.glob(pattern)}
+    visible = (path for path in paths if not any(_hidden(part) for part in (path, *path.relative_to(top).parents)))
     return sorted((path for path in visible if path.is_file()), key=lambda path: str(path).encode("utf-8", "replace"))
 
 
@@ -77,7 +77,9 @@ def read_text(path: Path) -> str:
     if text is None:
         text = _decoded(content, "gb18030")
         if text is None or not _looks_chinese(text):
-            text = next(found for found in (_decoded(content, western) for western in WESTERN) if found is not None)
+            text = next(
+                decoded for decoded in (_decoded(content, western) for western in WESTERN) if decoded is not None
+            )
     return text
 
 
@@ -91,15 +93,15 @@ def _decoded(content: bytes, encoding: str) -> str | None:
 def _looks_chinese(text: str) -> bool:
     """Whether at least half of what is not ASCII is in everyday use (GB 2312).
 
-    A Western letter and the one behind it often make a sign of GB 18030 too, but hardly ever one of these.
+    A Western letter and the next one often form a character of GB 18030, but hardly ever one of these.
     """
-    wide = [sign for sign in text if not sign.isascii()]
-    return 2 * sum(_everyday(sign) for sign in wide) >= len(wide)
+    wide = [character for character in text if not character.isascii()]
+    return 2 * sum(_everyday(character) for character in wide) >= len(wide)
 
 
-def _everyday(sign: str) -> bool:
+def _everyday(character: str) -> bool:
     try:
-        return bool(sign.encode("gb2312"))
+        return bool(character.encode("gb2312"))
     except UnicodeEncodeError:
         return False
 
@@ -126,11 +128,11 @@ def read_rows(path: Path, *columns: str) -> Iterator[dict[str, str]]:
 def speaker_id(name: str) -> str:
     """Return a name as a speaker id: letters and digits stay, what is between them becomes "_".
 
-    No sign of it sorts before the "-" that ends the speaker in an utterance id, as Kaldi's order wants.
+    No character of it sorts before the "-" that ends the speaker in an utterance id, as Kaldi's order wants.
     """
     return re.sub(r"[^\w]+", "_", name).strip("_") or "unknown"
 
 
 def in_share(name: str, percent: int) -> bool:
-    """Whether a name belongs to the share of so many percent; always the same, and as good as by chance."""
+    """Return whether a name belongs to `percent` of all names; a hash decides, so the answer never changes."""
     return int.from_bytes(hashlib.sha256(name.encode("utf-8")).digest()[:8], "big") % 100 < percent

@@ -19,7 +19,7 @@ def prepare(generator: Callable[[Path], Iterable[Utterance]], corpus: Corpus | N
 
     Args:
         generator: takes the corpus' own top folder, yields its utterances.
-        corpus: what the recipe knows of its corpus.
+        corpus: the description of the corpus.
     """
     description = corpus or Corpus()
 

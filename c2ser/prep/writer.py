@@ -1,4 +1,4 @@
-"""The one place that writes data directories: ids, order, filters, what is left out and why."""
+"""Writes data directories: ids, order, filters, and the rejected utterances with their reasons."""
 
 import dataclasses
 from collections import defaultdict, deque
@@ -21,13 +21,13 @@ LFS = b"version https://git-lfs"
 
 
 @dataclass(frozen=True)
-class LeftOut:
-    """An utterance that is not in the data directory.
+class Rejected:
+    """An utterance that does not enter the data directory.
 
     Attributes:
         utterance: as the recipe gave it.
-        reason: what stands in `rejected`.
-        kind: "label", "unknown" (a label that the recipe does not know), "length", "flaw" or "audio".
+        reason: written to the table `rejected`.
+        kind: "label", "unknown" (a label that the recipe does not know), "length", "recipe" or "audio".
     """
 
     utterance: Utterance
@@ -37,20 +37,20 @@ class LeftOut:
 
 @dataclass
 class Written:
-    """What came of a corpus.
+    """The data directories of a corpus.
 
     Attributes:
         kept: utterance by id, by set.
-        left_out: those that are not in the data directories, by id, by set.
+        rejected: those that are not in the data directories, by id, by set.
     """
 
     kept: dict[str, dict[str, Utterance]] = field(default_factory=lambda: defaultdict(dict))
-    left_out: dict[str, dict[str, LeftOut]] = field(default_factory=lambda: defaultdict(dict))
+    rejected: dict[str, dict[str, Rejected]] = field(default_factory=lambda: defaultdict(dict))
 
     @property
     def sets(self) -> list[str]:
         """Names of the sets."""
-        return sorted(self.kept.keys() | self.left_out.keys())
+        return sorted(self.kept.keys() | self.rejected.keys())
 
 
 def write_corpus(
@@ -63,8 +63,8 @@ def write_corpus(
 ) -> Written:
     """Write one data directory per set.
 
-    Utterances without one of the classes, without readable audio, and training utterances over 20 s are left out;
-    `rejected` in each directory names them with the reason.
+    Utterances without one of the classes, without readable audio, and training utterances over 20 s are rejected; the
+    table `rejected` of each directory has them with the reason.
 
     Args:
         utterances: as a recipe yields them.
@@ -75,26 +75,26 @@ def write_corpus(
         sound: where the sound of videos is written; None for `audio` in `out`.
 
     Raises:
-        ValueError: an id is malformed or given twice, or nothing is left.
+        ValueError: an id is malformed or given twice, or every utterance is rejected.
     """
     description, seen, written = corpus or Corpus(), {}, Written()
     extracted = Path(sound or Path(out) / "audio")
 
-    def examined(utterance: Utterance) -> Utterance | LeftOut:
-        """Return the utterance as it is written, or why it is left out."""
+    def examined(utterance: Utterance) -> Utterance | Rejected:
+        """Return the utterance as it is written, or as rejected."""
         return _examine(utterance, description, labels, extracted)
 
     for result in parallel(examined, _checked(progress(utterances, "utterances"), seen), nj):
-        if isinstance(result, LeftOut):
-            written.left_out[result.utterance.set][result.utterance.id] = result
+        if isinstance(result, Rejected):
+            written.rejected[result.utterance.set][result.utterance.id] = result
         else:
             written.kept[result.set][result.id] = result
     if not any(written.kept.values()):
-        some = [f"{i}: {left.reason}" for part in written.left_out.values() for i, left in part.items()][:2]
-        why = f"every utterance was left out, such as {'; '.join(some)}" if some else "no utterance found"
+        some = [f"{i}: {rejected.reason}" for part in written.rejected.values() for i, rejected in part.items()][:2]
+        why = f"every utterance was rejected, such as {'; '.join(some)}" if some else "no utterance found"
         raise ValueError(f"{out}: {why}; check --db-root against the layout in the recipe's README.md")
     for name in written.sets:
-        reasons = {i: left.reason for i, left in written.left_out[name].items()}
+        reasons = {i: rejected.reason for i, rejected in written.rejected[name].items()}
         write_set(Path(out) / name, written.kept[name], reasons)
     return written
 
@@ -124,7 +124,7 @@ def _checked(utterances: Iterable[Utterance], seen: dict[str, str]) -> Iterator[
         yield utterance
 
 
-def _examine(utterance: Utterance, corpus: Corpus, labels: Labels, sound: Path) -> Utterance | LeftOut:
+def _examine(utterance: Utterance, corpus: Corpus, labels: Labels, sound: Path) -> Utterance | Rejected:
     kind = "unknown"
     try:
         emotion = corpus.class_of(utterance.emotion, labels, utterance.id)
@@ -132,19 +132,19 @@ def _examine(utterance: Utterance, corpus: Corpus, labels: Labels, sound: Path) 
         if emotion is None:
             what = f"its label {utterance.emotion}" if utterance.emotion else "its label"
             raise ValueError(f"{what} is {'none of the seven emotions' if labels == 'seven' else 'no class'}; left out")
-        kind = "flaw"
-        if utterance.flaw:
-            raise ValueError(f"{utterance.flaw}; left out")
+        kind = "recipe"
+        if utterance.reject_reason:
+            raise ValueError(f"{utterance.reject_reason}; left out")
         kind = "audio"
-        found = _with_audio(utterance, sound)
+        checked = _with_audio(utterance, sound)
         kind = "length"
         longest = limit(utterance.set, labels)
-        if longest and found.duration and found.duration > longest:
-            raise ValueError(f"{found.duration:.1f} s, over {longest:.0f} s; left out of training")
+        if longest and checked.duration and checked.duration > longest:
+            raise ValueError(f"{checked.duration:.1f} s, over {longest:.0f} s; left out of training")
     except ValueError as error:
         reason = str(error).removeprefix(f"{utterance.id}: ")
-        return LeftOut(utterance, " ".join(_printable(reason).split()), kind)
-    return dataclasses.replace(found, emotion=emotion, text=" ".join(utterance.text.split()))
+        return Rejected(utterance, " ".join(_printable(reason).split()), kind)
+    return dataclasses.replace(checked, emotion=emotion, text=" ".join(utterance.text.split()))
 
 
 def _with_audio(utterance: Utterance, sound: Path) -> Utterance:
@@ -174,7 +174,7 @@ def _with_audio(utterance: Utterance, sound: Path) -> Utterance:
 
 
 def _printable(text: str) -> str:
-    """Return text without the marks of bytes that were no UTF-8."""
+    """Return text that can be written as UTF-8; bytes that are not become "?"."""
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
@@ -192,13 +192,13 @@ def write_set(folder: Path, utterances: Mapping[str, Utterance], rejected: Mappi
     Args:
         folder: the directory; tables of an earlier one that this one does not have are removed.
         utterances: by id, with durations.
-        rejected: why other utterances are not in it, by id.
+        rejected: reason by id of the rejected utterances.
 
     Raises:
         ValueError: there is no utterance.
     """
     if not utterances:
-        raise ValueError(f"{folder}: every utterance was left out; see the reasons: {dict([*rejected.items()][:3])}")
+        raise ValueError(f"{folder}: every utterance was rejected; see the reasons: {dict([*rejected.items()][:3])}")
     columns = {
         "wav.scp": {i: str(u.wav) for i, u in utterances.items()},
         # Kaldi wants a line for every utterance, or no file

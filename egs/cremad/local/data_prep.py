@@ -61,7 +61,7 @@ def utterances(db_root: Path) -> Iterator[Utterance]:
                 language="en",
                 text=SENTENCES.get(found["sentence"], ""),
                 fold=FIRST_OF_FOLD[max(first for first in FIRST_OF_FOLD if first <= int(actor))],
-                flaw="its recording is silent" if utterance == SILENT else None,
+                reject_reason="its recording is silent" if utterance == SILENT else None,
             )
 
 

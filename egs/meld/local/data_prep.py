@@ -61,7 +61,7 @@ def utterances(db_root: Path) -> Iterator[Utterance]:
                 language="en",
                 text=row["Utterance"],
                 channel="centre",
-                flaw=FLAWS.get((set_name, dialogue, number)),
+                reject_reason=FLAWS.get((set_name, dialogue, number)),
             )
 
 
