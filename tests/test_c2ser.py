@@ -568,7 +568,7 @@ def test_killed_decoding_gives_the_answers_of_an_undisturbed_one(place, root, ex
         file.write("s9-missing /no/such.wav\n")
     with open(data / "utt2spk", "a") as file:
         file.write("s9-missing s9\n")
-    options = ["--model", explicit, "--data", data, "--search.batch_utterances", "2", "--search.max_new_tokens", "90"]
+    options = ["--model", explicit, "--data", data, "--decode.batch_utterances", "2", "--decode.max_new_tokens", "90"]
     done = run(root, "decode", *options, "--out", tmp_path / "one/answer")
     assert done.returncode == 0, done.stderr
     partial = tmp_path / "two/answer.partial"

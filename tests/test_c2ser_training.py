@@ -569,7 +569,7 @@ validation: {utterances: 4, max_new_tokens: 4}
 def test_a_recipe_fine_tunes_and_scores_a_model(own_recipe, model_place):
     (own_recipe / "conf").mkdir()
     (own_recipe / "conf/finetune.yaml").write_text(RECIPE)
-    (own_recipe / "conf/decode.yaml").write_text("search: {max_new_tokens: 8}\n")
+    (own_recipe / "conf/decode.yaml").write_text("decode: {max_new_tokens: 8}\n")
     shutil.copytree(model_place / "data", own_recipe / "data")
     shutil.copytree(own_recipe / "data/valid", own_recipe / "data/test")
     environment = os.environ | {"VIRTUAL_ENV": sys.prefix, "PATH": f"{sys.prefix}/bin:{os.environ['PATH']}"}

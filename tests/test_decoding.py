@@ -192,7 +192,7 @@ def test_a_search_that_cannot_be_is_refused(bad):
 
 @pytest.mark.parametrize(
     "main, word, message",
-    [(decode_main, "--search.beams=0", "no such search"), (train_main, "--training.accumulate=0", "is 0; give 1")],
+    [(decode_main, "--decode.beams=0", "no such search"), (train_main, "--training.accumulate=0", "is 0; give 1")],
 )
 def test_settings_that_cannot_be_are_one_line(monkeypatch, capsys, main, word, message):
     required = ["--model=x", "--data=x"] if main is decode_main else ["--train=x", "--valid=x", "--stage=explicit"]
@@ -415,7 +415,7 @@ def test_the_package_reaches_torch_only_for_the_model(root):
 def test_files_become_a_table(folder, tmp_path, capsys, caplog):
     data_dir(tmp_path / "fol der", {"s-1": wave(0.5), "s-2": wave(0.8)})
     (tmp_path / "fol der/s-3.wav").write_bytes(b"RIFF")
-    predict_main(folder, [tmp_path / "fol der"], search=DecodeConfig(max_new_tokens=5), device="cpu")
+    predict_main(folder, [tmp_path / "fol der"], decode=DecodeConfig(max_new_tokens=5), device="cpu")
     printed = capsys.readouterr()
     lines = [line.split("\t") for line in printed.out.splitlines()]
     assert lines[0] == ["file", "emotion", *EMOTIONS, "answer"] and len(lines) == 3

@@ -223,7 +223,7 @@ def recipe(folder, *words):
 @pytest.mark.slow
 def test_a_judge_through_the_whole_recipe(decodable):
     (decodable / "conf").mkdir()
-    (decodable / "conf/decode.yaml").write_text("search: {max_new_tokens: 12}\n")
+    (decodable / "conf/decode.yaml").write_text("decode: {max_new_tokens: 12}\n")
     with Server(lambda body: completion("Fear.", True, body["model"])) as server:
         (decodable / "conf/judge.yaml").write_text(
             JUDGE.format(model=json.dumps(str(decodable / "judge")), url=server.url)

@@ -381,7 +381,7 @@ SMALL = {
     "tiny_models": {"whisper": {"dim": 16, "layers": 1, "heads": 2},
                     "llm": {"dim": 32, "layers": 1, "heads": 2, "vocabulary": 450}},
     "probe": {"probe": {"epochs": 2, "hidden": 8}},
-    "decode": {"search": {"max_new_tokens": 6}},
+    "decode": {"decode": {"max_new_tokens": 6}},
 }  # fmt: skip
 """Configurations that take no time."""
 

@@ -9,16 +9,16 @@ from c2ser.model.decoding import calibrate
 from c2ser.model.recognition import DecodeConfig
 
 
-def main(model: Path, data: Path, search: DecodeConfig, device: str = "auto") -> None:
+def main(model: Path, data: Path, decode: DecodeConfig, device: str = "auto") -> None:
     """Write MODEL/calibration.json.
 
     Args:
         model: folder of a trained model.
         data: data directory of the validation set.
-        search: how explicit answers are searched for, and how utterances are grouped.
+        decode: how explicit answers are decoded, and how utterances are grouped.
         device: "cpu", "cuda", …; "auto" takes a GPU where there is one.
     """
-    calibrate(move(C2SER.from_pretrained(model), device), model, data, search)
+    calibrate(move(C2SER.from_pretrained(model), device), model, data, decode)
 
 
 if __name__ == "__main__":

@@ -4,25 +4,25 @@ from pathlib import Path
 
 from c2ser.cli import run
 from c2ser.devices import move
+from c2ser.model import decoding
 from c2ser.model.c2ser import C2SER
-from c2ser.model.decoding import decode
 from c2ser.model.recognition import DecodeConfig
 
 
-def main(model: Path, data: Path, out: Path, search: DecodeConfig, device: str = "auto", wording: int = 0) -> None:
+def main(model: Path, data: Path, out: Path, decode: DecodeConfig, device: str = "auto", wording: int = 0) -> None:
     """Write the table of answers OUT, and utt2ms and utt2prob beside it.
 
     Args:
         model: folder of a trained model.
         data: data directory.
         out: table of answers.
-        search: how answers are searched for.
+        decode: how answers are decoded.
         device: "cpu", "cuda", …; "auto" takes a GPU where there is one.
         wording: 0 asks as in training, 1 to 10 in other words.
     """
     loaded = move(C2SER.from_pretrained(model), device)
     loaded.wording = wording
-    decode(loaded, data, out, search)
+    decoding.decode(loaded, data, out, decode)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ def main(
     out: Path | None = None,
     language: str | None = None,
     answers: bool = True,
-    search: DecodeConfig | None = None,
+    decode: DecodeConfig | None = None,
     device: str = "auto",
 ) -> None:
     """Print a tab-separated table: file, emotion, seven probabilities, answer.
@@ -27,11 +27,11 @@ def main(
         out: where the table goes instead, when it is whole.
         language: "zh" or "en" and so on, where all files are in one language.
         answers: whether the model answers in words; implicit models are much faster without.
-        search: how answers are searched for.
+        decode: how answers are decoded.
         device: "cpu", "cuda", …; "auto" takes a GPU where there is one.
     """
     learner = move(C2SER.from_pretrained(model), device)
-    predict_files(learner, audio, out or sys.stdout, language, answers, search or DecodeConfig())
+    predict_files(learner, audio, out or sys.stdout, language, answers, decode or DecodeConfig())
 
 
 if __name__ == "__main__":
