@@ -7,11 +7,11 @@ check_share() {
     [ "$max_rejected" -ge 0 ] && [ "$max_rejected" -le 100 ] || die "--max-rejected: $max_rejected is no percentage"
 }
 
-# check_words WORD...: end the script if job arrays would take one for the number of a job.
-check_words() {
-    local word
-    for word in "$@"; do
-        [[ $word != *JOB* ]] || die "'$word': JOB stands for the number of a part in job arrays; rename it"
+# check_arguments ARGUMENT...: end the script if job arrays would take one for the number of a job.
+check_arguments() {
+    local argument
+    for argument in "$@"; do
+        [[ $argument != *JOB* ]] || die "'$argument': JOB stands for the number of a part in job arrays; rename it"
     done
 }
 

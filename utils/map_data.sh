@@ -27,7 +27,7 @@ if [ $# -lt 3 ] || [[ $2 == */ || -z $2 || -z $3 ]]; then
     exit 2
 fi
 data=$1 table=$2 && shift 2
-check_words "$@" "$table"
+check_arguments "$@" "$table"
 check_share
 [ "$nj" -ge 1 ] || die "--nj: $nj parts are too few"
 [ -s "$data/wav.scp" ] || die "$data/wav.scp is missing or empty; prepare the data first"
@@ -54,7 +54,7 @@ data_state() {
 }
 
 state=$(data_state "$@")
-# the table is one of the words, so that a mark does not outlive it; tables that have come since do not matter
+# the table is part of the state, so that a mark does not outlive it; tables that have come since do not matter
 if [ -n "$mark" ] && { echo "$state" && state_of "$table"; } | mark_holds "$mark"; then
     log "$table: made before an earlier run was stopped" && exit 0
 fi

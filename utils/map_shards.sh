@@ -28,7 +28,7 @@ if [ $# -lt 3 ] || [[ $2 == */* || -z $2 || -z $3 ]]; then
     exit 2
 fi
 data=$1 name=$2 && shift 2
-check_words "$@" "$data" "$name" "$utils"
+check_arguments "$@" "$data" "$name" "$utils"
 check_share
 [ -s "$data/shards" ] || die "$data/shards is missing or empty; list the data directories in it"
 mapfile -t shards < "$data/shards"

@@ -38,19 +38,19 @@ need() {
 # What is done is remembered by marks: files that hold the state of what it was done with, sorted lines. A mark holds as
 # long as each of its lines is true; lines that are true beside them do not matter.
 
-# state_of WORD...: the words, and what the files and the folders among them hold.
+# state_of ARGUMENT...: the arguments, and what the files and the folders among them hold.
 state_of() {
-    local word
-    printf 'words'
+    local argument
+    printf 'arguments'
     printf ' %q' "$@"
     printf '\n'
-    for word in "$@"; do
-        if [ -f "$word" ]; then
-            printf '%q %s\n' "$word" "$(sha256sum < "$word")"
-        elif [ -d "$word" ]; then
-            printf '%q %s\n' "$word" "$(find -L "$word" -maxdepth 1 -type f -printf '%f %s %T@\n' | sort | sha256sum)"
+    for argument in "$@"; do
+        if [ -f "$argument" ]; then
+            printf '%q %s\n' "$argument" "$(sha256sum < "$argument")"
+        elif [ -d "$argument" ]; then
+            printf '%q %s\n' "$argument" "$(find -L "$argument" -maxdepth 1 -type f -printf '%f %s %T@\n' | sort | sha256sum)"
         else
-            printf '%q none\n' "$word"
+            printf '%q none\n' "$argument"
         fi
     done
 }
@@ -69,19 +69,19 @@ write_mark() {
     mv "$1.new" "$1"
 }
 
-# run_once MARK WORD... -- COMMAND...: run a command unless it has ended well before, when the words were the same and the
-# files and folders among them held what they hold now.
+# run_once MARK INPUT... -- COMMAND...: run a command unless it has ended well before with the same inputs: files, folders
+# and settings that its result depends on. Files and folders must hold what they held then.
 run_once() {
-    local mark=$1 words=()
-    while shift && [ "$1" != -- ]; do words+=("$1"); done
+    local mark=$1 inputs=()
+    while shift && [ "$1" != -- ]; do inputs+=("$1"); done
     shift
-    if state_of "${words[@]}" | mark_holds "$mark"; then
+    if state_of "${inputs[@]}" | mark_holds "$mark"; then
         log "$mark says that this is done; remove it to have it done again"
         return
     fi
     rm -f "$mark"
     "$@"
-    state_of "${words[@]}" | write_mark "$mark"
+    state_of "${inputs[@]}" | write_mark "$mark"
 }
 
 # `if stage 3 "name: what it does"; then …; fi` does the work if --stage and --stop-stage ask for it.
