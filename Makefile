@@ -9,14 +9,14 @@ checkpoint  = tools/penn/fcnf0++.pt
 scripts     = $$(git ls-files --cached --others --exclude-standard '*.sh' .ci/run)
 
 help: ## show this list
-	@sed -n 's/^\([a-z]*\):[^#]*## /\1\t/p' Makefile | awk -F'\t' '{ printf "  make %-8s %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' Makefile | awk -F'\t' '{ printf "  make %-10s %s\n", $$1, $$2 }'
 
 tools: ## make the environment in tools/venv and fetch PENN's checkpoint (about 5 GB, some minutes)
 	$(MAKE) -C tools
 
 # An active environment that has the packages is used as it is.
 ready:
-	@export C2SER_NEEDS="ruff pytest xdist hypothesis"; ($(environment)) 2> /dev/null || $(MAKE) tools
+	@export C2SER_NEEDS="ruff mypy pytest xdist hypothesis"; ($(environment)) 2> /dev/null || $(MAKE) tools
 	@[ -f $(checkpoint) ] || { $(environment) && python tools/get_penn_checkpoint.py $(checkpoint); }
 
 mini: ready ## the main job: ten stages on a corpus made on the spot, from raw audio to a scored model
@@ -30,11 +30,14 @@ try-mini:
 	printf '\nTry the model on a file:  %s predict --model egs/mini/exp/implicit egs/mini/db/linda/en-anger-1.wav\n' \
 		"$${tool//"$$PWD"\//}"
 
-check: ready ## the tests: ruff, shellcheck, pytest
-	@export C2SER_NEEDS="ruff pytest xdist hypothesis"; $(environment); set -x; \
-	python -m ruff check .; python -m ruff format --check .; \
+check: ready ## the quick tests: ruff, shellcheck, types, pytest
+	@export C2SER_NEEDS="ruff mypy pytest xdist hypothesis"; $(environment); set -x; \
+	python -m ruff check .; python -m ruff format --check .; python -m mypy; \
 	shellcheck -x -P SCRIPTDIR $(scripts) local/site.sh.example; \
-	python -m pytest -n auto --dist loadgroup
+	python -m pytest -n auto --dist loadgroup -m "not slow"
+
+check-all: check ## the slow tests too, such as whole recipes
+	@$(environment); python -m pytest -n auto --dist loadgroup -m slow
 
 bench: ready ## speed against other implementations (extra [peer]); docs/benchmarks.md has the rules
 	@$(environment); python tools/run_benchmark.py
