@@ -170,7 +170,7 @@ def test_what_no_fold_tests_is_learnt_from_or_chooses():
             cross_validate(rest, CONFIG)
     without = data.part(i for i, one in data.utterances.items() if one.fold != "valid")
     drawn, probes = cross_validate(without, CONFIG)
-    learnt, checked = parts["train"].drawn(CONFIG.valid_share, CONFIG.seed)
+    learnt, checked = parts["train"].split(CONFIG.valid_share, CONFIG.seed)
     assert drawn == train(learnt, checked, CONFIG).label(parts["1"].embeddings)
 
 
