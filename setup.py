@@ -72,7 +72,8 @@ def requirements(*extras: str) -> list[str]:
 def version() -> str:
     """Return the version, which is written in c2ser/__init__.py alone; nothing is imported."""
     text = (ROOT / "c2ser" / "__init__.py").read_text("utf-8")
-    return re.search(r'^__version__ = "(.+)"$', text, re.MULTILINE)[1]
+    (found,) = re.findall(r'^__version__ = "(.+)"$', text, re.MULTILINE)
+    return found
 
 
 def metadata() -> dict[str, object]:

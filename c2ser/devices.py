@@ -8,7 +8,7 @@ import torch
 class Movable(Protocol):
     """A model, or whatever holds one."""
 
-    def to(self, device: str, /) -> Any:
+    def to(self, device: Any, /) -> Any:
         """Move it to a device and return it."""
         ...
 

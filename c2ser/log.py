@@ -3,7 +3,7 @@
 import logging
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sized
 from pathlib import Path
 from typing import TypeVar
 
@@ -41,7 +41,7 @@ def progress(items: Iterable[T], what: str, total: int | None = None) -> Iterato
         what: the plural noun shown, for example "utterances".
         total: how many items there are; `len(items)` where it has a length.
     """
-    if total is None and hasattr(items, "__len__"):
+    if total is None and isinstance(items, Sized):
         total = len(items)
     if sys.stderr.isatty():
         yield from tqdm(items, desc=what, total=total, dynamic_ncols=True)

@@ -5,6 +5,7 @@ python tools/check_install.py
 The status is 1 if something is missing that the recipes need.
 """
 
+import importlib
 import importlib.metadata
 import importlib.util
 import re
@@ -23,17 +24,16 @@ NEEDED_EXTRAS = ("espeak", "eval")
 
 def name_of(requirement: str) -> str:
     """Return the name of a package out of its requirement."""
-    return re.match(r"[A-Za-z0-9_.-]+", requirement)[0]
+    return re.split(r"[^A-Za-z0-9_.-]", requirement, maxsplit=1)[0]
 
 
 def check(requirement: str, extra: str | None) -> bool:
     """Print the line of a package; return whether it is there and new enough."""
     try:
-        from packaging.requirements import Requirement
+        requirements = importlib.import_module("packaging.requirements")
     except ImportError:  # a bare environment
-        from pip._vendor.packaging.requirements import Requirement
-
-    wanted = Requirement(requirement)
+        requirements = importlib.import_module("pip._vendor.packaging.requirements")
+    wanted = requirements.Requirement(requirement)
     try:
         version = importlib.metadata.version(wanted.name)
     except importlib.metadata.PackageNotFoundError:
@@ -70,8 +70,7 @@ def main() -> int:
         if extra in NEEDED_EXTRAS:
             good += found
     good.append(check_torch())
-    found = CHECKPOINT.is_file()
-    place = "tools/penn" if found else "-   <- make tools; else it comes from the hub on first use"
+    place = "tools/penn" if CHECKPOINT.is_file() else "-   <- make tools; else it comes from the hub on first use"
     print(f"{'PENN checkpoint':18} {place}")
     print("complete" if all(good) else "incomplete: run the commands behind the arrows, or make tools for all of them")
     return 0 if all(good) else 1

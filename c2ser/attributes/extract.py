@@ -46,7 +46,9 @@ def extract_attributes(data: Path, out: Path, pitch: PitchConfig, silence_db: fl
     utterances = read_data_dir(data)
     with TableMap(out, out.with_name(FLAG)) as job:
         batches = list(group_by_seconds(utterances, job.todo(utterances), pitch.batch_seconds))
-        tracker = PitchTracker(pitch) if batches else None
+        if not batches:
+            return
+        tracker = PitchTracker(pitch)
         loaded = prefetch_batches(batches, lambda name: measure(utterances[name], silence_db), num_workers)
         for batch in progress(loaded, "batches", len(batches)):
             for name, reason in batch.rejected.items():
@@ -58,7 +60,8 @@ def extract_attributes(data: Path, out: Path, pitch: PitchConfig, silence_db: fl
 
 def group_by_seconds(utterances: dict[str, Utterance], names: Sequence[str], seconds: float) -> Iterator[list[str]]:
     """Yield the names in order, in groups that hold at most this many seconds of audio, or one utterance."""
-    group, total = [], 0.0
+    group: list[str] = []
+    total = 0.0
     for name, length in durations({name: utterances[name] for name in names}, unreadable=0.0):
         if group and total + length > seconds:
             yield group

@@ -18,7 +18,9 @@ class FirstBlock(nn.Module):
 
     def __init__(self, block: nn.Sequential) -> None:
         super().__init__()
-        self.conv, _, _, self.norm = block
+        conv, _, _, self.norm = block
+        assert isinstance(conv, nn.Conv1d)
+        self.conv = conv
 
     def forward(self, frames: Tensor) -> Tensor:
         """Turn (batch, 1, samples) into (batch, channels, positions / 2)."""

@@ -7,6 +7,7 @@ from torch import Tensor
 from transformers import (
     AutoModelForCausalLM,
     AutoTokenizer,
+    BatchEncoding,
     LogitsProcessor,
     LogitsProcessorList,
     TemperatureLogitsWarper,
@@ -69,7 +70,9 @@ class LocalChat:
         chats = [line["body"]["messages"] for line in batch]
         encoded = self.tokenizer.apply_chat_template(
             chats, add_generation_prompt=True, padding=True, return_dict=True, return_tensors="pt"
-        ).to(self.llm.device)
+        )
+        assert isinstance(encoded, BatchEncoding)
+        encoded = encoded.to(self.llm.device)
         ids = self.llm.generate(
             input_ids=encoded["input_ids"],
             attention_mask=encoded["attention_mask"],
@@ -87,7 +90,9 @@ class LocalChat:
 
     def _until_end(self, ids: list[int]) -> tuple[str, bool]:
         end = next((position for position, token in enumerate(ids) if token in self.ends), None)
-        return self.tokenizer.decode(ids[:end], skip_special_tokens=True), end is not None
+        text = self.tokenizer.decode(ids[:end], skip_special_tokens=True)
+        assert isinstance(text, str)  # a list only for several sequences
+        return text, end is not None
 
 
 def _text(line: Line) -> str:
@@ -99,7 +104,7 @@ def _sampler(bodies: Sequence[dict], device: torch.device) -> LogitsProcessorLis
     temperature, top_p = bodies[0]["temperature"], bodies[0]["top_p"]
     if temperature == 0:
         return LogitsProcessorList()
-    warpers = [TemperatureLogitsWarper(float(temperature))]
+    warpers: list[LogitsProcessor] = [TemperatureLogitsWarper(float(temperature))]
     if top_p < 1:
         warpers.append(TopPLogitsWarper(top_p))
     return LogitsProcessorList([*warpers, _Gumbel([body["seed"] for body in bodies], device)])

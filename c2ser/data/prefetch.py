@@ -13,7 +13,8 @@ logger = get_logger(__name__)
 PREFETCH = 2
 """Batches that each worker thread loads before they are asked for."""
 
-Item, Loaded = TypeVar("Item"), TypeVar("Loaded")
+Item = TypeVar("Item")
+Loaded = TypeVar("Loaded")
 
 
 @dataclass

@@ -44,7 +44,8 @@ def _same_audio(tested: Mapping[str, Utterance], trained: Mapping[str, Utterance
     lengths: dict[float, list[str]] = defaultdict(list)
     for i, seconds in durations(trained, unreadable=0.0):
         lengths[round(seconds, 2)].append(i)
-    same, digests = [], {}
+    same: list[str] = []
+    digests: dict[str, str] = {}
     for i, seconds in progress(list(durations(tested, unreadable=0.0)), "utterances compared"):
         near = {j for shift in (-0.01, 0, 0.01) for j in lengths.get(round(seconds + shift, 2), ())}
         if not near or not (digest := _digest(tested[i])):

@@ -72,7 +72,7 @@ def join(sources: Sequence[Source], out: Path, max_seconds: float = float("inf")
         joined |= part
         rejected |= source.rejected()
     long = {i: f"{one.duration:.1f} s, over {max_seconds:g} s; left out of training"
-            for i, one in joined.items() if one.duration > max_seconds}  # fmt: skip
+            for i, one in joined.items() if (one.duration or 0.0) > max_seconds}  # fmt: skip
     kept = {i: one for i, one in joined.items() if i not in long}
     write_set(out, kept, rejected | long)
     logger.info("%s: %d utterances out of %d data directories", out, len(kept), len(sources))

@@ -7,6 +7,7 @@ import tempfile
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import IO
 
@@ -97,7 +98,7 @@ def _zip_members(archive: Path) -> Iterator[Member]:
             kind = stat.S_IFMT(entry.external_attr >> 16)
             _plain(kind in (0, stat.S_IFREG, stat.S_IFDIR), entry.filename, archive)
             path = _safe(entry.filename, archive)
-            yield Member(path, entry.file_size, entry.is_dir(), lambda entry=entry: opened.open(entry))
+            yield Member(path, entry.file_size, entry.is_dir(), partial(opened.open, entry))
 
 
 def _tar_members(archive: Path) -> Iterator[Member]:
@@ -105,7 +106,7 @@ def _tar_members(archive: Path) -> Iterator[Member]:
         for entry in opened:
             _plain(entry.isreg() or entry.isdir(), entry.name, archive)
             path = _safe(entry.name, archive)
-            yield Member(path, entry.size, entry.isdir(), lambda entry=entry: _tar_content(opened, entry))
+            yield Member(path, entry.size, entry.isdir(), partial(_tar_content, opened, entry))
 
 
 def _tar_content(opened: tarfile.TarFile, entry: tarfile.TarInfo) -> IO[bytes]:

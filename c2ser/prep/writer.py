@@ -15,7 +15,8 @@ from c2ser.prep.describe import Corpus, Labels, limit
 from c2ser.prep.video import VIDEO, extract
 from c2ser.tables import check_id, write_table
 
-T, R = TypeVar("T"), TypeVar("R")
+T = TypeVar("T")
+R = TypeVar("R")
 
 LFS = b"version https://git-lfs"
 
@@ -77,7 +78,8 @@ def write_corpus(
     Raises:
         ValueError: an id is malformed or given twice, or every utterance is rejected.
     """
-    description, seen, written = corpus or Corpus(), {}, Written()
+    description, written = corpus or Corpus(), Written()
+    seen: dict[str, str] = {}
     extracted = Path(sound or Path(out) / "audio")
 
     def examined(utterance: Utterance) -> Utterance | Rejected:

@@ -160,10 +160,14 @@ def agreement(
     """
     pairs = _pairs(labels, other_labels)
     kappa = _kappa(*zip(*pairs.values(), strict=True))
-    figures = {"agreement": 1 - flip_rate(labels, other_labels), "kappa": kappa, "utterances": len(pairs)}
+    figures: dict[str, Any] = {
+        "agreement": 1 - flip_rate(labels, other_labels),
+        "kappa": kappa,
+        "utterances": len(pairs),
+    }
     if speakers and several_speakers(pairs, speakers):
-        places = np.array([[READINGS.index(label) for label in pair] for pair in pairs.values()])
-        counts = count_pairs(speaker_places([*pairs], speakers), *places.T, len(READINGS))
+        first, second = np.array([[READINGS.index(label) for label in pair] for pair in pairs.values()]).T
+        counts = count_pairs(speaker_places([*pairs], speakers), first, second, len(READINGS))
         figures["intervals"] = ends_by_name(("agreement", "kappa"), drawn_intervals(counts, _agreements))
     return figures
 

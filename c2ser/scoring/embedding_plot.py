@@ -32,8 +32,9 @@ def plot_points(
     for emotion, look in class_looks(emotions[name] for name in names).items():
         chosen = np.array([emotions[name] == emotion for name in names])
         label = f"{emotion} ({chosen.sum()})"
-        style = {"color": look.colour, "marker": look.marker, "s": 60 if look.marker == "*" else 34, "linewidths": 0}
-        axis.scatter(*points[chosen].T, alpha=0.75, label=label, **style)
+        size = 60 if look.marker == "*" else 34
+        x, y = points[chosen].T
+        axis.scatter(x, y, size, look.colour, marker=look.marker, alpha=0.75, label=label, linewidths=0)
     axis.set_xticks([])
     axis.set_yticks([])
     axis.set_xlabel(axis_labels[0])

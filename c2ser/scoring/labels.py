@@ -158,7 +158,8 @@ def mentions(text: str) -> Iterator[Mention]:
 def _listed(text: str, named: Sequence[Mention]) -> list[bool]:
     """Return of each mention whether it goes on with the list that the one before is in, "anger, fear or sadness"."""
     joints = [LISTED.fullmatch(text[mention.end : after.start]) for mention, after in itertools.pairwise(named)]
-    goes_on, listed = False, []
+    goes_on = False
+    listed: list[bool] = []
     for joint in reversed(joints):  # a comma belongs to a list that a word such as "or" ends
         goes_on = joint is not None and (joint["comma"] is None or goes_on)
         listed.insert(0, goes_on)

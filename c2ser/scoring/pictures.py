@@ -164,7 +164,7 @@ def plot_durations(groups: Mapping[str, Mapping[str, Any]], chance: float, title
     for number, (metric, name) in enumerate({"ua": "UA", "wa": "WA"}.items()):
         places = np.arange(len(groups)) + 0.16 * (number - 0.5)
         heights = np.array([100 * row[metric] for row in groups.values()])
-        style = {"fmt": "os"[number], "color": SERIES[number], "capsize": 3}
+        style: dict[str, Any] = {"fmt": "os"[number], "color": SERIES[number], "capsize": 3}
         axis.errorbar(places, heights, yerr=reach(groups.values(), metric), label=f"{name}, 95 % interval", **style)
     axis.axhline(100 * chance, label=f"chance (UA), {100 * chance:.1f} %", **CHANCE)
     axis.set_xticks(range(len(groups)), [f"{name}\n{row['utterances']} utterances" for name, row in groups.items()])

@@ -53,8 +53,10 @@ def read_decoded(exp: Path, name: str) -> dict[str, Decoded]:
     for folder in sorted(exp.glob(f"*/decode_{name}")):
         if not (folder / "utt2emo").exists():
             continue
-        tables = (_table(folder / table) for table in ("utt2emo", "answer", "utt2prob", "utt2judge", "utt2rationale"))
-        decoded = models[folder.parent.name] = Decoded(*tables)
+        labels, answers, probabilities, judge, rationales = (
+            _table(folder / table) for table in ("utt2emo", "answer", "utt2prob", "utt2judge", "utt2rationale")
+        )
+        decoded = models[folder.parent.name] = Decoded(labels, answers, probabilities, judge, rationales)
         for table in sorted(folder.parent.glob(f"decode_{name}-*/utt2emo")):
             variant = table.parent.name.removeprefix(f"decode_{name}-")
             if VARIANT.fullmatch(variant):
@@ -82,8 +84,8 @@ def measure_stability(data: Path, models: Mapping[str, Decoded]) -> dict[str, An
     figures = {model: _model_figures(decoded, tables) for model, decoded in models.items()}
     both = {}
     if "explicit" in models and "implicit" in models:
-        labels = [models[name].labels for name in ("explicit", "implicit")]
-        both = {"explicit_implicit": agreement(*labels, tables["utt2spk"])}
+        labels, other_labels = models["explicit"].labels, models["implicit"].labels
+        both = {"explicit_implicit": agreement(labels, other_labels, tables["utt2spk"])}
     return {"set": data.name, "utterances": len(tables["utt2emo"]), "models": figures, **both}
 
 
@@ -118,7 +120,8 @@ def explains(answers: Mapping[str, str]) -> bool:
 
 
 def _faithfulness(decoded: Decoded, tables: Mapping[str, dict[str, str]]) -> dict[str, Any]:
-    answers, texts, figures = decoded.answers, tables["text"], {}
+    answers, texts = decoded.answers, tables["text"]
+    figures: dict[str, Any] = {}
     if quoted := transcript_figures(answers, texts, tables["utt2lang"]):
         figures["transcripts"] = quoted
     if set(answers) & set(tables["utt2level"]):
