@@ -307,7 +307,8 @@ def test_padding_on_either_side_gives_the_same_first_token(place):
 
 def test_full_configurations_have_the_published_sizes(root):
     """The paper's system from its own configuration, without weights."""
-    values = yaml.safe_load((root / "local/conf/full/explicit.yaml").read_text())["model"]
+    layers = [yaml.safe_load((root / f"local/conf/full/{name}.yaml").read_text()) for name in ("c2ser", "model")]
+    values = {**layers[0]["model"], **layers[1]["model"]}
     parts = {"connector": ConnectorConfig(**values["connector"]), "lora": LoraSettings(**values["lora"])}
     config = C2SERConfig(**{**values, **parts})
     assert (config.whisper, config.llm) == ("openai/whisper-medium", "Qwen/Qwen2-7B-Instruct")
@@ -564,6 +565,7 @@ def test_the_implicit_stage_goes_from_all_explicit_to_none(place, root, explicit
     assert C2SER.from_pretrained(tmp_path / "m").config.style == "implicit"
 
 
+@pytest.mark.slow
 @pytest.mark.xdist_group("c2ser")
 def test_killed_decoding_gives_the_answers_of_an_undisturbed_one(place, root, explicit, tmp_path):
     data = tmp_path / "data"

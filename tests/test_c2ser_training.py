@@ -166,7 +166,7 @@ def shared(model_place, tmp_path_factory):
 
 
 @pytest.mark.parametrize("stage, accumulate", STUDIES)
-@pytest.mark.parametrize("processes", ["alone", "shared"])
+@pytest.mark.parametrize("processes", ["alone", pytest.param("shared", marks=pytest.mark.slow)])
 def test_interrupted_training_gives_the_same_bits(request, processes, stage, accumulate):
     folder = request.getfixturevalue(processes) / f"{stage}{accumulate}"
     (one, state), (two, again) = result(folder / "whole"), result(folder / "twice")

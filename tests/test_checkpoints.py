@@ -364,6 +364,7 @@ def test_embeddings_go_on_after_a_kill(root, data, tmp_path):
     assert table.keys() | read_table(f"{out}.rejected").keys() == read_table(data / "wav.scp").keys()
 
 
+@pytest.mark.slow
 def test_a_kill_between_archives_and_table_loses_nothing(root, data, tmp_path):
     save_model(model(), tmp_path / "m")
     out, words = tmp_path / "s.scp", ["--model", tmp_path / "m"]

@@ -572,7 +572,7 @@ def test_a_filter_bank_hears_pitch_not_phase():
 
 @pytest.mark.parametrize("convs", [[[160, 320, 320]], [[162, 320, 160], [96, 2, 2]], [[160, 320, 160], [64, 2, 2]]])
 def test_convolutions_without_room_for_a_filter_bank_are_refused(convs):
-    with pytest.raises(ValueError, match="hold no filter bank; give the first layer four channels"):
+    with pytest.raises(ValueError, match="cannot hold a filter bank; give the first layer four channels"):
         set_filter_bank(ConvExtractor(convs))
 
 
@@ -622,6 +622,7 @@ def test_the_full_configuration_builds_and_steps_at_reduced_depth(root):
     assert any(not torch.equal(one, two) for one, two in zip(before, objective.teacher.parameters(), strict=True))
 
 
+@pytest.mark.slow
 def test_two_processes_train_the_model_of_one(root, data, tmp_path):
     """Two ranks with a micro-batch each and one with two give the same weights, though blocks are dropped by chance."""
     sets = ["--train", data / "data/train", "--valid", data / "data/valid", "--config", data / "conf.yaml"]

@@ -186,9 +186,9 @@ def test_what_is_no_speech_encoder_is_refused(root, data, models, waves, tmp_pat
     ).save_pretrained(tmp_path / "bert")
     with pytest.raises(ValueError, match="bert: not a model folder"):
         load_encoder(str(tmp_path / "bert"))
-    with pytest.raises(ValueError, match="whisper: Whisper hears spectrograms"):
+    with pytest.raises(ValueError, match="whisper: Whisper takes spectrograms"):
         load_encoder(str(models / "whisper"), normalise="no")
-    with pytest.raises(ValueError, match="wavlm: it hears one utterance at a time"):
+    with pytest.raises(ValueError, match="wavlm: it encodes one utterance at a time"):
         load_encoder(str(models / "wavlm"), peer_padding=True)
     with pytest.raises(ValueError, match="level tokens: this model has no utterance tokens"):
         load_encoder(str(models / "wavlm")).embed([waves["s-a"]], "tokens")

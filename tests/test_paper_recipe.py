@@ -124,6 +124,7 @@ def test_test_sets_and_folds_are_those_of_tables_5_and_6(root, tmp_path, monkeyp
     assert read_table(data / "casia_raw/utt2fold")["wangzhe-sad_250"] == "1"
 
 
+@pytest.mark.slow
 def test_what_is_done_is_not_done_again_and_a_kill_changes_nothing(paper, tmp_path):
     db = corpora(tmp_path / "db", iemocap, meld, emo_emilia)
     words = ["--db-root", db, "--stop-stage", "0", *SETS]
@@ -255,6 +256,7 @@ def speak_emo_emilia(top, speakers=4):
     text(top / "Emo-Emilia-ALL.jsonl", "".join(rows))
 
 
+@pytest.mark.slow
 def test_statistics_are_those_of_all_training_corpora(paper, tmp_path):
     speak_meld(tmp_path / "db/meld", emotions=EMOTIONS[:2])
     speak_esd(tmp_path / "db/esd", speakers=("0001", "0009"))

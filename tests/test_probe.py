@@ -58,8 +58,8 @@ def test_the_network_is_linear_relu_mean_over_real_frames_linear():
     rows = [torch.randn(length, 5) for length in (4, 9, 1)]
     padded = nn.utils.rnn.pad_sequence(rows, batch_first=True)  # as EmoBox has it: padding, and a mask of real frames
     mask = (padded.sum(dim=2) != 0).float()[:, :, None]
-    hidden = (torch.relu(network.enter(padded)) * mask).sum(dim=1) / mask.sum(dim=1)
-    assert torch.allclose(network(rows), network.leave(hidden), atol=1e-6)
+    hidden = (torch.relu(network.hidden(padded)) * mask).sum(dim=1) / mask.sum(dim=1)
+    assert torch.allclose(network(rows), network.output(hidden), atol=1e-6)
 
 
 class WarmUp:
@@ -113,7 +113,7 @@ def test_training_is_that_of_a_plain_loop_and_the_best_epoch_is_kept(schedule):
         if accuracy > best:
             best, found = accuracy, (epoch, enter.weight.detach().clone())
     assert (probe.epoch, probe.accuracy) == (found[0], pytest.approx(best))
-    assert torch.allclose(probe.network.enter.weight, found[1], atol=1e-4)
+    assert torch.allclose(probe.network.hidden.weight, found[1], atol=1e-4)
     assert probe.accuracy > 0.5 and probe.emotions == ["anger", "neutral", "fear"]
 
 

@@ -1,15 +1,14 @@
 """The published checkpoint: a synthetic one in its exact layout, and its forward pass written down a second time."""
 
 import math
-import os
 import shutil
 import subprocess
-import sys
 
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from entry import run_entry
 from transformers import Qwen2Config, Qwen2ForCausalLM, WhisperConfig
 from transformers.audio_utils import mel_filter_bank
 
@@ -317,16 +316,13 @@ def test_the_tokenizer_of_another_model_is_refused(sources, tmp_path, rows, mess
         converted(tmp_path / "sources", checkpoint(sources), tmp_path)
 
 
-def test_a_broken_file_and_code_in_it_are_refused(sources, tmp_path, root):
+def test_a_broken_file_and_code_in_it_are_refused(sources, tmp_path):
     (tmp_path / "half.pt").write_bytes(b"PK\3\4 half a file")
     torch.save({"encoder.after_norm.weight": subprocess.run}, tmp_path / "evil.pt")
     parts = ["--emotion2vec", sources / "e2v", "--llm", sources / "llm", "--whisper", sources / "whisper"]
     for name in "half.pt", "evil.pt", "none.pt":
         words = ["--checkpoint", tmp_path / name, *parts, "--out", tmp_path / "out"]
-        done = subprocess.run(
-            [sys.executable, "-m", "c2ser.bin.convert_checkpoint", *map(str, words)],
-            env=os.environ | {"PYTHONPATH": str(root)}, capture_output=True, text=True,
-        )  # fmt: skip
+        done = run_entry("convert_checkpoint", *words)
         assert done.returncode == 1 and len(done.stderr.strip().splitlines()) == 1 and name in done.stderr
     assert not (tmp_path / "out").exists()
 

@@ -28,6 +28,7 @@ def digest(folder):
     return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest(), len(files)
 
 
+@pytest.mark.slow
 def test_mini_is_the_same_every_time(root, tmp_path):
     for name in ("one", "two"):
         done = prepare(root, "mini", tmp_path / name / "db", tmp_path / name / "data")

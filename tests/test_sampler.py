@@ -34,13 +34,15 @@ def test_epochs_hold_every_utterance_once_within_budget(durations, seed, most):
 def test_threads_that_ask_at_once_see_one_stream():
     durations = {f"u{i}": 1.0 + i % 7 for i in range(3000)}
     stream = Batches(durations, 10, seed=1)
-    alone = [stream.at(index) for index in range(stream.end(6))]
+    alone = [stream.at(index) for index in range(stream.num_batches(6))]
     for _ in range(3):
         shared = Batches(durations, 10, seed=1)
         places = range(0, len(alone), 97)
         with ThreadPoolExecutor(8) as pool:
             assert list(pool.map(shared.at, places)) == [alone[place] for place in places]
-        assert [shared.end(epochs) for epochs in range(6)] == [stream.end(epochs) for epochs in range(6)]
+        assert [shared.num_batches(epochs) for epochs in range(6)] == [
+            stream.num_batches(epochs) for epochs in range(6)
+        ]
 
 
 def test_orders_differ_between_epochs_and_seeds():

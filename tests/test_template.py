@@ -27,6 +27,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 def test_ten_wavs_and_fifteen_lines(tmp_path, own_recipe):
     corpus = tmp_path / "cor pus"
     corpus.mkdir()

@@ -19,12 +19,12 @@ class FirstBlock(nn.Module):
     def __init__(self, block: nn.Sequential) -> None:
         super().__init__()
         conv, _, _, self.norm = block
-        assert isinstance(conv, nn.Conv1d)
-        self.conv = conv
+        assert isinstance(conv, nn.Conv1d) and conv.bias is not None
+        self.weight, self.bias = conv.weight, conv.bias
 
     def forward(self, frames: Tensor) -> Tensor:
         """Turn (batch, 1, samples) into (batch, channels, positions / 2)."""
-        weight, bias = self.conv.weight[:, 0], self.conv.bias[:, None]
+        weight, bias = self.weight[:, 0], self.bias[:, None]
         windows = frames[:, 0].unfold(1, weight.shape[1], 1)  # a view: (batch, positions, kernel)
         pairs = windows.shape[1] // 2
         even, odd = (weight @ windows[:, start : 2 * pairs : 2].transpose(1, 2) for start in (0, 1))

@@ -32,8 +32,8 @@ def main(
         device: "cpu", "cuda", …; "auto" takes a GPU where there is one.
     """
     from c2ser.devices import pick_device
+    from c2ser.emotion2vec.embeddings import extract_embeddings
     from c2ser.emotion2vec.encoders import load_encoder
-    from c2ser.emotion2vec.extract import extract_embeddings
 
     encoder = load_encoder(model, normalise, peer_padding, pick_device(device))
     extract_embeddings(encoder, data, out, batches, level)
