@@ -32,7 +32,8 @@ def main(attributes: Path | list[Path], out: Path) -> None:
     from c2ser.tables import read_json, read_table, write_json
 
     paths = attributes if isinstance(attributes, list) else [attributes]
-    values, parts, counts = {}, [], []
+    values: dict[str, tuple[float, ...]] = {}
+    parts, counts = [], []
     for path in paths:
         if path.suffix == ".json":
             content = read_json(path)

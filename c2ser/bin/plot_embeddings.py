@@ -26,10 +26,8 @@ def main(
     from c2ser.tables import read_table
 
     emotions = {name: utterance.emotion for name, utterance in read_data_dirs(data).items() if utterance.emotion}
-    vectors = {}
-    for folder in data:
-        matrices = read_matrices(read_table(embeddings / f"{folder.name}.scp"), emotions)
-        vectors |= {name: matrix.mean(axis=0) for name, matrix in matrices}
+    tables = (read_table(embeddings / f"{folder.name}.scp") for folder in data)
+    vectors = {name: matrix.mean(axis=0) for table in tables for name, matrix in read_matrices(table, emotions)}
     plot_points(vectors, emotions, projection, title, out)
 
 

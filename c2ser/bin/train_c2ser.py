@@ -55,8 +55,8 @@ def main(
     make = partial(start, stage, model, init, training.seed)
     learner = make()
     styles = ["explicit", "implicit"] if stage == "implicit" else [learner.config.style]
-    items = [read_items(folder, styles, acoustic) for folder in (train, valid)]
-    corpus = Corpus(*items, batches, spec_augment, validation)
+    learnt, held_out = (read_items(folder, styles, acoustic) for folder in (train, valid))
+    corpus = Corpus(learnt, held_out, batches, spec_augment, validation)
     best = fit(C2SERObjective(learner, stage, corpus, training.seed), optim, training, out)
     if PartialState().is_main_process:
         export_epochs(make, best.parent, training.keep_epochs, out)

@@ -1,5 +1,6 @@
 """Train small classifiers on embeddings and score them."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from c2ser.cli import run
@@ -38,7 +39,8 @@ def main(
     from c2ser.devices import pick_device
     from c2ser.emotion2vec.run_probe import run_probe
 
-    sets = {"folds": folds, "train": train and [train], "valid": valid and [valid]}
+    sets: dict[str, Sequence[Path] | None] = {"folds": folds}
+    sets |= {"train": [train] if train else None, "valid": [valid] if valid else None}
     sets |= {f"decode_{folder.name}": [folder] for folder in tests or []}
     run_probe(sets, embeddings, out, probe, seeds, pick_device(device))
 

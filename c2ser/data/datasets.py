@@ -119,7 +119,7 @@ def read_items(folder: str | Path, styles: Sequence[str], acoustic: str | Path |
             try:
                 seconds = utterance.duration or audio.duration(utterance.wav, name)
                 check_seconds(seconds, name)
-                items[name] = Item(utterance, seconds, answers, vectors and vectors[name])
+                items[name] = Item(utterance, seconds, answers, None if vectors is None else vectors[name])
             except ValueError as error:
                 rejected["with unusable audio"].append(str(error))
     if not items:

@@ -1,7 +1,7 @@
 """Load the next batches in threads while the model works on the current one."""
 
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
@@ -32,7 +32,7 @@ class LoadedBatch(Generic[Loaded]):
 
 def prefetch_batches(
     batches: Iterable[Sequence[str]], load: Callable[[str], Loaded], num_workers: int = 1
-) -> Iterator[LoadedBatch[Loaded]]:
+) -> Generator[LoadedBatch[Loaded], None, None]:
     """Yield batches in order; each is loaded while those before it are in use.
 
     Args:
@@ -43,7 +43,9 @@ def prefetch_batches(
     return prefetch(batches, lambda names: load_batch(names, load), num_workers)
 
 
-def prefetch(items: Iterable[Item], function: Callable[[Item], Loaded], num_workers: int = 1) -> Iterator[Loaded]:
+def prefetch(
+    items: Iterable[Item], function: Callable[[Item], Loaded], num_workers: int = 1
+) -> Generator[Loaded, None, None]:
     """Yield the result of a function for each item, in order; threads compute it while earlier results are in use.
 
     An error is raised when its item's turn comes. No thread outlives the generator.

@@ -5,7 +5,7 @@ configuration, whose foreign objects are replaced by inert stand-ins.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -130,7 +130,9 @@ def _unpickle(path: Path) -> dict[str, Any]:
         foreign = [] if _is_old(path) else torch.serialization.get_unsafe_globals_in_checkpoint(path)
         refused = [name for name in foreign if not INERT.fullmatch(name)]
         if not refused:
-            stand_ins = [(type(name.rpartition(".")[2], (StandIn,), {}), name) for name in foreign]
+            stand_ins: list[Callable[..., Any] | tuple[Callable[..., Any], str]] = [
+                (type(name.rpartition(".")[2], (StandIn,), {}), name) for name in foreign
+            ]
             with torch.serialization.safe_globals(stand_ins):
                 content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a broken file makes torch raise nearly anything

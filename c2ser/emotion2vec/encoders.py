@@ -15,7 +15,7 @@ from c2ser.log import one_line
 from c2ser.tables import read_json
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel, SequenceFeatureExtractor
+    from transformers import PreTrainedModel, Wav2Vec2FeatureExtractor, WhisperFeatureExtractor
 
 
 ONLY_TRAINED = "masked_spec_embed"
@@ -74,7 +74,9 @@ class ForeignEncoder:
         extractor: makes the model's input from waveforms.
     """
 
-    def __init__(self, model: "PreTrainedModel", extractor: "SequenceFeatureExtractor") -> None:
+    extractor: "Wav2Vec2FeatureExtractor | WhisperFeatureExtractor"
+
+    def __init__(self, model: "PreTrainedModel", extractor: "Wav2Vec2FeatureExtractor") -> None:
         self.model, self.extractor = model, extractor
         self.shortest, self.longest = _receptive_field(model.config), float("inf")
 
@@ -99,7 +101,7 @@ class ForeignEncoder:
 class ForeignWhisper(ForeignEncoder):
     """Whisper's encoder on 30 s, cut to the frames that are not padding, as EmoBox has it."""
 
-    def __init__(self, model: "PreTrainedModel", extractor: "SequenceFeatureExtractor") -> None:
+    def __init__(self, model: "PreTrainedModel", extractor: "WhisperFeatureExtractor") -> None:
         self.model, self.extractor = model, extractor
         self.hop = 2 * extractor.hop_length
         self.shortest, self.longest = self.hop, extractor.n_samples / SAMPLE_RATE

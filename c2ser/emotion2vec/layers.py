@@ -4,6 +4,7 @@ Parameter names are those of the published fairseq checkpoints, hence the number
 """
 
 import math
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +12,14 @@ from torch.nn.functional import dropout, gelu, layer_norm, linear, pad, scaled_d
 
 PIECE = 64
 """Frames that the convolutions compute at a time without gradients, where memory bandwidth is the limit."""
+
+
+Kind = TypeVar("Kind", bound=nn.Module)
+
+
+def _parts(container: nn.Module, kind: type[Kind]) -> list[Kind]:
+    """Return the modules of a class that are anywhere in a container, in order."""
+    return [module for module in container.modules() if isinstance(module, kind)]
 
 
 class ConvExtractor(nn.Module):
@@ -48,7 +57,7 @@ class ConvExtractor(nn.Module):
             waves: shape (batch, samples).
             lengths: samples of each, (batch,), if the features of the padding after them are not needed.
         """
-        weights = [conv.weight.permute(0, 2, 1).flatten(1) for conv, *_ in self.conv_layers]
+        weights = [conv.weight.permute(0, 2, 1).flatten(1) for conv in _parts(self.conv_layers, nn.Conv1d)]
         count = int(self.frames(torch.tensor(waves.shape[1])))
         if waves.is_cuda or torch.is_grad_enabled():
             return self._features(waves, count, weights)
@@ -73,14 +82,15 @@ class ConvExtractor(nn.Module):
         """
         batch, hops = len(waves), -(-waves.shape[1] // self.hop)
         states = pad(waves, (0, hops * self.hop - waves.shape[1])).reshape(-1, 1)
-        for weight, layer, (_, kernel, stride) in zip(weights, self.conv_layers, self.spec, strict=True):
+        norms = _parts(self.conv_layers, nn.LayerNorm)
+        for weight, norm, (_, kernel, stride) in zip(weights, norms, self.spec, strict=True):
             channels = states.shape[1]
             blocks = states[: len(states) // stride * stride].view(-1, stride * channels)
             states = linear(blocks, weight[:, : stride * channels])
             if kernel > stride:
                 beyond = blocks[1:, : (kernel - stride) * channels]
                 states = torch.addmm(states[:-1], beyond, weight[:, stride * channels :].T)
-            states = gelu(layer[2][1](states))
+            states = gelu(norm(states))
         return pad(states, (0, 0, 0, batch * hops - len(states))).view(batch, hops, -1)[:, :count]
 
     def frames(self, samples: Tensor) -> Tensor:
@@ -120,9 +130,10 @@ def set_filter_bank(extractor: ConvExtractor) -> None:
             f"convs: {spec[:2]} cannot hold a filter bank; give the first layer four channels for each band "
             "and the second at least two"
         )
-    first, second = (layer[0].weight for layer in extractor.conv_layers[:2])
+    first, second = (conv.weight for conv in _parts(extractor.conv_layers, nn.Conv1d)[:2])
     bands, width = len(first) // 4, first.shape[2]
-    mels = torch.linspace(*(2595 * math.log10(1 + hertz / 700) for hertz in (60, 7600)), bands)
+    lowest, highest = (2595 * math.log10(1 + hertz / 700) for hertz in (60, 7600))
+    mels = torch.linspace(lowest, highest, bands)
     centres = 700 * (10 ** (mels / 2595) - 1)  # Hz
     times = (torch.arange(width) - (width - 1) / 2) / 16000  # s
     phases = math.pi / 2 * torch.arange(4)[:, None, None]
@@ -150,7 +161,7 @@ class PositionalConvs(nn.ModuleList):
             zero_once: do not set padded frames to zero, as the published code does.
         """
         states = states.transpose(1, 2)
-        for (conv,) in list(self)[1:]:
+        for conv in _parts(self, nn.Conv1d):
             if mask is not None and not zero_once:
                 states = states * mask[:, None].to(states.dtype)
             states = conv(states)
@@ -255,7 +266,7 @@ class Decoder(nn.Module):
     def forward(self, states: Tensor) -> Tensor:
         """Map (batch, time, dim) to (batch, time, dim)."""
         states = states.transpose(1, 2)
-        for (conv,) in self.blocks:
+        for conv in _parts(self.blocks, nn.Conv1d):
             new = conv(states).transpose(1, 2)
             new = gelu(layer_norm(new, new.shape[-1:], eps=1e-5)).transpose(1, 2)
             states = new + states if new.shape == states.shape else new

@@ -54,7 +54,7 @@ class _Audio(nn.Module):
             config.dim, config.position_depth, config.position_kernel, config.position_groups
         )
         self.context_encoder = _ContextEncoder(config, prenet)
-        self.decoder = None
+        self.decoder: Decoder | None = None
         if config.decoder_layers:
             self.decoder = Decoder(
                 config.dim, config.decoder_dim, config.decoder_kernel, config.decoder_groups, config.decoder_layers
@@ -70,6 +70,8 @@ class Emotion2Vec(nn.Module):
     Raises:
         ValueError: the heads do not share the dimensions evenly, or as `ConvExtractor`.
     """
+
+    slopes: Tensor
 
     def __init__(self, config: Emotion2VecConfig) -> None:
         super().__init__()
@@ -98,7 +100,9 @@ class Emotion2Vec(nn.Module):
     @property
     def audio(self) -> _Audio:
         """Everything before the main blocks."""
-        return self.modality_encoders["AUDIO"]
+        audio = self.modality_encoders["AUDIO"]
+        assert isinstance(audio, _Audio)
+        return audio
 
     def forward(self, waveform: Tensor, lengths: Tensor, peer_padding: bool = False) -> Emotion2VecOutput:
         """Encode whole utterances.
@@ -175,8 +179,13 @@ class Emotion2Vec(nn.Module):
 
         Returns:
             the prediction (batch, frames, dim), and the output for the visible frames.
+
+        Raises:
+            ValueError: the model has no decoder.
         """
         audio = self.audio
+        if audio.decoder is None:
+            raise ValueError("decoder_layers: 0, so nothing predicts masked frames; give 1 or more to train")
         visible = (~masked).nonzero()[:, 1].view(len(local), -1)  # (batch, kept)
         with_positions = local + audio.relative_positional_encoder(local * ~masked[:, :, None], None)
         output = self.contextualise(_take(with_positions, visible), visible)

@@ -113,7 +113,8 @@ class TrainedProbe:
     @torch.no_grad()
     def label(self, embeddings: Mapping[str, Tensor]) -> dict[str, str]:
         """Return the emotion of each utterance from its embeddings (frames, dim)."""
-        names, labels = list(embeddings), {}
+        names = list(embeddings)
+        labels: dict[str, str] = {}
         for start in range(0, len(names), self.config.batch):
             batch = names[start : start + self.config.batch]
             best = self.network([embeddings[name] for name in batch]).argmax(dim=1)
@@ -200,7 +201,8 @@ def cross_validate(data: ProbeData, config: ProbeConfig) -> tuple[dict[str, str]
     if not folds or len({*kinds} - {VALID_ONLY}) < 2:
         raise ValueError(f"all utterances are of fold {' or '.join(kinds)}; give every data directory of the corpus")
     choosing = data.part(name for name, fold in fold_of.items() if fold == VALID_ONLY)
-    labels, probes = {}, {}
+    labels: dict[str, str] = {}
+    probes: dict[str, TrainedProbe] = {}
     for fold in folds:
         rest = data.part(name for name in fold_of if fold_of[name] not in (fold, VALID_ONLY))
         logger.info("fold %s of %d: %d training utterances", fold, len(folds), len(rest.utterances))

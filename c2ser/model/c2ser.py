@@ -99,8 +99,8 @@ class C2SER:
             ValueError: audio is unreadable or too short, a waveform comes without its rate or is not mono, or explicit
                 probabilities are asked for without answers.
         """
-        sources = list(audio) if isinstance(audio, list | tuple) else [audio]
+        sources = [audio] if isinstance(audio, Source) else list(audio)
         waves = {f"{number}:{source_name(s)}": load_source(s, rate) for number, s in enumerate(sources)}
         results = self.recognise(waves, dict.fromkeys(waves, language), DecodeConfig(style=style), answers)
         recognitions = list(results.values())
-        return recognitions if isinstance(audio, list | tuple) else recognitions[0]
+        return recognitions[0] if isinstance(audio, Source) else recognitions

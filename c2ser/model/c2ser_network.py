@@ -10,6 +10,7 @@ from math import ceil
 import numpy as np
 import torch
 from torch import Tensor, nn
+from transformers import PreTrainedModel
 
 from c2ser.cot.prompts import Style, instruction, published_spelling
 from c2ser.data.collate import pad_waves
@@ -47,7 +48,7 @@ class C2SERNetwork(nn.Module):
         self.config = config
         self.whisper, self.acoustic, self.language = whisper, acoustic, language
         self.connector = Connector(
-            config.connector, whisper and whisper.dim, acoustic and acoustic.dim, out=language.dim
+            config.connector, whisper.dim if whisper else None, acoustic.dim if acoustic else None, out=language.dim
         )
         self.set_trainable(config.trainable)
         if whisper:
@@ -64,9 +65,14 @@ class C2SERNetwork(nn.Module):
     def set_checkpointing(self, enabled: bool) -> None:
         """Choose whether activations are recomputed in the backward pass."""
         self.config.checkpointing = enabled
-        for part in filter(None, [self.whisper and self.whisper.layers, self.language.llm]):
+        for part in self.transformers:
             if enabled != any(getattr(module, "gradient_checkpointing", False) for module in part.modules()):
                 part.gradient_checkpointing_enable() if enabled else part.gradient_checkpointing_disable()
+
+    @property
+    def transformers(self) -> list[PreTrainedModel]:
+        """The parts from the library transformers: Whisper's layers, if it is there, and the language model."""
+        return [*([self.whisper.layers] if self.whisper else []), self.language.llm]
 
     @property
     def device(self) -> torch.device:
@@ -75,7 +81,7 @@ class C2SERNetwork(nn.Module):
 
     def autocast(self) -> AbstractContextManager:
         """Return bfloat16 autocast on a GPU if the language model is bfloat16; otherwise a context without effect."""
-        dtype = self.language.llm.get_input_embeddings().weight.dtype
+        dtype = self.language.llm.dtype
         if self.device.type == "cuda" and dtype == torch.bfloat16:
             return torch.autocast("cuda", dtype)
         return nullcontext()
@@ -122,7 +128,8 @@ class C2SERNetwork(nn.Module):
     def max_embeddings(self, seconds: float) -> int:
         """Return the largest number of speech embeddings that audio of this length gives."""
         acoustic = self.acoustic.max_vectors(seconds) if self.acoustic else 0
-        return acoustic + (self.connector.downsampler.output_length(ceil(50 * seconds)) if self.whisper else 0)
+        downsampler = self.connector.downsampler
+        return acoustic + (downsampler.output_length(ceil(50 * seconds)) if downsampler else 0)
 
     def forward(self, features: Features, prompts: Sequence[str], answers: Sequence[str]) -> dict[str, Tensor]:
         """Return "loss", the mean cross-entropy of the answers' tokens, and "accuracy", the share predicted rightly."""

@@ -19,6 +19,7 @@ class Downsampler(nn.Module):
 
     def __init__(self, size: int, dim: int, strides: tuple[int, ...]) -> None:
         super().__init__()
+        self.strides = strides
         sizes = [size, *[dim] * len(strides)]
         self.convs = nn.ModuleList(
             nn.Conv1d(before, after, 3, stride)
@@ -28,16 +29,16 @@ class Downsampler(nn.Module):
     def forward(self, states: Vectors) -> Vectors:
         """Turn (batch, time, size) into (batch, time / product of strides, dim)."""
         values, lengths = states.values.transpose(1, 2), states.lengths
-        for conv in self.convs:
+        for conv, stride in zip(self.convs, self.strides, strict=True):
             # after a convolution padding holds biases; the next one must not get them
             values = values * padding_mask(lengths, values.shape[2])[:, None, :].to(values.dtype)
             values = gelu(conv(pad(values, (2, 0))))
-            lengths = (lengths - 1) // conv.stride[0] + 1
+            lengths = (lengths - 1) // stride + 1
         return Vectors(values.transpose(1, 2), lengths)
 
     def output_length(self, time: int) -> int:
         """Return the number of vectors that this number of states gives."""
-        return -(-time // math.prod(conv.stride[0] for conv in self.convs))
+        return -(-time // math.prod(self.strides))
 
 
 class Layer(nn.Module):

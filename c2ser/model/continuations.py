@@ -71,7 +71,7 @@ def log_probabilities(
     """
     trees = [Tree.of(ids) for ids in continuations]
     table = llm.get_input_embeddings()
-    device = table.weight.device
+    device = contexts[0].device
     rows = [
         torch.cat([context, table(torch.tensor(tree.tokens, dtype=torch.long, device=device)).to(context.dtype)])
         for context, tree in zip(contexts, trees, strict=True)

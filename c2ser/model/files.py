@@ -49,7 +49,8 @@ def predict_files(
         ValueError: there is no audio, or none that is usable.
     """
     paths = [*find_audio(sources)]
-    stream = io.StringIO() if isinstance(out, Path) else out
+    text = io.StringIO()
+    stream = text if isinstance(out, Path) else out
     # no field holds a tab or a line break, so nothing is ever quoted
     table = csv.writer(stream, delimiter="\t", lineterminator="\n", quoting=csv.QUOTE_NONE, quotechar=None)
     table.writerow(["file", "emotion", *EMOTIONS, "answer"])
@@ -62,7 +63,7 @@ def predict_files(
     if not done:
         raise ValueError(f"{paths[0]}: not one of {len(paths)} files is usable; see the messages above")
     if isinstance(out, Path):
-        write_text(out, stream.getvalue())
+        write_text(out, text.getvalue())
 
 
 def find_audio(sources: Sequence[Path]) -> Iterator[str]:

@@ -110,7 +110,7 @@ def _read_description(folder: Path) -> dict[str, Any]:
         raise ValueError(
             f"{folder}/config.json: not a C²SER model of format 2 or {FORMAT}; use the version that wrote it"
         )
-    return {OLD_KEYS.get(key, key): value for key, value in description.items()}
+    return {OLD_KEYS[key] if key in OLD_KEYS else key: value for key, value in description.items()}
 
 
 def _renamed(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -42,9 +42,9 @@ def label_scores(
     Raises:
         ValueError: explicit without answers.
     """
-    if style == "explicit" and answers is None:
-        raise ValueError("probabilities of explicit models follow from their answers; let them answer")
     if style == "explicit":
+        if answers is None:
+            raise ValueError("probabilities of explicit models follow from their answers; let them answer")
         forms = [[endings(answer, language)] for answer, language in zip(answers, languages, strict=True)]
     else:
         forms = [short_answers(language) for language in languages]

@@ -86,7 +86,11 @@ class LanguageModel(nn.Module):
 
     Raises:
         ValueError: the tokenizer lacks the end token or a chat template or has more tokens than the model, or the model
-            scales its logits.
+            scales its logits or keeps its embeddings in no plain table.
+
+    Attributes:
+        dim: size of the token embeddings.
+        end: id of the end token.
     """
 
     def __init__(
@@ -100,25 +104,23 @@ class LanguageModel(nn.Module):
         super().__init__()
         name = llm.config.name_or_path or llm.config.model_type
         end = tokenizer.convert_tokens_to_ids(end_token) if end_token else tokenizer.eos_token_id
-        if end is None or (end_token and tokenizer.convert_ids_to_tokens(end) != end_token):
+        if not isinstance(end, int) or (end_token and tokenizer.convert_ids_to_tokens(end) != end_token):
             token = end_token or "end token"
             raise ValueError(f"{name}: its tokenizer has no {token}; choose another language model")
         if chat_template and not tokenizer.chat_template:
             raise ValueError(f"{name}: its tokenizer has no chat template; set chat_template: false")
-        if len(tokenizer) > (rows := llm.get_input_embeddings().num_embeddings):
+        table = llm.get_input_embeddings()
+        if not isinstance(table, nn.Embedding):
+            raise ValueError(f"{name}: keeps its embeddings in a {type(table).__name__}; choose another language model")
+        if len(tokenizer) > (rows := table.num_embeddings):
             raise ValueError(f"{name}: has {rows} tokens, its tokenizer {len(tokenizer)}; use the one made for it")
         if scaled := [key for key in SCALED_LOGITS if getattr(llm.config, key, None) is not None]:
             raise ValueError(f"{name}: scales its logits ({', '.join(scaled)}); choose a model of another family")
         self.tokenizer, self.chat_template = tokenizer, chat_template
         self.llm = _adapted(llm, lora) if lora.r else llm
-        self.end = int(end)
+        self.dim, self.end = table.embedding_dim, end
         # a hub's generation settings (sampling, repetition penalty) would make answers differ from run to run
         self.llm.generation_config = GenerationConfig(eos_token_id=self.end, pad_token_id=self.end)
-
-    @property
-    def dim(self) -> int:
-        """Size of the token embeddings."""
-        return self.llm.get_input_embeddings().embedding_dim
 
     def prompt_ids(self, prompt: str) -> tuple[list[int], list[int]]:
         """Return the token ids before and after the speech."""
@@ -126,6 +128,7 @@ class LanguageModel(nn.Module):
             return self.tokenizer(prompt)["input_ids"], []
         turn = [{"role": "user", "content": prompt + SPEECH}]
         text = self.tokenizer.apply_chat_template(turn, tokenize=False, add_generation_prompt=True)
+        assert isinstance(text, str)  # ids only where `tokenize` asks for them
         before, after = text.split(SPEECH)
         return self._tokens(before), self._tokens(after)
 
@@ -134,7 +137,7 @@ class LanguageModel(nn.Module):
 
     def _embed(self, ids: Sequence[int]) -> Tensor:
         table = self.llm.get_input_embeddings()
-        return table(torch.tensor(ids, dtype=torch.long, device=table.weight.device))
+        return table(torch.tensor(ids, dtype=torch.long, device=self.llm.device))
 
     def _contexts(self, speech: Vectors, boundaries: Tensor, prompts: Sequence[str]) -> list[Tensor]:
         """Return what comes before each answer, as embeddings (time, dim)."""
@@ -209,8 +212,7 @@ class LanguageModel(nn.Module):
         """
         contexts = self._contexts(speech, boundaries, prompts)
         cut = [self._until_end(row) for row in search_tokens(self.llm, contexts, max_new_tokens, search, keys)]
-        answers = [self.tokenizer.decode(row, skip_special_tokens=True) for row in cut]
-        return answers, [len(row) for row in cut]
+        return self.tokenizer.batch_decode(cut, skip_special_tokens=True), [len(row) for row in cut]
 
     def score(
         self, speech: Vectors, boundaries: Tensor, prompts: Sequence[str], answers: Sequence[Sequence[str]]
@@ -238,7 +240,7 @@ def _adapted(llm: PreTrainedModel, lora: LoraSettings) -> PreTrainedModel:
     config = LoraConfig(
         r=lora.r, lora_alpha=lora.alpha, lora_dropout=lora.dropout, target_modules=list(lora.targets), bias="none"
     )
-    llm = inject_adapter_in_model(config, llm)
+    inject_adapter_in_model(config, llm)
     for name, parameter in llm.named_parameters():
         if ".lora_" in name:
             parameter.data = parameter.data.float()

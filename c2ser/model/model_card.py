@@ -84,7 +84,7 @@ def format_card(
 def _data(counts: Mapping[str, Mapping[str, int]] | None) -> str:
     if not counts:
         return "\n## Data\n\nSee the training configuration; nothing more was recorded in this folder.\n"
-    rows = [["set", *EMOTIONS, "all"]]
+    rows: list[list[object]] = [["set", *EMOTIONS, "all"]]
     rows += [[name, *(count.get(e, 0) for e in EMOTIONS), sum(count.values())] for name, count in counts.items()]
     return "\n## Data\n\nUtterances by emotion.\n\n" + _table(rows)
 
@@ -92,7 +92,7 @@ def _data(counts: Mapping[str, Mapping[str, int]] | None) -> str:
 def _scores(scores: Mapping[str, Mapping[str, Any]] | None) -> str:
     if not scores:
         return "\n## Scores\n\nNot measured.\n"
-    rows = [["test set", "UA %", "WA %", "utterances", "unreadable"]]
+    rows: list[list[object]] = [["test set", "UA %", "WA %", "utterances", "unreadable"]]
     for name, score in scores.items():
         rows.append(
             [name, f"{100 * score['ua']:.1f}", f"{100 * score['wa']:.1f}", score["utterances"], score["unreadable"]]
@@ -100,7 +100,7 @@ def _scores(scores: Mapping[str, Mapping[str, Any]] | None) -> str:
     return "\n## Scores\n\nBy the emotion that the answer names.\n\n" + _table(rows)
 
 
-def _table(rows: list[list[Any]]) -> str:
+def _table(rows: list[list[object]]) -> str:
     lines = ["| " + " | ".join(map(str, row)) + " |" for row in rows]
     return "\n".join([lines[0], "|---" * len(rows[0]) + "|", *lines[1:]]) + "\n"
 

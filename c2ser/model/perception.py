@@ -66,14 +66,13 @@ class Features:
     @staticmethod
     def join(parts: Sequence["Features"]) -> "Features":
         """Make one batch of the features of single utterances."""
-        mel, acoustic = None, None
-        if parts[0].mel is not None:
-            rows = [part.mel.values[0].T for part in parts]
-            lengths = torch.cat([part.mel.lengths for part in parts])
-            mel = Vectors(pad_sequence(rows, batch_first=True).transpose(1, 2), lengths)
-        if parts[0].acoustic is not None:
-            acoustic = stack([part.acoustic.values[0] for part in parts])
-        return Features(mel, acoustic)
+        mels = [part.mel for part in parts if part.mel is not None]
+        acoustic = [part.acoustic.values[0] for part in parts if part.acoustic is not None]
+        mel = None
+        if mels:
+            rows = pad_sequence([single.values[0].T for single in mels], batch_first=True)
+            mel = Vectors(rows.transpose(1, 2), torch.cat([single.lengths for single in mels]))
+        return Features(mel, stack(acoustic) if acoustic else None)
 
 
 def stack(rows: Sequence[Tensor]) -> Vectors:
@@ -93,6 +92,9 @@ class LogMel(nn.Module):
     Args:
         bins: mel bins; 80 for all Whisper models but large-v3.
     """
+
+    filters: Tensor
+    window: Tensor
 
     def __init__(self, bins: int) -> None:
         super().__init__()
@@ -155,6 +157,7 @@ class WhisperEncoder(nn.Module):
         if (kind := read_sizes(name, "Whisper").model_type) != "whisper":
             raise ValueError(f"{name}: a model of the kind {kind}, not Whisper; choose a Whisper model")
         model = load_pretrained(WhisperModel, name, "Whisper", "encoder.", dtype=torch.float32, dropout=dropout)
+        assert isinstance(model, WhisperModel)
         encoder = cls(model.config)
         encoder.layers = model.encoder
         return encoder

@@ -17,7 +17,7 @@ from c2ser.cot.prompts import Style
 from c2ser.emotion2vec.convert import load_model
 from c2ser.log import get_logger, one_line
 from c2ser.model.c2ser_network import C2SERNetwork
-from c2ser.model.config import C2SERConfig, ConnectorConfig, LoraSettings
+from c2ser.model.config import C2SERConfig, ConnectorConfig, Dtype, LoraSettings
 from c2ser.model.connector import positions
 from c2ser.model.folder import load_weights, save_network
 from c2ser.model.lm import LanguageModel, empty_llm, load_llm, load_tokenizer
@@ -145,7 +145,7 @@ def _build(tensors: Mapping[str, Tensor], names: Names, sources: Sources, style:
     adapters = [name for name in tensors if ".lora_A." in name]
     lora = LoraSettings(r=len(tensors[adapters[0]]), alpha=ALPHA, targets=names.targets)
     base = [tensor for name, tensor in tensors.items() if _of_llm(name)]
-    dtype = "bfloat16" if (base or [tensors[adapters[0]]])[0].dtype == torch.bfloat16 else "float32"
+    dtype: Dtype = "bfloat16" if (base or [tensors[adapters[0]]])[0].dtype == torch.bfloat16 else "float32"
     config = C2SERConfig(
         whisper=sources.whisper, emotion2vec=str(sources.emotion2vec), acoustic="first-frames",
         connector=_connector(tensors), llm=sources.llm, lora=lora, end_token=END_TOKEN, lower_case=True, style=style,

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.distributed.fsdp import FSDPModule
 from torch.nn.functional import pad
-from transformers import PreTrainedModel
+from transformers import GenerationMixin, PreTrainedModel
 
 from c2ser.model.config import SearchConfig
 from c2ser.model.perception import padding_mask
@@ -55,6 +55,7 @@ def _search(
     mask = padding_mask(lengths, longest).flip(1).long()
     # processes that shard the layers must call them equally often, even if one's answers end earlier
     sharded = any(isinstance(module, FSDPModule) for module in llm.modules())
+    assert isinstance(llm, GenerationMixin)  # as every causal language model of transformers is
     ids = llm.generate(
         inputs_embeds=embedded, attention_mask=mask, max_new_tokens=max_new_tokens, synced_gpus=sharded,
         **search.options(),

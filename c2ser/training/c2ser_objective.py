@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from c2ser.corpus import emotions_of
-from c2ser.cot.prompts import Style, instruction
+from c2ser.cot.prompts import INSTRUCTIONS, Style, instruction
 from c2ser.data.collate import augment
 from c2ser.data.config import SpecAugment
 from c2ser.data.datasets import Item, LoadedItem, load_item
@@ -111,10 +111,10 @@ class C2SERObjective(Objective):
         sizes, durations = corpus.batches, {i: item.seconds for i, item in corpus.train.items()}
         tokens = _tokens(model, corpus.train)
         self.batches = Batches(durations, sizes.seconds, sizes.utterances, seed, tokens=tokens, max_tokens=sizes.tokens)
-        emotions = emotions_of({name: item.utterance for name, item in corpus.valid.items()})
-        check_seven(emotions, {})
-        subset = balanced_subset(emotions, corpus.validation.utterances, seed)
-        self.chance = 1 / len({emotions[name] for name in subset})
+        self.emotions = emotions_of({name: item.utterance for name, item in corpus.valid.items()})
+        check_seven(self.emotions, {})
+        subset = balanced_subset(self.emotions, corpus.validation.utterances, seed)
+        self.chance = 1 / len({self.emotions[name] for name in subset})
         lengths = {name: corpus.valid[name].seconds for name in subset}
         self.valid_batches = by_length(lengths, corpus.validation.seconds, corpus.batches.utterances)
         self.feature_cache: dict[str, Features] = {}
@@ -125,15 +125,20 @@ class C2SERObjective(Objective):
 
     def _check_acoustic(self) -> None:
         """Compute the acoustic vectors of one utterance and compare them with the extracted ones."""
-        first = next((i for i in self.corpus.train.values() if i.acoustic and self.model.acoustic), None)
-        batch = load_batch([first.utterance.id] if first else [], lambda name: load_item(first))
+        encoder = self.model.acoustic
+        first = next((item for item in self.corpus.train.values() if item.acoustic), None)
+        if encoder is None or first is None:
+            return
+        batch = load_batch([first.utterance.id], lambda name: load_item(first))
         log_rejected(batch.rejected, self.rejected)
         for loaded in batch.items.values():
-            vectors = self.model.extract_features([loaded.wave]).acoustic.values[0].cpu().numpy()
-            if vectors.shape != loaded.acoustic.shape or not np.allclose(vectors, loaded.acoustic, atol=0.01):
+            extracted, computed = loaded.acoustic, self.model.extract_features([loaded.wave]).acoustic
+            assert extracted is not None and computed is not None
+            vectors = computed.values[0].cpu().numpy()
+            if vectors.shape != extracted.shape or not np.allclose(vectors, extracted, atol=0.01):
                 raise ValueError(
-                    f"{first.utterance.id}: acoustic vectors {loaded.acoustic.shape} at {first.acoustic} are not the "
-                    f"model's, {vectors.shape}; extract them with its Emotion2Vec-S at level {self.model.acoustic.kind}"
+                    f"{first.utterance.id}: acoustic vectors {extracted.shape} at {first.acoustic} are not the "
+                    f"model's, {vectors.shape}; extract them with its Emotion2Vec-S at level {encoder.kind}"
                 )
 
     def num_micro_batches(self, epochs: int) -> int:
@@ -147,9 +152,8 @@ class C2SERObjective(Objective):
     @property
     def _no_split_modules(self) -> list[str]:
         """Classes of the modules that FSDP shards one by one: the layers that transformers names."""
-        parts = filter(None, [self.model.whisper and self.model.whisper.layers, self.model.language.llm])
         present = {type(module).__name__ for module in self.modules()}
-        return sorted({name for part in parts for name in part._no_split_modules or []} & present)
+        return sorted({name for part in self.model.transformers for name in part._no_split_modules or []} & present)
 
     def load_raw(self, index: int) -> RawBatch:
         """Load the index-th micro-batch; if all its audio is unusable, the next usable one."""
@@ -163,6 +167,7 @@ class C2SERObjective(Objective):
 
     def make_batch(self, raw: RawBatch) -> Batch:
         """Compute the features of a batch."""
+        log_rejected(raw.loaded.rejected, self.rejected)
         items, features = self._features_of(raw.loaded, self.corpus.train)
         return Batch(items, features, raw.style_draw)
 
@@ -186,17 +191,17 @@ class C2SERObjective(Objective):
 
     def _features_of(
         self, loaded: LoadedBatch[LoadedItem | None], corpus: Mapping[str, Item]
-    ) -> tuple[list[Item], Features | None]:
-        """Return the loaded items and their features as one batch on the model's device, None for no items."""
-        log_rejected(loaded.rejected, self.rejected)
+    ) -> tuple[list[Item], Features]:
+        """Return the loaded items, at least one, and their features as one batch on the model's device."""
         items = [corpus[name] for name in loaded.items]
+        fresh = {name: item for name, item in loaded.items.items() if item is not None}
         if not self.corpus.batches.keep_features:
-            return items, self._extract(list(loaded.items.values())) if items else None
-        for name, item in loaded.items.items():
+            return items, self._extract(list(fresh.values()))
+        for name, item in fresh.items():
             if name not in self.feature_cache:
                 # one at a time: in a batch, the last bits of the vectors depend on the other utterances
                 self.feature_cache[name] = self._extract([item])
-        return items, Features.join([self.feature_cache[name] for name in loaded.items]) if items else None
+        return items, Features.join([self.feature_cache[name] for name in loaded.items])
 
     def _extract(self, loaded: Sequence[LoadedItem]) -> Features:
         vectors = [item.acoustic for item in loaded if item.acoustic is not None]
@@ -205,21 +210,22 @@ class C2SERObjective(Objective):
     @torch.no_grad()
     def validate(self, step: int) -> dict[str, float]:
         """Return the mean loss of the given answers and, from the model's own answers, UA in the style of the stage."""
-        losses, answers, reference, style = [], {}, {}, self.model.config.style
+        losses, answers, style = [], {}, self.model.config.style
         for loaded in prefetch_batches(self.valid_batches, lambda name: self._load_item(self.corpus.valid[name])):
-            items, features = self._features_of(loaded, self.corpus.valid)
-            if features is None:
+            log_rejected(loaded.rejected, self.rejected)
+            if not loaded.items:
                 continue
+            items, features = self._features_of(loaded, self.corpus.valid)
             names = [item.utterance.id for item in items]
             with explain_oom(f"the validation after step {step}", names, "lower validation.seconds"):
                 losses += [float(self._losses(features, items, style)["loss"])] * len(items)
                 speech = self.model.encode_features(features)
                 texts, _ = self.model.generate(speech, style, self.corpus.validation.max_new_tokens)
             for item, text in zip(items, texts, strict=True):
-                answers[item.utterance.id], reference[item.utterance.id] = text, item.utterance.emotion
+                answers[item.utterance.id] = text
         if not losses:
             raise ValueError("no validation utterance has readable audio; check the paths in wav.scp")
-        loss = sum(losses) / len(losses)
+        loss, reference = sum(losses) / len(losses), {name: self.emotions[name] for name in answers}
         ua = scores(reference, {name: read_label(answer) for name, answer in answers.items()})["ua"]
         self.shown = {name: f"{reference[name]}: {answers[name]}" for name in sorted(answers)[:SHOWN]}
         return {"loss": loss, "ua": ua, "score": ua - LOSS_WEIGHT * loss}
@@ -254,8 +260,8 @@ def draw_style(seed: int, index: int) -> float:
 def _tokens(model: C2SERNetwork, items: Mapping[str, Item]) -> dict[str, int]:
     """Return the longest sequence that each utterance gives in the language model, in any style."""
     longest = {name: 0 for name in items}
-    styles = {style for item in items.values() for style in item.answers}
-    for style in sorted(styles):
+    styles = [style for style in INSTRUCTIONS if any(style in item.answers for item in items.values())]
+    for style in styles:
         lengths = model.language.sequence_lengths(instruction(style), [item.answers[style] for item in items.values()])
         longest = {name: max(longest[name], length) for name, length in zip(items, lengths, strict=True)}
     return {name: longest[name] + model.max_embeddings(item.seconds) for name, item in items.items()}

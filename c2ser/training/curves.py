@@ -131,8 +131,8 @@ def _draw_panel(axis: Axes, name: str, curves: Mapping[str, Points]) -> None:
     for kind, points in curves.items():
         steps, values = zip(*points, strict=True)
         title, colour, marker = CURVES[kind]
-        style = {"color": colour, "marker": marker if len(points) < 30 else None, "markersize": 3.5}
-        axis.plot(steps, [factor * value for value in values], label=title, **style)
+        scaled, shape = [factor * value for value in values], marker if len(points) < 30 else None
+        axis.plot(steps, scaled, label=title, color=colour, marker=shape, markersize=3.5)
     if name == "ua":
         axis.set_ylim(0, 103)
     axis.set_xlabel("step")

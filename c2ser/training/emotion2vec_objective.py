@@ -141,7 +141,7 @@ class Emotion2VecObjective(Objective):
         embeddings = seen.frames.mean(dim=1).view(len(local), clones, -1).mean(dim=1)
         figures = {"frame": frame, "utterance": utterance, **self._category(embeddings, batch.labels)}
         weights = {"frame": 1.0, "utterance": kinds.utterance, "category": kinds.category, "class": kinds.classifier}
-        figures["loss"] = sum(weights[name] * figure for name, figure in figures.items())
+        figures["loss"] = sum((weights[name] * figure for name, figure in figures.items()), frame.new_zeros(()))
         deviations["guess_deviation"] = parts.deviation(guess)
         self._check(deviations, batch, step)
         return {**figures, **deviations}

@@ -47,6 +47,6 @@ def read_material(
     utterances = read_data_dir(train)
     for folder in unlabelled:
         utterances |= {i: replace(u, emotion=None) for i, u in read_data_dir(folder).items() if i not in utterances}
-    sets = [utterances, read_data_dir(valid)]
-    seconds = {name: length for part in sets for name, length in durations(part, unreadable=0.0)}
-    return Material(*sets, seconds, batches, validation)
+    held_out = read_data_dir(valid)
+    seconds = {i: length for part in (utterances, held_out) for i, length in durations(part, unreadable=0.0)}
+    return Material(utterances, held_out, seconds, batches, validation)

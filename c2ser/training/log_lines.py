@@ -2,12 +2,24 @@
 
 import time
 from collections.abc import Mapping
-from typing import Any
+from typing import TypedDict
 
 from c2ser.scoring.report import clock
 
 HIDDEN = ("target_deviation", "target_contrast", "guess_deviation")
 """Figures that TensorBoard shows and a line of the log has no room for."""
+
+
+class Best(TypedDict):
+    """The best validation so far.
+
+    Attributes:
+        step: after which it was; None if there was none yet.
+        score: what it gave.
+    """
+
+    step: int | None
+    score: float
 
 
 class LogLines:
@@ -48,13 +60,13 @@ class LogLines:
         self._seconds, self._utterances = [], 0
         return " | ".join([self._where(step), *parts])
 
-    def valid_line(self, step: int, figures: Mapping[str, float], best: Mapping[str, Any]) -> str:
+    def valid_line(self, step: int, figures: Mapping[str, float], best: Best) -> str:
         """Return the line of a validation.
 
         Args:
             step: after which it was.
             figures: of the validation; its `score` decides which step is kept.
-            best: `step` and `score` of the best validation, this one included.
+            best: the best validation, this one included.
         """
         others = [name for name in figures if name != "score"]
         alias = next((name for name in others if figures[name] == figures["score"]), None)

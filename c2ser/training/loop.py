@@ -9,7 +9,7 @@ import logging
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import closing, nullcontext
 from math import isfinite
 from pathlib import Path
@@ -26,9 +26,9 @@ from c2ser.log import get_logger
 from c2ser.training import checkpoint
 from c2ser.training.config import OptimConfig, TrainConfig
 from c2ser.training.curves import Record, plot_curves
-from c2ser.training.log_lines import LogLines
+from c2ser.training.log_lines import Best, LogLines
 from c2ser.training.memory import describe_batch, explain_oom
-from c2ser.training.objective import Objective
+from c2ser.training.objective import Objective, wrap_forward
 from c2ser.training.schedule import learning_rate_factor
 from c2ser.training.settings import plain
 from c2ser.training.weights import Weights, gather
@@ -38,7 +38,7 @@ logger = get_logger(__name__)
 REQUEUE_STATUS = 75
 """Exit status after SIGTERM or SIGUSR1 (EX_TEMPFAIL): everything is saved, the same command continues."""
 
-NONE_YET = {"step": None, "score": -1e30}
+NONE_YET: Best = {"step": None, "score": -1e30}
 """The best step before there is one."""
 
 
@@ -76,7 +76,7 @@ class Trainer:
         self.objective = objective
         with explain_oom(str(out), [], "shard it over several GPUs, or use a larger GPU", "for the model alone"):
             self._prepare()
-        self.step, self.best = 0, dict(NONE_YET)
+        self.step, self.best = 0, NONE_YET.copy()
         self.record = Record()
         self.utterances: list[str] = []
         self.stop, self.parent = False, os.getppid()
@@ -95,7 +95,7 @@ class Trainer:
             sharding.ignored_modules = self.objective.ignored_modules()
         for module in sharding.ignored_modules if sharding else [self.objective]:
             module.to(self.accelerator.device)
-        self.objective.forward = self._autocast()(self.objective.forward)
+        wrap_forward(self.objective, self._autocast())
         self.wrapped, self.optimiser = self.accelerator.prepare(self.objective, optimiser)
         if sharding:
             register_fsdp_forward_method(self.wrapped, "validate")
@@ -128,7 +128,7 @@ class Trainer:
                 signal.signal(number, handler)
             self.record.close()
 
-    def _raw_batches(self) -> Iterator[Any]:
+    def _raw_batches(self) -> Generator[Any, None, None]:
         """Return the data of this process' micro-batches, from this step on, loaded in threads."""
         per_step = self.training.accumulate * self.accelerator.num_processes
         indices = range(self.index(0), self.steps * per_step, self.accelerator.num_processes)
@@ -278,7 +278,7 @@ class Trainer:
         valid = best in (None, newest) or not self.accelerator.is_main_process or checkpoint.is_valid(best)
         if not broadcast_object_list([valid])[0]:
             logger.warning("%s, the best so far, is damaged; the best of the steps to come counts", best)
-            self.best = dict(NONE_YET)
+            self.best = NONE_YET.copy()
 
     def _finish(self) -> Path:
         best = self._best_path()

@@ -70,3 +70,8 @@ class Objective(nn.Module):
 
     def load_extra_state(self, state: dict[str, torch.Tensor]) -> None:
         """Load what `extra_state` returned."""
+
+
+def wrap_forward(module: nn.Module, autocast: torch.autocast) -> None:
+    """Make a module compute `forward` under autocast, inside of all that is wrapped around the module later."""
+    module.forward = autocast(module.forward)

@@ -14,7 +14,7 @@ def fingerprint(rows: Iterable[Any]) -> str:
 
 def plain(value: Any) -> Any:
     """Return settings as JSON holds them: dataclasses as objects, tuples as lists."""
-    if dataclasses.is_dataclass(value):
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
         value = dataclasses.asdict(value)
     if isinstance(value, dict):
         return {key: plain(item) for key, item in value.items()}
@@ -23,7 +23,7 @@ def plain(value: Any) -> Any:
 
 def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Return nested JSON settings under names with dots."""
-    settings = {}
+    settings: dict[str, Any] = {}
     for name, value in values.items():
         settings |= flat(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {prefix + name: value}
     return settings
