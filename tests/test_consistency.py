@@ -452,7 +452,7 @@ LITERAL = {
         "model.connector.heads": 4, "model.connector.feed_forward": 256, "model.connector.dropout": 0.1,
         "model.lora.r": 8, "model.lora.alpha": 32, "model.lora.dropout": 0.0,
         "model.trainable": ["whisper", "connector", "lora", "llm"], "model.whisper_dropout": 0.1,
-        "batches.seconds": 80.0, "batches.tokens": 20000, "batches.utterances": 32, "batches.keep_features": True,
+        "batches.seconds": 40.0, "batches.tokens": 20000, "batches.utterances": 16, "batches.keep_features": True,
         "optim.lr": 1.0e-3, "optim.betas": (0.9, 0.98), "optim.weight_decay": 0.01, "optim.warmup": 0.1,
         "optim.schedule": "cosine",
         "training.steps": 400, "training.epochs": None, "training.keep_epochs": [], "training.accumulate": 1,
@@ -469,7 +469,7 @@ CHANGED = {
     ("full", "implicit"): {"training.steps": 10000},
     ("full", "direct"): {"training.steps": 30000},
     ("full", "finetune"): {"training.steps": 1000, "training.epochs": 6, "training.keep_epochs": [0, 3, 6]},
-    ("tiny", "implicit"): {"training.steps": 360, "training.valid_every": 120, "optim.lr": 7e-4},
+    ("tiny", "implicit"): {"training.steps": 360, "training.valid_every": 120, "optim.lr": 1.4e-3},
     ("tiny", "direct"): {"training.steps": 760},
     ("tiny", "finetune"): {
         "training.steps": 1000, "training.epochs": 6, "training.keep_epochs": [0, 3, 6], "training.valid_every": 1000,
