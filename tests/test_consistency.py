@@ -453,7 +453,7 @@ LITERAL = {
         "model.lora.r": 8, "model.lora.alpha": 32, "model.lora.dropout": 0.0,
         "model.trainable": ["whisper", "connector", "lora", "llm"], "model.whisper_dropout": 0.1,
         "batches.seconds": 40.0, "batches.tokens": 20000, "batches.utterances": 16, "batches.keep_features": True,
-        "optim.lr": 1.0e-3, "optim.betas": (0.9, 0.98), "optim.weight_decay": 0.01, "optim.warmup": 0.1,
+        "optim.lr": 2.0e-3, "optim.betas": (0.9, 0.98), "optim.weight_decay": 0.01, "optim.warmup": 0.1,
         "optim.schedule": "cosine",
         "training.steps": 400, "training.epochs": None, "training.keep_epochs": [], "training.accumulate": 1,
         "training.log_every": 10, "training.valid_every": 200, "training.save_every": 50,
