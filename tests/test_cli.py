@@ -12,6 +12,8 @@ import yaml
 import c2ser
 from c2ser.__main__ import main as command
 
+ROOT = Path(__file__).resolve().parents[1]
+
 SCRIPT = '''
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -202,3 +204,12 @@ def test_python_m_c2ser_does_the_work_of_a_verb(tmp_path, root):
         [sys.executable, "-m", "c2ser", *words], capture_output=True, text=True, cwd=tmp_path, env=environment
     )
     assert done.returncode == 1 and " c2ser.argmax-labels: " in done.stderr and done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in (ROOT / "c2ser/bin").glob("[a-z]*.py")))
+def test_every_entry_point_runs_in_a_process_of_its_own(name):
+    """As stages call them; all other tests of what they do are in the process of the tests."""
+    words = [sys.executable, "-m", f"c2ser.bin.{name}", "--no-such-option", "1"]
+    done = subprocess.run(words, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": str(ROOT)})
+    assert done.returncode == 2 and done.stdout == "" and done.stderr.count("\n") == 1
+    assert done.stderr.startswith(f"{name}: ") and done.stderr.endswith("; see --help\n")
