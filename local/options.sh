@@ -1,6 +1,6 @@
 # shellcheck shell=bash disable=SC2034
 # The options that local/c2ser.sh and egs/c2ser/run.sh have in common; they source it before utils/parse_options.sh.
-option_files+=("${BASH_SOURCE[0]}")
+option_files=("${BASH_SOURCE[0]}")
 stage=0             # first stage
 stop_stage=9        # last stage
 skip_stages=        # stages to pass over, separated by blanks, such as "4 5"

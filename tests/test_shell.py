@@ -122,6 +122,47 @@ def test_help_comes_from_the_script(script):
     assert "--set-name" in shown and "hidden" not in shown
 
 
+OPTIONS = """# The options of two scripts, read before parse_options.sh.
+option_files=("${{BASH_SOURCE[0]}}")
+far=1       # how far
+near="x|y"  # may be anything
+declare -A replaced_options=([old]="give --far or --near")
+"""
+
+SHARING = """#!/usr/bin/env bash
+# Say which options are to be passed on.
+set -euo pipefail
+own=2  # of this script alone
+. {folder}/options.sh
+. {utils}/parse_options.sh
+printf '<%s>' "$own" "$far" "$near" - "${{shared_options[@]}}"
+"""
+
+
+def test_shared_options_are_declared_once_and_passed_on(tmp_path):
+    folder = tmp_path / "fol der"
+    folder.mkdir()
+    (folder / "options.sh").write_text(OPTIONS.format())
+    (folder / "it.sh").write_text(SHARING.format(folder=shlex.quote(str(folder)), utils=UTILS))
+
+    def call(*words, **more):
+        return run("bash", folder / "it.sh", *words, **more)
+
+    assert call().stdout == "<2><1><x|y><->"
+    words = ("--near", "$(touch x) 'q'", "--own", "3", "--far=08", "--near", "")
+    assert call(*words).stdout == "<3><8><><-><--near=$(touch x) 'q'><--far=8><--near=>"
+    shown = call("--help").stdout
+    assert "  --own               of this script alone (2)\n  --far               how far (1)\n" in shown
+    for words, said in (
+        (["--far", "x"], "it.sh: --far: 'x' is not a whole number; see --help\n"),
+        (["--old", "x"], "it.sh: --old: no such option; give --far or --near; see --help\n"),
+        (["--a[$(touch x)]", "3"], "it.sh: --a[$(touch x)]: no such option; see --help\n"),
+    ):
+        assert call(*words).stderr == said and call(*words).returncode == 2
+    assert call(option_files="/none", replaced_options="x").stdout == "<2><1><x|y><->"
+    assert not (tmp_path / "x").exists() and not Path("x").exists()
+
+
 def test_stages_run_exactly_as_asked(script, tmp_path):
     assert script("--stop-stage", "0").stdout.endswith("zero\n")
     done = script("--stage", "1")

@@ -14,7 +14,7 @@
 # evaluated. Unknown, value-less or wrongly typed options end the script with status 2 and one line. What is no option stays
 # in "$@". --help prints the comment block, the stages (`if stage 3 "name: …"`) and all options with their values.
 #
-# Scripts may share options: a file with such lines that they source between the two, which adds itself to the array
+# Scripts may share options: a file with such lines that they source between the two, which names itself in the array
 # `option_files`. The array `shared_options` then holds those of its options that were given, as words to pass on.
 # `replaced_options[name]` says what to give instead of an option that there was once.
 
