@@ -320,6 +320,7 @@ def test_entry_points(tmp_path, root):
     assert "s-4 it has no attributes" in (data / "utt2level.rejected").read_text()
 
 
+@pytest.mark.slow
 @pytest.mark.xdist_group("penn")
 def test_attributes_do_not_depend_on_the_number_of_jobs(tmp_path, root):
     pitches = {f"s-{number}": 90 + 25 * number for number in range(8)}

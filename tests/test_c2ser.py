@@ -538,6 +538,7 @@ def kill_when(root, words, reached):
     assert job.wait() == -9
 
 
+@pytest.mark.slow
 @pytest.mark.xdist_group("c2ser")
 def test_killed_training_gives_the_model_of_an_undisturbed_one(place, root, explicit, tmp_path):
     words = explicit_command(place, tmp_path / "m")

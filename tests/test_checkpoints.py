@@ -332,6 +332,7 @@ def in_parts(root, data, out, *words, nj):
     return read_table(out)
 
 
+@pytest.mark.slow
 def test_embeddings_do_not_depend_on_the_number_of_jobs(root, data, tmp_path):
     save_model(model(), tmp_path / "m")
     out, words = tmp_path / "e x/s.t.scp", ["--model", tmp_path / "m"]

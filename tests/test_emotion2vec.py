@@ -482,6 +482,7 @@ def test_a_collapse_stops_the_training_and_says_so(root, data, tmp_path):
     assert done.stderr.rstrip().endswith("lower optim.lr")
 
 
+@pytest.mark.slow
 def test_killed_training_gives_the_model_of_an_undisturbed_one(root, data, tmp_path):
     def words(out):
         sets = ["--train", data / "data/train", "--valid", data / "data/valid", "--out", tmp_path / out]

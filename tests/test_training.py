@@ -203,6 +203,7 @@ class Killed(Line):
             os.kill(os.getpid(), signal.SIGKILL)
 
 
+@pytest.mark.slow
 def test_tensorboard_shows_each_step_once_after_a_kill(tmp_path, root, undisturbed):
     script = SCRIPT.replace("Line,", "Killed,").replace("Line(delay=0.02)", "Killed()")
     command = [sys.executable, "-c", script, str(root / "tests"), str(tmp_path)]
@@ -395,6 +396,7 @@ go(sys.argv[2] + "/twice")
 """
 
 
+@pytest.mark.slow
 def test_all_processes_go_on_from_the_first_ones_checkpoint(tmp_path, root):
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     (tmp_path / "job.py").write_text(RANKS)
