@@ -62,15 +62,15 @@ def make_model(folder: Path) -> None:
     """Write a model folder with tiny random parts."""
     from c2ser.cot.prompts import SENTENCES
     from c2ser.emotions import WORDS
-    from c2ser.model.c2ser import C2SER, C2SERConfig
-    from c2ser.model.connector import ConnectorConfig
-    from c2ser.model.tiny import TinyLlm, TinyWhisper, make
+    from c2ser.model.c2ser import C2SER
+    from c2ser.model.config import C2SERConfig, ConnectorConfig, TinyLlm, TinyWhisper
+    from c2ser.model.tiny import make_tiny_models
     from c2ser.tables import write_table
 
     languages = SENTENCES["implicit"]
     answers = {f"{e}-{code}": languages[code].format(emotion=WORDS[e][code]) for e in EMOTIONS for code in languages}
     write_table(folder / "data/cot_implicit", answers)
-    make(folder / "data", folder, TinyWhisper(32, 1, 2), TinyLlm(32, 2, 2, vocabulary=360), seed=1)
+    make_tiny_models(folder / "data", folder, TinyWhisper(32, 1, 2), TinyLlm(32, 2, 2, vocabulary=360), seed=1)
     connector = ConnectorConfig(dim=32, layers=1, heads=2, feed_forward=64)
     parts = {"whisper": str(folder / "whisper"), "llm": str(folder / "llm"), "emotion2vec": None}
     C2SER.build(C2SERConfig(connector=connector, style="implicit", **parts)).save_pretrained(folder / "implicit")
