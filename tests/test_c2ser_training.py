@@ -159,8 +159,12 @@ def alone(model_place, tmp_path_factory):
 @pytest.fixture(scope="module")
 def shared(model_place, tmp_path_factory):
     """All studies in two processes."""
-    out = tmp_path_factory.mktemp("shared")
-    done = launch(model_place, out, "studies_of_many")
+    for _ in range(2):
+        out = tmp_path_factory.mktemp("shared")
+        done = launch(model_place, out, "studies_of_many")
+        # torch 2.11 was once (2026-11-28) seen to corrupt its heap under FSDP2 over gloo; nothing else is tried again
+        if "malloc(): " not in done.stderr:
+            break
     assert done.returncode == 0, done.stderr
     return out
 
