@@ -36,9 +36,9 @@ check_stages "$skip_stages"
 read_launcher "$gpu_cmd"
 gpu_launcher=("${launcher[@]}")
 if [ "$size$ngpu" = tiny0 ]; then
-    # Threads of tiny models wait for each other: 20 steps of Emotion2Vec-S took 85 s with two threads on a busy machine of
-    # two cores, and 18 s with one (2026-11-28).
-    export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
+    # Threads of tiny models wait for each other often, and must not keep a busy machine's cores while they do: 20 steps of
+    # Emotion2Vec-S took 85 s with two threads on two cores that others used too, and 18 s with one (2026-11-28).
+    export OMP_WAIT_POLICY=${OMP_WAIT_POLICY:-PASSIVE}
 fi
 read -ra changes <<< "$perturb"
 variants=("${changes[@]}")
