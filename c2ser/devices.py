@@ -43,3 +43,13 @@ def move(model: Model, name: str) -> Model:
         return model.to(device)
     except torch.OutOfMemoryError:
         raise ValueError(f"{device}: has too little memory for the model; use a larger GPU, or cpu") from None
+
+
+def has_bfloat16(device: str) -> bool:
+    """Return whether a kind of device, cuda or cpu, multiplies matrices of bfloat16 itself.
+
+    CPUs without instructions for it (AVX512_BF16, AMX) compute it in loops that are hundreds of times slower.
+    """
+    if device != "cpu":
+        return True
+    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()

@@ -6,7 +6,7 @@ from pathlib import Path
 from c2ser.cli import run, save_config
 from c2ser.data.config import SpecAugment
 from c2ser.model.config import C2SERConfig
-from c2ser.training.config import BatchConfig, OptimConfig, Stage, TrainConfig, ValidConfig
+from c2ser.training.config import BatchConfig, LossConfig, OptimConfig, Stage, TrainConfig, ValidConfig
 
 GROUP = "Train"
 
@@ -21,6 +21,7 @@ def main(
     optim: OptimConfig,
     training: TrainConfig,
     validation: ValidConfig,
+    losses: LossConfig | None = None,
     spec_augment: SpecAugment | None = None,
     init: Path | None = None,
     acoustic: Path | None = None,
@@ -40,6 +41,7 @@ def main(
         optim: optimiser and schedule.
         training: how long to train and how often to look.
         validation: what is looked at.
+        losses: weights of losses beside the language model's; null for none.
         spec_augment: masks on the training spectrograms; null for none.
         init: folder of a model to start from; the explicit and the direct stage can do without.
         acoustic: folder with <name of a data directory>.scp, written by extract_embeddings with the model's
@@ -57,12 +59,13 @@ def main(
     styles = ["explicit", "implicit"] if stage == "implicit" else [learner.config.style]
     learnt, held_out = (read_items(folder, styles, acoustic) for folder in (train, valid))
     corpus = Corpus(learnt, held_out, batches, spec_augment, validation)
-    best = fit(C2SERObjective(learner, stage, corpus, training.seed), optim, training, out)
+    best = fit(C2SERObjective(learner, stage, corpus, training.seed, losses), optim, training, out)
     if PartialState().is_main_process:
         export_epochs(make, best.parent, training.keep_epochs, out)
         save_config(
             out, train=train, valid=valid, stage=stage, init=init, acoustic=acoustic, model=learner.config,
-            batches=batches, optim=optim, training=training, validation=validation, spec_augment=spec_augment,
+            batches=batches, optim=optim, training=training, validation=validation, losses=losses,
+            spec_augment=spec_augment,
         )  # fmt: skip
         export(make, best, out)
 

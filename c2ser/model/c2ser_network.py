@@ -60,7 +60,7 @@ class C2SERNetwork(nn.Module):
         self.config.trainable = list(parts)
         self.llm_inside = self.llm_inside or "llm" in parts
         for name, parameter in self.named_parameters():
-            parameter.requires_grad_(_part(name) in parts)
+            parameter.requires_grad_(part_of(name) in parts)
 
     def set_checkpointing(self, enabled: bool) -> None:
         """Choose whether activations are recomputed in the backward pass."""
@@ -133,8 +133,12 @@ class C2SERNetwork(nn.Module):
 
     def forward(self, features: Features, prompts: Sequence[str], answers: Sequence[str]) -> dict[str, Tensor]:
         """Return "loss", the mean cross-entropy of the answers' tokens, and "accuracy", the share predicted rightly."""
-        speech, answers = self.encode_features(features), self.spell(answers)
-        loss, accuracy = self.language.answer_loss(speech, self.connector.boundaries, prompts, answers)
+        return self.answer_loss(self.encode_features(features), prompts, answers)
+
+    def answer_loss(self, speech: Vectors, prompts: Sequence[str], answers: Sequence[str]) -> dict[str, Tensor]:
+        """Return the same as `forward`, from speech embeddings (batch, time, size of the language model)."""
+        answers, boundaries = self.spell(answers), self.connector.boundaries
+        loss, accuracy = self.language.answer_loss(speech, boundaries, prompts, answers)
         return {"loss": loss, "accuracy": accuracy}
 
     def spell(self, answers: Sequence[str]) -> list[str]:
@@ -174,7 +178,7 @@ class C2SERNetwork(nn.Module):
         return [instruction(style, self.wording)] * len(speech.values)
 
 
-def _part(name: str) -> str:
+def part_of(name: str) -> str:
     """Return the part of the model that a parameter belongs to."""
     if name.startswith("whisper."):
         return "frozen" if name.endswith("embed_positions.weight") else "whisper"

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
 
 from c2ser.corpus import emotions_of
 from c2ser.cot.prompts import INSTRUCTIONS, Style, instruction
@@ -15,12 +16,13 @@ from c2ser.data.config import SpecAugment
 from c2ser.data.datasets import Item, LoadedItem, load_item
 from c2ser.data.prefetch import LoadedBatch, load_batch, load_first_usable, log_rejected, prefetch_batches
 from c2ser.data.sampler import Batches, balanced_subset, by_length, rng
-from c2ser.model.c2ser_network import C2SERNetwork
+from c2ser.emotions import EMOTIONS
+from c2ser.model.c2ser_network import C2SERNetwork, part_of
 from c2ser.model.fingerprints import weights_fingerprint
 from c2ser.model.perception import Features, Vectors
 from c2ser.scoring.labels import read_label
 from c2ser.scoring.metrics import check_seven, scores
-from c2ser.training.config import BatchConfig, Stage, ValidConfig
+from c2ser.training.config import BatchConfig, LossConfig, Stage, ValidConfig
 from c2ser.training.memory import explain_oom
 from c2ser.training.objective import Objective
 from c2ser.training.schedule import explicit_probability
@@ -94,6 +96,7 @@ class C2SERObjective(Objective):
             others all are in the model's style.
         corpus: training and validation data.
         seed: decides batches and styles.
+        losses: weights of further losses.
 
     Raises:
         ValueError: an utterance fits into no batch, bfloat16 weights would be trained, the extracted acoustic
@@ -102,12 +105,16 @@ class C2SERObjective(Objective):
 
     oom_hint = f"{Objective.oom_hint}, or set model.checkpointing: true"
 
-    def __init__(self, model: C2SERNetwork, stage: Stage, corpus: Corpus, seed: int) -> None:
+    def __init__(
+        self, model: C2SERNetwork, stage: Stage, corpus: Corpus, seed: int, losses: LossConfig | None = None
+    ) -> None:
         super().__init__()
+        self.losses = losses or LossConfig()
         self.model, self.stage, self.corpus, self.seed = model, stage, corpus, seed
         for name, parameter in model.named_parameters():
             if parameter.requires_grad and parameter.dtype != torch.float32:
                 raise ValueError(f"{name}: would lose small updates in {parameter.dtype}; set model.llm_dtype: float32")
+        self.emotion_head = nn.Linear(model.language.dim, len(EMOTIONS)) if self.losses.emotion else None
         sizes, durations = corpus.batches, {i: item.seconds for i, item in corpus.train.items()}
         tokens = _tokens(model, corpus.train)
         self.batches = Batches(durations, sizes.seconds, sizes.utterances, seed, tokens=tokens, max_tokens=sizes.tokens)
@@ -145,6 +152,10 @@ class C2SERObjective(Objective):
         """Return the number of micro-batches in the first N epochs."""
         return self.batches.num_batches(epochs)
 
+    def part_of(self, name: str) -> str:
+        """Return the part of the network that a parameter belongs to."""
+        return part_of(name.removeprefix("model."))
+
     def ignored_modules(self) -> list[nn.Module]:
         """Return Emotion2Vec-S, which `make_batch` uses."""
         return [self.model.acoustic] if self.model.acoustic else []
@@ -176,12 +187,25 @@ class C2SERObjective(Objective):
         style = self.model.config.style
         if self.stage == "implicit" and batch.style_draw < explicit_probability(step, self.steps):
             style = "explicit"
-        figures = self._losses(self._augmented(batch.features), batch.items, style)
+        speech = self.model.encode_features(self._augmented(batch.features))
+        figures = self._answer_loss(speech, batch.items, style)
+        if self.emotion_head is not None:
+            figures["emotion_loss"] = self._emotion_loss(speech, batch.items)
+            figures["loss"] = figures["loss"] + self.losses.emotion * figures["emotion_loss"]
         return {**figures, "explicit": figures["loss"].new_tensor(float(style == "explicit"))}
 
-    def _losses(self, features: Features, items: Sequence[Item], style: Style) -> dict[str, Tensor]:
+    def _answer_loss(self, speech: Vectors, items: Sequence[Item], style: Style) -> dict[str, Tensor]:
         prompts = [instruction(style)] * len(items)
-        return self.model(features, prompts, [item.answers[style] for item in items])
+        return self.model.answer_loss(speech, prompts, [item.answers[style] for item in items])
+
+    def _emotion_loss(self, speech: Vectors, items: Sequence[Item]) -> Tensor:
+        """Return the auxiliary loss of a batch; utterances without an emotion do not count."""
+        assert self.emotion_head is not None
+        mean = speech.values.sum(dim=1) / speech.lengths[:, None]  # padding is zero
+        classes = [EMOTIONS.index(item.utterance.emotion) if item.utterance.emotion else -100 for item in items]
+        target = torch.tensor(classes, device=mean.device)
+        total = cross_entropy(self.emotion_head(mean).float(), target, reduction="sum")
+        return total / max(1, sum(index >= 0 for index in classes))
 
     def _augmented(self, features: Features) -> Features:
         if self.corpus.spec_augment is None or features.mel is None:
@@ -218,8 +242,8 @@ class C2SERObjective(Objective):
             items, features = self._features_of(loaded, self.corpus.valid)
             names = [item.utterance.id for item in items]
             with explain_oom(f"the validation after step {step}", names, "lower validation.seconds"):
-                losses += [float(self._losses(features, items, style)["loss"])] * len(items)
                 speech = self.model.encode_features(features)
+                losses += [float(self._answer_loss(speech, items, style)["loss"])] * len(items)
                 texts, _ = self.model.generate(speech, style, self.corpus.validation.max_new_tokens)
             for item, text in zip(items, texts, strict=True):
                 answers[item.utterance.id] = text
@@ -243,6 +267,7 @@ class C2SERObjective(Objective):
             "frozen weights": self.frozen_fingerprint[:16],
             "vocabulary": fingerprint(vocabulary),
             "acoustic": any(item.acoustic for item in corpus.train.values()),
+            "losses": self.losses,
             "batches": corpus.batches,
             "spec_augment": corpus.spec_augment,
             "validation": corpus.validation,

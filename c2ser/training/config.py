@@ -7,7 +7,7 @@ from typing import Literal
 
 Schedule = Literal["warmup_inverse_sqrt", "warmup_constant", "cosine", "constant"]
 
-Precision = Literal["fp32", "bf16"]
+Precision = Literal["fp32", "bf16", "auto"]
 
 Stage = Literal["explicit", "implicit", "direct", "finetune"]
 """The paper's two stages; implicit answers without the explicit stage (Table VIII, "w/o CoT"); and training a finished
@@ -20,6 +20,8 @@ class OptimConfig:
 
     Attributes:
         lr: peak learning rate.
+        lr_by_part: peak learning rates of single parts instead, by name, such as {connector: 1.0e-3}. New parts want
+            higher rates than pretrained ones.
         betas: AdamW's.
         weight_decay: AdamW's.
         eps: AdamW's.
@@ -29,6 +31,7 @@ class OptimConfig:
     """
 
     lr: float = 5e-5
+    lr_by_part: dict[str, float] = field(default_factory=dict)
     betas: tuple[float, float] = (0.9, 0.99)
     weight_decay: float = 0.01
     eps: float = 1e-6
@@ -53,7 +56,8 @@ class TrainConfig:
         num_workers: threads of each process that load the audio of the next micro-batches; they do not change the
             result.
         seed: decides initial weights, batches, masks and dropout.
-        precision: bf16 uses autocast with float32 weights; for GPUs.
+        precision: bf16 uses autocast with float32 weights; auto is bf16 on GPUs, and on CPUs that multiply bfloat16
+            themselves, else fp32.
     """
 
     steps: int = 1000
@@ -109,6 +113,19 @@ class BatchConfig:
     tokens: int = 1900
     utterances: int = 64
     keep_features: bool = False
+
+
+@dataclass
+class LossConfig:
+    """Losses of C²SER beside the language model's.
+
+    Attributes:
+        emotion: weight of an auxiliary loss: the cross-entropy of a linear layer that names the emotion from the mean
+            speech embedding. It shows the encoder and the new connector what to keep of the sound before the language
+            model can. The layer is dropped after the training. 0 is without it, as in the paper.
+    """
+
+    emotion: float = 0.0
 
 
 @dataclass

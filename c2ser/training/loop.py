@@ -22,6 +22,7 @@ from torch.distributed.fsdp import register_fsdp_forward_method
 
 from c2ser.data.prefetch import prefetch
 from c2ser.data.sampler import rng
+from c2ser.devices import has_bfloat16
 from c2ser.log import get_logger
 from c2ser.training import checkpoint
 from c2ser.training.config import OptimConfig, TrainConfig
@@ -31,7 +32,7 @@ from c2ser.training.memory import describe_batch, explain_oom
 from c2ser.training.objective import Objective, wrap_forward
 from c2ser.training.schedule import learning_rate_factor
 from c2ser.training.settings import plain
-from c2ser.training.weights import Weights, gather
+from c2ser.training.weights import Weights, gather, parameter_groups
 
 logger = get_logger(__name__)
 
@@ -83,13 +84,8 @@ class Trainer:
 
     def _prepare(self) -> None:
         """Make the optimiser, and distribute the work over the processes as accelerate is configured."""
-        trainable = [parameter for parameter in self.objective.parameters() if parameter.requires_grad]
-        if not trainable:
-            raise ValueError(f"{self.out}: nothing to train; every parameter is frozen by the configuration")
-        optim = self.optim
-        optimiser = torch.optim.AdamW(
-            trainable, lr=optim.lr, betas=optim.betas, eps=optim.eps, weight_decay=optim.weight_decay
-        )
+        optim, groups = self.optim, parameter_groups(self.objective, self.optim, self.out)
+        optimiser = torch.optim.AdamW(groups, betas=optim.betas, eps=optim.eps, weight_decay=optim.weight_decay)
         sharding = self.accelerator.state.fsdp_plugin if self.accelerator.is_fsdp2 else None
         if sharding:  # the other layers come to the GPU one by one, sharded
             sharding.ignored_modules = self.objective.ignored_modules()
@@ -169,7 +165,7 @@ class Trainer:
     def _update(self, raw_batches: Iterator[Any]) -> None:
         factor = learning_rate_factor(self.step + 1, self.steps, self.optim.warmup, self.optim.schedule)
         for group in self.optimiser.param_groups:
-            group["lr"] = self.optim.lr * factor
+            group["lr"] = group["peak"] * factor
         self.wrapped.train()
         self.utterances, rows = [], []
         for micro in range(self.training.accumulate):
@@ -213,7 +209,9 @@ class Trainer:
         return losses
 
     def _autocast(self) -> torch.autocast:
-        return torch.autocast(self.accelerator.device.type, torch.bfloat16, enabled=self.training.precision == "bf16")
+        device, precision = self.accelerator.device.type, self.training.precision
+        enabled = has_bfloat16(device) if precision == "auto" else precision == "bf16"
+        return torch.autocast(device, torch.bfloat16, enabled=enabled)
 
     @torch.no_grad()
     def _validate(self) -> bool:

@@ -78,7 +78,8 @@ def export(make: Callable[[], C2SERNetwork], weights: Path | None, folder: Path)
     if weights is not None:
         if not checkpoint.is_valid(weights):
             raise ValueError(f"{weights}: missing or damaged; remove {weights.parent} and train again")
-        tensors = {name.removeprefix(PREFIX): t for name, t in checkpoint.load(weights)[0]["trained"].items()}
+        trained = checkpoint.load(weights)[0]["trained"]
+        tensors = {name.removeprefix(PREFIX): t for name, t in trained.items() if name.startswith(PREFIX)}
         parameters = {name: p for name, p in network.named_parameters() if p.requires_grad}
         check_fit(tensors, parameters, weights)
         for name, parameter in parameters.items():

@@ -46,6 +46,10 @@ class Objective(nn.Module):
         """Return the number of micro-batches in the first N epochs."""
         raise NotImplementedError
 
+    def part_of(self, name: str) -> str:
+        """Return the part that the parameter of this name belongs to; parts can have learning rates of their own."""
+        return name.removeprefix("model.").split(".", 1)[0]
+
     def ignored_modules(self) -> list[nn.Module]:
         """Return the frozen modules that `make_batch` uses; FSDP does not shard them."""
         return []

@@ -6,10 +6,14 @@ checkpoint does not depend on the number of processes.
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor, distribute_tensor
+
+from c2ser.training.config import OptimConfig
+from c2ser.training.objective import Objective
 
 
 class Weights:
@@ -66,6 +70,24 @@ class Weights:
             local = parameter.to_local() if isinstance(parameter, DTensor) else parameter
             if not torch.isfinite(local).all():
                 raise ValueError(f"{name}: holds weights that are not finite; start from another model")
+
+
+def parameter_groups(objective: Objective, optim: OptimConfig, out: Path) -> list[dict[str, Any]]:
+    """Return the trainable parameters as groups for an optimiser, each with its `peak` learning rate.
+
+    Raises:
+        ValueError: there are none, or a part with a rate of its own has none.
+    """
+    trainable = {name: p for name, p in objective.named_parameters() if p.requires_grad}
+    if not trainable:
+        raise ValueError(f"{out}: nothing to train; every parameter is frozen by the configuration")
+    parts = {name: objective.part_of(name) for name in trainable}
+    if unknown := sorted({*optim.lr_by_part} - {*parts.values()}):
+        raise ValueError(f"optim.lr_by_part: {unknown[0]} is not trained; name {', '.join(sorted({*parts.values()}))}")
+    groups: dict[float, list[nn.Parameter]] = {}
+    for name, parameter in trainable.items():
+        groups.setdefault(optim.lr_by_part.get(parts[name], optim.lr), []).append(parameter)
+    return [{"params": group, "lr": peak, "peak": peak} for peak, group in groups.items()]
 
 
 def check_fit(tensors: Mapping[str, Tensor], parameters: Mapping[str, Tensor], source: Path) -> None:
