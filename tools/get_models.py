@@ -142,19 +142,17 @@ def check(path: Path, wanted: str | None) -> None:
 def from_hub(model: Model, work: Path, folder: Path) -> list[str]:
     """Download the files into a folder if the hub answers soon; return where they came from."""
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
-    from huggingface_hub import constants, snapshot_download
+    from huggingface_hub import constants, hf_hub_download
 
     if constants.HF_HUB_OFFLINE:
         raise OSError("HF_HUB_OFFLINE is set")
     address = f"{constants.ENDPOINT}/api/models/{model.repository}/revision/{model.revision}"
     with urllib.request.urlopen(address, timeout=PATIENCE) as answer:
         commit = json.load(answer)["sha"]
-    got = Path(
-        snapshot_download(model.repository, revision=commit, allow_patterns=[*model.files], local_dir=work / "hub")
-    )
     for name, wanted in model.files.items():
-        check(got / name, wanted)
-        os.replace(got / name, folder / name)
+        got = Path(hf_hub_download(model.repository, name, revision=commit, local_dir=work))
+        check(got, wanted)
+        os.replace(got, folder / name)
     return [f"from the hub: commit {commit}"]
 
 
