@@ -2,7 +2,7 @@
 SHELL         := /bin/bash
 .SHELLFLAGS   := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help tools ready mini try-mini check bench clean
+.PHONY: help tools ready small mini try-mini check bench clean
 
 environment = root=$$PWD && . local/path.sh
 checkpoint  = tools/penn/fcnf0++.pt
@@ -17,7 +17,10 @@ tools: ## make the environment in tools/venv and fetch PENN's checkpoint (about 
 # An active environment that has the packages is used as it is.
 ready:
 	@export C2SER_NEEDS="ruff mypy pytest xdist hypothesis"; ($(environment)) 2> /dev/null || $(MAKE) tools
-	@[ -f $(checkpoint) ] || { $(environment) && python tools/get_penn_checkpoint.py $(checkpoint); }
+	@[ -f $(checkpoint) ] || { $(environment) && python tools/get_models.py penn; }
+
+small: ready ## fetch the pretrained models of --size small: Whisper-base and SmolLM2-135M-Instruct (0.4 GB)
+	@$(environment); for name in whisper-base smollm2-135m-instruct; do python tools/get_models.py $$name; done
 
 mini: ready ## the main job: ten stages on a corpus made on the spot, from raw audio to a scored model
 	egs/mini/run.sh

@@ -20,6 +20,7 @@ REQUIRES = [
     "pyloudnorm>=0.2",
     "tensorboard",
     "safetensors",
+    "gguf>=0.10",  # reads the language model of --size small
     "jsonargparse[signatures]>=4.49",  # with what it needs to show docstrings in --help
     "pyyaml",
     "scikit-learn",

@@ -99,7 +99,7 @@ def project(tmp_path) -> Path:
 
     def ignored(folder, names):
         made = {"data", "exp", "db"} if Path(folder).parent == ROOT / "egs" else set()
-        return [n for n in names if n in made | {"venv", "penn", "__pycache__"} or n.startswith(".")]
+        return [n for n in names if n in made | {"venv", "penn", "models", "__pycache__"} or n.startswith(".")]
 
     folder = shutil.copytree(ROOT, tmp_path / "project", ignore=ignored)
     programs = folder / "tools/venv/bin"

@@ -38,19 +38,13 @@ def test_what_is_missing_comes_with_its_remedy(root, capsys):
     assert check("numpy", None)
 
 
-def test_a_wrong_checkpoint_is_refused(root, tmp_path):
-    fetch = load(root / "tools/get_penn_checkpoint.py")
-    (tmp_path / "x.pt").write_bytes(b"something else")
-    with pytest.raises(ValueError, match="x.pt: sha256"):
-        fetch.check(tmp_path / "x.pt")
-
-
 def test_pitch_needs_no_hub_after_make_tools(root):
     from c2ser.attributes.pitch import BUNDLED
 
     if not BUNDLED.exists():
         pytest.skip("tools/penn has no checkpoint; run make tools")
-    load(root / "tools/get_penn_checkpoint.py").check(BUNDLED)
+    models = load(root / "tools/get_models.py")
+    assert models.sha256(BUNDLED) == models.MODELS["penn"].files[BUNDLED.name]
 
 
 FAKE_PYTHON = """#!/usr/bin/env bash
@@ -59,7 +53,7 @@ set -euo pipefail
 case "$1 ${2-}" in
     "-m venv") mkdir -p "$3/bin"; cp "$0" "$3/bin/python" ;;
     "-m pip") echo "${*: -2}" >> "$PIP_LOG" ;;
-    *checkpoint*) mkdir -p "$(dirname "$2")"; touch "$2" ;;
+    "get_models.py "*) mkdir -p "$3"; touch "$3/SOURCE" "$3/fcnf0++.pt"; echo "$2" >> "$PIP_LOG" ;;
     *) echo some-package ;;
 esac
 """
@@ -74,11 +68,12 @@ def clone(root, tmp_path, monkeypatch):
 
     def make(name):
         (tmp_path / name / "tools").mkdir(parents=True)
-        for part in ("setup.py", "pyproject.toml", "tools/Makefile", "tools/get_penn_checkpoint.py"):
+        for part in ("setup.py", "pyproject.toml", "tools/Makefile", "tools/get_models.py"):
             shutil.copy(root / part, tmp_path / name / part)
 
-        def tools():
-            words = [f"PYTHON={tmp_path}/fake-python", "VENV=../../shared/venv", "PENN=../../shared/penn"]
+        def tools(*targets):
+            places = [f"{name}=../../shared/{name.lower()}" for name in ("VENV", "PENN", "MODELS")]
+            words = [f"PYTHON={tmp_path}/fake-python", *places, *targets]
             (tmp_path / "shared").mkdir(exist_ok=True)
             (tmp_path / "log").write_text("")
             subprocess.run(["make", "-C", tmp_path / name / "tools", *words], check=True, capture_output=True)
@@ -92,14 +87,23 @@ def clone(root, tmp_path, monkeypatch):
 def test_the_second_make_tools_does_nothing(clone, tmp_path):
     tools = clone("one")
     first = tools()
-    assert len(first) == 3 and first[-1] == "--editable .."
+    assert len(first) == 4 and first[-2:] == ["--editable ..", "penn"]
     assert (tmp_path / "one/tools/venv").is_symlink() and (tmp_path / "one/tools/penn/fcnf0++.pt").exists()
     assert tools() == []
 
 
+def test_make_small_fetches_two_models_once(clone, tmp_path):
+    tools = clone("one")
+    tools()
+    assert not (tmp_path / "one/tools/models").exists()
+    assert tools("small") == ["whisper-base", "smollm2-135m-instruct"]
+    assert (tmp_path / "one/tools/models").is_symlink() and (tmp_path / "one/tools/models/whisper-base/SOURCE").exists()
+    assert tools("small") == []
+
+
 def test_another_clone_with_the_same_environment_links_itself_to_it(clone):
     one, two = clone("one"), clone("two of them")
-    assert len(one()) == 3
+    assert len(one()) == 4
     assert two() == ["--editable .."] and two() == []
     assert one() == ["--editable .."]
 
@@ -127,7 +131,9 @@ def test_what_is_installed_is_the_whole_package(root, tmp_path, monkeypatch):
 
 def test_make_lists_its_commands(root):
     shown = subprocess.run(["make", "-C", root, "--no-print-directory"], capture_output=True, text=True).stdout
-    assert {"make tools", "make mini", "make check"} <= {" ".join(line.split()[:2]) for line in shown.splitlines()}
+    assert {"make tools", "make small", "make mini", "make check"} <= {
+        " ".join(line.split()[:2]) for line in shown.splitlines()
+    }
 
 
 def test_make_mini_ends_with_a_command_that_tries_the_model(root):

@@ -18,6 +18,9 @@ sys.path.insert(0, str(ROOT))
 from setup import EXTRAS, REQUIRES  # noqa: E402
 
 CHECKPOINT = ROOT / "tools" / "penn" / "fcnf0++.pt"
+MODELS = ROOT / "tools" / "models"
+SMALL = ("whisper-base", "smollm2-135m-instruct")
+"""The pretrained models of `--size small`."""
 NEEDED_EXTRAS = ("espeak", "eval")
 """Extras that recipes use at their default settings."""
 
@@ -72,6 +75,8 @@ def main() -> int:
     good.append(check_torch())
     place = "tools/penn" if CHECKPOINT.is_file() else "-   <- make tools; else it comes from the hub on first use"
     print(f"{'PENN checkpoint':18} {place}")
+    place = "tools/models" if all((MODELS / name).is_dir() for name in SMALL) else "-   optional: make small"
+    print(f"{'models of small':18} {place}")
     print("complete" if all(good) else "incomplete: run the commands behind the arrows, or make tools for all of them")
     return 0 if all(good) else 1
 
