@@ -2,7 +2,7 @@
 SHELL         := /bin/bash
 .SHELLFLAGS   := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help tools ready small mini try-mini check bench clean
+.PHONY: help tools ready small demo mini try-mini check bench clean
 
 environment = root=$$PWD && . local/path.sh
 checkpoint  = tools/penn/fcnf0++.pt
@@ -32,6 +32,9 @@ try-mini:
 	@$(environment); tool=$$(type -P c2ser) || tool="PYTHONPATH=. $$(type -P python) -m c2ser"; \
 	printf '\nTry the model on a file:  %s predict --model egs/mini/exp/implicit egs/mini/db/linda/en-anger-1.wav\n' \
 		"$${tool//"$$PWD"\//}"
+
+demo: ready small ## train the small pretrained model on EMO-DB and try it; DB=FOLDER if it is there
+	@DB='$(DB)' tools/demo.sh
 
 check: ready ## the quick tests: ruff, shellcheck, types, pytest
 	@export C2SER_NEEDS="ruff mypy pytest xdist hypothesis"; $(environment); set -x; \

@@ -10,6 +10,7 @@ REQUIRES = [
     "torchaudio>=2.10,<2.12",  # the same release as torch
     "transformers>=5.17",
     "peft>=0.18",
+    "huggingface_hub",  # models by their ids; transformers chooses the release
     "accelerate>=1.10",
     "psutil",  # finds the processes of a training, to pass signals on
     "sentencepiece",

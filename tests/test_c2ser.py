@@ -487,6 +487,25 @@ def test_spec_augment_stays_in_the_utterance():
     assert (times <= 2 * torch.tensor([20, 10, 4, 0])).all()
 
 
+def test_substituted_frames_come_from_the_utterance_and_not_from_later():
+    torch.manual_seed(0)
+    frames, lengths = torch.arange(1.0, 101.0), torch.tensor([100, 40, 1])
+    config = SpecAugment(time_masks=0, bin_masks=0, substitutions=3, substitution_width=20)
+    moved = 0.0
+    for _ in range(20):
+        mel = augment(frames.expand(3, 80, 100), lengths, config)
+        sources = mel[:, 0]
+        assert torch.equal(mel, sources[:, None].expand_as(mel))  # all bins of a frame move together
+        assert (sources <= frames).all() and (sources >= 1).all()
+        for row, length in zip(sources, lengths, strict=True):
+            assert torch.equal(row[length:], frames[length:])
+        changed = (sources[:2] != frames).float().sum(dim=1)
+        assert (changed <= 60).all()
+        moved += float(changed.sum())
+    assert moved > 200
+    assert torch.equal(augment(frames.expand(3, 80, 100), lengths, SpecAugment(0, 0, 0, 0)), frames.expand(3, 80, 100))
+
+
 YAML = """
 model:
   connector: {dim: 32, layers: 1, heads: 2, feed_forward: 64}

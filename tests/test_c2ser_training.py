@@ -426,7 +426,7 @@ def test_a_full_disk_leaves_whole_checkpoints(model_place, tmp_path):
 
 
 def test_long_gradients_are_cut_to_length(model_place, tmp_path):
-    for clip in (1e9, 0.5):
+    for clip in (0.0, 0.5):
         taught = objective(model_place, "explicit")
         trainer = Trainer(taught, OptimConfig(clip=clip), TrainConfig(steps=2), tmp_path / str(clip))
         lengths = []

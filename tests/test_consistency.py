@@ -445,7 +445,7 @@ LITERAL = {
         "training.precision": "bf16",
         "validation.utterances": 210, "validation.max_new_tokens": 200,
         "spec_augment.time_masks": 2, "spec_augment.time_width": 50, "spec_augment.bin_masks": 2,
-        "spec_augment.bin_width": 10,
+        "spec_augment.bin_width": 10, "spec_augment.substitutions": 3, "spec_augment.substitution_width": 30,
     },
     "tiny": {
         "model.acoustic": "tokens", "model.connector.dim": 128, "model.connector.layers": 2,
@@ -460,7 +460,7 @@ LITERAL = {
         "training.precision": "fp32",
         "validation.utterances": 84, "validation.max_new_tokens": 250, "validation.seconds": 300.0,
         "spec_augment.time_masks": 2, "spec_augment.time_width": 20, "spec_augment.bin_masks": 1,
-        "spec_augment.bin_width": 10,
+        "spec_augment.bin_width": 10, "spec_augment.substitutions": 0,
     },
 }  # fmt: skip
 """Settings of the explicit training; everything else is a default of the code."""
@@ -493,6 +493,12 @@ def test_layers_give_the_settings_of_each_training(size, parsers):
             model = leaves({"model": defaults["model"].as_dict()})
             expected |= {name: value for name, value in model.items() if name not in CHOSEN_ANEW}
         assert resolved(parsers, size, training) == expected
+
+
+@pytest.mark.parametrize(("size", "clip"), [("full", 0.0), ("tiny", 5.0)])
+def test_gradients_of_the_published_encoder_are_not_clipped(size, clip, parsers):
+    words = [f"--config={ROOT}/local/conf/{size}/emotion2vec.yaml", "--train=x", "--valid=x", "--out=x"]
+    assert parsers["train_emotion2vec"].parse_args(words)["optim"].clip == clip
 
 
 @pytest.mark.parametrize("size", ["full", "tiny"])

@@ -427,17 +427,17 @@ def test_the_package_reaches_torch_only_for_the_model(root):
 def test_files_become_a_table(folder, tmp_path, capsys, caplog):
     data_dir(tmp_path / "fol der", {"s-1": wave(0.5), "s-2": wave(0.8)})
     (tmp_path / "fol der/s-3.wav").write_bytes(b"RIFF")
-    predict_main(folder, [tmp_path / "fol der"], decode=DecodeConfig(max_new_tokens=5), device="cpu")
+    predict_main([tmp_path / "fol der"], folder, decode=DecodeConfig(max_new_tokens=5), device="cpu")
     printed = capsys.readouterr()
     lines = [line.split("\t") for line in printed.out.splitlines()]
     assert lines[0] == ["file", "emotion", *EMOTIONS, "answer"] and len(lines) == 3
     for line in lines[1:]:
         assert EMOTIONS[int(np.argmax([float(word) for word in line[2:9]]))] == line[1] and len(line) == 10
-    predict_main(folder, [tmp_path / "fol der/s-1.wav"], tmp_path / "out.tsv", answers=False, device="cpu")
+    predict_main([tmp_path / "fol der/s-1.wav"], folder, tmp_path / "out.tsv", answers=False, device="cpu")
     assert (tmp_path / "out.tsv").read_text().splitlines()[1].endswith("\t")
     for words, message in (([tmp_path / "fol der/s-3.wav"], "not one of 1"), ([tmp_path / "no"], "no such file")):
         with pytest.raises(ValueError, match=message):
-            predict_main(folder, words, device="cpu")
+            predict_main(words, folder, device="cpu")
 
 
 @pytest.mark.parametrize("merge", [True, False])

@@ -23,7 +23,7 @@ from c2ser.data.config import CropConfig
 from c2ser.data.crops import CropBatches
 from c2ser.emotion2vec import losses
 from c2ser.emotion2vec.config import Emotion2VecConfig, LossConfig, MaskConfig
-from c2ser.emotion2vec.convert import load_model, save_model
+from c2ser.emotion2vec.convert import load_model, prepare_for_training, save_model
 from c2ser.emotion2vec.layers import ConvExtractor, set_filter_bank
 from c2ser.emotion2vec.losses import (
     category_loss,
@@ -472,6 +472,26 @@ def test_training_goes_on_from_a_published_checkpoint_with_unlabelled_data_and_a
     entry(root, "train_emotion2vec", *words[:-1], tmp_path / "f", "--losses.category", "0")
     row = checkpoint.load(checkpoint.newest(tmp_path / "f/checkpoints"))[2]["history"][0]
     assert "train/category" not in row and row["train/frame"] > 0
+
+
+def test_training_from_data2vec_takes_the_tokens_from_the_configuration(root, data, tmp_path):
+    """data2vec 2.0 has no utterance tokens: their mean, which the utterance loss compares, is not a number."""
+    start = tmp_path / "data2vec.pt"
+    sizes = yaml.safe_load(YAML)["model"]
+    weights = Emotion2Vec(Emotion2VecConfig(**sizes)).state_dict()
+    del weights["modality_encoders.AUDIO.extra_tokens"]
+    torch.save({"model": weights}, start)
+    sets = ["--train", data / "data/train", "--valid", data / "data/valid", "--init", start]
+    more = ["--training.steps", "2", "--training.valid_every", "2", "--training.log_every", "1"]
+    entry(root, "train_emotion2vec", "--config", data / "conf.yaml", *sets, *more, "--out", tmp_path / "e2v")
+    history = checkpoint.load(checkpoint.newest(tmp_path / "e2v/checkpoints"))[2]["history"]
+    assert all(0 < row["train/utterance"] < 1e6 for row in history if "train/utterance" in row)
+    trained = load_model(tmp_path / "e2v")
+    assert trained.config.tokens == sizes["tokens"] == trained.audio.extra_tokens.shape[1]
+    assert torch.equal(
+        prepare_for_training(load_model(start), trained.config).blocks[0].attn.qkv.weight,
+        weights["blocks.0.attn.qkv.weight"],
+    )
 
 
 def test_a_collapse_stops_the_training_and_says_so(root, data, tmp_path):

@@ -21,6 +21,10 @@ def main(model: Path, data: Path, decode: DecodeConfig, device: str = "auto") ->
     from c2ser.model.c2ser import C2SER
     from c2ser.model.decoding import calibrate
 
+    if not model.is_dir():
+        raise ValueError(
+            f"{model}: no such folder to write the temperature into; train it, or make one with export-model"
+        )
     calibrate(move(C2SER.from_pretrained(model), device), model, data, decode)
 
 

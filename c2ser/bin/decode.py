@@ -12,7 +12,7 @@ def main(model: Path, data: Path, out: Path, decode: DecodeConfig, device: str =
     """Write the table of answers OUT, and utt2ms and utt2prob beside it.
 
     Args:
-        model: folder of a trained model.
+        model: folder of a trained model, or its id on the Hugging Face hub.
         data: data directory.
         out: table of answers.
         decode: how answers are decoded.

@@ -11,7 +11,7 @@ def main(model: Path, out: Path, merge_lora: bool = False) -> None:
     """Write the model as the new folder OUT: weights, tokeniser, temperature, a card with its data and scores.
 
     Args:
-        model: folder of a trained model.
+        model: folder of a trained model, or its id on the Hugging Face hub.
         out: the new folder.
         merge_lora: add the adapters to the language model's weights and put those into the folder too.
     """

@@ -11,8 +11,8 @@ PATHS = "audio"
 
 
 def main(
-    model: Path,
     audio: list[Path],
+    model: Path | None = None,
     out: Path | None = None,
     language: str | None = None,
     answers: bool = True,
@@ -22,8 +22,8 @@ def main(
     """Print a tab-separated table: file, emotion, seven probabilities, answer.
 
     Args:
-        model: folder of a trained model.
         audio: audio files, and folders that are searched for them.
+        model: folder of a trained model, or its id on the Hugging Face hub; by default the small model of `make demo`.
         out: where the table goes instead, when it is complete.
         language: "zh" or "en" and so on, if all files are in one language.
         answers: whether the model answers in words; implicit models are much faster without.
@@ -33,8 +33,9 @@ def main(
     from c2ser.devices import move
     from c2ser.model.c2ser import C2SER
     from c2ser.model.files import predict_files
+    from c2ser.model.hub import small_model
 
-    loaded = move(C2SER.from_pretrained(model), device)
+    loaded = move(C2SER.from_pretrained(model or small_model()), device)
     predict_files(loaded, audio, out or sys.stdout, language, answers, decode or DecodeConfig())
 
 

@@ -43,7 +43,7 @@ def main(
         validation: what is looked at.
         losses: weights of losses beside the language model's; null for none.
         spec_augment: masks on the training spectrograms; null for none.
-        init: folder of a model to start from; the explicit and the direct stage can do without.
+        init: folder or hub id of a model to start from; the explicit and the direct stage can do without.
         acoustic: folder with <name of a data directory>.scp, written by extract_embeddings with the model's
             Emotion2Vec-S and level; null computes the acoustic vectors on the fly.
     """

@@ -33,7 +33,8 @@ def main(
         train: data directory to learn from; utterances without an emotion count for the first two losses.
         valid: data directory to choose the best weights on.
         out: where checkpoints, curves and the model go.
-        model: sizes of the encoder; with `init`, only dropout and the decoder's sizes count.
+        model: sizes of the encoder; with `init`, only dropout counts, and the sizes of what `init` lacks: utterance
+            tokens, decoder.
         masks: how utterances are masked.
         losses: weights and variants of the losses; category 0 is emotion2vec's own objective.
         teacher: how the teacher follows the student.

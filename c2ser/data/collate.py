@@ -17,7 +17,7 @@ def pad_waves(waves: Sequence[np.ndarray]) -> tuple[Tensor, Tensor]:
 
 
 def augment(mel: Tensor, lengths: Tensor, config: SpecAugment) -> Tensor:
-    """Set random stretches of time and bands of frequency to zero, with torch's generator.
+    """Set random stretches of time and bands of frequency to zero and repeat others, with torch's generator.
 
     Args:
         mel: log-mel spectrogram (batch, bins, frames).
@@ -31,7 +31,20 @@ def augment(mel: Tensor, lengths: Tensor, config: SpecAugment) -> Tensor:
     for _ in range(config.bin_masks):
         size = torch.full((batch,), bins)
         visible &= ~_stretch(size, torch.full((batch,), min(config.bin_width, bins)), bins)[:, :, None]
-    return mel * visible.to(mel.device)
+    return _substituted(mel * visible.to(mel.device), ends, config)
+
+
+def _substituted(mel: Tensor, ends: Tensor, config: SpecAugment) -> Tensor:
+    """Return spectrograms in which random stretches of time repeat what begins at or before them."""
+    times = torch.arange(mel.shape[2]).expand(len(ends), -1)
+    sources = times
+    for _ in range(config.substitutions):
+        starts = (torch.rand(len(ends)) * ends).long()
+        widths = 1 + (torch.rand(len(ends)) * config.substitution_width).long()
+        shifts = (torch.rand(len(ends)) * (starts + 1)).long()
+        inside = (times >= starts[:, None]) & (times < (starts + widths).minimum(ends)[:, None])
+        sources = torch.where(inside, times - shifts[:, None], sources)
+    return mel.gather(2, sources.to(mel.device)[:, None].expand_as(mel)) if config.substitutions else mel
 
 
 def _stretch(ends: Tensor, widest: Tensor, size: int) -> Tensor:

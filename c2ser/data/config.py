@@ -5,19 +5,24 @@ from dataclasses import dataclass
 
 @dataclass
 class SpecAugment:
-    """Masks on the log-mel spectrogram in training; the defaults are those of the published configuration.
+    """Masks on the log-mel spectrogram in training; the widths and numbers of masks are the published ones.
 
     Attributes:
         time_masks: masks along time for each utterance.
         time_width: frames (10 ms) that one mask covers at most; never more than a fifth of the utterance.
         bin_masks: masks along frequency.
         bin_width: mel bins that one mask covers at most.
+        substitutions: stretches of time that are then replaced by what is as long and begins at or before them (WeNet's
+            `spec_sub`; 3 in the published configuration).
+        substitution_width: frames that one of them covers at most.
     """
 
     time_masks: int = 2
     time_width: int = 50
     bin_masks: int = 2
     bin_width: int = 10
+    substitutions: int = 0
+    substitution_width: int = 30
 
 
 @dataclass

@@ -6,7 +6,7 @@ from pathlib import Path
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 
-from c2ser.emotion2vec.checkpoints import find_mismatch, read_published, shapes
+from c2ser.emotion2vec.checkpoints import AUDIO, find_mismatch, read_published, shapes
 from c2ser.emotion2vec.config import Emotion2VecConfig
 from c2ser.emotion2vec.model import Emotion2Vec
 from c2ser.log import one_line
@@ -51,15 +51,20 @@ def load_model(source: str | Path) -> Emotion2Vec:
 
 
 def prepare_for_training(model: Emotion2Vec, settings: Emotion2VecConfig) -> Emotion2Vec:
-    """Return a copy of a trained encoder for further training: with new dropout, and a new decoder if it has none.
+    """Return a copy of a trained encoder for further training: with new dropout, and new parts where it lacks them.
+
+    data2vec 2.0 has no utterance tokens, and published checkpoints may have no decoder; both are then random.
 
     Args:
         model: the encoder.
-        settings: give the dropout, and the sizes of a new decoder.
+        settings: give the dropout, the number of new tokens and the sizes of a new decoder.
     """
-    names = ["dropout", "attention_dropout", "layer_drop"]
+    names, trained = ["dropout", "attention_dropout", "layer_drop"], model.state_dict()
     if model.audio.decoder is None:
         names += ["decoder_dim", "decoder_kernel", "decoder_groups", "decoder_layers"]
+    if not model.config.tokens:
+        names.append("tokens")
+        del trained[f"{AUDIO}extra_tokens"]
     copy = Emotion2Vec(dataclasses.replace(model.config, **{name: getattr(settings, name) for name in names}))
-    copy.load_state_dict({**copy.state_dict(), **model.state_dict()})
+    copy.load_state_dict({**copy.state_dict(), **trained})
     return copy

@@ -11,6 +11,7 @@ from c2ser.emotion2vec import convert
 from c2ser.model.c2ser_network import C2SERNetwork
 from c2ser.model.config import C2SERConfig, DecodeConfig
 from c2ser.model.folder import load_network, read_temperature, save_network
+from c2ser.model.hub import find_model
 from c2ser.model.lm import LanguageModel, load_llm
 from c2ser.model.perception import AcousticEncoder, WhisperEncoder
 from c2ser.model.recognition import Recognition, Source, load_source, recognise, source_name
@@ -39,12 +40,16 @@ class C2SER:
         return cls(C2SERNetwork(config, whisper, acoustic, language))
 
     @classmethod
-    def from_pretrained(cls, folder: str | Path) -> "C2SER":
+    def from_pretrained(cls, model: str | Path) -> "C2SER":
         """Read a trained model.
 
+        Args:
+            model: its folder, or an id of the Hugging Face hub; see `c2ser.model.hub.find_model`.
+
         Raises:
-            ValueError: the folder holds no C²SER model, or a damaged one.
+            ValueError: there is no C²SER model, or a damaged one.
         """
+        folder = find_model(model)
         return cls(load_network(folder), read_temperature(folder))
 
     def save_pretrained(self, folder: str | Path) -> None:

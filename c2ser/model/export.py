@@ -13,6 +13,7 @@ from c2ser.corpus import read_data_dir
 from c2ser.log import get_logger
 from c2ser.model.c2ser_network import C2SERNetwork
 from c2ser.model.folder import CALIBRATION, load_network, save_network
+from c2ser.model.hub import find_model
 from c2ser.model.model_card import format_card
 from c2ser.tables import read_json, write_text
 from c2ser.tensors import whole_folder
@@ -24,16 +25,17 @@ def export(source: str | Path, out: str | Path, merge: bool) -> None:
     """Write a trained model as a new folder, complete or not at all.
 
     Args:
-        source: folder of a trained model.
+        source: folder of a trained model, or its id on the hub.
         out: the new folder.
         merge: add the LoRA adapters to the language model's weights, which are then stored in the folder.
 
     Raises:
         ValueError: `out` exists, `source` is no model, or there are no adapters to merge.
     """
-    source, out = Path(source), Path(out)
+    out = Path(out)
     if out.exists():
         raise ValueError(f"{out}: exists; choose a new folder, or remove it first")
+    source = find_model(source)
     network = load_network(source)
     if merge:
         merge_lora(network)

@@ -109,7 +109,10 @@ def read_flat(path: Path) -> dict[str, Tensor]:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
     except Exception as error:  # a broken file makes torch raise nearly anything
-        raise ValueError(f"{path}: not a readable checkpoint ({one_line(error, 160)}); download it again") from None
+        # torch's own message for foreign objects would advise to run them
+        foreign = type(error).__name__ == "UnpicklingError"
+        reason = "foreign objects in it" if foreign else one_line(error, 160)
+        raise ValueError(f"{path}: not a readable checkpoint ({reason}); download it again") from None
     while isinstance(content, dict) and isinstance(content.get("module"), dict):
         content = content["module"]
     if not isinstance(content, dict) or not all(isinstance(value, Tensor) for value in content.values()):

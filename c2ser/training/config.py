@@ -27,7 +27,7 @@ class OptimConfig:
         eps: AdamW's.
         warmup: share of the steps in which the learning rate rises.
         schedule: what follows the warm-up.
-        clip: largest norm of the gradient.
+        clip: largest norm of the gradient; 0 for no limit.
     """
 
     lr: float = 5e-5

@@ -20,7 +20,8 @@ def make_encoder(config: Emotion2VecConfig, init: Path | None, filter_bank: bool
     """Return the encoder that training starts from.
 
     Args:
-        config: sizes of the encoder; with `init`, only dropout and the sizes of the decoder count.
+        config: sizes of the encoder; with `init`, only dropout counts, and the sizes of what `init` lacks: utterance
+            tokens, decoder.
         init: model folder or published checkpoint; None for random weights.
         filter_bank: without `init`, start the two first convolutions as a filter bank.
         seed: decides the random weights.

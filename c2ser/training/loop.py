@@ -11,7 +11,7 @@ import signal
 import time
 from collections.abc import Generator, Iterator
 from contextlib import closing, nullcontext
-from math import isfinite
+from math import inf, isfinite
 from pathlib import Path
 from typing import Any
 
@@ -172,7 +172,8 @@ class Trainer:
             with self.accelerator.accumulate(self.wrapped):
                 rows.append(self._backward(micro, raw_batches))
         figures = self._averaged(rows)
-        norm = float(gather(self.accelerator.clip_grad_norm_(self.weights.parameters.values(), self.optim.clip)))
+        longest = self.optim.clip or inf
+        norm = float(gather(self.accelerator.clip_grad_norm_(self.weights.parameters.values(), longest)))
         if not isfinite(norm):
             raise ValueError(
                 f"step {self.step + 1}: the gradient is not finite ({describe_batch(self.utterances)}); lower optim.lr"
