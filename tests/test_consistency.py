@@ -329,6 +329,7 @@ CONFIGS = {
     "decode_published": "decode",
     "tiny_models": "make_tiny_models",
     "classifier": "train_classifier",
+    "cascade": "answer",
 }
 """Which entry point reads the configurations of a name."""
 

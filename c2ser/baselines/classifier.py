@@ -5,7 +5,8 @@ there the encoder runs at the utterance's own length, as in C²SER, so that the 
 """
 
 import os
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +15,11 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 from transformers import WhisperConfig
 
+from c2ser import audio
+from c2ser.baselines.answers import Answer
 from c2ser.baselines.config import ClassifierConfig
 from c2ser.data.collate import pad_waves
+from c2ser.data.datasets import MAX_SECONDS
 from c2ser.emotions import EMOTIONS
 from c2ser.log import one_line
 from c2ser.model.perception import Vectors, WhisperEncoder
@@ -59,6 +63,41 @@ class Classifier(nn.Module):
         states = self.whisper(mel)
         mean = states.values.sum(dim=1) / states.lengths[:, None]  # padding is zero
         return self.head(mean)  # linear, so it is the mean of what it gives for each state
+
+
+class ClassifierAnswers:
+    """A trained classifier that answers: with the name of the most probable emotion.
+
+    Args:
+        model: the classifier.
+    """
+
+    transcribes = False
+
+    def __init__(self, model: Classifier) -> None:
+        self.model = model.eval()
+
+    def to(self, device: torch.device | str) -> "ClassifierAnswers":
+        """Move the classifier to a device."""
+        self.model.to(device)
+        return self
+
+    @torch.no_grad()
+    def answer(self, waves: Mapping[str, np.ndarray], languages: Mapping[str, str | None]) -> dict[str, Answer]:
+        """Answer for the utterances of a batch; see `c2ser.baselines.answers.Answerer`.
+
+        The probabilities of speech over 30 s are means over its pieces, weighted by duration, as C²SER's are.
+        """
+        start = time.perf_counter()
+        pieces = [(name, piece) for name, wave in waves.items() for piece in audio.pieces(wave, MAX_SECONDS)]
+        sums = {name: np.zeros(len(EMOTIONS)) for name in waves}
+        for first in range(0, len(pieces), len(waves)):  # long speech has several pieces
+            part = pieces[first : first + len(waves)]
+            logits = self.model(self.model.log_mel([piece for _, piece in part])).double()
+            for (name, piece), row in zip(part, logits.softmax(dim=-1).cpu().numpy(), strict=True):
+                sums[name] += row * (len(piece) / len(waves[name]))
+        milliseconds = 1000 * (time.perf_counter() - start) / len(waves)
+        return {name: Answer(EMOTIONS[int(row.argmax())], row, milliseconds, 0) for name, row in sums.items()}
 
 
 def new_classifier(config: ClassifierConfig, seed: int) -> Classifier:
