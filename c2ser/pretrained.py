@@ -1,6 +1,7 @@
 """Pretrained models of transformers: complete, or refused in one line that says what is wrong."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -8,6 +9,27 @@ from safetensors import SafetensorError
 from transformers import AutoConfig, PretrainedConfig, PreTrainedModel
 
 from c2ser.log import one_line
+
+PLACE = "tools/models/"
+"""Where the project keeps small models; `make small` brings them."""
+
+
+def find_model(name: str, what: str) -> str:
+    """Return a model's folder or hub id; a path in `PLACE` is taken in the project, from whatever folder it is called.
+
+    Args:
+        name: the model.
+        what: what it should be, for messages.
+
+    Raises:
+        ValueError: a path in `PLACE` is no folder.
+    """
+    if Path(name).is_dir() or not name.startswith(PLACE):
+        return name
+    folder = Path(__file__).parents[1] / name
+    if not folder.is_dir():
+        raise ValueError(f"{folder}: no {what} here; run make small, or put the model's files there")
+    return str(folder)
 
 
 def read_sizes(name: str, what: str) -> PretrainedConfig:

@@ -17,6 +17,7 @@ init=               # folder of a trained C²SER model: stage 7 fine-tunes it on
 cot=true            # true|false: if false, stage 7 trains on implicit chains of thought alone, and stage 6 is skipped
 tag=                # name of a further training: C²SER and, if it has options of its own, the encoder are in exp/<tag>
 models=             # the models for stages 8 and 9; all if empty
+baselines=          # systems to compare with, trained, decoded and scored beside C²SER, such as "cascade classifier"
 root=$(CDPATH='' cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 . "$root/local/cmd.sh"
 . "$root/local/options.sh"
@@ -41,6 +42,8 @@ if [ "$size$ngpu" = tiny0 ]; then
     export OMP_WAIT_POLICY=${OMP_WAIT_POLICY:-PASSIVE}
 fi
 read -ra changes <<< "$perturb"
+read -ra compared <<< "$baselines"
+check_baselines
 variants=("${changes[@]}")
 [ "$wordings" -le 10 ] || die "--wordings: there are 10, not $wordings"
 for ((wording = 1; wording <= wordings; wording++)); do variants+=("wording$wording"); done
@@ -49,7 +52,7 @@ for ((wording = 1; wording <= wordings; wording++)); do variants+=("wording$word
 # trained by options; otherwise they are shared by all tags.
 [[ $tag =~ ^[A-Za-z0-9][A-Za-z0-9_.-]*$|^$ ]] || die "--tag: '$tag' cannot be a folder's name; use letters, digits and -_."
 case $tag in
-    acoustic | done | marks | explicit* | implicit* | finetune | probe* | tiny | comparison_* | stability_* | "$encoder")
+    acoustic | done | marks | explicit* | implicit* | finetune | probe* | tiny | comparison_* | stability_* | cascade* | classifier* | "$encoder")
         die "--tag: $tag is a folder of the recipe itself; choose another name"
         ;;
 esac
@@ -183,6 +186,7 @@ if stage 7 "implicit: train the explicit model further, on ever more implicit ch
         "${processes[@]}" -m c2ser.bin.train_c2ser --stage "$training" "${configs[@]}" \
         --train "data/$train_set" --valid "data/$valid_set" "${start[@]}" \
         --out "$out" "${options[@]}"
+    train_baselines
 fi
 
 # What is decoded and scored: both models, or a fine-tuned one after each epoch that was kept.
@@ -223,6 +227,7 @@ if stage 8 "decode: let the models answer"; then
                 decode_set "$model" "data/$name" "$name-wording$wording" "${configs[@]}" --wording "$wording"
             done
         done
+        answer_sets "$name"
     done
 fi
 
@@ -230,11 +235,13 @@ if stage 9 "score: read the emotions in the answers, make tables and pictures"; 
     for name in "${tests[@]}"; do
         transcript_option=()
         if [ -s "data/$name/text" ]; then transcript_option=(--text "data/$name/text"); fi
-        for model in "${chosen[@]}"; do
+        for model in "${chosen[@]}" "${compared[@]}"; do
             out=$trained/$model/decode_$name
             need "$out/answer" 8
             extract_set_labels "$out" utt2emo
             for variant in "${variants[@]}"; do
+                # nobody asks a baseline in other words
+                if [[ " $baselines " = *" $model "* && $variant = wording* ]]; then continue; fi
                 need "$out-$variant/answer" 8
                 extract_set_labels "$out-$variant" utt2emo
             done

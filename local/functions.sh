@@ -118,6 +118,43 @@ decode_set() {
     run_map_on_gpu "$2" "$trained/$1/decode_$3/answer" c2ser.bin.decode --model "$trained/$1" "${@:4}"
 }
 
+# check_baselines: end the script unless each of --baselines has a configuration.
+check_baselines() {
+    local name
+    for name in "${compared[@]}"; do
+        [ -f "$root/local/conf/baselines/$name.yaml" ] || [ -f "conf/baselines/$name.yaml" ] ||
+            die "--baselines: $name has no configuration in $root/local/conf/baselines; choose one that has"
+    done
+}
+
+# train_baselines: train those of --baselines that are trained, the classifiers.
+train_baselines() {
+    local name
+    for name in "${compared[@]}"; do
+        [[ $name = classifier* ]] || continue
+        read_configs "baselines/$name"
+        on_gpu "$trained/$name/train.log" python -m c2ser.bin.train_classifier "${configs[@]}" \
+            --train "data/$train_set" --valid "data/$valid_set" --out "$trained/$name"
+    done
+}
+
+# answer_sets SET: let all of --baselines answer for a test set and its changed copies.
+answer_sets() {
+    local name variant options
+    for name in "${compared[@]}"; do
+        if [[ $name = classifier* ]]; then
+            need "$trained/$name/config.json" 7
+            options=(--baseline.kind classifier --baseline.model "$trained/$name")
+        else
+            read_configs "baselines/$name"
+            options=("${configs[@]}")
+        fi
+        for variant in "$1" "${changes[@]/#/$1-}"; do
+            run_map_on_gpu "data/$variant" "$trained/$name/decode_$variant/answer" c2ser.bin.answer "${options[@]}"
+        done
+    done
+}
+
 # extract_set_labels FOLDER TABLE OPTION...: read the emotions that the answers in a folder name.
 extract_set_labels() {
     py extract_labels --answers "$1/answer" --out "$1/$2" "${transcript_option[@]}" "${@:3}"
@@ -141,10 +178,11 @@ judge_set() {
     fi
 }
 
-# compare_systems NAME: both models and the probe on a test set, with intervals and the accuracy of each emotion (Figure 7).
+# compare_systems NAME: both models, the baselines and the probe on a test set, with intervals and the accuracy of each
+# emotion (Figure 7).
 compare_systems() {
     local systems="" folder
-    for folder in "$trained/explicit" "$trained/implicit" "$encoder_home/probe"; do
+    for folder in "$trained/explicit" "$trained/implicit" "${compared[@]/#/$trained/}" "$encoder_home/probe"; do
         if [ -s "$folder/decode_$1/utt2emo" ]; then
             systems+="$(json "$(basename "$folder")"): $(listed "$folder/decode_$1/utt2emo"), "
         fi

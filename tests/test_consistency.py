@@ -38,6 +38,7 @@ LAYERS = [
     {"cot", "data"},
     {"attributes", "emotion2vec"},
     {"labelling", "model"},
+    {"baselines"},
     {"training"},
     {"bin"},
     {"__main__"},
@@ -327,6 +328,8 @@ CONFIGS = {
     "decode": "decode",
     "decode_published": "decode",
     "tiny_models": "make_tiny_models",
+    "classifier": "train_classifier",
+    "cascade": "answer",
 }
 """Which entry point reads the configurations of a name."""
 

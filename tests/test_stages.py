@@ -27,7 +27,7 @@ if "--out" in sys.argv:
 """
 """Writes down what it is to run, and makes the folder that this would make."""
 
-TRAININGS = ("c2ser.bin.train_emotion2vec", "c2ser.bin.train_c2ser")
+TRAININGS = ("c2ser.bin.train_emotion2vec", "c2ser.bin.train_c2ser", "c2ser.bin.train_classifier")
 
 
 class Recipe:
@@ -133,6 +133,20 @@ def test_other_trainings_of_stage_7(recipe):
     assert finetune.configs == ["full/c2ser.yaml", "full/finetune.yaml"]
     assert (finetune["stage"], finetune["out"], finetune["init"]) == ("finetune", "exp/finetune", "a model")
     assert all(f"stage {stage} is skipped" in said for stage in (4, 5, 6))
+
+
+def test_baselines_that_are_trained_are_trained_in_stage_7(recipe):
+    (recipe.folder / "conf/baselines").mkdir(parents=True)
+    (recipe.folder / "conf/baselines/classifier_own.yaml").write_text("{}")
+    calls, _ = recipe.run("--baselines", "cascade classifier classifier_own", "--skip-stages", "4 5 6", status=1)
+    assert calls == []  # a stage that fails before them trains none
+    (*_, one, two), _ = recipe.run("--baselines", "cascade classifier classifier_own", "--tag", "x")
+    assert {call.entry for call in (one, two)} == {"c2ser.bin.train_classifier"}
+    assert (one.configs, two.configs) == (["baselines/classifier.yaml"], ["conf/baselines/classifier_own.yaml"])
+    assert (one["out"], one.log) == ("exp/x/classifier", "exp/x/classifier/train.log")
+    assert (one["train"], one["valid"], one.gpus) == ("data/train", "data/valid", "1")
+    calls, said = recipe.run("--baselines", "cascade clasifier", status=1)
+    assert calls == [] and "--baselines: clasifier has no configuration in " in said and len(said.splitlines()) == 1
 
 
 def test_stages_are_skipped_as_asked(recipe):

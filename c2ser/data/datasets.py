@@ -96,7 +96,7 @@ def read_items(folder: str | Path, styles: Sequence[str], acoustic: str | Path |
 
     Args:
         folder: data directory.
-        styles: the chains of thought that are needed.
+        styles: the chains of thought that are needed; there may be none.
         acoustic: folder with `<name of the data directory>.scp`, as `extract_embeddings` writes it; None if acoustic
             vectors are computed on the fly.
 
@@ -123,7 +123,8 @@ def read_items(folder: str | Path, styles: Sequence[str], acoustic: str | Path |
             except ValueError as error:
                 rejected["with unusable audio"].append(str(error))
     if not items:
-        raise ValueError(f"{folder}: no utterance with audio and a chain of thought; run stage 3 first")
+        lacking = "audio and a chain of thought; run stage 3 first" if styles else "usable audio; run stage 0 first"
+        raise ValueError(f"{folder}: no utterance with {lacking}")
     if unknown := sorted({name for table in tables.values() for name in table} - set(utterances)):
         rejected["with a chain of thought but not in wav.scp"] = unknown
     for reason, messages in rejected.items():

@@ -1,6 +1,6 @@
 """Answers and probabilities for a whole data directory."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -36,12 +36,18 @@ def decode(model: C2SER, data: str | Path, out: str | Path, config: DecodeConfig
     """
     out = Path(out)
     with TableMap(out, out.with_name(UTT2MS), out.with_name(UTT2PROB)) as job:
-        for waves, languages in _batches(job, data, config, audio.MAX_SECONDS):
+        sizes = config.batch_seconds, config.batch_utterances
+        for waves, languages in unfinished_batches(job, data, *sizes, audio.MAX_SECONDS):
             results = model.recognise(waves, languages, config)
             for name in job.todo(results):
                 result = results[name]
-                row = " ".join(f"{result.probabilities[emotion]:.6g}" for emotion in EMOTIONS)
+                row = format_row([result.probabilities[emotion] for emotion in EMOTIONS])
                 job.write(name, result.answer, f"{result.milliseconds:.1f} {result.tokens}", row)
+
+
+def format_row(probabilities: Iterable[float]) -> str:
+    """Return the probabilities of the emotions as `utt2prob` holds them."""
+    return " ".join(f"{probability:.6g}" for probability in probabilities)
 
 
 def calibrate(model: C2SER, folder: str | Path, data: str | Path, config: DecodeConfig) -> float:
@@ -63,7 +69,8 @@ def calibrate(model: C2SER, folder: str | Path, data: str | Path, config: Decode
     reference = {name: u.emotion for name, u in read_data_dir(data).items() if u.emotion}
     answers = (config.style or model.config.style) == "explicit"
     with TableMap(table) as job:
-        for waves, languages in _batches(job, data, config, MAX_SECONDS):
+        sizes = config.batch_seconds, config.batch_utterances
+        for waves, languages in unfinished_batches(job, data, *sizes, MAX_SECONDS):
             results = decode_batch(model.network, waves, languages, config, answers)
             for name in job.todo(results):
                 job.write(name, " ".join(f"{score:.9g}" for score in results[name].scores))
@@ -74,13 +81,21 @@ def calibrate(model: C2SER, folder: str | Path, data: str | Path, config: Decode
     return model.temperature
 
 
-def _batches(
-    job: TableMap, data: str | Path, config: DecodeConfig, longest: float
+def unfinished_batches(
+    job: TableMap, data: str | Path, seconds: float, number: int, longest: float
 ) -> Iterator[tuple[dict[str, np.ndarray], dict[str, str | None]]]:
-    """Yield waveforms (samples,) and languages by utterance, of batches that are not finished."""
+    """Yield waveforms (samples,) and languages by utterance, of batches that are not finished.
+
+    Args:
+        job: the tables; utterances that cannot be used are rejected there with the reason.
+        data: data directory.
+        seconds: padded audio in one batch, at most.
+        number: utterances in one batch, at most.
+        longest: seconds of an utterance, at most.
+    """
     utterances = read_data_dir(data)
     durations = _durations(job, utterances, longest)
-    groups = by_length(durations, config.batch_seconds, config.batch_utterances)
+    groups = by_length(durations, seconds, number)
     unfinished = [names for names in groups if job.todo(names)]
     batches = prefetch_batches(unfinished, lambda name: load_wave(utterances[name], longest))
     for batch in progress(batches, "batches", len(unfinished)):

@@ -199,3 +199,18 @@ class Emotion2VecValidConfig:
     train: int = 2000
     valid: int = 1000
     batches: int = 8
+
+
+@dataclass
+class ClassifierBatchConfig:
+    """How the utterances of the classifier baseline become batches.
+
+    Attributes:
+        seconds: padded audio in one batch, at most.
+        utterances: utterances in one batch, at most.
+        keep_features: keep the spectrograms of all utterances in memory once they are computed.
+    """
+
+    seconds: float = 100.0
+    utterances: int = 16
+    keep_features: bool = False

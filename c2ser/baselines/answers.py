@@ -1,0 +1,82 @@
+"""The answers of a baseline for a whole data directory, in the tables that C²SER's decoding writes."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import torch
+
+from c2ser import audio
+from c2ser.baselines.config import BaselineConfig
+from c2ser.model.decoding import UTT2MS, UTT2PROB, format_row, unfinished_batches
+from c2ser.tables import TableMap
+
+TEXT_ASR = "text_asr"
+"""The table beside the answers of a cascade: what was said, as Whisper wrote it down."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a baseline gives for an utterance.
+
+    Attributes:
+        text: its answer, in which the parser reads the emotion.
+        probabilities: of the seven emotions, (7,), in the order of `EMOTIONS`.
+        milliseconds: time of the answer: the batch's time divided by its size, without the label scores.
+        tokens: number of tokens that were generated for it.
+        transcript: what was said, from a baseline that writes it down.
+    """
+
+    text: str
+    probabilities: np.ndarray
+    milliseconds: float
+    tokens: int
+    transcript: str = ""
+
+
+class Answerer(Protocol):
+    """A baseline.
+
+    Attributes:
+        transcribes: whether its answers have transcripts.
+    """
+
+    transcribes: bool
+
+    def answer(self, waves: Mapping[str, np.ndarray], languages: Mapping[str, str | None]) -> dict[str, Answer]:
+        """Answer for the utterances of a batch; each gets the same answer alone and in any batch.
+
+        Args:
+            waves: mono waveforms at 16 kHz by utterance, (samples,), of any length.
+            languages: ISO 639-1 code by utterance, None where unknown.
+        """
+        ...
+
+
+def answer(baseline: Answerer, data: str | Path, out: str | Path, config: BaselineConfig) -> None:
+    """Write the table of answers, and `utt2ms`, `utt2prob` and, of a cascade, `text_asr` beside it.
+
+    Batches are made from the whole data directory, as in `c2ser.model.decoding.decode`. Utterances that cannot be used
+    are rejected with the reason.
+
+    Raises:
+        ValueError: a batch does not fit into the GPU's memory.
+    """
+    out = Path(out)
+    names = [UTT2MS, UTT2PROB, *([TEXT_ASR] if baseline.transcribes else [])]
+    with TableMap(out, *(out.with_name(name) for name in names)) as job:
+        sizes = config.batch_seconds, config.batch_utterances
+        for waves, languages in unfinished_batches(job, data, *sizes, audio.MAX_SECONDS):
+            try:
+                results = baseline.answer(waves, languages)
+            except torch.OutOfMemoryError:
+                first, number = next(iter(waves)), len(waves)
+                raise ValueError(
+                    f"{first}: in its batch of {number} utterances the GPU ran out of memory; lower batch_utterances"
+                ) from None
+            for name in job.todo(results):
+                result = results[name]
+                values = [f"{result.milliseconds:.1f} {result.tokens}", format_row(result.probabilities)]
+                job.write(name, result.text, *values, *([result.transcript] if baseline.transcribes else []))

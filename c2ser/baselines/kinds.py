@@ -1,0 +1,18 @@
+"""The baselines by their kinds."""
+
+from c2ser.baselines.cascade import Cascade
+from c2ser.baselines.classifier import ClassifierAnswers, load_classifier
+from c2ser.baselines.config import BaselineConfig
+
+
+def load_baseline(config: BaselineConfig) -> Cascade | ClassifierAnswers:
+    """Load what a configuration asks for.
+
+    Raises:
+        ValueError: a model is missing, of another kind or damaged.
+    """
+    if config.kind == "cascade":
+        return Cascade.from_pretrained(config)
+    if config.model is None:
+        raise ValueError("baseline.model: the classifier's folder is missing; give that of train_classifier")
+    return ClassifierAnswers(load_classifier(config.model))
