@@ -110,8 +110,30 @@ class C2SERNetwork(nn.Module):
 
     def encode_features(self, features: Features) -> Vectors:
         """Return speech embeddings (batch, time, size of the language model) of features."""
-        semantic = self.whisper(features.mel) if self.whisper else None
+        semantic = features.semantic
+        if semantic is None and self.whisper:
+            semantic = self.whisper(features.mel)
         return self.connector(semantic, features.acoustic)
+
+    @torch.no_grad()
+    def encode_semantic(self, features: Features) -> Features:
+        """Return features with Whisper's states in place of the spectrogram; training can keep them if it is frozen."""
+        if self.whisper is None:
+            return features
+        with torch.autocast(self.device.type, enabled=False):
+            return Features(None, features.acoustic, self.whisper(features.mel))
+
+    @property
+    def whisper_frozen(self) -> bool:
+        """Whether no weight of Whisper is trained; there may be no Whisper."""
+        return self.whisper is None or not any(parameter.requires_grad for parameter in self.whisper.parameters())
+
+    def train(self, mode: bool = True) -> "C2SERNetwork":
+        """Switch to training or evaluation; a frozen Whisper stays in evaluation, without dropout."""
+        super().train(mode)
+        if self.whisper is not None and self.whisper_frozen:
+            self.whisper.eval()
+        return self
 
     @torch.no_grad()
     def encode(self, waves: Sequence[np.ndarray]) -> Vectors:

@@ -6,7 +6,8 @@ from pathlib import Path
 import torch
 from peft import LoraConfig, inject_adapter_in_model
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
+from torch.distributed.fsdp import FSDPModule
+from torch.nn.functional import cross_entropy, pad
 from torch.nn.utils.rnn import pad_sequence
 from transformers import (
     AutoModelForCausalLM,
@@ -171,21 +172,47 @@ class LanguageModel(nn.Module):
         """
         labels = [[*self._tokens(answer), self.end] for answer in answers]
         contexts = self._contexts(speech, boundaries, prompts)
-        rows = [torch.cat([c, self._embed(ids[:-1])]) for c, ids in zip(contexts, labels, strict=True)]
+        shared = self._shared(prompts)
+        rows = [torch.cat([c[shared:], self._embed(ids[:-1])]) for c, ids in zip(contexts, labels, strict=True)]
         lengths = torch.tensor([len(row) for row in rows], device=rows[0].device)
-        starts = torch.tensor([len(context) - 1 for context in contexts], device=rows[0].device)
+        starts = torch.tensor([len(context) - shared - 1 for context in contexts], device=rows[0].device)
         embedded = pad_sequence(rows, batch_first=True)
         mask = padding_mask(lengths, embedded.shape[1])
-        hidden = self.hidden_states(embedded, mask)
+        hidden = self.hidden_states(embedded, mask, contexts[0][:shared])
         labelled = mask & ~padding_mask(starts, embedded.shape[1])
         logits = self.llm.get_output_embeddings()(hidden[labelled]).float()  # (labels, vocabulary)
         target = torch.tensor([i for ids in labels for i in ids], device=logits.device)
         return cross_entropy(logits, target), (logits.argmax(-1) == target).float().mean()
 
-    def hidden_states(self, embedded: Tensor, mask: Tensor) -> Tensor:
-        """Return the last hidden states of padded embeddings (batch, time, dim)."""
+    def _shared(self, prompts: Sequence[str]) -> int:
+        """Return how many embeddings the rows of a batch begin with in common, and are computed once for all of them.
+
+        None, if activations are recomputed, which transformers cannot combine with a cache, or if processes share the
+        layers' weights, which they would have to exchange twice.
+        """
+        modules = list(self.llm.modules())
+        if len(set(prompts)) > 1 or any(isinstance(module, FSDPModule) for module in modules):
+            return 0
+        if any(getattr(module, "gradient_checkpointing", False) for module in modules):
+            return 0
+        return len(self.prompt_ids(prompts[0])[0]) + 1  # the prompt and the begin of speech
+
+    def hidden_states(self, embedded: Tensor, mask: Tensor, shared: Tensor) -> Tensor:
+        """Return the last hidden states of padded embeddings (batch, time, dim).
+
+        Args:
+            embedded: the embeddings.
+            mask: which of them are no padding, (batch, time).
+            shared: embeddings that come before each row, (count, dim).
+        """
         decoder = self.llm.get_decoder()
-        return decoder(inputs_embeds=embedded, attention_mask=mask.long(), use_cache=False).last_hidden_state
+        if not len(shared):
+            return decoder(inputs_embeds=embedded, attention_mask=mask.long(), use_cache=False).last_hidden_state
+        past = decoder(inputs_embeds=shared[None], use_cache=True).past_key_values
+        past.batch_repeat_interleave(len(embedded))
+        mask = pad(mask, (len(shared), 0), value=True).long()
+        output = decoder(inputs_embeds=embedded, attention_mask=mask, past_key_values=past, use_cache=True)
+        return output.last_hidden_state
 
     @torch.no_grad()
     def generate(

@@ -49,30 +49,33 @@ class Vectors:
 
 @dataclass
 class Features:
-    """What is computed from waveforms without trained weights; either part may be absent.
+    """What is computed from waveforms without trained weights; any part may be absent.
 
     Attributes:
         mel: log-mel spectrogram for Whisper, (batch, bins, frames).
         acoustic: vectors of Emotion2Vec-S, (batch, count, dim).
+        semantic: states of a frozen Whisper, (batch, time, dim), in place of the spectrogram.
     """
 
     mel: Vectors | None
     acoustic: Vectors | None
+    semantic: Vectors | None = None
 
     def to(self, device: torch.device) -> "Features":
         """Return the same features on another device."""
-        return Features(self.mel and self.mel.to(device), self.acoustic and self.acoustic.to(device))
+        return Features(*(part and part.to(device) for part in (self.mel, self.acoustic, self.semantic)))
 
     @staticmethod
     def join(parts: Sequence["Features"]) -> "Features":
         """Make one batch of the features of single utterances."""
         mels = [part.mel for part in parts if part.mel is not None]
         acoustic = [part.acoustic.values[0] for part in parts if part.acoustic is not None]
+        semantic = [part.semantic.values[0] for part in parts if part.semantic is not None]
         mel = None
         if mels:
             rows = pad_sequence([single.values[0].T for single in mels], batch_first=True)
             mel = Vectors(rows.transpose(1, 2), torch.cat([single.lengths for single in mels]))
-        return Features(mel, stack(acoustic) if acoustic else None)
+        return Features(mel, stack(acoustic) if acoustic else None, stack(semantic) if semantic else None)
 
 
 def stack(rows: Sequence[Tensor]) -> Vectors:

@@ -229,7 +229,9 @@ class C2SERObjective(Objective):
 
     def _extract(self, loaded: Sequence[LoadedItem]) -> Features:
         vectors = [item.acoustic for item in loaded if item.acoustic is not None]
-        return self.model.extract_features([item.wave for item in loaded], vectors or None)
+        features = self.model.extract_features([item.wave for item in loaded], vectors or None)
+        masked = self.corpus.spec_augment is not None
+        return self.model.encode_semantic(features) if self.model.whisper_frozen and not masked else features
 
     @torch.no_grad()
     def validate(self, step: int) -> dict[str, float]:
