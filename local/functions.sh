@@ -22,6 +22,26 @@ read_configs() {
     done
 }
 
+# choose_size: fill in --size and --ngpu where they were not given, by the largest GPU of this machine. The GPUs of a cluster
+# cannot be asked; they count as large.
+choose_size() {
+    local mib=0
+    if [ -n "$size" ] && [ "$ngpu" -ge 0 ]; then return; fi
+    read_launcher "$gpu_cmd"
+    if [ "${launcher[0]##*/}" = run.py ]; then
+        mib=$(nvidia-smi --query-gpu=memory.total --format=csv,noheader,nounits 2> /dev/null | sort -n | tail -n 1) || true
+    else
+        mib=999999
+    fi
+    if [[ ! $mib =~ ^[0-9]+$ ]]; then mib=0; fi
+    if [ "$ngpu" -lt 0 ]; then ngpu=$((mib > 0)); fi
+    if [ -z "$size" ]; then
+        size=small
+        if [ "$ngpu" -gt 0 ] && [ "$mib" -ge 40000 ]; then size=full; fi
+    fi
+    log "size: $size, on ${ngpu/#0/no} GPU"
+}
+
 # read_processes NAME: put what starts a training into the array `processes`: python, or one process for each of several
 # GPUs, which share the work as NAME.yaml of local/conf/accelerate or of conf/accelerate, or the file NAME, says.
 read_processes() {
@@ -87,7 +107,10 @@ read_new_parts() {
                 --model "$acoustic" --level "$acoustic_arks"
         done
     fi
-    if [ "$size" = tiny ]; then
+    if [ "$size" = small ]; then
+        for name in whisper-base smollm2-135m-instruct; do python "$root/tools/get_models.py" "$name"; done
+        new_parts+=(--model.whisper "$root/tools/models/whisper-base" --model.llm "$root/tools/models/smollm2-135m-instruct")
+    elif [ "$size" = tiny ]; then
         read_configs tiny_models
         py make_tiny_models "${configs[@]}" --data "data/$train_set" --out "$trained/tiny"
         new_parts+=(--model.whisper "$trained/tiny/whisper" --model.llm "$trained/tiny/llm")

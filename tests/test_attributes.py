@@ -306,7 +306,7 @@ def test_entry_points(tmp_path, root):
     def entry(name, *words):
         run_entry(name, *words, check=True)
 
-    config = root / "local/conf/tiny/attributes.yaml"
+    config = root / "local/conf/attributes.yaml"
     entry("extract_attributes", "--config", config, "--data", data, "--out", data / "utt2attr")
     rows = read_attributes(read_table(data / "utt2attr"))
     assert [round(row[0] / 10) for row in rows.values()] == [10, 15, 22]
@@ -338,7 +338,7 @@ def test_attributes_do_not_depend_on_the_number_of_jobs(tmp_path, root):
     for nj in ("1", "3"):
         words = [root / "utils/map_data.sh", "--nj", nj, "--max-rejected", "50", tmp_path / "data"]
         words += [tmp_path / nj / "utt2attr"]
-        words += ["python", "-m", "c2ser.bin.extract_attributes", "--config", root / "local/conf/tiny/attributes.yaml"]
+        words += ["python", "-m", "c2ser.bin.extract_attributes", "--config", root / "local/conf/attributes.yaml"]
         done = subprocess.run(list(map(str, words)), env=environment, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
     for table in ("utt2attr", "utt2flag", "utt2attr.rejected"):

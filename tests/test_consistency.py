@@ -400,8 +400,9 @@ def test_every_way_to_share_a_training_is_accepted_by_accelerate(path):
 
 def test_sizes_have_the_same_configurations():
     for path in YAMLS:
-        if path.parent.name == "full":
-            assert (path.parents[1] / "tiny" / path.name).exists(), name(path)
+        if path.parent.name == "full" and not (path.parents[1] / path.name).exists():
+            for size in ("small", "tiny"):
+                assert (path.parents[1] / size / path.name).exists(), f"{name(path)} has no {size}"
 
 
 LAYERS_OF_TRAININGS = {
@@ -504,7 +505,7 @@ def test_gradients_of_the_published_encoder_are_not_clipped(size, clip, parsers)
     assert parsers["train_emotion2vec"].parse_args(words)["optim"].clip == clip
 
 
-@pytest.mark.parametrize("size", ["full", "tiny"])
+@pytest.mark.parametrize("size", ["full", "small", "tiny"])
 def test_layers_say_nothing_twice(size):
     for names in LAYERS_OF_TRAININGS.values():
         below = {}

@@ -1,5 +1,6 @@
 """The language model: a causal LM with LoRA that reads [prompt][begin][speech][end] and writes the answer."""
 
+import inspect
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -211,7 +212,9 @@ class LanguageModel(nn.Module):
         past = decoder(inputs_embeds=shared[None], use_cache=True).past_key_values
         past.batch_repeat_interleave(len(embedded))
         mask = pad(mask, (len(shared), 0), value=True).long()
-        output = decoder(inputs_embeds=embedded, attention_mask=mask, past_key_values=past, use_cache=True)
+        # newer releases of transformers call it cache
+        name = "cache" if "cache" in inspect.signature(decoder.forward).parameters else "past_key_values"
+        output = decoder(inputs_embeds=embedded, attention_mask=mask, use_cache=True, **{name: past})
         return output.last_hidden_state
 
     @torch.no_grad()

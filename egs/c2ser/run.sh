@@ -25,6 +25,8 @@ root=$(CDPATH='' cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 cd "$root/egs/c2ser"
 
 check_stages "$skip_stages"
+choose_size
+shared_options+=(--size "$size" --ngpu "$ngpu")
 read -ra train_list <<< "$train_corpora"
 read -ra test_list <<< "$test_corpora"
 acoustic=${emotion2vec:-$exp/emotion2vec_s}
