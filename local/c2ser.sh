@@ -31,17 +31,11 @@ read -ra tests <<< "$test_sets"
 read -ra train_valid_sets <<< "$train_set $valid_set"
 sets=("${train_valid_sets[@]}" "${tests[@]}")
 check_stages "$skip_stages"
-choose_size
 [ -z "$init" ] || skip_stages+=" 4 5 6"
 [ "$cot" = true ] || skip_stages+=" 6"
 [ "$labels" != raw ] || { skip_stages+=" 3 6 7 8 9" && log "raw labels are for the probe alone: no stages 3 and 6 to 9"; }
 read_launcher "$gpu_cmd"
 gpu_launcher=("${launcher[@]}")
-if [ "$size" != full ] && [ "$ngpu" = 0 ]; then
-    # Threads of small models wait for each other often, and must not keep a busy machine's cores while they do: 20 steps of
-    # Emotion2Vec-S took 85 s with two threads on two cores that others used too, and 18 s with one (2026-11-28).
-    export OMP_WAIT_POLICY=${OMP_WAIT_POLICY:-PASSIVE}
-fi
 read -ra changes <<< "$perturb"
 read -ra compared <<< "$baselines"
 check_baselines
@@ -64,6 +58,13 @@ if [ -n "$emotion2vec$encoder_config$encoder_options" ] || [ -d "$trained/$encod
 acoustic=${emotion2vec:-$encoder_home/$encoder}
 acoustic_option=()
 if [ -n "$acoustic_arks" ] && [ -z "$init" ]; then acoustic_option=(--acoustic "$trained/acoustic"); fi
+
+choose_size
+if [ "$size" != full ] && [ "$ngpu" = 0 ]; then
+    # Threads of small models wait for each other often, and must not keep a busy machine's cores while they do: 20 steps of
+    # Emotion2Vec-S took 85 s with two threads on two cores that others used too, and 18 s with one (2026-11-28).
+    export OMP_WAIT_POLICY=${OMP_WAIT_POLICY:-PASSIVE}
+fi
 
 if stage 0 "data: describe the corpus"; then
     site_root=$(site_name "$(basename "$PWD")")

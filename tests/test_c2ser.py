@@ -84,7 +84,7 @@ def build(place, **changes):
     torch.manual_seed(0)
     connector = ConnectorConfig(dim=32, layers=1, heads=2, feed_forward=64)
     parts = {"whisper": str(place / "tiny/whisper"), "emotion2vec": str(place / "e2v"), "llm": str(place / "tiny/llm")}
-    return C2SER.build(C2SERConfig(connector=connector, **{**parts, **changes})).network.eval()
+    return C2SER.build(C2SERConfig(**{"connector": connector, **parts, **changes})).network.eval()
 
 
 def whisper():
@@ -288,6 +288,29 @@ def test_head_at_labels_gives_the_gradients_of_the_full_loss(place, kind):
     assert abs(float(own - full)) < 1e-6
     assert set(gradients) == {name for name, p in language.named_parameters() if p.grad is not None}
     assert all((p.grad - gradients[n]).abs().max() < 1e-6 for n, p in language.named_parameters() if n in gradients)
+
+
+def test_a_common_prompt_is_computed_once_and_changes_nothing(place, monkeypatch):
+    language = build(place, lora=LoraSettings(r=2, dropout=0.0)).language
+    boundaries, prompts, answers = torch.randn(2, 32), ["Say it."] * 2, ["sadness, said slowly", "joy"]
+    values, lengths, seen = torch.randn(2, 9, 32), torch.tensor([5, 9]), []
+    monkeypatch.setattr(language, "hidden_states", lambda *args: seen.append(args[0].shape) or whole(*args))
+    whole = type(language).hidden_states.__get__(language)
+    figures = []
+    for shared in (True, False):
+        speech = values.clone().requires_grad_()
+        if not shared:
+            monkeypatch.setattr(language, "_shared", lambda prompts: 0)
+        loss, _ = language.answer_loss(Vectors(speech, lengths), boundaries, prompts, answers)
+        loss.backward()
+        adapters = [p.grad.clone() for p in language.parameters() if p.grad is not None]
+        language.zero_grad(set_to_none=True)
+        figures.append([loss.detach(), speech.grad, *adapters])
+    assert seen[1][1] - seen[0][1] == len(language.prompt_ids("Say it.")[0]) + 1
+    assert len(figures[0]) > 2 and all(torch.allclose(a, b, atol=1e-6) for a, b in zip(*figures, strict=True))
+    assert type(language)._shared(language, ["Say it.", "What?"]) == 0
+    language.llm.gradient_checkpointing_enable()
+    assert type(language)._shared(language, prompts) == 0
 
 
 def test_padding_on_either_side_gives_the_same_first_token(place):

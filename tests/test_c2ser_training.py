@@ -26,15 +26,17 @@ from c2ser.bin import extract_embeddings, train_c2ser
 from c2ser.cli import make_parser
 from c2ser.cot.prompts import instruction
 from c2ser.data.config import SpecAugment
-from c2ser.data.datasets import read_items
+from c2ser.data.datasets import load_item, read_items
 from c2ser.emotion2vec.config import EmbeddingBatchConfig
+from c2ser.emotions import EMOTIONS
 from c2ser.model.c2ser import C2SER
 from c2ser.model.config import C2SERConfig, LoraSettings
 from c2ser.model.export import export
 from c2ser.tables import read_json, read_table, write_json, write_table
 from c2ser.training import checkpoint
+from c2ser.training import models as trained_models
 from c2ser.training.c2ser_objective import C2SERObjective, Corpus, draw_style
-from c2ser.training.config import BatchConfig, OptimConfig, TrainConfig, ValidConfig
+from c2ser.training.config import BatchConfig, LossConfig, OptimConfig, TrainConfig, ValidConfig
 from c2ser.training.loop import REQUEUE_STATUS, Trainer, train
 from c2ser.training.models import export_epochs, start
 from c2ser.training.schedule import explicit_probability, learning_rate_factor
@@ -602,3 +604,73 @@ def test_a_recipe_fine_tunes_and_scores_a_model(own_recipe, model_place):
     assert all(f"stage {stage} is skipped" in done.stderr for stage in (4, 5, 6))
     table = (own_recipe / "exp/RESULTS.md").read_text()
     assert all(f"| finetune/epoch_{epoch} | " in table for epoch in (0, 1, 2))
+
+
+def test_parts_have_learning_rates_of_their_own(place, tmp_path):  # noqa: F811
+    taught = objective(place, "explicit")
+    before = {name: p.detach().clone() for name, p in taught.named_parameters()}
+    rates = {"connector": 0.0, "whisper": 1e-5}
+    train(taught, OptimConfig(lr=1e-3, lr_by_part=rates, schedule="constant"), TrainConfig(steps=1), tmp_path / "run")
+    moved = {}
+    for name, parameter in taught.named_parameters():
+        part = taught.part_of(name)
+        moved[part] = max(moved.get(part, 0.0), float((parameter - before[name]).abs().max()))
+    assert moved["connector"] == moved["acoustic"] == 0
+    assert moved["whisper"] == pytest.approx(1e-5, rel=0.1)  # AdamW's first step is the rate itself
+    assert max(moved["lora"], moved["llm"]) == pytest.approx(1e-3, rel=0.1)
+    with pytest.raises(ValueError, match=r"optim.lr_by_part: head is not trained; name .*connector.*whisper$"):
+        train(objective(place, "explicit"), OptimConfig(lr_by_part={"head": 1}), TrainConfig(), tmp_path / "other")
+
+
+def test_the_auxiliary_loss_names_emotions_and_leaves_with_the_training(place, tmp_path):  # noqa: F811
+    model = start("direct", build(place).config, None, seed=1)
+    items = [read_items(place / "data" / name, ["implicit"]) for name in ("train", "valid")]
+    first = next(iter(items[0]))
+    items[0][first] = replace(items[0][first], utterance=replace(items[0][first].utterance, emotion=None))
+    corpus = Corpus(*items, BatchConfig(seconds=60, utterances=8), None, ValidConfig(2, max_new_tokens=3))
+    taught = C2SERObjective(model, "direct", corpus, 3, LossConfig(emotion=2.0))
+    batch = taught.make_batch(taught.load_raw(0))
+    figures = taught(batch, 0)
+    answer = taught.model.answer_loss(
+        model.encode_features(batch.features), [instruction("implicit")] * len(batch.items),
+        [item.answers["implicit"] for item in batch.items],
+    )["loss"]  # fmt: skip
+    taught.eval()
+    speech = model.encode_features(batch.features)
+    named = [row for row, item in enumerate(batch.items) if item.utterance.emotion]
+    scores = torch.stack([taught.emotion_head(speech.values[r, : speech.lengths[r]].mean(0)) for r in named])
+    target = torch.tensor([EMOTIONS.index(batch.items[r].utterance.emotion) for r in named])
+    expected = torch.nn.functional.cross_entropy(scores, target)
+    assert float(taught._emotion_loss(speech, batch.items)) == pytest.approx(float(expected), rel=1e-4)
+    assert float(figures["loss"]) == pytest.approx(float(answer) + 2 * float(figures["emotion_loss"]), rel=0.2)
+    best = train(taught, OptimConfig(lr=1e-3), TrainConfig(steps=2), tmp_path)
+    assert "emotion_head.weight" in checkpoint.load(best)[0]["trained"]
+    trained_models.export(lambda: start("direct", build(place).config, None, seed=1), best, tmp_path / "model")
+    assert (tmp_path / "model/config.json").exists()
+
+
+def test_states_of_a_frozen_whisper_are_kept(place, monkeypatch):  # noqa: F811
+    model = build(place, trainable=["connector"], whisper_dropout=0.5)
+    items = [read_items(place / "data" / name, ["explicit"]) for name in ("train", "valid")]
+    sizes, calls = BatchConfig(seconds=60, utterances=8, keep_features=True), []
+    whole = type(model.whisper).forward
+    monkeypatch.setattr(type(model.whisper), "forward", lambda *args: calls.append(1) or whole(*args))
+    taught = C2SERObjective(model, "explicit", Corpus(*items, sizes, None, ValidConfig(2)), seed=3)
+    taught.train()
+    first, second = (taught.make_batch(taught.load_raw(0)).features for _ in range(2))
+    assert first.mel is None and torch.equal(first.semantic.values, second.semantic.values)
+    assert len(calls) == len(first.semantic.lengths)
+    model.eval()
+    waves_of = [load_item(items[0][name]).wave for name in taught.load_raw(0).loaded.items]
+    plain = model.encode_features(model.extract_features(waves_of))
+    assert torch.allclose(plain.values, model.encode_features(first).values, atol=1e-5)
+    masked = C2SERObjective(model, "explicit", Corpus(*items, sizes, SpecAugment(), ValidConfig(2)), seed=3)
+    assert masked.make_batch(masked.load_raw(0)).features.semantic is None  # masks want the spectrogram
+
+
+def test_bfloat16_is_chosen_where_a_processor_has_it(place, tmp_path, monkeypatch):  # noqa: F811
+    monkeypatch.setattr("c2ser.training.loop.has_bfloat16", lambda device: device == "cpu")
+    trainer = Trainer(objective(place, "explicit"), OptimConfig(), TrainConfig(precision="auto"), tmp_path)
+    assert trainer.bfloat16
+    monkeypatch.setattr("c2ser.training.loop.has_bfloat16", lambda device: False)
+    assert not trainer.bfloat16

@@ -149,6 +149,30 @@ def test_baselines_that_are_trained_are_trained_in_stage_7(recipe):
     assert calls == [] and "--baselines: clasifier has no configuration in " in said and len(said.splitlines()) == 1
 
 
+@pytest.mark.parametrize(
+    ("memory", "words", "chosen"),
+    [
+        ("", [], "small, on no GPU"),
+        ("24564", [], "small, on 1 GPU"),
+        ("24564\n81559", [], "full, on 1 GPU"),
+        ("81559", ["--ngpu", "0"], "small, on no GPU"),
+        ("", ["--size", "full"], "full, on no GPU"),
+        ("81559", ["--size", "tiny", "--ngpu", "0"], None),
+        ("[Insufficient Permissions]", [], "small, on no GPU"),
+    ],
+)
+def test_the_size_follows_from_the_gpu(memory, words, chosen, recipe, tmp_path, monkeypatch):
+    program = tmp_path / "bin/nvidia-smi"
+    program.parent.mkdir()
+    program.write_text(f"#!/bin/sh\nprintf '{memory}\\n'\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+    site = recipe.folder.parents[1] / "local/site.sh"
+    site.write_text("gpu_cmd=run.py\n")
+    _, said = recipe.run(*words, "--skip-stages", "4 5 6 7")
+    assert [line.split("size: ")[1] for line in said.splitlines() if "size: " in line] == ([chosen] if chosen else [])
+
+
 def test_stages_are_skipped_as_asked(recipe):
     recipe.run()
     calls, said = recipe.run("--skip-stages", "5 4 7")

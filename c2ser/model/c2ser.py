@@ -37,10 +37,7 @@ class C2SER:
             acoustic = AcousticEncoder(convert.load_model(config.emotion2vec), config.acoustic)
         llm, tokenizer = load_llm(config.llm, config.llm_dtype)
         language = LanguageModel(llm, tokenizer, config.lora, config.chat_template, config.end_token)
-        network = C2SERNetwork(config, whisper, acoustic, language)
-        if config.connector.token_scale:
-            network.connector.scale_to(llm.get_input_embeddings())
-        return cls(network)
+        return cls(C2SERNetwork(config, whisper, acoustic, language))
 
     @classmethod
     def from_pretrained(cls, model: str | Path) -> "C2SER":

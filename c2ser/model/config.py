@@ -30,8 +30,6 @@ class ConnectorConfig:
         strides: of the convolutions on Whisper's states; the default turns 50 vectors per second into 12.5.
         acoustic: how acoustic vectors get the size `dim`: "pad" adds zeros (as published), "linear" learns a
             projection, "auto" pads smaller vectors and learns a projection for larger ones.
-        token_scale: whether the vectors of a new connector are as large as the language model's token embeddings; those
-            of the published one began several times larger.
     """
 
     dim: int = 1024
@@ -41,7 +39,6 @@ class ConnectorConfig:
     dropout: float = 0.1
     strides: tuple[int, ...] = (1, 2, 2)
     acoustic: AcousticProjection = "auto"
-    token_scale: bool = False
 
 
 @dataclass

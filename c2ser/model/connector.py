@@ -118,14 +118,6 @@ class Connector(nn.Module):
         x = self.project(self.norm(x))
         return Vectors(x * mask[:, :, None].to(x.dtype), lengths)
 
-    @torch.no_grad()
-    def scale_to(self, tokens: nn.Module) -> None:
-        """Make the output of a new connector as large as the language model's token embeddings, a table of them."""
-        size = next(tokens.parameters()).float().square().mean().sqrt()
-        self.project.weight.mul_(size * math.sqrt(3))  # a new linear layer turns a norm's output into 1 / sqrt(3)
-        self.project.bias.zero_()
-        self.boundaries.mul_(size / 0.02)
-
     def _pad_or_project(self, acoustic: Vectors) -> Vectors:
         values = acoustic.values
         if self.acoustic is not None:

@@ -198,16 +198,16 @@ class LanguageModel(nn.Module):
             return 0
         return len(self.prompt_ids(prompts[0])[0]) + 1  # the prompt and the begin of speech
 
-    def hidden_states(self, embedded: Tensor, mask: Tensor, shared: Tensor) -> Tensor:
+    def hidden_states(self, embedded: Tensor, mask: Tensor, shared: Tensor | None = None) -> Tensor:
         """Return the last hidden states of padded embeddings (batch, time, dim).
 
         Args:
             embedded: the embeddings.
             mask: which of them are no padding, (batch, time).
-            shared: embeddings that come before each row, (count, dim).
+            shared: embeddings that come before each row, (count, dim); None for none.
         """
         decoder = self.llm.get_decoder()
-        if not len(shared):
+        if shared is None or not len(shared):
             return decoder(inputs_embeds=embedded, attention_mask=mask.long(), use_cache=False).last_hidden_state
         past = decoder(inputs_embeds=shared[None], use_cache=True).past_key_values
         past.batch_repeat_interleave(len(embedded))

@@ -1,7 +1,6 @@
 """The objective of C²SER: explicit chains of thought, then more and more implicit ones (sections III.C and III.D)."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,6 @@ from torch.nn.functional import cross_entropy
 from c2ser.corpus import emotions_of
 from c2ser.cot.prompts import INSTRUCTIONS, Style, instruction
 from c2ser.data.collate import augment
-from c2ser.data.config import SpecAugment
 from c2ser.data.datasets import Item, LoadedItem, load_item
 from c2ser.data.prefetch import LoadedBatch, load_batch, load_first_usable, log_rejected, prefetch_batches
 from c2ser.data.sampler import Batches, balanced_subset, by_length, rng
@@ -22,7 +20,8 @@ from c2ser.model.fingerprints import weights_fingerprint
 from c2ser.model.perception import Features, Vectors
 from c2ser.scoring.labels import read_label
 from c2ser.scoring.metrics import check_seven, scores
-from c2ser.training.config import BatchConfig, LossConfig, Stage, ValidConfig
+from c2ser.training.c2ser_data import Batch, Corpus, RawBatch
+from c2ser.training.config import LossConfig, Stage
 from c2ser.training.memory import explain_oom
 from c2ser.training.objective import Objective
 from c2ser.training.schedule import explicit_probability
@@ -33,58 +32,6 @@ LOSS_WEIGHT = 1e-4
 
 SHOWN = 4
 """Answers shown in TensorBoard after each validation."""
-
-
-@dataclass
-class RawBatch:
-    """The data of a micro-batch.
-
-    Attributes:
-        loaded: its utterances; None in place of an item whose features are cached.
-        style_draw: uniform in [0, 1); decides between explicit and implicit in the implicit stage.
-    """
-
-    loaded: LoadedBatch[LoadedItem | None]
-    style_draw: float
-
-
-@dataclass
-class Batch:
-    """A micro-batch.
-
-    Attributes:
-        items: its utterances.
-        features: their features.
-        style_draw: as in `RawBatch`.
-    """
-
-    items: list[Item]
-    features: Features
-    style_draw: float
-
-    @property
-    def utterances(self) -> list[str]:
-        """The utterances' ids, for messages."""
-        return [item.utterance.id for item in self.items]
-
-
-@dataclass
-class Corpus:
-    """The training and validation data.
-
-    Attributes:
-        train: training items by utterance.
-        valid: validation items by utterance.
-        batches: how they become batches.
-        spec_augment: masks on the training spectrograms; None for none.
-        validation: how the model is validated.
-    """
-
-    train: dict[str, Item]
-    valid: dict[str, Item]
-    batches: BatchConfig = field(default_factory=BatchConfig)
-    spec_augment: SpecAugment | None = None
-    validation: ValidConfig = field(default_factory=ValidConfig)
 
 
 class C2SERObjective(Objective):
@@ -155,6 +102,12 @@ class C2SERObjective(Objective):
     def part_of(self, name: str) -> str:
         """Return the part of the network that a parameter belongs to."""
         return part_of(name.removeprefix("model."))
+
+    def use_bfloat16(self) -> None:
+        """Keep the language model's frozen weights in bfloat16; otherwise each forward pass would convert them anew."""
+        for parameter in self.model.language.llm.parameters():
+            if not parameter.requires_grad:
+                parameter.data = parameter.data.bfloat16()
 
     def ignored_modules(self) -> list[nn.Module]:
         """Return Emotion2Vec-S, which `make_batch` uses."""

@@ -82,6 +82,12 @@ class Trainer:
         self.utterances: list[str] = []
         self.stop, self.parent = False, os.getppid()
 
+    @property
+    def bfloat16(self) -> bool:
+        """Whether matrices are multiplied in bfloat16."""
+        precision = self.training.precision
+        return has_bfloat16(self.accelerator.device.type) if precision == "auto" else precision == "bf16"
+
     def _prepare(self) -> None:
         """Make the optimiser, and distribute the work over the processes as accelerate is configured."""
         optim, groups = self.optim, parameter_groups(self.objective, self.optim, self.out)
@@ -91,6 +97,8 @@ class Trainer:
             sharding.ignored_modules = self.objective.ignored_modules()
         for module in sharding.ignored_modules if sharding else [self.objective]:
             module.to(self.accelerator.device)
+        if self.bfloat16:
+            self.objective.use_bfloat16()
         wrap_forward(self.objective, self._autocast())
         self.wrapped, self.optimiser = self.accelerator.prepare(self.objective, optimiser)
         if sharding:
@@ -210,9 +218,7 @@ class Trainer:
         return losses
 
     def _autocast(self) -> torch.autocast:
-        device, precision = self.accelerator.device.type, self.training.precision
-        enabled = has_bfloat16(device) if precision == "auto" else precision == "bf16"
-        return torch.autocast(device, torch.bfloat16, enabled=enabled)
+        return torch.autocast(self.accelerator.device.type, torch.bfloat16, enabled=self.bfloat16)
 
     @torch.no_grad()
     def _validate(self) -> bool:

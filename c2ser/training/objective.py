@@ -54,6 +54,9 @@ class Objective(nn.Module):
         """Return the frozen modules that `make_batch` uses; FSDP does not shard them."""
         return []
 
+    def use_bfloat16(self) -> None:
+        """Prepare for computing in bfloat16, such as by keeping frozen weights in it; trained ones stay float32."""
+
     def update_ema(self, step: int) -> None:
         """Update moving averages after an optimiser step, such as a teacher. `step` counts from 1."""
 
