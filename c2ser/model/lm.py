@@ -209,11 +209,11 @@ class LanguageModel(nn.Module):
         decoder = self.llm.get_decoder()
         if shared is None or not len(shared):
             return decoder(inputs_embeds=embedded, attention_mask=mask.long(), use_cache=False).last_hidden_state
-        past = decoder(inputs_embeds=shared[None], use_cache=True).past_key_values
+        # the field and the argument are called cache in newer releases of transformers
+        name = "cache" if "cache" in inspect.signature(decoder.forward).parameters else "past_key_values"
+        past = decoder(inputs_embeds=shared[None], use_cache=True)[name]
         past.batch_repeat_interleave(len(embedded))
         mask = pad(mask, (len(shared), 0), value=True).long()
-        # newer releases of transformers call it cache
-        name = "cache" if "cache" in inspect.signature(decoder.forward).parameters else "past_key_values"
         output = decoder(inputs_embeds=embedded, attention_mask=mask, use_cache=True, **{name: past})
         return output.last_hidden_state
 

@@ -70,7 +70,7 @@ class C2SERObjective(Objective):
         subset = balanced_subset(self.emotions, corpus.validation.utterances, seed)
         self.chance = 1 / len({self.emotions[name] for name in subset})
         lengths = {name: corpus.valid[name].seconds for name in subset}
-        self.valid_batches = by_length(lengths, corpus.validation.seconds, corpus.batches.utterances)
+        self.valid_batches = by_length(lengths, corpus.validation.seconds, corpus.validation.utterances)
         self.feature_cache: dict[str, Features] = {}
         self.rejected: set[str] = set()
         self.shown: dict[str, str] = {}
