@@ -3,16 +3,19 @@
 import json
 import math
 import os
+import re
 import subprocess
 import sys
 
 import numpy as np
+import profile_step
 import pytest
 import torch
 from benchmark import c2ser_cases, emotion2vec_cases, pitch_cases, random_models, runner, system_cases
 from benchmark.cases import CASES, durations, signals
 from benchmark.harness import Case, Equivalence, Setting, run_case
 from benchmark.report_table import markdown
+from test_c2ser import build, place  # noqa: F401 - the fixture is used by name
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -22,6 +25,7 @@ from c2ser.data.sampler import Batches
 from c2ser.model.c2ser_network import C2SERNetwork
 from c2ser.model.lm import LanguageModel
 from c2ser.model.perception import Vectors, WhisperEncoder
+from c2ser.training.config import BatchConfig, OptimConfig, TrainConfig, ValidConfig
 
 QUICK = Setting(size="quick")
 
@@ -226,3 +230,18 @@ def test_cases_run_on_a_gpu(name):
     report = run_case(name, CASES[name](setting), setting, 2)
     assert report["equivalence"]["holds"]
     assert name == "packing" or report["ours"]["peak_memory_bytes"] > 0
+
+
+def test_the_profile_of_a_step_names_all_parts(place, capsys):  # noqa: F811
+    model = build(place, trainable=["connector", "llm"]).config
+    profile_step.main(
+        place / "data/train", "explicit", model, BatchConfig(seconds=10, keep_features=True), OptimConfig(),
+        TrainConfig(), ValidConfig(2), steps=2,
+    )  # fmt: skip
+    said = capsys.readouterr().out
+    whole = float(re.search(r"([\d.]+) s a step, mean of 2", said)[1])
+    parts = {name: float(s) for name, s in re.findall(r"^  (\w.*?): ([\d.]+) s, \d+ %$", said, re.MULTILINE)}
+    assert set(parts) == {"audio and features", "forward", "backward", "optimiser"}
+    assert sum(parts.values()) == pytest.approx(whole, abs=0.03)
+    assert all(f"in the forward pass, {part}: " in said for part in ("connector", "language model"))
+    assert re.search(r"[\d.]+ TFLOP in a step; matrices alone: [1-9]\d* GFLOP/s", said)
