@@ -309,6 +309,8 @@ def test_a_common_prompt_is_computed_once_and_changes_nothing(place, monkeypatch
     assert seen[1][1] - seen[0][1] == len(language.prompt_ids("Say it.")[0]) + 1
     assert len(figures[0]) > 2 and all(torch.allclose(a, b, atol=1e-6) for a, b in zip(*figures, strict=True))
     assert type(language)._shared(language, ["Say it.", "What?"]) == 0
+    other = build(place, lora=LoraSettings(r=2, dropout=0.1)).language
+    assert other._shared(prompts) > 0 == other.train()._shared(prompts)
     language.llm.gradient_checkpointing_enable()
     assert type(language)._shared(language, prompts) == 0
 

@@ -449,7 +449,7 @@ def test_ua_decides_what_is_best_and_the_loss_between_equals(model_place, monkey
 
     def score(loss, right):
         monkeypatch.setattr(taught.model, "generate", lambda *_: (said.pop(0), None))
-        monkeypatch.setattr(taught, "_losses", lambda *_: {"loss": torch.tensor(loss)})
+        monkeypatch.setattr(taught, "_answer_loss", lambda *_: {"loss": torch.tensor(loss)})
         said = [[f"It is {reference[n] if right else 'joy'}." for n in names] for names in taught.valid_batches]
         return taught.validate(0)["score"]
 

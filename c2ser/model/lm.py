@@ -188,13 +188,15 @@ class LanguageModel(nn.Module):
     def _shared(self, prompts: Sequence[str]) -> int:
         """Return how many embeddings the rows of a batch begin with in common, and are computed once for all of them.
 
-        None, if activations are recomputed, which transformers cannot combine with a cache, or if processes share the
-        layers' weights, which they would have to exchange twice.
+        None, if dropout is to differ between rows; if activations are recomputed, which transformers cannot combine
+        with a cache; or if processes share the layers' weights, which they would have to exchange twice.
         """
         modules = list(self.llm.modules())
         if len(set(prompts)) > 1 or any(isinstance(module, FSDPModule) for module in modules):
             return 0
         if any(getattr(module, "gradient_checkpointing", False) for module in modules):
+            return 0
+        if any(isinstance(module, nn.Dropout) and module.training and module.p for module in modules):
             return 0
         return len(self.prompt_ids(prompts[0])[0]) + 1  # the prompt and the begin of speech
 
