@@ -33,6 +33,7 @@ sets=("${train_valid_sets[@]}" "${tests[@]}")
 check_stages "$skip_stages"
 [ -z "$init" ] || skip_stages+=" 4 5 6"
 [ "$cot" = true ] || skip_stages+=" 6"
+[ "$emotion2vec" != none ] || skip_stages+=" 4 5"
 [ "$labels" != raw ] || { skip_stages+=" 3 6 7 8 9" && log "raw labels are for the probe alone: no stages 3 and 6 to 9"; }
 read_launcher "$gpu_cmd"
 gpu_launcher=("${launcher[@]}")
@@ -153,7 +154,6 @@ if stage 5 "probe: score its embeddings with a small classifier"; then
 fi
 
 if stage 6 "explicit: train C²SER on explicit chains of thought"; then
-    need "$acoustic/config.json" 4
     for name in "${train_valid_sets[@]}"; do need "data/$name/cot_explicit" 3; done
     read_new_parts
     read_configs c2ser model explicit "$explicit_config"
@@ -173,7 +173,6 @@ if stage 7 "implicit: train the explicit model further, on ever more implicit ch
         training=finetune out=$trained/finetune start=(--init "$init")
         read_configs c2ser finetune "$implicit_config"
     elif [ "$cot" = false ]; then
-        need "$acoustic/config.json" 4
         read_new_parts
         training=direct out=$trained/implicit start=("${new_parts[@]}")
         read_configs c2ser model direct "$implicit_config"

@@ -100,7 +100,13 @@ weight_stamp() {
 # `new_parts`.
 read_new_parts() {
     local name
-    new_parts=(--model.emotion2vec "$acoustic" "${acoustic_option[@]}")
+    new_parts=()
+    if [ "$emotion2vec" != none ]; then
+        need "$acoustic/config.json" 4
+        new_parts=(--model.emotion2vec "$acoustic" "${acoustic_option[@]}")
+    elif [ -n "$acoustic_arks" ]; then
+        die "--acoustic-arks: without Emotion2Vec-S there are no acoustic vectors; leave it out"
+    fi
     if [ -n "$acoustic_arks" ]; then
         for name in "${train_valid_sets[@]}"; do
             run_map_on_gpu "data/$name" "$trained/acoustic/$name.scp" c2ser.bin.extract_embeddings \

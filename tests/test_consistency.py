@@ -431,7 +431,7 @@ def resolved(parsers, size, training):
     words = [f"--config={ROOT}/local/conf/{size}/{one}.yaml" for one in LAYERS_OF_TRAININGS[training]]
     values = parsers["train_c2ser"].parse_args([*words, "--train=x", "--valid=x", "--out=x", "--stage=explicit"])
     sections = ("model", "batches", "optim", "training", "validation", "spec_augment")
-    return leaves({section: values[section].as_dict() for section in sections})
+    return leaves({section: values[section] and values[section].as_dict() for section in sections})
 
 
 LITERAL = {
@@ -515,10 +515,17 @@ def test_layers_say_nothing_twice(size):
             below |= own
 
 
-@pytest.mark.parametrize("size", ["full", "tiny"])
-def test_without_chains_of_thought_training_is_as_long_as_with_them(size):
-    steps = {name: layer_of(size, name)["training.steps"] for name in ("explicit", "implicit", "direct")}
-    assert steps["direct"] == steps["explicit"] + steps["implicit"]
+@pytest.mark.parametrize(("size", "unit"), [("full", "steps"), ("small", "epochs"), ("tiny", "steps")])
+def test_without_chains_of_thought_training_is_as_long_as_with_them(size, unit):
+    length = {name: layer_of(size, name)[f"training.{unit}"] for name in ("explicit", "implicit", "direct")}
+    assert length["direct"] == length["explicit"] + length["implicit"]
+
+
+def test_small_models_train_what_is_new(parsers):
+    small = resolved(parsers, "small", "explicit")
+    assert small["model.trainable"] == ["connector", "lora"] and small["training.precision"] == "auto"
+    assert small["spec_augment"] is None  # so that the states of the frozen Whisper can be kept
+    assert small["model.lora.dropout"] == 0  # so that the prompt is computed once a batch
 
 
 def in_a_fresh_process(code, *words):

@@ -135,6 +135,16 @@ def test_other_trainings_of_stage_7(recipe):
     assert all(f"stage {stage} is skipped" in said for stage in (4, 5, 6))
 
 
+def test_a_model_without_an_encoder_needs_none(recipe):
+    (explicit, implicit), said = recipe.run("--emotion2vec", "none")
+    assert explicit["model.emotion2vec"] is None and implicit["init"] == "exp/explicit"
+    assert "stage 4 is skipped" in said
+    (direct,), _ = recipe.run("--emotion2vec", "none", "--cot", "false")
+    assert direct["model.emotion2vec"] is None and direct["stage"] == "direct"
+    calls, said = recipe.run("--emotion2vec", "none", "--acoustic-arks", "tokens", status=1)
+    assert calls == [] and said.splitlines()[-1].endswith("there are no acoustic vectors; leave it out")
+
+
 def test_baselines_that_are_trained_are_trained_in_stage_7(recipe):
     (recipe.folder / "conf/baselines").mkdir(parents=True)
     (recipe.folder / "conf/baselines/classifier_own.yaml").write_text("{}")

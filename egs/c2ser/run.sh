@@ -25,6 +25,7 @@ root=$(CDPATH='' cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 cd "$root/egs/c2ser"
 
 check_stages "$skip_stages"
+[ "$emotion2vec" != none ] || die "--emotion2vec: the tables of the paper need one; give its folder or nothing"
 choose_size
 shared_options+=(--size "$size" --ngpu "$ngpu")
 read -ra train_list <<< "$train_corpora"
