@@ -614,7 +614,7 @@ def test_parts_have_learning_rates_of_their_own(place, tmp_path):  # noqa: F811
     moved = {}
     for name, parameter in taught.named_parameters():
         part = taught.part_of(name)
-        moved[part] = max(moved.get(part, 0.0), float((parameter - before[name]).abs().max()))
+        moved[part] = max(moved.get(part, 0.0), float((parameter.detach() - before[name]).abs().max()))
     assert moved["connector"] == moved["acoustic"] == 0
     assert moved["whisper"] == pytest.approx(1e-5, rel=0.1)  # AdamW's first step is the rate itself
     assert max(moved["lora"], moved["llm"]) == pytest.approx(1e-3, rel=0.1)

@@ -132,7 +132,10 @@ def test_the_command_says_its_version(capsys):
     ("verb", "message"),
     [
         ("predct", "c2ser: predct: no such verb; did you mean predict?\n"),
-        ("train_c2sr", "c2ser: train_c2sr: no such verb; did you mean train-c2ser or train-probe?\n"),
+        (
+            "train_c2sr",
+            "c2ser: train_c2sr: no such verb; did you mean train-c2ser or train-classifier or train-probe?\n",
+        ),
         ("xyz", "c2ser: xyz: no such verb; c2ser --help lists them\n"),
         ("__init__", "c2ser: __init__: no such verb; c2ser --help lists them\n"),
         ("../bin/predict", None),

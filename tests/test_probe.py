@@ -350,6 +350,7 @@ def test_stages_that_raw_labels_cannot_have_are_passed_over(root, tmp_path):
 
     def stages(first, last, *words):
         command = [root / "egs/TEMPLATE/run.sh", "--exp", tmp_path, "--stage", str(first), "--stop-stage", str(last)]
+        command += ["--size", "tiny", "--ngpu", "0"]
         return subprocess.run([*command, *words], capture_output=True, text=True, env=environment, check=False)
 
     for stage in (3, 6, 7, 8, 9):
