@@ -128,6 +128,10 @@ def test_the_command_says_its_version(capsys):
     assert capsys.readouterr().out == f"c2ser {c2ser.__version__}\n"
 
 
+TRAIN_VERBS = ("train-c2ser", "train-classifier", "train-probe")
+"""The three nearest ones."""
+
+
 @pytest.mark.parametrize(
     ("verb", "message"),
     [
