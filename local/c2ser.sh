@@ -154,6 +154,7 @@ if stage 5 "probe: score its embeddings with a small classifier"; then
 fi
 
 if stage 6 "explicit: train C²SER on explicit chains of thought"; then
+    [ "$emotion2vec" = none ] || need "$acoustic/config.json" 4
     for name in "${train_valid_sets[@]}"; do need "data/$name/cot_explicit" 3; done
     read_new_parts
     read_configs c2ser model explicit "$explicit_config"
@@ -173,6 +174,7 @@ if stage 7 "implicit: train the explicit model further, on ever more implicit ch
         training=finetune out=$trained/finetune start=(--init "$init")
         read_configs c2ser finetune "$implicit_config"
     elif [ "$cot" = false ]; then
+        [ "$emotion2vec" = none ] || need "$acoustic/config.json" 4
         read_new_parts
         training=direct out=$trained/implicit start=("${new_parts[@]}")
         read_configs c2ser model direct "$implicit_config"

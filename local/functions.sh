@@ -102,7 +102,6 @@ read_new_parts() {
     local name
     new_parts=()
     if [ "$emotion2vec" != none ]; then
-        need "$acoustic/config.json" 4
         new_parts=(--model.emotion2vec "$acoustic" "${acoustic_option[@]}")
     elif [ -n "$acoustic_arks" ]; then
         die "--acoustic-arks: without Emotion2Vec-S there are no acoustic vectors; leave it out"
