@@ -669,8 +669,8 @@ def test_states_of_a_frozen_whisper_are_kept(place, monkeypatch):  # noqa: F811
 
 
 def test_bfloat16_is_chosen_where_a_processor_has_it(place, tmp_path, monkeypatch):  # noqa: F811
-    monkeypatch.setattr("c2ser.training.loop.has_bfloat16", lambda device: device == "cpu")
+    monkeypatch.setattr("c2ser.devices.has_bfloat16", lambda device: device == "cpu")
     trainer = Trainer(objective(place, "explicit"), OptimConfig(), TrainConfig(precision="auto"), tmp_path)
     assert trainer.bfloat16
-    monkeypatch.setattr("c2ser.training.loop.has_bfloat16", lambda device: False)
+    monkeypatch.setattr("c2ser.devices.has_bfloat16", lambda device: False)
     assert not trainer.bfloat16

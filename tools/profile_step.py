@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from c2ser.cli import commit, processor, run
 from c2ser.data.config import SpecAugment
 from c2ser.data.datasets import read_items
-from c2ser.devices import has_bfloat16, pick_device
+from c2ser.devices import computes_in_bfloat16, pick_device
 from c2ser.model.config import C2SERConfig
 from c2ser.training.c2ser_objective import C2SERObjective, Corpus
 from c2ser.training.config import BatchConfig, LossConfig, OptimConfig, Stage, TrainConfig, ValidConfig
@@ -135,8 +135,7 @@ def main(
     objective = C2SERObjective(learner, stage, Corpus(items, items, batches, spec_augment, validation), 1, losses)
     objective.to(pick_device("auto")).train()
     objective.steps = training.steps
-    precision = training.precision
-    bfloat16 = has_bfloat16(learner.device.type) if precision == "auto" else precision == "bf16"
+    bfloat16 = computes_in_bfloat16(training.precision, learner.device.type)
     if bfloat16:
         objective.use_bfloat16()
     time_steps(objective, optim, bfloat16, steps, train)

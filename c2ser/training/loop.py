@@ -22,7 +22,7 @@ from torch.distributed.fsdp import register_fsdp_forward_method
 
 from c2ser.data.prefetch import prefetch
 from c2ser.data.sampler import rng
-from c2ser.devices import has_bfloat16
+from c2ser.devices import computes_in_bfloat16
 from c2ser.log import get_logger
 from c2ser.training import checkpoint
 from c2ser.training.config import OptimConfig, TrainConfig
@@ -85,8 +85,7 @@ class Trainer:
     @property
     def bfloat16(self) -> bool:
         """Whether matrices are multiplied in bfloat16."""
-        precision = self.training.precision
-        return has_bfloat16(self.accelerator.device.type) if precision == "auto" else precision == "bf16"
+        return computes_in_bfloat16(self.training.precision, self.accelerator.device.type)
 
     def _prepare(self) -> None:
         """Make the optimiser, and distribute the work over the processes as accelerate is configured."""
