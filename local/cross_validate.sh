@@ -8,7 +8,7 @@ set -euo pipefail
 db_root=            # folder of the corpus
 folds=speaker       # published|speaker|session: what is never divided
 groups=5            # so many models, each tested on one group, with the weights that are best on the next group
-seeds=1             # seeds of the trainings, separated by blanks
+seeds="1 2 3"       # seeds of the trainings, separated by blanks
 name=c2ser          # what the tables call this kind of model
 compare_with=       # the kind of model, one of earlier calls, that the others are compared with
 sets="train valid test" # the recipe's data directories, which are joined and divided anew

@@ -1,0 +1,1 @@
+../../c2ser/local/recipes.py
