@@ -139,6 +139,24 @@ def test_whisper_padded_to_thirty_seconds_is_transformers_on_short_audio():
     assert (encoder(encoder.log_mel(*pad_waves(parts))).values - states.values).abs().max() > 1e-3
 
 
+def test_a_cut_whisper_gives_the_states_of_its_middle_layers(place, tmp_path):
+    model, encoder = whisper()
+    features = torch.randn(1, 80, 3000)
+    with torch.no_grad():
+        middle = model.encoder(features, output_hidden_states=True).hidden_states[1]
+        encoder.cut(1)
+        own = encoder(Vectors(features, torch.tensor([3000]))).values
+    assert (own - torch.nn.functional.layer_norm(middle, (64,))).abs().max() < 1e-5
+    for layers in (0, 2):
+        with pytest.raises(ValueError, match=f"whisper_layers {layers}: this Whisper has 1; give a number from 1 to 1"):
+            build(place, whisper_layers=layers)
+    network = build(place, whisper_layers=1)
+    C2SER(network).save_pretrained(tmp_path / "model")
+    loaded = C2SER.from_pretrained(tmp_path / "model").network
+    assert torch.equal(loaded.whisper.layers.layer_norm.weight, torch.ones(32))
+    assert len(loaded.whisper.layers.layers) == 1 and loaded.config.whisper_layers == 1
+
+
 def test_padding_does_not_matter_to_whisper():
     _, encoder = whisper()
     parts = waves(0.71, 2.3, 1.234)

@@ -32,6 +32,8 @@ class C2SER:
     def build(cls, config: C2SERConfig) -> "C2SER":
         """Make a model of trained parts; the connector and the adapters are new."""
         whisper = WhisperEncoder.from_pretrained(config.whisper, config.whisper_dropout) if config.whisper else None
+        if whisper and config.whisper_layers is not None:
+            whisper.cut(config.whisper_layers)
         acoustic = None
         if config.emotion2vec:
             acoustic = AcousticEncoder(convert.load_model(config.emotion2vec), config.acoustic)

@@ -80,6 +80,8 @@ class C2SERConfig:
         llm_dtype: precision of the language model's own weights; weights that are trained should be float32.
         whisper_dropout: dropout in Whisper in training (0.1 in the published configuration).
         whisper_pad: what Whisper gets: the utterance at its exact length, or padded to 30 s as published.
+        whisper_layers: use only so many of Whisper's layers, the first ones, with a plain layer norm after them; null
+            takes all. The middle layers of a frozen Whisper tell emotions best (docs/results.md).
         checkpointing: recompute the activations of Whisper's and the language model's layers in the backward pass;
             slower, for GPUs with little memory.
     """
@@ -98,6 +100,7 @@ class C2SERConfig:
     llm_dtype: Dtype = "float32"
     whisper_dropout: float = 0.1
     whisper_pad: Padding = "exact"
+    whisper_layers: int | None = None
     checkpointing: bool = False
 
 

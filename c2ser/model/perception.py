@@ -165,6 +165,19 @@ class WhisperEncoder(nn.Module):
         encoder.layers = model.encoder
         return encoder
 
+    def cut(self, layers: int) -> None:
+        """Keep the first layers alone; the norm of the last layer does not fit them and becomes a plain one.
+
+        Raises:
+            ValueError: there are not so many layers.
+        """
+        number = len(self.layers.layers)
+        if not 1 <= layers <= number:
+            raise ValueError(f"whisper_layers {layers}: this Whisper has {number}; give a number from 1 to {number}")
+        self.layers.layers = self.layers.layers[:layers]
+        self.layers.layer_norm.reset_parameters()
+        self.config.encoder_layers = layers
+
     @property
     def dim(self) -> int:
         """Size of the state vectors."""
