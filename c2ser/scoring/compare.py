@@ -8,7 +8,7 @@ import numpy as np
 
 from c2ser.scoring.bootstrap import Metric, difference, interval
 from c2ser.scoring.metrics import scores
-from c2ser.scoring.report import pipe_table
+from c2ser.scoring.results import pipe_table
 
 METRICS: dict[Metric, str] = {"ua": "UA", "wa": "WA", "f1_reference": "macro F1"}
 """The figures that are compared, and what they are called."""
