@@ -40,6 +40,7 @@ LAYERS = [
     {"labelling", "model"},
     {"baselines"},
     {"training"},
+    {"report"},
     {"bin"},
     {"__main__"},
 ]
@@ -56,6 +57,7 @@ TEXT_ONLY = (
     "argmax_labels",
     "score",
     "show_results",
+    "report",
     "compare_systems",
     "measure_stability",
     "label_text",

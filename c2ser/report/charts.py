@@ -50,7 +50,7 @@ class Chart:
     Attributes:
         title: stands above it.
         x_label: what is drawn from left to right.
-        y_label: what is drawn from below.
+        y_label: what is drawn from below; "" where the title says it.
         x_ticks: place and text of each mark.
         y_ticks: the same.
         lines: below the points.
@@ -174,4 +174,4 @@ def curve_chart(figure: str, curves: Mapping[str, Points], kept: float | None = 
         ]
     marks = [(_across(tick, across), _number(tick)) for tick in across]
     ups = [(_up(tick, up), _number(tick)) for tick in up]
-    return Chart(title, "step", title, marks, ups, lines, dots)
+    return Chart(title, "step", "", marks, ups, lines, dots)

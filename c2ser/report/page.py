@@ -8,6 +8,7 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from c2ser.corpus import Utterance
 from c2ser.report.contents import Heard, read_set, tiles
 from c2ser.report.provenance import read_trainings, versions
 from c2ser.report.recordings import NO_ROOM, SHOWN, Sounds, take_turns
@@ -50,7 +51,7 @@ def write_report(exp: Path, data: Path, out: Path, title: str, sound_mb: float) 
         tiles=tiles,
         trainings=read_trainings(exp),
         versions=versions(),
-        legend=[line.removeprefix("- ") for line in LEGEND.replace("\n  ", " ").splitlines()[2:]],
+        legend=[line.removeprefix("- ") for line in LEGEND.replace("\n  ", " ").replace("`", "").splitlines()[2:]],
         recordings=_embedded(heard, sounds),
         sound=_sound_summary(heard, sounds),
         style=style,
@@ -61,14 +62,13 @@ def write_report(exp: Path, data: Path, out: Path, title: str, sound_mb: float) 
     return f"{_sound_summary(heard, sounds)['heard']} recordings can be heard, {len(page.encode()) / 1e6:.1f} MB"
 
 
-def _wanted(heard: Mapping[str, Heard]) -> Any:
-    """Yield utterances, the surest of each cell of each matrix first, then the second of each, and so on."""
+def _wanted(heard: Mapping[str, Heard]) -> dict[tuple[str, str], Utterance]:
+    """Return utterances, the surest of each cell of each matrix first, then the second of each, and so on."""
     cells = [
         [(name, row.utterance) for row in rows[:SHOWN]] for name, part in heard.items() for rows in part.cells.values()
     ]
-    for name, utterance in take_turns(cells):
-        if utterance in heard[name].utterances:
-            yield heard[name].utterances[utterance]
+    known = {name: part.utterances for name, part in heard.items()}
+    return {(name, i): known[name][i] for name, i in take_turns(cells) if i in known[name]}
 
 
 def _embedded(heard: Mapping[str, Heard], sounds: Sounds) -> dict[str, Any]:
@@ -97,7 +97,7 @@ def _utterance(name: str, i: str, part: Heard, sounds: Sounds) -> dict[str, Any]
 def _sound_summary(heard: Mapping[str, Heard], sounds: Sounds) -> dict[str, Any]:
     """Return what the page says about its recordings; all numbers add up."""
     total = len({(name, row.utterance) for name, part in heard.items() for rows in part.cells.values() for row in rows})
-    speakers = {part.utterances[i].speaker for name, i in sounds.encoded for part in [heard[name]]}
+    speakers = {heard[name].utterances[i].speaker for name, i in sounds.encoded}
     return {
         "total": total,
         "heard": f"{len(sounds.encoded)} of {total}",

@@ -113,19 +113,17 @@ class Sounds:
         """How many characters they take together."""
         return sum(map(len, self.encoded.values()))
 
-    def fill(self, wanted: Iterable[Utterance]) -> None:
-        """Take recordings in the order given, as long as there is room."""
+    def fill(self, wanted: Mapping[tuple[str, str], Utterance]) -> None:
+        """Take recordings, by set and utterance, in the order given, as long as there is room."""
         left = self.room
-        for utterance in progress([*wanted] if self.room else [], "recordings"):
-            key = utterance.set, utterance.id
+        for key, utterance in progress([*wanted.items()] if self.room else [], "recordings"):
             try:
                 sound, seconds = compressed(utterance)
             except ValueError as error:
                 self.silent[key] = one_line(error).removeprefix(f"{utterance.id}: ")
                 continue
             if len(sound) > left:
-                left = 0  # what comes later is less wanted, even if it is shorter
-                break
+                break  # what comes later is less wanted, even if it is shorter
             self.encoded[key], left = sound, left - len(sound)
             self.seconds += seconds
 
