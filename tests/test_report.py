@@ -235,7 +235,9 @@ def test_cells_play_their_recordings_in_a_browser_and_hostile_names_stay_text(re
     content = embedded(page.read_text("utf-8"))
     wanted = [content["utterances"][place]["id"] for place, _, _ in content["cells"][seen["key"]]]
     assert [player["id"] for player in seen["first"]] == wanted
-    numbers = {name: int(path.rpartition("/")[2][:-4]) for name, path in read_table(recipe / "data/te st/wav.scp").items()}
+    numbers = {
+        name: int(path.rpartition("/")[2][:-4]) for name, path in read_table(recipe / "data/te st/wav.scp").items()
+    }
     playing, waiting = seen["first"][0], seen["first"][1]
     assert not playing["paused"] and waiting["paused"] and waiting["time"] == 0
     assert playing["length"] == pytest.approx(length(numbers[wanted[0]]), abs=0.15)
@@ -249,6 +251,11 @@ def test_cells_play_their_recordings_in_a_browser_and_hostile_names_stay_text(re
 
 def test_answers_are_shown_as_they_were_given(recipe, page):
     content = embedded(page.read_text("utf-8"))
-    given = {content["utterances"][place]["id"]: answer for rows in content["cells"].values() for place, _, answer in rows if answer}
+    given = {
+        content["utterances"][place]["id"]: answer
+        for rows in content["cells"].values()
+        for place, _, answer in rows
+        if answer
+    }
     assert given == read_table(recipe / "exp" / MODEL / "decode_te st/answer")
     assert page.read_text("utf-8").count("<script") == 2  # that of the page, and its data

@@ -17,7 +17,8 @@ def main(
 ) -> None:
     """Write an HTML page of the results below a folder, and print its path; it needs no other file and no network.
 
-    It shows the figures of scores.json and stability.json, and plays the recordings behind each cell of a confusion matrix.
+    It shows the figures of scores.json and stability.json, and plays the recordings behind the cells of each confusion
+    matrix.
 
     Args:
         exp: the folder with `<model>/decode_<set>/scores.json`.

@@ -147,9 +147,7 @@ def read_set(exp: Path, data: Path, name: str, rows: Mapping[str, Mapping[str, A
     return shown, heard
 
 
-def _read_all_cells(
-    exp: Path, folder: Path, rows: Mapping[str, Mapping[str, Any]], heard: Heard
-) -> dict[str, Cells]:
+def _read_all_cells(exp: Path, folder: Path, rows: Mapping[str, Mapping[str, Any]], heard: Heard) -> dict[str, Cells]:
     """Return the recordings of all cells by model; what is in the way becomes a remark."""
     if not (folder / "wav.scp").exists():
         heard.remarks.append(f"The cells name no recordings, because there is no {folder}/wav.scp.")

@@ -1,4 +1,4 @@
-"""Where results come from: the curves, commands and settings of the trainings, and the versions of what made the page."""
+"""Where results come from: curves, commands and settings of the trainings, and the versions of what made the page."""
 
 import platform
 import time

@@ -149,7 +149,6 @@ def with_folds(model: str, figures: Mapping[str, Any]) -> Iterator[tuple[str, Ma
         yield f"{model}, mean of folds", figures["mean"]
 
 
-
 def _recalls(rows: Mapping[str, Mapping[str, Any]]) -> list[str]:
     emotions = ordered(emotion for row in rows.values() for emotion in row["per_emotion"])
     body = [[model, *(cell(row["per_emotion"], e, 100, 1) for e in emotions)] for model, row in rows.items()]
