@@ -46,7 +46,7 @@ def recipe(tmp_path_factory):
     names = [*HOSTILE, *(f"u{number:02}" for number in range(18))]
     data, out = folder / "data/te st", folder / "exp" / MODEL / "decode_te st"
     true = {name: EMOTIONS[number % 3] for number, name in enumerate(names)}
-    for number, name in enumerate(names):
+    for number in range(len(names)):
         tone = 0.3 * np.sin(2 * np.pi * 200 * np.arange(int(16000 * length(number))) / 16000)
         (folder / "wavs").mkdir(exist_ok=True)
         soundfile.write(folder / f"wavs/{number}.wav", tone, 16000)
@@ -220,8 +220,9 @@ for (const button of await page.locator("button[data-cell]").all()) {
 const state = await page.evaluate(() => ({
   overflow: document.documentElement.scrollWidth - document.documentElement.clientWidth,
   scripts: document.scripts.length, images: document.querySelectorAll("img:not(.paper), body b, u").length,
-  hacked: window.hacked ?? null, title: document.querySelector("h1").innerText, pressed: document.querySelectorAll("[aria-pressed=true]").length,
-  unnamed: [...document.querySelectorAll("button, audio")].filter(part => !part.ariaLabel && !part.innerText.trim()).length,
+  hacked: window.hacked ?? null, title: document.querySelector("h1").innerText,
+  pressed: document.querySelectorAll("[aria-pressed=true]").length,
+  unnamed: [...document.querySelectorAll("button, audio")].filter(part => !part.ariaLabel).length,
 }));
 return { key: await cell.getAttribute("data-cell"), noise, first, second, seen, ...state };
 """
