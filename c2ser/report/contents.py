@@ -11,6 +11,7 @@ from c2ser.log import get_logger
 from c2ser.report.charts import Bar, Chart, bars, reliability_chart
 from c2ser.report.pictures_inside import data_address
 from c2ser.report.recordings import Cells, read_cells, same_counts
+from c2ser.scoring.compare import gap_rows
 from c2ser.scoring.palette import class_title
 from c2ser.scoring.results import best_model, cell, figure_rows, headline, with_folds
 from c2ser.scoring.stability_report import agreement_sentence, natural_order, stability_rows
@@ -73,6 +74,7 @@ class TestSet:
         emotions: those of the reference.
         bars: the UA of each model.
         table: all figures of all models.
+        gaps: how far systems lie above the baseline of the comparison, or None.
         recalls: recall by emotion, a fraction, by model.
         models: the best one first.
         reliability: a chart of each model that has probabilities.
@@ -90,6 +92,7 @@ class TestSet:
     emotions: list[str]
     bars: list[Bar]
     table: Table
+    gaps: Table | None
     recalls: dict[str, dict[str, float]]
     models: list[Model]
     reliability: list[Chart] = field(default_factory=list)
@@ -138,6 +141,7 @@ def read_set(exp: Path, data: Path, name: str, rows: Mapping[str, Mapping[str, A
         emotions=emotions,
         bars=bars(rows),
         table=figure_rows(folded),
+        gaps=_gaps(exp / f"comparison_{name}/comparison.json"),
         recalls={model: row["per_emotion"] for model, row in rows.items()},
         models=models,
         pictures={path.parts[-3]: data_address(path) for path in sorted(exp.glob(f"probe*/decode_{name}/embed*.png"))},
@@ -184,6 +188,10 @@ def _model(name: str, figures: Mapping[str, Any], cells: Cells, prefix: str, hea
     parts = {heading: figures.get(part, {}) for part, heading in PARTS.items()}
     shown = {heading: bars(part) for heading, part in parts.items() if len(part) > 1}
     return Model(name, figures, [class_title(label) for label in labels], matrix, shown)
+
+
+def _gaps(path: Path) -> Table | None:
+    return gap_rows(read_json(path)) if path.exists() else None
 
 
 def _add_stability(shown: TestSet, path: Path) -> None:

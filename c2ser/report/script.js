@@ -41,9 +41,10 @@ function show(button) {
   button.setAttribute("aria-pressed", "true");
   const count = Number(button.dataset.count);
   const more = count > rows.length ? ` The ${rows.length} surest of them:` : "";
-  const items = element("ol", "", ...rows.map(entry));
-  const title = element("h5", "", button.dataset.title);
-  list.replaceChildren(title, element("p", "facts", `${count} recording${count > 1 ? "s" : ""}.${more}`), items);
+  const title = element("strong", "", button.dataset.title);
+  list.querySelector(".hint").replaceChildren(title, ` ${count} recording${count > 1 ? "s" : ""}.${more}`);
+  const items = list.querySelector("ol");
+  items.replaceChildren(...rows.map(entry));
   const players = [...items.querySelectorAll("audio")];
   players.forEach((audio, place) => audio.addEventListener("ended", () => playFrom(players, place + 1)));
   playFrom(players, 0);
