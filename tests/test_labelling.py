@@ -210,6 +210,7 @@ return { noise, widths, lasts, shown, refused, early, count, back, end, name: (a
 """
 
 
+@pytest.mark.slow
 def test_a_whole_set_is_labelled_by_keyboard_saved_and_collected(speech, tmp_path):
     make_page(speech, tmp_path / "page", "labels")
     page = tmp_path / "page/index.html"

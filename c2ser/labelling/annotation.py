@@ -63,7 +63,7 @@ def make_page(data: Path, out: Path, title: str) -> None:
         name = f"audio/{number:05}{_suffix(i, utterances[i])}"
         shutil.copyfile(utterances[i].wav, out / name)
         items.append({"id": i, "audio": name, "text": utterances[i].text})
-    content = {"set": digest(utterances), "title": title, "labels": [*EMOTIONS, NONE], "items": items}
+    content: dict[str, Any] = {"set": digest(utterances), "title": title, "labels": [*EMOTIONS, NONE], "items": items}
     content["confidence"] = list(CONFIDENCE.items())
     embedded = json.dumps(content, ensure_ascii=True).replace("<", "\\u003c")  # so that no text can end the script
     template = (Path(__file__).parent / "page.html").read_text("utf-8")

@@ -176,7 +176,7 @@ def _model(name: str, figures: Mapping[str, Any], cells: Cells, prefix: str, hea
     confusion = figures["confusion"]
     rows, predicted = ordered(confusion), {label for row in confusion.values() for label in row}
     labels = ordered({*rows, *predicted} - {UNPARSED}) + [UNPARSED] * (UNPARSED in predicted)
-    matrix = {}
+    matrix: dict[str, list[MatrixCell]] = {}
     for true in rows:
         total, matrix[true] = sum(confusion[true].values()), []
         for label in labels:

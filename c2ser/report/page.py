@@ -75,7 +75,7 @@ def _embedded(heard: Mapping[str, Heard], sounds: Sounds) -> dict[str, Any]:
     """Return what the page's script reads: the utterances that cells name, and the cells."""
     places: dict[tuple[str, str], int] = {}
     utterances: list[dict[str, Any]] = []
-    cells = {}
+    cells: dict[str, list[list[Any]]] = {}
     for name, part in heard.items():
         for key, rows in part.cells.items():
             cells[key] = []
