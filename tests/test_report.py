@@ -1,5 +1,6 @@
 """The page of all results: figures as in scores.json, recordings that play, hostile names that stay text."""
 
+import base64
 import html
 import json
 import re
@@ -13,6 +14,8 @@ from entry import run_entry
 from c2ser.bin import measure_stability, score
 from c2ser.emotions import EMOTIONS
 from c2ser.report.recordings import take_turns
+from c2ser.scoring.compare import compare
+from c2ser.scoring.pictures import plot_confusion
 from c2ser.scoring.probabilities import argmax_labels
 from c2ser.scoring.results import COLUMNS, cell
 from c2ser.tables import read_json, read_table, write_json, write_table
@@ -72,6 +75,11 @@ def recipe(tmp_path_factory):
     score.main(data / "utt2emo", out / "utt2emo", out, data, times=out / "utt2ms")
     score.main(data / "utt2emo", probe / "utt2emo", probe, data)
     measure_stability.main(data, folder / "exp", folder / "exp/stability_te st")
+    speakers, runs = read_table(data / "utt2spk"), {MODEL: [labels], "probe": [dict.fromkeys(names, "anger")]}
+    write_json(folder / "exp/comparison_te st/comparison.json", compare(true, speakers, runs, baseline="probe"))
+    plot_confusion(
+        read_json(probe / "scores.json"), "t", folder / "exp/old/curves.png"
+    )  # of a training without checkpoints
     history = [{"step": step, "train/loss": 1 / step, "valid/ua": 0.1 * step} for step in range(1, 5)]
     state = {"step": 4, "best": {"step": 3, "score": 0.3}, "history": history}
     write_json(folder / "exp" / MODEL / "checkpoints/step_00000004/state.json", state)
@@ -122,6 +130,11 @@ def test_figures_are_those_of_scores_json(recipe, page):
     assert cell(stability, "calibration.ece", 1, 3) in shown
     flips = stability["variants"]["noise10"]
     assert f"noise10 {cell(flips, 'flips', 100, 1)}" in shown
+    gap = read_json(recipe / "exp/comparison_te st/comparison.json")[MODEL]["difference"]["ua"]
+    low, high = (f"{100 * gap[end]:+.1f}" for end in ("low", "high"))
+    assert "UA above probe" in shown and f"{100 * gap['value']:+.1f} [{low}, {high}]" in shown
+    drawn = (recipe / "exp/old/curves.png").read_bytes()
+    assert f'src="data:image/png;base64,{base64.b64encode(drawn).decode()}" alt="losses and validation' in text
     assert "kept: step 3" in shown and "--out 'a & b'" in shown and "stage: implicit" in shown
 
 
