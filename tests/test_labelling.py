@@ -167,6 +167,11 @@ page.on("console", message => noise.push(message.text()));
 page.on("pageerror", error => noise.push(String(error)));
 page.on("dialog", dialog => { noise.push(dialog.message()); dialog.dismiss(); });
 await page.goto(args[0]);
+// what an older page kept in this browser: one label alone
+await page.evaluate(() => {
+  localStorage.setItem(shelf, JSON.stringify({ expert: "", labels: { [data.items[2].id]: "fear" }, at: 0 }));
+});
+await page.reload();
 const text = name => page.locator("#" + name).innerText();
 const see = async () => {
   lasts.push(await page.evaluate(async () => {
@@ -189,7 +194,8 @@ await press(["1", "5", "e"]);                    // anger, and surprise too: sur
 await see();
 await press(["2", "2", "0", "4", "ArrowRight"]); // happiness, not, none, sadness in its place; not sure of anything yet
 await see();
-await press(["1", "0", "q"]);                    // anger, no, none: a guess
+const kept = await page.locator("#choices button[aria-pressed=true]").allInnerTexts();
+await press(["1", "0", "q"]);                    // anger too, no, none: a guess
 await see();
 await page.waitForFunction(() => document.getElementById("audio").paused);
 await page.evaluate(() => { document.getElementById("audio").onplay = () => { window.played = true; }; });
@@ -205,8 +211,9 @@ widths.push(await page.evaluate(() => document.documentElement.scrollWidth));
 const download = page.waitForEvent("download");
 await page.locator("#finish").click();
 await (await download).saveAs(args[1]);
-return { noise, widths, lasts, shown, refused, early, count, back, end, name: (await download).suggestedFilename(),
-  message: await text("message"), overlap: await page.evaluate(() => document.scripts.length) };
+const name = (await download).suggestedFilename(), scripts = await page.evaluate(() => document.scripts.length);
+const message = await text("message");
+return { noise, widths, lasts, shown, refused, early, count, back, end, kept, name, message, scripts };
 """
 
 
@@ -215,11 +222,12 @@ def test_a_whole_set_is_labelled_by_keyboard_saved_and_collected(speech, tmp_pat
     make_page(speech, tmp_path / "page", "labels")
     page = tmp_path / "page/index.html"
     seen = run_in_browser(LABEL, page.as_uri(), str(tmp_path / "ann.json"))
-    assert seen["noise"] == [] and set(seen["widths"]) == {390} and seen["overlap"] == 2
+    assert seen["noise"] == [] and set(seen["widths"]) == {390} and seen["scripts"] == 2
     assert seen["lasts"] == pytest.approx([0.5] * 4, abs=0.05)  # audio that plays
     assert seen["refused"] == "Please give your name first." and seen["early"] == "Choose an emotion first."
     items = embedded(page)["items"]
     assert seen["shown"] == [item["text"] for item in items]
+    assert [label.split()[0] for label in seen["kept"]] == ["fear"]
     assert seen["count"] == "2 of 4 finished" and seen["back"] == "Recording 2 of 4"
     assert seen["end"] == [True, "4 recordings, 1 of them with several emotions.", "4 of 4 finished"]
     assert seen["name"] == "labels-Ann_O_X.json" and seen["message"] == "Saved as labels-Ann_O_X.json."

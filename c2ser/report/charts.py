@@ -1,7 +1,9 @@
-"""Charts as the page draws them: lines and points at their places in a picture of 360 × 240 units."""
+"""Charts as the page draws them: lines and points at their places in a picture of 360 × 240 units; ready pictures."""
 
+import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from c2ser.emotions import EMOTIONS
@@ -85,6 +87,11 @@ class Bar:
     value: float
     low: float
     high: float
+
+
+def data_address(path: Path) -> str:
+    """Return an address that holds a PNG itself."""
+    return "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode("ascii")
 
 
 def bars(rows: Mapping[str, Mapping[str, Any]], figure: str = "ua") -> list[Bar]:

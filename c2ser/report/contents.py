@@ -8,8 +8,7 @@ from typing import Any
 from c2ser.corpus import Utterance, read_data_dir
 from c2ser.emotions import UNPARSED, ordered
 from c2ser.log import get_logger
-from c2ser.report.charts import Bar, Chart, bars, reliability_chart
-from c2ser.report.pictures_inside import data_address
+from c2ser.report.charts import Bar, Chart, bars, data_address, reliability_chart
 from c2ser.report.recordings import Cells, read_cells, same_counts
 from c2ser.scoring.compare import gap_rows
 from c2ser.scoring.palette import class_title

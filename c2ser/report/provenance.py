@@ -10,8 +10,7 @@ from typing import Any
 
 import c2ser
 from c2ser.cli import commit, processor
-from c2ser.report.charts import Chart, curve_chart
-from c2ser.report.pictures_inside import data_address
+from c2ser.report.charts import Chart, curve_chart, data_address
 from c2ser.tables import read_json
 from c2ser.training.curves import curve_panels
 
