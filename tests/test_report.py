@@ -4,6 +4,7 @@ import base64
 import html
 import json
 import re
+import shutil
 
 import numpy as np
 import pytest
@@ -194,6 +195,23 @@ def test_figures_that_no_longer_fit_the_tables_are_not_mixed_with_them(recipe, t
     run_entry("report", recipe / "exp", "--data", tmp_path / "none", "--out", tmp_path / "x.html", check=True)
     text = (tmp_path / "x.html").read_text("utf-8")
     assert matrix_of(text) == {} and "there is no" in visible(text) and "0 of 0 recordings" in visible(text)
+
+
+def test_models_deep_below_and_sets_without_a_data_directory_are_shown(recipe, tmp_path):
+    """As egs/c2ser has them: ablations, fine-tuned epochs, and cross-validations of probes."""
+    exp, model = tmp_path / "recipe/exp", recipe / "exp" / MODEL
+    for place in ("without_whisper/implicit", "meld/finetune/epoch_0"):
+        shutil.copytree(model, exp / place)
+    figures = read_json(model / "decode_te st/scores.json")
+    folded = {**figures, "folds": {"1": figures}, "mean": {"ua": 0.123, "wa": 0.4}}
+    write_json(exp / "probe_esd/probe/decode_cross-validation/scores.json", folded)
+    run_entry("report", exp, "--data", recipe / "data", check=True)
+    text = (exp / "report.html").read_text("utf-8")
+    keys = {tuple(key.split("/")[:-2]) for key in matrix_of(text)}
+    assert keys == {("te st", "without_whisper", "implicit"), ("te st", "meld", "finetune", "epoch_0")}
+    shown = visible(text)
+    assert "probe_esd/probe, mean of folds 12.3 40.0" in shown and "cross-validation/wav.scp" in shown
+    assert text.count('class="chart"') == 2 and "24 of 24 recordings" in shown  # of a training, not of its epoch
 
 
 def test_bad_input_is_one_line(recipe, tmp_path):
