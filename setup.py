@@ -16,7 +16,7 @@ REQUIRES = [
     "sentencepiece",
     "kaldiio>=2.18",
     "numpy",
-    "soundfile>=0.12",
+    "soundfile>=0.13",  # writes MP3 of a given quality
     "penn>=1.0",
     "pyloudnorm>=0.2",
     "tensorboard",
@@ -26,6 +26,7 @@ REQUIRES = [
     "pyyaml",
     "scikit-learn",
     "matplotlib",
+    "jinja2>=3.1",  # pages of results
     "tqdm",
     "urllib3>=2.6",  # asks model servers
 ]
@@ -96,7 +97,7 @@ def metadata() -> dict[str, object]:
         "keywords": ["speech emotion recognition", "speech language model", "chain of thought", "emotion2vec"],
         "python_requires": ">=3.11",
         "packages": find_packages(str(ROOT), include=["c2ser", "c2ser.*"]),
-        "package_data": {"c2ser": ["py.typed", "**/*.html"]},
+        "package_data": {"c2ser": ["py.typed", "**/*.html", "report/*.css", "report/*.js"]},
         "include_package_data": False,
         "install_requires": REQUIRES,
         "extras_require": EXTRAS,

@@ -271,6 +271,7 @@ if stage 9 "score: read the emotions in the answers, make tables and pictures"; 
         py measure_stability --data "data/$name" --exp "$trained" --out "$trained/stability_$name"
     done
     py show_results --exp "$exp" --out "$exp/RESULTS.md" --title "$(basename "$PWD")"
+    py report "$exp" --data data --title "$(basename "$PWD")"
 fi
 
 finish

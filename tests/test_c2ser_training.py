@@ -604,6 +604,8 @@ def test_a_recipe_fine_tunes_and_scores_a_model(own_recipe, model_place):
     assert all(f"stage {stage} is skipped" in done.stderr for stage in (4, 5, 6))
     table = (own_recipe / "exp/RESULTS.md").read_text()
     assert all(f"| finetune/epoch_{epoch} | " in table for epoch in (0, 1, 2))
+    report = (own_recipe / "exp/report.html").read_text("utf-8")
+    assert done.stdout.splitlines()[-1] == "exp/report.html" and "finetune/epoch_2" in report and "audio" in report
 
 
 def test_parts_have_learning_rates_of_their_own(place, tmp_path):  # noqa: F811

@@ -1,6 +1,5 @@
 """Automatic labels: sound and words, samples, the experts' page, overlap with training sets, Emilia's layouts."""
 
-import html
 import json
 import os
 import re
@@ -14,6 +13,8 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from browser import run_in_browser
+from entry import run_entry
 from model_server import Server
 
 from c2ser.chat.protocol import completion
@@ -24,7 +25,7 @@ from c2ser.emotion2vec.checkpoints import read_published
 from c2ser.emotion2vec.config import Emotion2VecConfig
 from c2ser.emotion2vec.model import Emotion2Vec
 from c2ser.emotions import EMOTIONS, UNPARSED
-from c2ser.labelling.annotation import digest, fleiss_kappa, make_page, read_annotations, unanimous
+from c2ser.labelling.annotation import Annotations, digest, fleiss_kappa, make_page, read_annotations, unanimous
 from c2ser.labelling.combine import combine_labels, count_pairs
 from c2ser.labelling.config import BatchConfig
 from c2ser.labelling.overlap import find_overlap
@@ -105,13 +106,19 @@ def test_kappa_is_fleiss():
         ({"labels": {"a": "rage"}}, "^a: 'rage'"),
         ({"labels": {"z": "anger"}}, "^z: "),
         ({"labels": []}, "not a file that the page saved"),
+        ({"more": {"a": ["rage"]}}, "^a: 'rage'"),
+        ({"more": {"a": ["anger"]}}, "^a: 'anger'"),
+        ({"more": {"b": ["fear"]}}, "^b: a confidence or a further label"),
+        ({"more": []}, "not a file that the page saved"),
+        ({"confidence": {"a": 4}}, "^a: a confidence"),
+        ({"confidence": {"b": 1}}, "^b: a confidence"),
     ],
 )
 def test_files_of_experts_are_checked(tmp_path, change, message):
     names = {"a": "", "b": ""}
     good = {"set": digest(names), "expert": "X", "labels": {"a": "anger"}}
     write_json(tmp_path / "x.json", good)
-    assert read_annotations([tmp_path / "x.json"], names) == {"X": {"a": "anger"}}
+    assert read_annotations([tmp_path / "x.json"], names) == {"X": Annotations({"a": "anger"}, {}, {})}
     write_json(tmp_path / "y.json", {**good, "expert": "Y", **change})
     with pytest.raises(ValueError, match=message):
         read_annotations([tmp_path / "x.json", tmp_path / "y.json"], names)
@@ -153,57 +160,97 @@ def test_the_page_holds_all_and_shows_no_label(speech, tmp_path):
         make_page(speech, tmp_path / "other", "")
 
 
-KEYS = """<script>
-const press = key => document.dispatchEvent(new KeyboardEvent("keydown", { key: key, bubbles: true }));
-const loaded = () => new Promise(done => {
-  element("audio").onloadedmetadata = () => done(element("audio").duration);
-  element("audio").onerror = () => done(0);
+LABEL = """
+const context = await browser.newContext({ viewport: { width: 390, height: 844 }, acceptDownloads: true });
+const page = await context.newPage(), noise = [], widths = [], lasts = [], shown = [];
+page.on("console", message => noise.push(message.text()));
+page.on("pageerror", error => noise.push(String(error)));
+page.on("dialog", dialog => { noise.push(dialog.message()); dialog.dismiss(); });
+await page.goto(args[0]);
+// what an older page kept in this browser: one label alone
+await page.evaluate(() => {
+  localStorage.setItem(shelf, JSON.stringify({ expert: "", labels: { [data.items[2].id]: "fear" }, at: 0 }));
 });
-(async () => {
-  const lasts = [];
-  for (state.at of data.items.keys()) { const waiting = loaded(); show(false); lasts.push(await waiting); }
-  state.at = 0; show(false);
-  const saved = [], alerts = [];
-  window.alert = text => alerts.push(text);
-  URL.createObjectURL = blob => { saved.push(blob); return "blob:none"; };
-  HTMLAnchorElement.prototype.click = function () { saved.push(this.download); };
-  press("s");
-  element("expert").value = "Ann O'X"; element("expert").dispatchEvent(new Event("input"));
-  const seen = [element("text").textContent];
-  press("1"); seen.push(element("text").textContent);
-  press("ArrowRight"); press("0"); press("ArrowLeft"); press("ArrowLeft"); press("7"); press("n");
-  seen.push(element("place").textContent);
-  element("choices").children[3].click();
-  press("s");
-  const kept = JSON.parse(localStorage.getItem(shelf)).labels, file = JSON.parse(await saved[0].text());
-  const more = { name: saved[1], files: saved.length, alerts, lasts, seen, kept };
-  const report = { ...file, ...more, done: element("done").value };
-  document.body.innerHTML = "";
-  const out = document.createElement("pre"); out.id = "report"; out.textContent = JSON.stringify(report);
-  document.body.append(out);
-})();
-</script></body>"""
-BROWSERS = [path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))]
+await page.reload();
+const text = name => page.locator("#" + name).innerText();
+const see = async () => {
+  lasts.push(await page.evaluate(async () => {
+    const audio = document.getElementById("audio");
+    if (audio.readyState < 1) await new Promise(done => { audio.onloadedmetadata = audio.onerror = done; });
+    return audio.duration;
+  }));
+  shown.push(await text("text"));
+  widths.push(await page.evaluate(() => document.documentElement.scrollWidth));
+};
+const press = async keys => { for (const key of keys) await page.keyboard.press(key); };
+await press(["s"]);
+const refused = await text("message");
+await page.keyboard.type("Ann O'X");
+await page.evaluate(() => document.activeElement.blur());
+await see();
+await press(["w"]);
+const early = await text("message");
+await press(["1", "5", "e"]);                    // anger, and surprise too: sure
+await see();
+await press(["2", "2", "0", "4", "ArrowRight"]); // happiness, not, none, sadness in its place; not sure of anything yet
+await see();
+const kept = await page.locator("#choices button[aria-pressed=true]").allInnerTexts();
+await press(["1", "0", "q"]);                    // anger too, no, none: a guess
+await see();
+await page.waitForFunction(() => document.getElementById("audio").paused);
+await page.evaluate(() => { document.getElementById("audio").onplay = () => { window.played = true; }; });
+await press([" "]);
+await page.waitForFunction(() => window.played);
+const count = await text("count");
+await page.reload();                             // what was done is kept; the first unfinished one is the second
+await press(["n"]);
+const back = await text("place");
+await press(["w", "ArrowRight", "7", "e"]);
+const end = [await page.locator("#end").isVisible(), await text("summary"), await text("count")];
+widths.push(await page.evaluate(() => document.documentElement.scrollWidth));
+const download = page.waitForEvent("download");
+await page.locator("#finish").click();
+await (await download).saveAs(args[1]);
+const name = (await download).suggestedFilename(), scripts = await page.evaluate(() => document.scripts.length);
+const message = await text("message");
+return { noise, widths, lasts, shown, refused, early, count, back, end, kept, name, message, scripts };
+"""
 
 
-@pytest.mark.skipif(not BROWSERS, reason="no Chromium on this machine")
-def test_the_page_works_in_a_browser(speech, tmp_path):
+@pytest.mark.slow
+def test_a_whole_set_is_labelled_by_keyboard_saved_and_collected(speech, tmp_path):
     make_page(speech, tmp_path / "page", "labels")
     page = tmp_path / "page/index.html"
-    page.write_text(page.read_text("utf-8").replace("</body>", KEYS), "utf-8")
-    words = ["--headless", "--no-sandbox", "--disable-gpu", "--dump-dom", "--virtual-time-budget=20000"]
-    command = [BROWSERS[0], *words, f"--user-data-dir={tmp_path / 'profile'}", page.as_uri()]
-    shown = subprocess.run(command, capture_output=True, text=True, timeout=120).stdout
-    report = json.loads(html.unescape(re.search(r'<pre id="report">(.*?)</pre>', shown, re.DOTALL)[1]))
-    made = embedded(page)["items"]
-    first, second, third, last = (item["id"] for item in made)
-    assert report["labels"] == report["kept"] == {first: "anger", second: "fear", third: "none", last: "sadness"}
-    assert report["seen"][:2] == [item["text"] for item in made[:2]] and report["seen"][2] == "4 of 4"
-    assert report["done"] == 4 and report["lasts"] == pytest.approx([0.5] * 4, abs=0.05)  # audio that plays
-    assert report["alerts"] == ["Please give your name first."]  # and no file, and no alert of a transcript
-    assert report["name"] == "labels-Ann_O_X.json" and report["files"] == 2
-    write_json(tmp_path / "ann.json", {name: report[name] for name in ("set", "expert", "labels")})
-    assert read_annotations([tmp_path / "ann.json"], read_table(speech / "wav.scp"))["Ann O'X"] == report["labels"]
+    seen = run_in_browser(LABEL, page.as_uri(), str(tmp_path / "ann.json"))
+    assert seen["noise"] == [] and set(seen["widths"]) == {390} and seen["scripts"] == 2
+    assert seen["lasts"] == pytest.approx([0.5] * 4, abs=0.05)  # audio that plays
+    assert seen["refused"] == "Please give your name first." and seen["early"] == "Choose an emotion first."
+    items = embedded(page)["items"]
+    assert seen["shown"] == [item["text"] for item in items]
+    assert [label.split()[0] for label in seen["kept"]] == ["fear"]
+    assert seen["count"] == "2 of 4 finished" and seen["back"] == "Recording 2 of 4"
+    assert seen["end"] == [True, "4 recordings, 1 of them with several emotions.", "4 of 4 finished"]
+    assert seen["name"] == "labels-Ann_O_X.json" and seen["message"] == "Saved as labels-Ann_O_X.json."
+    first, second, third, last = (item["id"] for item in items)
+    ann = read_annotations([tmp_path / "ann.json"], read_table(speech / "wav.scp"))["Ann O'X"]
+    assert ann.labels == {first: "anger", second: "sadness", third: "none", last: "fear"}
+    assert ann.more == {first: ["surprise"]} and ann.confidence == {first: 3, second: 2, third: 1, last: 3}
+    write_table(speech / "utt2dur", dict.fromkeys(ann.labels, "0.5"))
+    old = {"set": digest(ann.labels), "expert": "Bo", "labels": {first: "anger", second: "sadness", last: "anger"}}
+    write_json(tmp_path / "bo.json", old)  # as pages saved before there were several labels
+    words = ["--data", speech, "--experts", json.dumps([str(tmp_path / f"{name}.json") for name in ("ann", "bo")])]
+    run_entry("collect_annotations", *words, "--out", tmp_path / "all", check=True)
+    assert read_table(tmp_path / "all/utt2emo") == {first: "anger", second: "sadness"}
+    votes = read_table(tmp_path / "all/votes")
+    assert votes[first] == "1 0 0 0 0.5 0 0 0" and votes[third] == "0 0 0 0 0 0 0 1"
+    assert votes[last] == "0.5 0 0 0 0 0 0.5 0"
+    report = read_json(tmp_path / "all/annotation.json")
+    assert (report["with_more_labels"], report["confidence_1"], report["confidence_3"]) == (1, 1, 2)
+    run_entry("collect_annotations", *words, "--out", tmp_path / "sure", "--confidence", 3, check=True)
+    assert read_table(tmp_path / "sure/utt2emo") == {first: "anger"}
+    assert "nothing" in read_table(tmp_path / "sure/rejected")[second]
+    done = run_entry("collect_annotations", *words, "--out", tmp_path / "x", "--confidence", 4)
+    assert done.returncode == 1 and "--confidence: 4 is not 1, 2 or 3" in done.stderr
 
 
 # --- overlap

@@ -27,7 +27,7 @@ from c2ser.scoring.compare import compare, comparison_table
 from c2ser.scoring.cross_validation import figures_of_folds
 from c2ser.scoring.embedding_plot import plot_points
 from c2ser.scoring.palette import LOOKS, class_looks
-from c2ser.scoring.report import find_results, markdown
+from c2ser.scoring.results import find_results, markdown
 from c2ser.tables import read_json, read_table, write_table
 
 EMOTIONS = ("anger", "neutral", "fear")

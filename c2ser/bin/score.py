@@ -27,7 +27,7 @@ def main(
         reference: utt2emo of the data directory.
         labels: table of labels.
         out: folder of the results.
-        data: the data directory, for intervals and for figures of each language and duration.
+        data: the data directory, for intervals and for figures of each language, duration and speaker.
         times: utt2ms, for the time an answer takes.
         judge: table of labels that a language model read, to compare the two readers.
         answers: explicit answers, to compare what they name with `levels` and `text`.
@@ -37,7 +37,7 @@ def main(
     from c2ser.scoring.agreement import reader_gap
     from c2ser.scoring.bootstrap import intervals
     from c2ser.scoring.faithfulness import explicit_figures
-    from c2ser.scoring.groups import in_parts
+    from c2ser.scoring.groups import in_parts, slices
     from c2ser.scoring.metrics import check_seven, scores, timing
     from c2ser.scoring.pictures import plot_confusion, plot_durations
     from c2ser.tables import read_table, write_json
@@ -51,6 +51,7 @@ def main(
         tables = {"utt2spk": speakers, **{name: read_table(data / name) for name in ("utt2lang", "utt2dur")}}
         figures |= {"speakers": len({speakers.get(name) for name in true})}
         figures |= {"intervals": intervals(true, predicted, speakers), **in_parts(true, predicted, tables)}
+        figures["by_speaker"] = slices(true, predicted, speakers, speakers)
         if len(figures["durations"]) > 1:
             plot_durations(figures["durations"], 1 / len(figures["per_emotion"]), title, out / "durations.png")
     if times:

@@ -5,6 +5,7 @@ import json
 import shutil
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,30 @@ from c2ser.tables import read_json, write_text
 NONE = "none"
 """The label of an utterance that has none of the seven emotions, or cannot be judged."""
 
+CONFIDENCE = {1: "a guess", 2: "fairly sure", 3: "sure"}
+"""How sure an expert is of a label."""
+
 PLAYED = (".wav", ".mp3", ".flac", ".ogg", ".opus")
 """Audio files that browsers play."""
+
+
+@dataclass(frozen=True)
+class Annotations:
+    """What an expert heard.
+
+    Attributes:
+        labels: the main label by utterance.
+        more: further labels by utterance, where there are any.
+        confidence: how sure the expert is by utterance, as in `CONFIDENCE`; files of older pages have none.
+    """
+
+    labels: dict[str, str]
+    more: dict[str, list[str]]
+    confidence: dict[str, int]
+
+    def surest(self, minimum: int) -> dict[str, str]:
+        """Return the main labels of which the expert is at least that sure; one without a confidence counts as sure."""
+        return {i: label for i, label in self.labels.items() if self.confidence.get(i, max(CONFIDENCE)) >= minimum}
 
 
 def make_page(data: Path, out: Path, title: str) -> None:
@@ -40,7 +63,8 @@ def make_page(data: Path, out: Path, title: str) -> None:
         name = f"audio/{number:05}{_suffix(i, utterances[i])}"
         shutil.copyfile(utterances[i].wav, out / name)
         items.append({"id": i, "audio": name, "text": utterances[i].text})
-    content = {"set": digest(utterances), "title": title, "labels": [*EMOTIONS, NONE], "items": items}
+    content: dict[str, Any] = {"set": digest(utterances), "title": title, "labels": [*EMOTIONS, NONE], "items": items}
+    content["confidence"] = list(CONFIDENCE.items())
     embedded = json.dumps(content, ensure_ascii=True).replace("<", "\\u003c")  # so that no text can end the script
     template = (Path(__file__).parent / "page.html").read_text("utf-8")
     write_text(out / "index.html", template.replace("@DATA@", embedded))
@@ -60,13 +84,14 @@ def digest(utterances: Mapping[str, Any]) -> str:
     return hashlib.sha256("\n".join(sorted(utterances)).encode()).hexdigest()[:16]
 
 
-def read_annotations(paths: Sequence[Path], utterances: Mapping[str, Any]) -> dict[str, dict[str, str]]:
-    """Return the experts' labels, by expert and utterance.
+def read_annotations(paths: Sequence[Path], utterances: Mapping[str, Any]) -> dict[str, Annotations]:
+    """Return what the experts heard, by expert; files of older pages have one label for each utterance, and no more.
 
     Raises:
-        ValueError: a file is not from this page, has an unknown label or utterance, or two files have one expert.
+        ValueError: a file is not from this page, has an unknown label, confidence or utterance, or two files have one
+            expert.
     """
-    experts: dict[str, dict[str, str]] = {}
+    experts: dict[str, Annotations] = {}
     for path in paths:
         content = read_json(path)
         if not isinstance(content, dict) or not isinstance(content.get("labels"), dict):
@@ -78,11 +103,43 @@ def read_annotations(paths: Sequence[Path], utterances: Mapping[str, Any]) -> di
         expert = " ".join(str(content.get("expert", "")).split())
         if not expert or expert in experts:
             raise ValueError(f"{path}: the expert '{expert}' comes twice or has no name; correct it in the file")
-        for i, label in content["labels"].items():
-            if i not in utterances or label not in (*EMOTIONS, NONE):
-                raise ValueError(f"{i}: '{label}' in {path} is no label of an utterance of this set; save again")
-        experts[expert] = content["labels"]
+        experts[expert] = _checked(path, content, utterances)
     return experts
+
+
+def _checked(path: Path, content: Mapping[str, Any], utterances: Mapping[str, Any]) -> Annotations:
+    labels, more, confidence = (content.get(part, {}) for part in ("labels", "more", "confidence"))
+    if not isinstance(more, dict) or not isinstance(confidence, dict):
+        raise ValueError(f"{path}: not a file that the page saved; let the expert save again")
+    for i, label in labels.items():
+        others = more.get(i, [])
+        given = [label, *others] if isinstance(others, list) else [others]
+        strange = next((word for word in given if word not in (*EMOTIONS, NONE)), None)
+        if i not in utterances or strange is not None or len({*given}) < len(given):
+            wrong = label if strange is None else strange
+            raise ValueError(f"{i}: '{wrong}' in {path} is no label of an utterance of this set; save again")
+    stray = next((i for i in (*more, *confidence) if i not in labels), None)
+    unsure = next((i for i, value in confidence.items() if value not in [*CONFIDENCE]), stray)
+    if unsure is not None:
+        raise ValueError(f"{unsure}: a confidence or a further label in {path} belongs to no label; save again")
+    return Annotations(labels, more, confidence)
+
+
+def votes(experts: Mapping[str, Annotations], utterances: Mapping[str, Any]) -> dict[str, str]:
+    """Return the share of the experts who named each label, by utterance that one of them labelled.
+
+    Further labels count as the main one does, so that the numbers of a row may sum to more than one.
+
+    Returns:
+        a table whose rows have a number for each of `EMOTIONS`, then one for `NONE`.
+    """
+    rows = {}
+    for i in utterances:
+        named = [{a.labels[i], *a.more.get(i, [])} for a in experts.values() if i in a.labels]
+        if named:
+            shares = (sum(label in given for given in named) / len(named) for label in (*EMOTIONS, NONE))
+            rows[i] = " ".join(f"{share:.3g}" for share in shares)
+    return rows
 
 
 def unanimous(

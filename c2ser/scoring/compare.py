@@ -8,7 +8,7 @@ import numpy as np
 
 from c2ser.scoring.bootstrap import Metric, difference, interval
 from c2ser.scoring.metrics import scores
-from c2ser.scoring.report import pipe_table
+from c2ser.scoring.results import NOTHING, pipe_table
 
 METRICS: dict[Metric, str] = {"ua": "UA", "wa": "WA", "f1_reference": "macro F1"}
 """The figures that are compared, and what they are called."""
@@ -73,12 +73,26 @@ def comparison_table(compared: Mapping[str, Mapping[str, Any]], baseline: str | 
     body = []
     for system, figures in compared.items():
         row = [system, str(figures["runs"]), *(_cell(figures[metric], figures["runs"]) for metric in METRICS)]
-        if baseline is not None:
-            gaps = figures.get("difference", {})
-            row += [_cell(gaps[metric], 1, "+") if metric in gaps else "–" for metric in METRICS]
-        body.append(row)
+        body.append([*row, *(_gaps(figures) if baseline is not None else [])])
     note = NOTE.format(utterances=next(iter(compared.values()))["utterances"])
     return "\n".join([*pipe_table(head, body), "", note, *([ABOVE.format(baseline=baseline)] if baseline else [])])
+
+
+def gap_rows(compared: Mapping[str, Mapping[str, Any]]) -> tuple[list[str], list[list[str]]] | None:
+    """Return heading and rows of the differences alone, without the baseline; None where none was given.
+
+    Args:
+        compared: what `compare` returned.
+    """
+    baseline = next((system for system, figures in compared.items() if "difference" not in figures), "")
+    rows = [[system, *_gaps(figures)] for system, figures in compared.items() if "difference" in figures]
+    head = ["system", *(f"{name} above {baseline}" for name in METRICS.values())]
+    return (head, rows) if rows else None
+
+
+def _gaps(figures: Mapping[str, Any]) -> list[str]:
+    gaps = figures.get("difference", {})
+    return [_cell(gaps[metric], 1, "+") if metric in gaps else NOTHING for metric in METRICS]
 
 
 def _cell(figure: Mapping[str, float], runs: int, sign: str = "") -> str:

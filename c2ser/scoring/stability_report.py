@@ -11,7 +11,7 @@ import numpy as np
 from c2ser.emotions import ATTRIBUTES
 from c2ser.scoring.palette import SERIES, add_legend, new_figure, save_figure
 from c2ser.scoring.pictures import reach
-from c2ser.scoring.report import NOTHING, cell, pipe_table
+from c2ser.scoring.results import NOTHING, cell, pipe_table
 
 ROWS = {
     "UA %": ("ua", 100, 1),
@@ -56,22 +56,27 @@ was not measured is left out, or – for one model."""
 
 def report_page(report: Mapping[str, Any]) -> str:
     """Return a stability report as Markdown, a column for each model; rows that no model has are left out."""
+    title = f"# Stability on {report['set']}, {report['utterances']} utterances"
+    agreed = [sentence, ""] if (sentence := agreement_sentence(report)) else []
+    return "\n".join([title, "", *pipe_table(*stability_rows(report)), "", *agreed, NOTE])
+
+
+def stability_rows(report: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
+    """Return heading and rows of the table of a stability report, a column for each model."""
     models = report["models"]
     rows = [[heading, *(cell(figures, *rule) for figures in models.values())] for heading, rule in ROWS.items()]
     for part, heading, figure in GROUPS:
         rows += _group_rows(models, part, heading, figure)
-    body = [row for row in rows if any(shown != NOTHING for shown in row[1:])]
-    lines = [
-        f"# Stability on {report['set']}, {report['utterances']} utterances",
-        "",
-        *pipe_table(["", *models], body),
-        "",
-    ]
-    if "explicit_implicit" in report:
-        both = report["explicit_implicit"]
-        lines += [f"Explicit and implicit labels are the same for {cell(both, 'agreement', 100, 1)} % of "
-                  f"{both['utterances']} utterances, kappa {cell(both, 'kappa', 1, 3)}.", ""]  # fmt: skip
-    return "\n".join([*lines, NOTE])
+    return ["", *models], [row for row in rows if any(shown != NOTHING for shown in row[1:])]
+
+
+def agreement_sentence(report: Mapping[str, Any]) -> str:
+    """Return how often explicit and implicit labels are the same; "" where there are not both."""
+    if "explicit_implicit" not in report:
+        return ""
+    both = report["explicit_implicit"]
+    return (f"Explicit and implicit labels are the same for {cell(both, 'agreement', 100, 1)} % of "
+            f"{both['utterances']} utterances, kappa {cell(both, 'kappa', 1, 3)}.")  # fmt: skip
 
 
 GROUPS = (
@@ -105,7 +110,7 @@ def plot_flips(report: Mapping[str, Any], path: Path) -> bool:
         whether there was anything to draw.
     """
     models = {model: figures["variants"] for model, figures in report["models"].items() if "variants" in figures}
-    names = sorted({name for variants in models.values() for name in variants}, key=_natural)
+    names = sorted({name for variants in models.values() for name in variants}, key=natural_order)
     if not names:
         return False
     width = 0.8 / len(models)
@@ -126,7 +131,7 @@ def plot_flips(report: Mapping[str, Any], path: Path) -> bool:
     return True
 
 
-def _natural(name: str) -> tuple[str, float]:
+def natural_order(name: str) -> tuple[str, float]:
     """Return what sorts the names of variants: by word, then by number."""
     match = re.fullmatch(r"([a-z]+)(.*)", name)
     return (match[1], float(match[2])) if match else (name, 0.0)

@@ -7,12 +7,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from torch.utils.tensorboard import SummaryWriter
-
 from c2ser.scoring.palette import BLUE, CHANCE, KEPT, ORANGE, save_figure
 
 if TYPE_CHECKING:  # slow to import
     from matplotlib.axes import Axes
+    from torch.utils.tensorboard import SummaryWriter
 
 
 class Record:
@@ -29,6 +28,8 @@ class Record:
 
     def open(self, folder: Path, step: int) -> None:
         """Show what follows in TensorBoard, and there nothing that a killed run showed after `step`."""
+        from torch.utils.tensorboard import SummaryWriter  # slow to import, and those who only draw do without it
+
         self._writer = SummaryWriter(str(folder), purge_step=step + 1)
 
     def close(self) -> None:
@@ -92,9 +93,7 @@ COLUMNS = 3
 def plot_curves(
     history: Sequence[Mapping[str, float]], path: Path, kept: int | None = None, chance: float | None = None
 ) -> None:
-    """Draw the logged figures over the steps, one panel each, into a PNG.
-
-    Left out are figures that another panel shows too, and settings that never change.
+    """Draw the logged figures over the steps, one panel each as `curve_panels` gives them, into a PNG.
 
     Args:
         history: rows with "step" and "train/…" or "valid/…" figures.
@@ -104,7 +103,7 @@ def plot_curves(
     """
     from matplotlib.figure import Figure
 
-    panels = _panels(history)
+    panels = curve_panels(history)
     if not panels:
         return
     rows = -(-len(panels) // COLUMNS)
@@ -126,7 +125,7 @@ def plot_curves(
 
 
 def _draw_panel(axis: Axes, name: str, curves: Mapping[str, Points]) -> None:
-    label = NAMES.get(name, name.replace("_", " "))
+    label = curve_title(name)
     factor = 100 if label.endswith("%") else 1
     for kind, points in curves.items():
         steps, values = zip(*points, strict=True)
@@ -141,8 +140,19 @@ def _draw_panel(axis: Axes, name: str, curves: Mapping[str, Points]) -> None:
     axis.grid(alpha=0.3)
 
 
-def _panels(history: Sequence[Mapping[str, float]]) -> dict[str, dict[str, Points]]:
-    """Return the curves of each panel, by figure, then by kind."""
+def curve_title(name: str) -> str:
+    """Return what the axis of a figure is called; a fraction whose title ends in "%" is shown in percent."""
+    return NAMES.get(name, name.replace("_", " "))
+
+
+def curve_panels(history: Sequence[Mapping[str, float]]) -> dict[str, dict[str, Points]]:
+    """Return the curves of each panel, by figure, then by kind, "train" or "valid".
+
+    Left out are figures that another panel shows too, and settings that never change.
+
+    Args:
+        history: rows with "step" and "train/…" or "valid/…" figures.
+    """
     panels: dict[str, dict[str, Points]] = {}
     for row in history:
         for name, value in row.items():

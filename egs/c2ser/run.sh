@@ -230,6 +230,7 @@ if stage 9 "score: read the emotions in the answers, and write the paper's table
             "$judge" "${settings[@]}" -- run_meld_stage 9
     fi
     py show_results --exp "$exp" --out "$exp/all_results.md" --title "c2ser, all sets and models" > /dev/null
+    py report "$exp" --data data --title "c2ser, all sets and models"
     python local/report_paper.py --data data --exp "$exp" --paper conf/paper.yaml --out "$exp/RESULTS.md"
 fi
 

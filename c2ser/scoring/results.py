@@ -77,9 +77,7 @@ def markdown(
     """
     if not results:
         raise ValueError("no scores.json found; run stages 8 and 9 for a model first")
-    sets: dict[str, dict[str, Mapping[str, Any]]] = {}
-    for (name, model), figures in sorted(results.items(), key=lambda item: item[0][0]):
-        sets.setdefault(name, {})[model] = figures
+    sets = by_set(results)
     shown, headlines = dict(pictures or {}), [headline(name, rows) for name, rows in sets.items()]
     lines = [f"# {title}", "", *(headlines if len(sets) == 1 else [f"- {line}" for line in headlines]), ""]
     for name, rows in sets.items():
@@ -90,6 +88,19 @@ def markdown(
     return "\n".join([*lines, LEGEND])
 
 
+def by_set(results: Mapping[tuple[str, str], Mapping[str, Any]]) -> dict[str, dict[str, Mapping[str, Any]]]:
+    """Return figures by set, then by model, from figures by (set, model); sets in the order of their names."""
+    sets: dict[str, dict[str, Mapping[str, Any]]] = {}
+    for (name, model), figures in sorted(results.items(), key=lambda item: item[0][0]):
+        sets.setdefault(name, {})[model] = figures
+    return sets
+
+
+def best_model(rows: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return the model with the highest UA; of equal ones the first."""
+    return max(rows, key=lambda model: rows[model]["ua"])
+
+
 def headline(name: str, rows: Mapping[str, Mapping[str, Any]]) -> str:
     """Return a sentence that says which model is best on a set, by UA, and what that is worth.
 
@@ -97,7 +108,7 @@ def headline(name: str, rows: Mapping[str, Mapping[str, Any]]) -> str:
         name: of the set.
         rows: figures by model; of equal ones the first is named.
     """
-    best = max(rows, key=lambda model: rows[model]["ua"])
+    best = best_model(rows)
     figures, classes = rows[best], len(rows[best]["per_emotion"])
     model, ends = best.removesuffix(LABEL_SCORE), figures.get("intervals", {}).get("ua")
     way = " by its most probable label" if model != best else ""
@@ -110,17 +121,27 @@ def headline(name: str, rows: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def _table(rows: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    return _figures_table({name: row for model in rows for name, row in _with_folds(model, rows[model])})
+    return _figures_table({name: row for model in rows for name, row in with_folds(model, rows[model])})
 
 
 def _figures_table(rows: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    return pipe_table(*figure_rows(rows))
+
+
+def figure_rows(rows: Mapping[str, Mapping[str, Any]]) -> tuple[list[str], list[list[str]]]:
+    """Return heading and rows of a table of `COLUMNS`; columns without figures are left out.
+
+    Args:
+        rows: figures by what stands in front of them.
+    """
     cells = {name: [cell(row, *rule) for rule in COLUMNS.values()] for name, row in rows.items()}
     used = [place for place in range(len(COLUMNS)) if any(row[place] != NOTHING for row in cells.values())]
     head = ["model", *([*COLUMNS][place] for place in used)]
-    return pipe_table(head, [[name, *(row[place] for place in used)] for name, row in cells.items()])
+    return head, [[name, *(row[place] for place in used)] for name, row in cells.items()]
 
 
-def _with_folds(model: str, figures: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+def with_folds(model: str, figures: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yield the rows of a model by name: all its utterances, each fold of a cross-validation, and the folds' mean."""
     yield model, figures
     for fold, row in figures.get("folds", {}).items():
         yield f"{model}, fold {fold}", row
