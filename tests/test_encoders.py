@@ -1,5 +1,9 @@
 """Encoders of transformers: the entry point gives what transformers gives for one utterance; data2vec 2.0; refusals."""
 
+import io
+import json
+import shutil
+
 import numpy as np
 import pytest
 import soundfile
@@ -210,3 +214,31 @@ def test_missing_weights_are_not_replaced_by_random_ones(models, tmp_path):
     (tmp_path / "m/model.safetensors").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(ValueError, match="m: no speech encoder that loads .*; download it again"):
         load_encoder(str(tmp_path / "m"))
+
+
+CANARY = """from pathlib import Path
+
+Path({place!r}).write_text("run")
+
+
+class Canary:
+    pass
+"""
+
+
+@pytest.mark.parametrize("file", ["preprocessor_config.json", "config.json"])
+def test_code_in_a_model_folder_is_never_run(root, data, models, tmp_path, monkeypatch, file):
+    """transformers asks "Do you wish to run the custom code?" and runs the folder's Python file for a "y"."""
+    folder, ran = tmp_path / "m", tmp_path / "ran"
+    shutil.copytree(models / "wavlm", folder)
+    (folder / "bird.py").write_text(CANARY.format(place=str(ran)))
+    values = json.loads((folder / file).read_text())
+    classes = ("AutoFeatureExtractor", "AutoProcessor", "AutoConfig", "AutoModel")
+    values |= {"auto_map": {name: "bird.Canary" for name in classes}}
+    values |= {"feature_extractor_type": "Bird", "model_type": "bird"}
+    (folder / file).write_text(json.dumps(values))
+    monkeypatch.setattr("sys.stdin", io.StringIO("y\n" * 4))
+    monkeypatch.setenv("HF_MODULES_CACHE", str(tmp_path / "modules"))
+    done = extract(root, data, folder, tmp_path / "x.scp", check=False)
+    assert not ran.exists()
+    assert done.returncode == 1 and done.stderr.splitlines()[-1].count("m: ") and "[y/N]" not in done.stdout

@@ -150,7 +150,7 @@ def _load_foreign(source: str, normalise: Normalise, device: str | torch.device)
     from c2ser.pretrained import load_pretrained
 
     try:
-        extractor = AutoFeatureExtractor.from_pretrained(source)
+        extractor = AutoFeatureExtractor.from_pretrained(source, trust_remote_code=False)
     except (OSError, ValueError, KeyError) as error:
         raise ValueError(f"{source}: not a model folder, checkpoint or hub id that loads ({one_line(error)})") from None
     whisper = isinstance(extractor, WhisperFeatureExtractor)

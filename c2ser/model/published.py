@@ -154,7 +154,8 @@ def _build(tensors: Mapping[str, Tensor], names: Names, sources: Sources, style:
         connector=_connector(tensors), llm=sources.llm, lora=lora, end_token=END_TOKEN, lower_case=True, style=style,
         llm_dtype=dtype,
     )  # fmt: skip
-    whisper = WhisperEncoder(WhisperConfig.from_pretrained(sources.whisper, dropout=config.whisper_dropout))
+    sizes = WhisperConfig.from_pretrained(sources.whisper, trust_remote_code=False, dropout=config.whisper_dropout)
+    whisper = WhisperEncoder(sizes)
     llm, tokenizer = _language_model(config, bool(base)), load_tokenizer(sources.llm)
     language = LanguageModel(llm, tokenizer, lora, chat_template=False, end_token=END_TOKEN)
     if llm.config.vocab_size > END_ID and language.end != END_ID:
