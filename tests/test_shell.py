@@ -439,6 +439,63 @@ def test_speakers_lists(data):
     assert done.stdout.splitlines() == lines(data / "spk2utt")
 
 
+LIKE_NUMBERS = [
+    "0",
+    "00",
+    "000",
+    "01",
+    "1",
+    "1.0",
+    "10",
+    "1_0",
+    "1e1",
+    "0x1",
+    "NaN",
+    "inf",
+    "null",
+    "no",
+    "true",
+    "+1",
+    "-1",
+]
+"""Speakers that are equal, or nothing, where something takes them for numbers or for words of YAML."""
+
+
+def test_ids_that_look_like_numbers_stay_texts(tmp_path):
+    speakers = sorted((f"{name}-" for name in LIKE_NUMBERS), key=str.encode)
+    folder = tmp_path / "data"
+    folder.mkdir()
+    soundfile.write(tmp_path / "x.wav", np.zeros(10), 16000)
+    ids = sorted((f"{speaker}{n}" for speaker in speakers for n in ("0", "00", "01", "1", "1e0")), key=str.encode)
+    write(folder / "wav.scp", [f"{i} {tmp_path}/x.wav" for i in ids])
+    write(folder / "utt2spk", [f"{i} {i[: i.rindex('-') + 1]}" for i in ids])
+    write(folder / "utt2emo", [f"{i} null" for i in ids])
+    assert run(UTILS / "fix_data_dir.sh", folder).returncode == 0
+    spk2utt = {line.split()[0]: line.split()[1:] for line in lines(folder / "spk2utt")}
+    assert spk2utt == {speaker: [i for i in ids if i.rpartition("-")[0] + "-" == speaker] for speaker in speakers}
+    done = run(UTILS / "validate_data_dir.sh", folder)
+    assert done.returncode == 0, done.stderr
+    assert f"{len(ids)} utterances of {len(speakers)} speakers" in done.stdout
+    assert run(UTILS / "split_data.sh", folder, "7", tmp_path / "parts").returncode == 0
+    parts = [tmp_path / f"parts/{n}/data" for n in range(1, 8)]
+    assert run(UTILS / "combine_data.sh", tmp_path / "again", *parts).returncode == 0
+    for name in ("wav.scp", "utt2spk", "utt2emo", "spk2utt"):
+        assert lines(tmp_path / "again" / name) == lines(folder / name)
+    write(tmp_path / "list", ["01-", "1e1-"])
+    assert run(UTILS / "subset_data_dir.sh", "--spk-list", tmp_path / "list", folder, tmp_path / "sub").returncode == 0
+    assert lines(tmp_path / "sub/spk2utt") == [" ".join([s, *spk2utt[s]]) for s in ("01-", "1e1-")]
+    write(folder / "utt2lang", [f"{ids[0]} en"])
+    lacking = run(UTILS / "validate_data_dir.sh", folder)
+    assert f"utt2lang lacks {len(ids) - 1} utterances, such as {ids[1]};" in lacking.stderr
+
+
+@pytest.mark.parametrize("speakers", [["0", "00", "01", "1"], ["0"], ["1", "1.0", "1e0"]])
+def test_speakers_lists_of_numbers(tmp_path, speakers):
+    write(tmp_path / "utt2spk", [f"{speaker}-a {speaker}" for speaker in sorted(speakers)])
+    done = run(UTILS / "utt2spk_to_spk2utt.sh", tmp_path / "utt2spk")
+    assert done.stdout.splitlines() == [f"{speaker} {speaker}-a" for speaker in sorted(speakers)]
+
+
 @pytest.mark.parametrize("script_path", sorted(UTILS.glob("*_*.sh")), ids=lambda path: path.name)
 def test_every_tool_has_help_and_refuses_unknown_options(script_path):
     if not os.access(script_path, os.X_OK):

@@ -42,7 +42,7 @@ check_form() { # TABLE
 # missing TABLE OTHER: how many ids of the first table the second lacks, and one of them.
 missing() {
     comm -23 <(keys "$data/$1" | sort -u) <(keys "$data/$2" | sort -u) |
-        awk '{ first = first ? first : $1 } END { if (NR) printf "%d utterances, such as %s", NR, first }'
+        awk 'NR == 1 { first = $1 } END { if (NR) printf "%d utterances, such as %s", NR, first }'
 }
 
 for name in wav.scp utt2spk; do
