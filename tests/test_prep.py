@@ -310,12 +310,39 @@ def test_chinese_with_a_rare_sign_or_traditional_ones(tmp_path):
 
 
 def test_rows(tmp_path):
-    (tmp_path / "t.csv").write_bytes('\ufeffA, B\r\n1," x, y"\r\n2\r\n'.encode())
+    (tmp_path / "t.csv").write_bytes('\ufeffA, B\r\n1," x, y"\r\n2,\r\n\r\n'.encode())
     assert list(read_rows(tmp_path / "t.csv", "B")) == [{"A": "1", "B": "x, y"}, {"A": "2", "B": ""}]
     (tmp_path / "t.csv").write_bytes('A,B\r\n1,so\u2028on\u0085\r\n2,"two\nlines"\n'.encode())
     assert [row["B"] for row in read_rows(tmp_path / "t.csv", "B")] == ["so\u2028on", "two\nlines"]
     with pytest.raises(ValueError, match="t.csv: no column C, only A, B"):
         list(read_rows(tmp_path / "t.csv", "C"))
+    (tmp_path / "t.csv").write_text("A,B,,\n1,x,,\n007,NaN\n")
+    assert list(read_rows(tmp_path / "t.csv", "B")) == [{"A": "1", "B": "x"}, {"A": "007", "B": "NaN"}]
+    (tmp_path / "t.tsv").write_text('A\tB\n"1\t"so", he said, \n')
+    assert list(read_rows(tmp_path / "t.tsv", "B", separator="\t")) == [{"A": '"1', "B": '"so", he said,'}]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("A,B\n1,x\n2,well, yes\n", "t.csv:3: 3 values for 2 columns; put quotation marks"),
+        ("A,B,C\n1,x\n", "t.csv:2: 2 values for 3 columns"),
+        ("A,B\n1\n", "t.csv:2: 1 values for 2 columns"),
+        ('A,B\n1,"x\n2,y\n3,z\n', "t.csv:4: unexpected end of data; mend its quotation marks"),
+        ('A,B\n1,"x" y\n', "t.csv:2: .*; mend its quotation marks"),
+        ("A,B,A\n1,x,2\n", "t.csv: two columns A; rename one of them"),
+        ("", "t.csv: no column B, only ; take"),
+    ],
+)
+def test_no_value_of_a_row_is_lost_without_a_word(tmp_path, text, message):
+    (tmp_path / "t.csv").write_text(text)
+    with pytest.raises(ValueError, match=message):
+        list(read_rows(tmp_path / "t.csv", "B"))
+
+
+def test_an_unquoted_comma_is_an_error_with_its_line(test_data):
+    with pytest.raises(ValueError, match=r"unquoted_comma.csv:\d+: \d+ values for \d+ columns"):
+        list(read_rows(test_data / "failing/unquoted_comma.csv"))
 
 
 def test_speaker_ids_sort_as_kaldi_wants():
