@@ -17,6 +17,10 @@ MAX_SECONDS = 3600
 HEAD = 512
 """Bytes of a wav file in which its data chunk is looked for first."""
 
+DEAD_POWER, OPPOSITE_POWER = 1e6, 1e4
+"""A channel is dead if its power is so many times smaller than that of the loudest; so many times smaller is the mean
+of channels that are one another's opposite."""
+
 Channel = int | Literal["mean", "centre"] | None
 
 
@@ -69,7 +73,17 @@ def mono(wave: np.ndarray, utterance: str, channel: Channel) -> np.ndarray:
         if not 0 <= channel < channels:
             raise ValueError(f"{utterance}: no channel {channel}, the file has {channels}; choose 0 to {channels - 1}")
         return np.ascontiguousarray(wave[:, channel])
-    return wave[:, 0].copy() if channels == 1 else wave.mean(axis=1)
+    return wave[:, 0].copy() if channels == 1 else mixed(wave)
+
+
+def mixed(wave: np.ndarray) -> np.ndarray:
+    """Return the mean (samples,) of the channels of a waveform (samples, channels) that hold sound.
+
+    A dead channel would halve the others, and a channel of the opposite sign would take them away.
+    """
+    power = wave.var(axis=0, dtype=np.float64)
+    mean = wave[:, power * DEAD_POWER >= power.max()].mean(axis=1)
+    return wave[:, power.argmax()].copy() if mean.var(dtype=np.float64) * OPPOSITE_POWER < power.max() else mean
 
 
 def centre_channel(channels: int) -> int:

@@ -101,3 +101,14 @@ def test_real_speech(test_data):
     wave = audio.load(path, "03-a01Wa")
     assert audio.duration(path, "x") == pytest.approx(len(wave) / RATE)
     assert 0.5 < len(audio.trim_silence(wave)) / len(wave) <= 1
+
+
+def test_a_dead_or_opposite_channel_does_not_weaken_the_others():
+    wave = (0.1 * np.sin(np.arange(16000) / 9)).astype(np.float32)
+    hiss = (1e-5 * np.random.default_rng(0).normal(size=16000)).astype(np.float32)
+    for other in (np.zeros_like(wave), np.full_like(wave, 0.02), hiss):
+        assert np.array_equal(audio.mono(np.stack([other, wave], axis=1), "u", None), wave)
+    assert np.array_equal(audio.mono(np.stack([wave, -wave], axis=1), "u", None), wave)
+    quiet = np.stack([wave, 0.1 * wave], axis=1)  # a talker who stands aside is no dead channel
+    assert np.allclose(audio.mono(quiet, "u", None), 0.55 * wave, atol=1e-6)
+    assert not audio.mono(np.zeros((100, 2), np.float32), "u", None).any()

@@ -67,15 +67,16 @@ class Stats:
         return LEVELS[0] if value < low else LEVELS[2] if value > high else LEVELS[1]
 
 
-def flags(seconds: float, voiced: float) -> str:
-    """Return the flags of doubtful attributes: `short`, `unvoiced`, both, or `-`.
+def flags(seconds: float, voiced: float, faults: Sequence[str] = ()) -> str:
+    """Return the flags of doubtful attributes, such as `short unvoiced`, or `-`.
 
     Args:
         seconds: length of the sound without silence at its ends.
         voiced: share of the frames that have a pitch.
+        faults: flags of the recording, as `recording.clean` gives them.
     """
     conditions = {"short": seconds <= BLOCK, "unvoiced": voiced < LEAST_VOICED}
-    return " ".join(name for name, holds in conditions.items() if holds) or "-"
+    return " ".join([*(name for name, holds in conditions.items() if holds), *faults]) or "-"
 
 
 def read_attributes(rows: Mapping[str, str]) -> dict[str, tuple[float, ...]]:
