@@ -17,6 +17,9 @@ MAX_SECONDS = 3600
 HEAD = 512
 """Bytes of a wav file in which its data chunk is looked for first."""
 
+MAX_SAMPLE = 1e9
+"""Larger samples are refused, because what is computed of them overflows; floats that hold 16-bit numbers pass."""
+
 DEAD_POWER, OPPOSITE_POWER = 1e6, 1e4
 """A channel is dead if its power is so many times smaller than that of the loudest; so many times smaller is the mean
 of channels that are one another's opposite."""
@@ -66,6 +69,7 @@ def mono(wave: np.ndarray, utterance: str, channel: Channel) -> np.ndarray:
     Raises:
         ValueError: there is no such channel; the message names the utterance.
     """
+    check_range(wave, utterance)
     channels = wave.shape[1]
     if channel == "centre":
         channel = centre_channel(channels)
@@ -74,6 +78,19 @@ def mono(wave: np.ndarray, utterance: str, channel: Channel) -> np.ndarray:
             raise ValueError(f"{utterance}: no channel {channel}, the file has {channels}; choose 0 to {channels - 1}")
         return np.ascontiguousarray(wave[:, channel])
     return wave[:, 0].copy() if channels == 1 else mixed(wave)
+
+
+def check_range(wave: np.ndarray, utterance: str) -> None:
+    """Refuse a waveform of any shape that is not finite, or whose powers would not be.
+
+    Raises:
+        ValueError: a sample is NaN, infinite or far beyond full scale; the message names the utterance.
+    """
+    if not np.abs(wave).max(initial=0.0) <= MAX_SAMPLE:
+        raise ValueError(
+            f"{utterance}: a sample is NaN, infinite or over {MAX_SAMPLE:.0e}, and full scale is 1; "
+            "convert it again from its source"
+        )
 
 
 def mixed(wave: np.ndarray) -> np.ndarray:

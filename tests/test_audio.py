@@ -112,3 +112,17 @@ def test_a_dead_or_opposite_channel_does_not_weaken_the_others():
     quiet = np.stack([wave, 0.1 * wave], axis=1)  # a talker who stands aside is no dead channel
     assert np.allclose(audio.mono(quiet, "u", None), 0.55 * wave, atol=1e-6)
     assert not audio.mono(np.zeros((100, 2), np.float32), "u", None).any()
+
+
+@pytest.mark.parametrize("value", [1e10, -3e38, np.inf, np.nan])
+def test_samples_that_would_overflow_are_refused(tmp_path, value):
+    wave = 0.1 * np.sin(np.arange(16000) / 9)
+    wave[77] = value
+    soundfile.write(tmp_path / "x.wav", wave, 16000, subtype="FLOAT")
+    with pytest.raises(ValueError, match="u: .*(NaN|over 1e\\+09).*convert it again from its source"):
+        audio.load(tmp_path / "x.wav", "u")
+
+
+def test_floats_that_hold_16_bit_numbers_are_read(tmp_path):
+    soundfile.write(tmp_path / "x.wav", 32767 * np.sin(np.arange(16000) / 9), 16000, subtype="FLOAT")
+    assert audio.load(tmp_path / "x.wav", "u").max() > 32000

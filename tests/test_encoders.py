@@ -26,9 +26,10 @@ from transformers import (
     WhisperForConditionalGeneration,
 )
 
-from c2ser.data.arks import read_matrices
-from c2ser.emotion2vec.config import Emotion2VecConfig
+from c2ser.data.arks import ArkWriter, read_matrices, read_matrix
+from c2ser.emotion2vec.config import EmbeddingBatchConfig, Emotion2VecConfig
 from c2ser.emotion2vec.convert import load_model
+from c2ser.emotion2vec.embeddings import extract_embeddings
 from c2ser.emotion2vec.encoders import load_encoder
 from c2ser.emotion2vec.model import Emotion2Vec
 from c2ser.tables import read_table
@@ -242,3 +243,19 @@ def test_code_in_a_model_folder_is_never_run(root, data, models, tmp_path, monke
     done = extract(root, data, folder, tmp_path / "x.scp", check=False)
     assert not ran.exists()
     assert done.returncode == 1 and done.stderr.splitlines()[-1].count("m: ") and "[y/N]" not in done.stdout
+
+
+def test_embeddings_with_nan_are_rejected_and_never_read(root, data, tmp_path, monkeypatch):
+    class Overflowing:
+        shortest, longest = 400, 2.0
+
+        def embed(self, waves, level):
+            return [np.full((2, 3), np.nan if len(wave) == 20000 else 1.0, np.float32) for wave in waves]
+
+    extract_embeddings(Overflowing(), data, tmp_path / "x.scp", EmbeddingBatchConfig(), "frame")
+    assert set(read_table(tmp_path / "x.scp")) == {"s-a", "s-c"}
+    assert "NaN or infinite" in read_table(tmp_path / "x.scp.rejected")["s-b"]
+    with ArkWriter(tmp_path / "y.ark") as ark:
+        place = ark.write("u", np.array([[1.0, np.nan]]))
+    with pytest.raises(ValueError, match="u: NaN or Inf in the matrix at .*; extract the embeddings again"):
+        read_matrix(place, "u")

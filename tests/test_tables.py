@@ -115,3 +115,14 @@ def test_kill_and_resume(tmp_path, root):
     assert read_table(tmp_path / "out") == {f"u{i:03d}": f"u{i:03d}" * 2 for i in range(60)}
     calls = (tmp_path / "calls").read_text().split()
     assert len(calls) <= 61  # only the utterance in hand when the kill came may be done twice
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), -float("inf")])
+def test_no_table_holds_nan(tmp_path, number):
+    with TableMap(tmp_path / "x", tmp_path / "y") as job:
+        job.write("a", "answer", "0.5 0.5", numbers=[0.5, 0.5])
+        job.write("b", "answer", f"0.5 {number}", numbers=[0.5, number])
+        job.write("c", "nan", "a word, no number")
+        assert job.todo("abc") == []
+    assert read_table(tmp_path / "x") == {"a": "answer", "c": "nan"} and set(read_table(tmp_path / "y")) == {"a", "c"}
+    assert read_table(tmp_path / "x.rejected")["b"].startswith("its result is NaN or infinite; ")

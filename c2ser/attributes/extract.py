@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from c2ser.attributes.config import PitchConfig
-from c2ser.attributes.levels import FLAG, flags
+from c2ser.attributes.levels import FLAG, check_limits, flags
 from c2ser.attributes.loudness import loudness
 from c2ser.attributes.pitch import PitchTracker, Track, check_length
 from c2ser.attributes.rate import speaking_rate
@@ -89,11 +89,13 @@ def measure(utterance: Utterance, silence_db: float) -> Measured:
 
 
 def _write(job: TableMap, name: str, measured: Measured, track: Track, voiced: float) -> None:
-    """Write the rows of an utterance, or reject it if it has no voiced frame."""
+    """Write the rows of an utterance, or reject it if it has no voiced frame or a value that no speech has."""
     try:
-        row = f"{track.mean(voiced, name):.2f} {measured.loudness:.2f} {measured.rate:.3f}"
+        values = (track.mean(voiced, name), measured.loudness, measured.rate)
+        check_limits(values, name)
     except ValueError as error:
         job.reject(name, str(error).removeprefix(f"{name}: "))
     else:
         share = float((track.periodicity >= voiced).mean())
-        job.write(name, row, flags(len(measured.wave) / SAMPLE_RATE, share, measured.faults))
+        row = f"{values[0]:.2f} {values[1]:.2f} {values[2]:.3f}"
+        job.write(name, row, flags(len(measured.wave) / SAMPLE_RATE, share, measured.faults), numbers=values)

@@ -14,8 +14,8 @@ HARMONICS = 8
 """Harmonics of the hum that are taken away; a rectifier's hum is strong in the second."""
 
 HUM_DB = -28.0
-"""Hum counts from this level on (dB below all sound), where it begins to move the mean pitch; speech has next to nothing
-at 50 or 60 Hz."""
+"""Hum counts from this level on (dB below all sound), where it begins to move the mean pitch; speech has next to
+nothing at 50 or 60 Hz."""
 
 SHORTEST = 0.5
 """Seconds of sound in which 50 and 60 Hz can be told from each other, and from what lies beside them."""
