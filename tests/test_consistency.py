@@ -30,7 +30,7 @@ RECIPES = sorted(path.parent for path in FILES if path.name == "run.sh" and path
 
 LAYERS = [
     {"log"},
-    {"devices", "emotions", "pretrained", "tables", "tensors", "yaml_files"},
+    {"devices", "emotions", "pretrained", "tables", "tensors", "transcripts", "yaml_files"},
     {"audio", "chat", "cli"},
     {"corpus"},
     {"prep"},

@@ -7,6 +7,7 @@ import warnings
 from typing import Any
 
 from c2ser.audio import SAMPLE_RATE
+from c2ser.transcripts import check_script, spoken
 
 VOICES = {"en": "en-us", "es": "es-419"}
 """Names of languages in eSpeak that differ from the ISO 639-1 code."""
@@ -25,12 +26,17 @@ def speaking_rate(text: str, language: str, samples: int, utterance: str) -> flo
         utterance: its id, for messages.
 
     Raises:
-        ValueError: no transcript, no phoneme in it, an unknown language, or no samples.
+        ValueError: no transcript, no word or phoneme in it, the script of another language, an unknown language, or no
+            samples.
     """
     if not text.strip():
         raise ValueError(f"{utterance}: it has no transcript; add one to text")
+    words = spoken(text)
+    if not words:
+        raise ValueError(f"{utterance}: no word in its transcript '{text[:40]}'; correct it or remove the utterance")
     try:
-        number = count_phonemes(text, language)
+        check_script(words, language)
+        number = count_phonemes(words, language)
     except ValueError as error:
         raise ValueError(f"{utterance}: {error}") from None
     if number == 0 or samples == 0:
