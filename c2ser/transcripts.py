@@ -3,11 +3,11 @@
 import re
 import unicodedata
 
-BRACKETS = re.compile(r"\[[^\[\]]*\]|<[^<>]*>|\{[^{}]*\}|【[^【】]*】|&=\S+")
-"""What stands in these is never spoken: `[LAUGHTER]`, `<unk>`, `{breath}`, CHAT's `&=laughs`."""
+BRACKETS = re.compile(r"\[[^\[\]]*\]|<[^<>]*>|【[^【】]*】|&=\S+")
+"""What stands in these is never spoken: `[LAUGHTER]`, `<unk>`, CHAT's `&=laughs`."""
 
-REMARK = re.compile(r"\(+([^()]*)\)+|（([^（）]*)）|\*([^*]*)\*")
-"""What stands in these is spoken, unless it is one of `NOISES`: `(breath)`, `*sighs*`."""
+REMARK = re.compile(r"\(+([^()]*)\)+|（([^（）]*)）|\{([^{}]*)\}|\*([^*]*)\*")
+"""What stands in these is spoken, unless it is one of `NOISES`: `(breath)`, `{laugh}`, `*sighs*`."""
 
 NOISES = tuple(
     "laugh lacht lachen chuckl giggl breath atm inhal exhal sigh seufz sob schluchz cry weint cough hust sniff gasp "
