@@ -348,6 +348,13 @@ def test_what_can_be_fixed_is_fixed(data, name):
     assert (data / ".backup" / "text").exists()
 
 
+def test_a_table_of_other_utterances_is_removed_and_not_left_empty(data):
+    write(data / "utt2attr", ["s8-a 1 2 3", "s9-a 1 2 3"])
+    done = run(UTILS / "fix_data_dir.sh", data)
+    assert done.returncode == 0 and "utt2attr: none of its utterances is left, so it was removed; run" in done.stderr
+    assert not (data / "utt2attr").exists() and validate(data).returncode == 0
+
+
 def test_missing_directory_and_audio_check_off(data, tmp_path):
     assert "no such folder; run stage 0" in validate(tmp_path / "none").stderr
     (data / "s1 a.wav").unlink()
