@@ -6,11 +6,9 @@ import threading
 import warnings
 from typing import Any
 
+from c2ser.attributes.languages import espeak_voice, plain_code
 from c2ser.audio import SAMPLE_RATE
 from c2ser.transcripts import check_script, spoken
-
-VOICES = {"en": "en-us", "es": "es-419"}
-"""Names of languages in eSpeak that differ from the ISO 639-1 code."""
 
 ESPEAK_LOCK = threading.Lock()
 """eSpeak has one state for the whole process, so only one thread may use it at a time."""
@@ -21,7 +19,7 @@ def speaking_rate(text: str, language: str, samples: int, utterance: str) -> flo
 
     Args:
         text: the transcript.
-        language: ISO 639-1 code.
+        language: ISO 639-1 or 639-3 code, with or without a region.
         samples: length of the wave at 16 kHz without the silence around it.
         utterance: its id, for messages.
 
@@ -35,7 +33,7 @@ def speaking_rate(text: str, language: str, samples: int, utterance: str) -> flo
     if not words:
         raise ValueError(f"{utterance}: no word in its transcript '{text[:40]}'; correct it or remove the utterance")
     try:
-        check_script(words, language)
+        check_script(words, plain_code(language).partition("-")[0])
         number = count_phonemes(words, language)
     except ValueError as error:
         raise ValueError(f"{utterance}: {error}") from None
@@ -51,7 +49,9 @@ def count_phonemes(text: str, language: str) -> int:
         ValueError: eSpeak does not know the language.
     """
     with ESPEAK_LOCK:
-        return _count_mandarin(text) if language == "zh" else _count_espeak(text, language)
+        spelt = plain_code(language).partition("-latn")[1]  # in Pinyin, for example
+        mandarin = plain_code(language).partition("-")[0] == "zh" and not spelt
+        return _count_mandarin(text) if mandarin else _count_espeak(text, language)
 
 
 def _count_espeak(text: str, language: str) -> int:
@@ -71,10 +71,10 @@ def _backend(language: str) -> Any:
 
     EspeakWrapper.set_library(espeakng_loader.get_library_path())
     EspeakWrapper.set_data_path(espeakng_loader.get_data_path())
-    try:
-        return EspeakBackend(VOICES.get(language, language), language_switch="remove-flags")
-    except RuntimeError:
-        raise ValueError(f"eSpeak has no language '{language}'; use an ISO 639-1 code in utt2lang") from None
+    voice = espeak_voice(language, EspeakBackend.supported_languages())
+    if voice is None:
+        raise ValueError(f"eSpeak has no language '{language}'; use an ISO 639-1 code in utt2lang")
+    return EspeakBackend(voice, language_switch="remove-flags")
 
 
 def _count_mandarin(text: str) -> int:
