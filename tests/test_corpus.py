@@ -121,3 +121,11 @@ def test_progress_in_a_log(caplog, monkeypatch):
     with caplog.at_level(logging.INFO):
         assert list(log.progress(iter("abc"), "utterances", 3)) == ["a", "b", "c"]
     assert "3 of 3 utterances" in caplog.text
+
+
+def test_segments_are_refused_by_name(test_data, root):
+    folder = test_data / "failing/segments_dir"
+    with pytest.raises(ValueError, match="segments_dir/segments: segments of recordings are not read; write each into"):
+        read_data_dir(folder)
+    done = subprocess.run([root / "utils/validate_data_dir.sh", folder], capture_output=True, text=True)
+    assert done.returncode == 1 and "segments: segments of recordings are not read; write each" in done.stderr

@@ -48,6 +48,10 @@ missing() {
 for name in wav.scp utt2spk; do
     [ -s "$data/$name" ] || defect "$name is missing or empty; write it, see the recipe's data_prep.py"
 done
+if [ -e "$data/segments" ]; then
+    defect "segments: segments of recordings are not read; write each into a file first, for example with Kaldi's \
+utils/data/extract_wav_segments_data_dir.sh"
+fi
 [ "$defects" = 0 ] || exit 1
 [ -s "$data/spk2utt" ] || defect "spk2utt is missing; $fix"
 
