@@ -5,6 +5,7 @@ import logging
 import os
 import platform
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -88,19 +89,31 @@ def run(
     """
     parser = make_parser(main, paths, program)
     sys.excepthook = functools.partial(_report_interrupt, parser.prog)
+    words = sys.argv[1:] if args is None else args
+    if strange := next((word for word in words if not _is_utf8(word)), None):
+        parser.error(f"{strange!r}: not UTF-8; rename the file, for example with convmv")
     try:
-        parsed = parser.parse_args([_underscored(word) for word in (sys.argv[1:] if args is None else args)])
+        parsed = parser.parse_args([_underscored(word) for word in words])
         values = parser.instantiate(parsed)
     except ValueError as error:  # also settings that contradict each other
         parser.error(str(error))
     arguments = {name: value for name, value in vars(values).items() if name != "config"}
     try:
         main(**arguments)
+        sys.stdout.flush()
+    except BrokenPipeError:  # such as `| head`: who reads has enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(128 + signal.SIGPIPE) from None
     except (ValueError, OSError) as error:
         if os.environ.get("C2SER_DEBUG"):
             raise
         _logger(parser.prog).error(" ".join(str(error).split()))
         raise SystemExit(1) from None
+
+
+def _is_utf8(word: str) -> bool:
+    """Return whether an argument was UTF-8; bytes that are not become surrogates."""
+    return not any("\ud800" <= character <= "\udfff" for character in word)
 
 
 def _logger(program: str) -> logging.Logger:

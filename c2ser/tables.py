@@ -112,7 +112,7 @@ def read_json(path: str | Path) -> Any:
     """
     try:
         return json.loads(Path(path).read_text("utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # also a number of 5,000 digits, and lists in lists in lists
         raise ValueError(f"{path}: not JSON ({error}); make it again") from None
 
 

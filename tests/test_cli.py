@@ -190,6 +190,28 @@ def test_aliases_within_bounds_stay_allowed(call, tmp_path):
     assert call("--out-dir", "o", "--config", "conf.yaml").returncode == 0
 
 
+def test_an_argument_that_is_no_utf_8_is_one_line(call):
+    done = call("--out-dir", os.fsdecode(b"caf\xe9"))
+    assert done.returncode == 2 and done.stderr.count("\n") == 1 and "not UTF-8; rename the file" in done.stderr
+
+
+def test_a_reader_who_has_enough_is_no_error(call, tmp_path, root):
+    (tmp_path / "tool.py").write_text(
+        SCRIPT.replace("    save_config(out", "    print('x\\n' * 10**6)\n    save_config(out")
+    )
+    command = f"{sys.executable} tool.py --out-dir o | head -n 1"
+    environment = {**os.environ, "PYTHONPATH": str(root)}
+    done = subprocess.run(command, shell=True, capture_output=True, text=True, cwd=tmp_path, env=environment)
+    assert (done.stdout, done.stderr) == ("x\n", "")
+
+
+@pytest.mark.parametrize("place", ["/proc/none", "/dev/null/x", "file/x"])
+def test_a_place_that_cannot_be_written_is_one_line(call, tmp_path, place):
+    (tmp_path / "file").write_text("")
+    done = call("--out-dir", place)
+    assert done.returncode == 1 and done.stderr.count("\n") == 1, done.stderr
+
+
 # --- the command c2ser
 
 

@@ -30,8 +30,8 @@ RECIPES = sorted(path.parent for path in FILES if path.name == "run.sh" and path
 
 LAYERS = [
     {"log"},
-    {"devices", "emotions", "pretrained", "tables", "tensors", "transcripts", "yaml_files"},
-    {"audio", "chat", "cli"},
+    {"devices", "emotions", "pretrained", "tables", "transcripts", "yaml_files"},
+    {"audio", "chat", "cli", "tensors"},
     {"corpus"},
     {"prep"},
     {"scoring"},

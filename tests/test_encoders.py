@@ -1,7 +1,10 @@
 """Encoders of transformers: the entry point gives what transformers gives for one utterance; data2vec 2.0; refusals."""
 
+import functools
 import io
 import json
+import os
+import pickle
 import shutil
 
 import numpy as np
@@ -185,11 +188,11 @@ def test_data2vec_2_is_our_encoder_without_tokens(tmp_path, waves):
 
 def test_what_is_no_speech_encoder_is_refused(root, data, models, waves, tmp_path):
     done = extract(root, data, tmp_path / "nothing", tmp_path / "x.scp", check=False)
-    assert done.returncode == 1 and "nothing: not a model folder, checkpoint or hub id" in done.stderr.splitlines()[-1]
+    assert done.returncode == 1 and "nothing: no model folder, checkpoint or hub id" in done.stderr.splitlines()[-1]
     BertModel(
         BertConfig(hidden_size=8, num_hidden_layers=1, num_attention_heads=1, intermediate_size=8)
     ).save_pretrained(tmp_path / "bert")
-    with pytest.raises(ValueError, match="bert: not a model folder"):
+    with pytest.raises(ValueError, match="bert: no model folder"):
         load_encoder(str(tmp_path / "bert"))
     with pytest.raises(ValueError, match="whisper: Whisper takes spectrograms"):
         load_encoder(str(models / "whisper"), normalise="no")
@@ -259,3 +262,49 @@ def test_embeddings_with_nan_are_rejected_and_never_read(root, data, tmp_path, m
         place = ark.write("u", np.array([[1.0, np.nan]]))
     with pytest.raises(ValueError, match="u: NaN or Inf in the matrix at .*; extract the embeddings again"):
         read_matrix(place, "u")
+
+
+DAMAGES = {
+    "type": lambda values: values | {"hidden_size": "many"}, "list": lambda values: [values],
+    "deep": lambda values: values | {"conv_dim": functools.reduce(lambda inner, _: [inner], range(500), 1)},
+    "no heads": lambda values: values | {"num_attention_heads": 0},
+    "kernel": lambda values: values | {"conv_kernel": 3},
+    "text": lambda values: "wavlm", "null": lambda values: None, "known": lambda values: {"model_type": "canary"},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_configuration_is_one_line(models, tmp_path, damage):
+    shutil.copytree(models / "wavlm", tmp_path / "m")
+    values = json.loads((tmp_path / "m/config.json").read_text())
+    (tmp_path / "m/config.json").write_text(json.dumps(DAMAGES[damage](values)))
+    with pytest.raises(ValueError, match=r"m(/config.json)?: "):
+        load_encoder(str(tmp_path / "m"))
+
+
+@pytest.mark.parametrize("field", [{"hop_length": 320}, {"hop_length": "x"}, {"feature_size": 10}, {"chunk_length": 1}])
+def test_a_preprocessor_that_does_not_fit_is_one_line(models, tmp_path, field):
+    shutil.copytree(models / "whisper", tmp_path / "m")
+    values = json.loads((tmp_path / "m/preprocessor_config.json").read_text()) | field
+    (tmp_path / "m/preprocessor_config.json").write_text(json.dumps(values))
+    with pytest.raises(ValueError, match="m: no .* that loads"):
+        load_encoder(str(tmp_path / "m")).embed([np.zeros(16000, np.float32)], "frame")
+
+
+def test_a_pickle_for_weights_is_not_read(models, tmp_path):
+    shutil.copytree(models / "wavlm", tmp_path / "m")
+    (tmp_path / "m/model.safetensors").unlink()
+    (tmp_path / "m/pytorch_model.bin").write_bytes(pickle.dumps(Runs(str(tmp_path / "ran"))))
+    with pytest.raises(ValueError, match="m: no speech encoder that loads .*; download it again"):
+        load_encoder(str(tmp_path / "m"))
+    assert not (tmp_path / "ran").exists()
+
+
+class Runs:
+    """A pickle that makes a folder when it is read."""
+
+    def __init__(self, place):
+        self.place = place
+
+    def __reduce__(self):
+        return os.mkdir, (self.place,)

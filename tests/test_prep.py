@@ -5,6 +5,7 @@ import http.server
 import io
 import logging
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import threading
 import time
 import zipfile
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -583,3 +585,40 @@ def test_unpacking_joins_what_is_there(tmp_path):
     archive = tarred(tmp_path / "a.tar.gz", ("wav", tarfile.DIRTYPE, ""), ("wav/new.wav", tarfile.REGTYPE, ""))
     unpack(archive, tmp_path / "db", 10**6)
     assert sorted(path.name for path in (tmp_path / "db/wav").iterdir()) == ["new.wav", "old.wav"]
+
+
+@pytest.mark.parametrize("name", ["x.tar.xz", "x.tar.gz", "x.tar.bz2", "x.tar", "x.zip"])
+@pytest.mark.parametrize("damage", ["cut", "middle", "junk"])
+def test_damaged_archives_are_one_line(tmp_path, name, damage):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in/noise").write_bytes(np.random.default_rng(0).bytes(200_000))
+    form = {"zip": "zip", "tar": "tar", "gz": "gztar", "bz2": "bztar", "xz": "xztar"}[name.rpartition(".")[2]]
+    made = Path(shutil.make_archive(str(tmp_path / "made"), form, tmp_path / "in"))
+    whole = bytearray(made.read_bytes())
+    if damage == "cut":
+        del whole[len(whole) // 2 :]
+    else:
+        middle = len(whole) // 2
+        whole[middle : middle + 400] = bytes(400) if damage == "middle" else np.random.default_rng(1).bytes(400)
+    (tmp_path / name).write_bytes(whole)
+    if name == "x.tar" and damage != "cut":
+        return  # a plain tar has no checksum of its content
+    with pytest.raises(ValueError, match=f"{name}: cannot unpack it .*; download it again"):
+        unpack(tmp_path / name, tmp_path / "out", 10**7)
+    assert not [*(tmp_path / "out").iterdir()]
+
+
+def test_empty_folders_count_as_members(tmp_path, monkeypatch):
+    monkeypatch.setattr("c2ser.prep.unpack.MAX_FILES", 100)
+    with zipfile.ZipFile(tmp_path / "x.zip", "w") as archive:
+        for number in range(101):
+            archive.writestr(f"{number}/", "")
+    with pytest.raises(ValueError, match="x.zip: holds more than .* 100 files and folders"):
+        unpack(tmp_path / "x.zip", tmp_path / "out", 10**7)
+
+
+def test_a_member_without_a_name_is_refused(tmp_path):
+    with tarfile.open(tmp_path / "x.tar", "w") as archive:
+        archive.addfile(tarfile.TarInfo("."), io.BytesIO())
+    with pytest.raises(ValueError, match="x.tar: a member without a name; download it again"):
+        unpack(tmp_path / "x.tar", tmp_path / "out", 10**7)

@@ -126,3 +126,10 @@ def test_no_table_holds_nan(tmp_path, number):
         assert job.todo("abc") == []
     assert read_table(tmp_path / "x") == {"a": "answer", "c": "nan"} and set(read_table(tmp_path / "y")) == {"a", "c"}
     assert read_table(tmp_path / "x.rejected")["b"].startswith("its result is NaN or infinite; ")
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, "1" * 5000, "{", "\x00"])
+def test_damaged_json_is_one_line(tmp_path, text):
+    (tmp_path / "x.json").write_text(text)
+    with pytest.raises(ValueError, match="x.json: not JSON .*; make it again"):
+        read_json(tmp_path / "x.json")
