@@ -57,7 +57,7 @@ def _sizes(text: str) -> Iterator[tuple[int, int]]:
         if isinstance(event, yaml.ScalarEvent):
             name, values = event.anchor, 1
         elif isinstance(event, yaml.AliasEvent):
-            values = named.get(event.anchor, MAX_VALUES + 1)  # one that is not known yet holds itself
+            values = named.get(event.anchor or "", MAX_VALUES + 1)  # one that is not known yet holds itself
         elif isinstance(event, yaml.CollectionStartEvent):
             step = 1
             stack.append((event.anchor, 1))

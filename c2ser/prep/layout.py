@@ -118,9 +118,15 @@ def read_rows(path: Path, *columns: str, separator: str = ",") -> Iterator[dict[
         ValueError: a heading is missing or stands twice, a row has more or fewer values than there are headings, or a
             quotation has no end; the message names the line.
     """
-    quoting = csv.QUOTE_NONE if separator == "\t" else csv.QUOTE_MINIMAL
-    stream = io.StringIO(read_text(path), newline="")
-    rows = csv.reader(stream, delimiter=separator, quoting=quoting, skipinitialspace=True, strict=True)
+    stream, quote = io.StringIO(read_text(path), newline=""), None if separator == "\t" else '"'
+    rows = csv.reader(
+        stream,
+        delimiter=separator,
+        quotechar=quote,
+        quoting=csv.QUOTE_MINIMAL if quote else csv.QUOTE_NONE,
+        skipinitialspace=True,
+        strict=True,
+    )
     try:
         names = [name.strip() for name in next(rows, [])]
         while names and not names[-1]:  # spreadsheets leave empty columns at the end

@@ -57,7 +57,8 @@ def compare(
 def _figures(
     reference: Mapping[str, str], runs: Sequence[Mapping[str, str]], speakers: Mapping[str, str]
 ) -> dict[str, Any]:
-    rows, figures = [scores(reference, labels) for labels in runs], {}
+    rows = [scores(reference, labels) for labels in runs]
+    figures: dict[str, Any] = {}
     for metric in METRICS:
         values = [row[metric] for row in rows]
         found = {"value": float(np.mean(values))}
