@@ -22,7 +22,7 @@ REQUIRES = [
     "tensorboard",
     "safetensors",
     "gguf>=0.10",  # reads the language model of --size small
-    "jsonargparse[signatures]>=4.49",  # with what it needs to show docstrings in --help
+    "jsonargparse[signatures]>=4.53",  # with what it needs to show docstrings in --help
     "pyyaml",
     "scikit-learn",
     "matplotlib",

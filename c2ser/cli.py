@@ -4,6 +4,8 @@ import functools
 import logging
 import os
 import platform
+import re
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -14,8 +16,15 @@ from typing import Any, NoReturn
 import jsonargparse
 import yaml
 
-from c2ser.log import get_logger
+from c2ser.log import get_logger, one_line
 from c2ser.tables import write_text
+from c2ser.yaml_files import read_yaml_text
+
+OWN_CODE = ["c2ser", "paper"]
+"""Packages of the toolkit, whose classes hold settings."""
+
+# jsonargparse imports a module that a value names (`class_path`) before it refuses its class
+jsonargparse.set_parsing_settings(import_path_denylist=["*"], import_path_allowlist=OWN_CODE)
 
 
 class Parser(jsonargparse.ArgumentParser):
@@ -24,8 +33,24 @@ class Parser(jsonargparse.ArgumentParser):
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Print the error in one line and leave with status 2."""
         text = " ".join(str(message).split())
+        if denied := re.search(r"Importing '([^']*)' is not allowed", text):
+            text = f"{denied[1]}: settings are never code; write the values themselves instead of the name of a class"
         print(f"{self.prog}: {text}; see --help", file=sys.stderr)
         raise SystemExit(2)
+
+
+class ConfigFile(jsonargparse.ActionConfigFile):
+    """`--config FILE`: what is wrong with the file is one line that names it."""
+
+    def __call__(self, parser: Any, cfg: Any, values: Any, option_string: str | None = None) -> None:
+        """Read the file; a text that is no file (`--config "{...}"`) is taken as YAML itself."""
+        try:
+            if os.path.isfile(values):
+                read_yaml_text(values)
+            super().__call__(parser, cfg, values, option_string)
+        except (ValueError, AttributeError, RecursionError, OSError) as error:
+            text = one_line(error)
+            parser.error(text if text.startswith(str(values)) else f"{values}: not settings ({text}); correct it")
 
 
 def make_parser(main: Callable[..., Any], paths: str | None = None, program: str | None = None) -> Parser:
@@ -38,7 +63,7 @@ def make_parser(main: Callable[..., Any], paths: str | None = None, program: str
     """
     summary = (main.__doc__ or "").strip().split("\n\n")[0]
     parser = Parser(description=summary, prog=program or Path(sys.argv[0]).stem)
-    parser.add_argument("--config", action="config", help="YAML file with values for any of these options")
+    parser.add_argument("--config", action=ConfigFile, help="YAML file with values for any of these options")
     if paths:
         parser.add_argument(paths, nargs="+", type=Path, help="files or folders")
     parser.add_function_arguments(main, as_group=False, fail_untyped=True, skip={paths} if paths else None)
@@ -64,19 +89,31 @@ def run(
     """
     parser = make_parser(main, paths, program)
     sys.excepthook = functools.partial(_report_interrupt, parser.prog)
-    parsed = parser.parse_args([_underscored(word) for word in (sys.argv[1:] if args is None else args)])
+    words = sys.argv[1:] if args is None else args
+    if strange := next((word for word in words if not _is_utf8(word)), None):
+        parser.error(f"{strange!r}: not UTF-8; rename the file, for example with convmv")
     try:
+        parsed = parser.parse_args([_underscored(word) for word in words])
         values = parser.instantiate(parsed)
-    except ValueError as error:  # settings that contradict each other
+    except ValueError as error:  # also settings that contradict each other
         parser.error(str(error))
     arguments = {name: value for name, value in vars(values).items() if name != "config"}
     try:
         main(**arguments)
+        sys.stdout.flush()
+    except BrokenPipeError:  # such as `| head`: who reads has enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(128 + signal.SIGPIPE) from None
     except (ValueError, OSError) as error:
         if os.environ.get("C2SER_DEBUG"):
             raise
         _logger(parser.prog).error(" ".join(str(error).split()))
         raise SystemExit(1) from None
+
+
+def _is_utf8(word: str) -> bool:
+    """Return whether an argument was UTF-8; bytes that are not become surrogates."""
+    return not any("\ud800" <= character <= "\udfff" for character in word)
 
 
 def _logger(program: str) -> logging.Logger:

@@ -15,6 +15,9 @@ logger = get_logger(__name__)
 
 TABLES = ("wav.scp", "text", "utt2spk", "utt2emo", "utt2lang", "utt2dur", "utt2channel", "utt2fold")
 
+CUT = "write each into a file first, for example with Kaldi's utils/data/extract_wav_segments_data_dir.sh"
+"""What to do with recordings that Kaldi's table `segments` cuts into utterances."""
+
 TRAIN_ONLY, VALID_ONLY = "train", "valid"
 """In place of a fold: no fold tests the utterance, and all folds train or validate on it."""
 
@@ -67,10 +70,12 @@ def read_data_dir(folder: str | Path) -> dict[str, Utterance]:
         utterance by id, in the order of wav.scp.
 
     Raises:
-        ValueError: wav.scp is empty, holds a pipe, or an utterance has no speaker.
+        ValueError: wav.scp is empty or holds a pipe, an utterance has no speaker, or there is a table `segments`.
     """
     folder = Path(folder)
     columns = {name: read_table(folder / name) if (folder / name).exists() else {} for name in TABLES}
+    if (folder / "segments").exists():
+        raise ValueError(f"{folder}/segments: segments of recordings are not read; {CUT}")
     if not columns["wav.scp"]:
         raise ValueError(f"{folder}/wav.scp: missing or empty; run stage 0 first")
     return {i: _read_utterance(i, wav, folder, columns) for i, wav in columns["wav.scp"].items()}

@@ -1,11 +1,11 @@
 """Pretrained models of transformers: complete, or refused in one line that says what is wrong."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from transformers import AutoConfig, PretrainedConfig, PreTrainedModel
 
 from c2ser.log import one_line
@@ -32,6 +32,28 @@ def find_model(name: str, what: str) -> str:
     return str(folder)
 
 
+@contextmanager
+def readable(name: str, what: str, remedy: str) -> Iterator[None]:
+    """Turn whatever transformers raises while it reads a model's files into one line.
+
+    Files with fields of the wrong type, lists for mappings or deep nesting make it raise nearly anything.
+
+    Args:
+        name: the model.
+        what: what it should be.
+        remedy: what to do.
+
+    Raises:
+        ValueError: it could not be read.
+    """
+    try:
+        yield
+    except (MemoryError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:
+        raise ValueError(f"{name}: no {what} that loads ({one_line(error)}); {remedy}") from error
+
+
 def read_sizes(name: str, what: str) -> PretrainedConfig:
     """Return the configuration of a model, given as folder or hub id.
 
@@ -42,10 +64,8 @@ def read_sizes(name: str, what: str) -> PretrainedConfig:
     Raises:
         ValueError: there is no such model.
     """
-    try:
+    with readable(name, what, "check its folder or hub id"):
         return AutoConfig.from_pretrained(name, trust_remote_code=False)
-    except (OSError, ValueError, KeyError) as error:
-        raise ValueError(f"{name}: no {what} that loads ({one_line(error)}); check its folder or hub id") from None
 
 
 def load_pretrained(
@@ -64,10 +84,8 @@ def load_pretrained(
     Raises:
         ValueError: there is no such model, its file is damaged, or a weight is missing, NaN or infinite.
     """
-    try:
+    with readable(name, what, "download it again"):
         model, report = kind.from_pretrained(name, output_loading_info=True, trust_remote_code=False, **options)
-    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
-        raise ValueError(f"{name}: no {what} that loads ({one_line(error)}); download it again") from None
     if lacking := sorted(key for key in {*report["missing_keys"]} - {*spare} if key.startswith(part)):
         raise ValueError(f"{name}: its file lacks {len(lacking)} weights, as {lacking[0]}; download it again")
     for key, weight in model.named_parameters():

@@ -6,6 +6,7 @@ renamed.
 
 import fcntl
 import json
+import math
 import os
 import tempfile
 from collections.abc import Callable, Iterable, Mapping
@@ -16,6 +17,9 @@ from typing import IO, Any
 from c2ser.log import get_logger, progress
 
 logger = get_logger(__name__)
+
+NOT_FINITE = "its result is NaN or infinite; listen to it, and check the model on another utterance"
+"""Why an utterance is rejected whose figures no table may hold."""
 
 
 def read_table(path: str | Path) -> dict[str, str]:
@@ -108,7 +112,7 @@ def read_json(path: str | Path) -> Any:
     """
     try:
         return json.loads(Path(path).read_text("utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # also a number of 5,000 digits, and lists in lists in lists
         raise ValueError(f"{path}: not JSON ({error}); make it again") from None
 
 
@@ -189,8 +193,17 @@ class TableMap:
         """Return the utterances that are neither finished nor rejected yet."""
         return [u for u in utterances if u not in self.rows and u not in self.rejected]
 
-    def write(self, utterance: str, *values: str) -> None:
-        """Record the values of a finished utterance, one for each table."""
+    def write(self, utterance: str, *values: str, numbers: Iterable[float] = ()) -> None:
+        """Record the values of a finished utterance, one for each table.
+
+        Args:
+            utterance: its id.
+            values: what the tables say of it.
+            numbers: what stands in the values; if one of them is not finite, the utterance is rejected.
+        """
+        if not all(map(math.isfinite, numbers)):
+            self.reject(utterance, NOT_FINITE)
+            return
         if len(values) != len(self.paths):
             raise TypeError(f"{utterance}: {len(values)} values for {len(self.paths)} tables")
         self._append({"utterance": check_id(utterance), "values": [_one_line(value) for value in values]})

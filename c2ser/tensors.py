@@ -3,12 +3,14 @@
 import os
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
+
+from c2ser.tables import lock
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
@@ -50,11 +52,40 @@ def flush(path: Path) -> None:
 
 @contextmanager
 def whole_folder(folder: Path) -> Iterator[Path]:
-    """Yield a temporary folder that replaces `folder` when the block ends without an error."""
+    """Yield a temporary folder that replaces `folder` when the block ends without an error.
+
+    Raises:
+        OSError: another process is writing it.
+    """
     folder.parent.mkdir(parents=True, exist_ok=True)
     temporary, old = (folder.with_name(f".{folder.name}.{kind}") for kind in ("tmp", "old"))
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir()
+    handle = _claim(temporary, folder)
+    try:
+        yield from _filled(temporary, old, folder)
+    finally:
+        os.close(handle)
+
+
+def _claim(temporary: Path, folder: Path) -> int:
+    """Lock the temporary folder, which is empty then, as long as the handle that is returned is open."""
+    while True:
+        temporary.mkdir(exist_ok=True)
+        handle = os.open(temporary, os.O_RDONLY)
+        try:
+            lock(handle, f"{folder}: another run is writing it; wait for it, or stop it")
+        except OSError:
+            os.close(handle)
+            raise
+        with suppress(FileNotFoundError):
+            if os.path.samestat(os.stat(temporary), os.fstat(handle)):  # else another run has just put it in its place
+                for left in temporary.iterdir():
+                    shutil.rmtree(left) if left.is_dir() else left.unlink()
+                return handle
+        os.close(handle)
+
+
+def _filled(temporary: Path, old: Path, folder: Path) -> Iterator[Path]:
+    """Yield a temporary folder, and put it in its place when it is full."""
     try:
         yield temporary
         for path in [*temporary.rglob("*"), temporary]:

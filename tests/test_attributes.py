@@ -20,8 +20,10 @@ from c2ser.attributes.config import PitchConfig
 from c2ser.attributes.levels import (
     Stats,
     add_stats,
+    check_limits,
     compute_stats,
     flags,
+    outliers,
     read_attributes,
     stats_from_json,
     stats_to_json,
@@ -29,6 +31,7 @@ from c2ser.attributes.levels import (
 from c2ser.attributes.loudness import loudness
 from c2ser.attributes.pitch import PitchTracker, check_length
 from c2ser.attributes.rate import count_phonemes, speaking_rate
+from c2ser.attributes.recording import clean
 from c2ser.attributes.viterbi import follow, triangle
 from c2ser.bin import extract_attributes
 from c2ser.bin.compute_stats import main as compute_stats_main
@@ -242,6 +245,117 @@ def test_what_is_doubtful_is_flagged():
     assert [flags(2.0, 0.5), flags(0.3, 0.5), flags(2.0, 0.02), flags(0.3, 0.0)] == [
         "-", "short", "unvoiced", "short unvoiced",
     ]  # fmt: skip
+
+
+def speech(test_data, number=0):
+    return audio.load(sorted((test_data / "speech/emodb").rglob("*.wav"))[number], "u")
+
+
+def hum(wave, frequency, level):
+    time = np.arange(len(wave)) / 16000
+    tone = sum(np.sin(2 * np.pi * frequency * k * time + k) / k for k in (1, 2, 3, 4))
+    return (wave + tone * np.sqrt(np.mean(wave**2) / np.mean(tone**2)) * 10 ** (level / 20)).astype(np.float32)
+
+
+@pytest.mark.parametrize("corpus", ["emodb", "ravdess_16k", "nemo_16k"])
+def test_clean_speech_is_measured_as_it_is(test_data, corpus):
+    """Bit for bit, so that no attribute of a clean corpus changes; no flag either."""
+    paths = [path for path in sorted((test_data / "speech" / corpus).rglob("*.*")) if path.suffix in (".wav", ".opus")]
+    changed = 0
+    for path in paths[:: len(paths) // 12]:
+        wave = audio.load(path, "u")
+        cleaned, names = clean(wave)
+        assert names == []
+        changed += not np.array_equal(cleaned, wave)
+    assert changed <= (1 if corpus == "ravdess_16k" else 0)  # one of its actors has an offset
+
+
+@pytest.mark.parametrize("offset", [0.01, 0.05, -0.3])
+def test_an_offset_changes_nothing(test_data, offset):
+    wave = speech(test_data)
+    cleaned, names = clean(wave + np.float32(offset))
+    assert names == [] and np.abs(cleaned - (wave - wave.mean())).max() < 1e-6
+    ends = [len(audio.trim_silence(w)) for w in (wave, cleaned)]
+    assert abs(ends[0] - ends[1]) <= 400 and len(audio.trim_silence(wave + np.float32(offset))) > ends[0] + 400
+
+
+@pytest.mark.parametrize(("frequency", "level"), [(50, -10), (50, -16), (60, -10), (59.8, -14)])
+def test_hum_is_taken_away_and_flagged(test_data, frequency, level):
+    wave = speech(test_data, 1)
+    cleaned, names = clean(hum(wave, frequency, level))
+    assert names == ["hum"]
+    before, after = (np.mean((w - wave) ** 2) / np.mean(wave**2) for w in (hum(wave, frequency, level), cleaned))
+    assert after < min(before, 0.02)
+
+
+def test_hum_does_not_move_the_pitch(test_data):
+    wave = speech(test_data, 1)
+    disturbed = hum(wave, 60, -10)
+    pitches = [mean_pitch(audio.trim_silence(w), COARSE) for w in (wave, disturbed, clean(disturbed)[0])]
+    assert abs(pitches[1] - pitches[0]) > 25 > 10 > abs(pitches[2] - pitches[0])
+
+
+def test_what_was_cut_off_at_its_peaks_is_flagged(test_data):
+    wave = speech(test_data)
+    for gain, expected in ((0.9, []), (1.0, []), (3.0, ["clipped"]), (10.0, ["clipped"])):
+        assert clean(np.clip(wave * gain / np.abs(wave).max(), -1, 1))[1] == expected
+    assert clean(np.full(16000, 0.3, np.float32))[1] == []
+
+
+def test_flags_of_a_recording_stand_in_the_table(tmp_path, test_data):
+    paths = {"a": speech(test_data), "b": hum(speech(test_data), 50, -10) + np.float32(0.2)}
+    for name, wave in paths.items():
+        soundfile.write(tmp_path / f"{name}.wav", wave, 16000, subtype="FLOAT")
+    soundfile.write(tmp_path / "c.wav", np.full(16000, 0.25), 16000)
+    rows = {"wav.scp": "{0} {1}/{0}.wav", "utt2spk": "{0} {0}", "utt2lang": "{0} de", "text": "{0} Guten Tag."}
+    for table, row in rows.items():
+        (tmp_path / table).write_text("".join(row.format(name, tmp_path) + "\n" for name in "abc"))
+    coarse = ["--pitch.hop", "0.05", "--pitch.decoder", "argmax"]
+    run_entry("extract_attributes", "--data", tmp_path, "--out", tmp_path / "utt2attr", *coarse, check=True)
+    assert read_table(tmp_path / "utt2flag") == {"a": "-", "b": "hum"}
+    assert "silence throughout" in read_table(tmp_path / "utt2attr.rejected")["c"]
+    values = read_attributes(read_table(tmp_path / "utt2attr"))
+    assert np.allclose(values["a"], values["b"], rtol=0.1)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ((200, -20, 1714), "u: its rate is 1714 phonemes/s, and speech has 0.1 to 50; correct its transcript"),
+        ((200, 70.3, 12), "u: its loudness is 70.3 LUFS, and speech has -70 to 10; convert it again"),
+        ((200, -20, math.nan), "u: its rate is nan"),
+    ],
+)
+def test_values_that_no_speech_has_are_refused(values, message):
+    check_limits((200, -20, 12), "u")
+    with pytest.raises(ValueError, match=message):
+        check_limits(values, "u")
+
+
+def test_one_wrong_transcript_does_not_make_every_rate_medium(tmp_path):
+    texts = ["Das ist ein Satz mit so vielen Worten.", "Guten Tag.", "Das ist so. " * 300]
+    for number in range(3):
+        soundfile.write(tmp_path / f"{number}.wav", voice(200), 16000)
+    tables = {"wav.scp": [f"{tmp_path}/{n}.wav" for n in range(3)], "text": texts}
+    tables |= {"utt2spk": ["s"] * 3, "utt2lang": ["de"] * 3}
+    for name, rows in tables.items():
+        write_table(tmp_path / name, {f"s-{n}": row for n, row in enumerate(rows)})
+    coarse = ["--pitch.hop", "0.05", "--pitch.decoder", "argmax"]
+    run_entry("extract_attributes", "--data", tmp_path, "--out", tmp_path / "utt2attr", *coarse, check=True)
+    assert set(read_table(tmp_path / "utt2attr")) == {"s-0", "s-1"}
+    assert "correct its transcript" in read_table(tmp_path / "utt2attr.rejected")["s-2"]
+
+
+def test_who_moves_the_mean_is_named(tmp_path):
+    rows = {f"u{n:02d}": f"{200 + n % 7} {-20 + n % 3} {12 + n % 5 / 10}" for n in range(60)}
+    write_table(tmp_path / "utt2attr", rows)
+    done = run_entry("compute_stats", "--attributes", tmp_path / "utt2attr", "--out", tmp_path / "s.json", check=True)
+    assert "far from the others" not in done.stderr
+    write_table(tmp_path / "utt2attr", rows | {"u07": "900 -20 12", "u08": "201 -20 45", "u09": "201 -20 30"})
+    done = run_entry("compute_stats", "--attributes", tmp_path / "utt2attr", "--out", tmp_path / "s.json", check=True)
+    assert "pitch: 1 far from the others may move its levels: u07 (900); listen" in done.stderr
+    assert "rate: 2 far from the others may move its levels: u08 (45), u09 (30)" in done.stderr
+    assert outliers({"a": (1, 1, 1)}) == {"pitch": {}, "loudness": {}, "rate": {}}
 
 
 def test_stats_survive_json_and_bad_rows_are_named():

@@ -1,6 +1,7 @@
 """Audio: every format becomes mono float32 at 16 kHz; every defect is an error that names the utterance."""
 
 import struct
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -101,3 +102,49 @@ def test_real_speech(test_data):
     wave = audio.load(path, "03-a01Wa")
     assert audio.duration(path, "x") == pytest.approx(len(wave) / RATE)
     assert 0.5 < len(audio.trim_silence(wave)) / len(wave) <= 1
+
+
+def test_a_dead_or_opposite_channel_does_not_weaken_the_others():
+    wave = (0.1 * np.sin(np.arange(16000) / 9)).astype(np.float32)
+    hiss = (1e-5 * np.random.default_rng(0).normal(size=16000)).astype(np.float32)
+    for other in (np.zeros_like(wave), np.full_like(wave, 0.02), hiss):
+        assert np.array_equal(audio.mono(np.stack([other, wave], axis=1), "u", None), wave)
+    assert np.array_equal(audio.mono(np.stack([wave, -wave], axis=1), "u", None), wave)
+    quiet = np.stack([wave, 0.1 * wave], axis=1)  # a talker who stands aside is no dead channel
+    assert np.allclose(audio.mono(quiet, "u", None), 0.55 * wave, atol=1e-6)
+    assert not audio.mono(np.zeros((100, 2), np.float32), "u", None).any()
+
+
+@pytest.mark.parametrize("value", [1e10, -3e38, np.inf, np.nan])
+def test_samples_that_would_overflow_are_refused(tmp_path, value):
+    wave = 0.1 * np.sin(np.arange(16000) / 9)
+    wave[77] = value
+    soundfile.write(tmp_path / "x.wav", wave, 16000, subtype="FLOAT")
+    with pytest.raises(ValueError, match="u: .*(NaN|over 1e\\+09).*convert it again from its source"):
+        audio.load(tmp_path / "x.wav", "u")
+
+
+def test_floats_that_hold_16_bit_numbers_are_read(tmp_path):
+    soundfile.write(tmp_path / "x.wav", 32767 * np.sin(np.arange(16000) / 9), 16000, subtype="FLOAT")
+    assert audio.load(tmp_path / "x.wav", "u").max() > 32000
+
+
+@pytest.mark.parametrize(
+    "rate", [8000, 11025, 12000, 16000, 22050, 24000, 32000, 44056, 44100, 48000, 88200, 96000, 192000]
+)
+def test_usual_rates_are_resampled_exactly(rate):
+    assert audio.nearest_ratio(rate) == Fraction(rate, 16000) or rate == 44056
+
+
+@pytest.mark.parametrize("rate", [44101, 191999, 655350, 7919, 1, 15999, 2**31 - 1])
+def test_odd_rates_need_no_gigabytes(rate):
+    ratio = audio.nearest_ratio(rate)
+    assert ratio.denominator <= 1000 and ratio.denominator * min(ratio.numerator, 10**6) <= 1.1e6
+    assert rate < 100 or abs(float(ratio) * 16000 / rate - 1) < 1e-4
+
+
+def test_sound_of_an_odd_rate_has_its_length_and_pitch():
+    wave = np.sin(2 * np.pi * 440 * np.arange(44101) / 44101).astype(np.float32)
+    found = audio.resample(wave, 44101)
+    assert abs(len(found) - 16000) <= 1
+    assert np.abs(np.fft.rfft(found[:16000])).argmax() == 440

@@ -5,6 +5,7 @@ import pytest
 
 from c2ser.emotions import EMOTIONS, UNPARSED
 from c2ser.scoring.bootstrap import Draws, difference, interval, intervals, recall_intervals
+from c2ser.scoring.compare import compare, comparison_table
 from c2ser.scoring.metrics import scores
 
 METRICS = ("ua", "wa", "f1_reference", "f1_union")
@@ -143,3 +144,17 @@ def test_recalls_have_the_intervals_of_speakers_drawn_one_by_one():
     for emotion, values in recalls.items():
         ends = np.quantile(values, [0.025, 0.975]).tolist()
         assert [found[emotion].low, found[emotion].high] == pytest.approx(ends)
+
+
+def test_of_one_speaker_there_is_a_table_without_intervals():
+    """TESS and CASIA are tested on one speaker each."""
+    reference = {f"s-{n}": ("anger", "fear")[n % 2] for n in range(8)}
+    speakers = dict.fromkeys(reference, "s")
+    half = {name: "anger" for name in reference}
+    systems = {"good": [reference], "bad": [half, half]}
+    compared = compare(reference, speakers, systems, "bad")
+    assert compared["good"]["ua"] == {"value": 1.0, "std": 0.0} and compared["bad"]["wa"]["value"] == 0.5
+    assert compared["good"]["difference"]["ua"] == {"value": 0.5}
+    table = comparison_table(compared, "bad")
+    assert "| good | 1 | 100.0 |" in table and "+50.0" in table and "[" not in table
+    assert "no intervals: all utterances are of one speaker" in table

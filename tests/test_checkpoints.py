@@ -23,6 +23,7 @@ from c2ser.emotion2vec.config import Emotion2VecConfig
 from c2ser.emotion2vec.convert import load_model, save_model
 from c2ser.emotion2vec.model import Emotion2Vec, embed
 from c2ser.tables import read_table
+from c2ser.tensors import whole_folder
 
 CONVS = [[8, 10, 5], *([8, 3, 2] for _ in range(4)), [8, 2, 2], [8, 2, 2]]
 
@@ -380,3 +381,25 @@ def test_a_kill_between_archives_and_table_loses_nothing(root, data, tmp_path):
     assert not out.exists() and (tmp_path / "s.1.ark").exists()
     assert in_parts(root, data, out, *words, nj=1) == table
     assert len(dict(read_matrices(table, table))) == len(table)
+
+
+def test_a_folder_is_written_by_one_run_at_a_time(tmp_path):
+    folder = tmp_path / "llm"
+    with whole_folder(folder) as first:
+        (first / "weights").write_text("first")
+        with pytest.raises(OSError, match="llm: another run is writing it; wait for it, or stop it"):
+            with whole_folder(folder):
+                raise AssertionError("not reached")
+        assert (first / "weights").read_text() == "first"
+    with whole_folder(folder) as second:
+        assert [*second.iterdir()] == [] and (folder / "weights").read_text() == "first"
+        (second / "weights").write_text("second")
+    assert (folder / "weights").read_text() == "second" and [*tmp_path.iterdir()] == [folder]
+
+
+def test_what_a_killed_run_left_of_a_folder_is_cleared(tmp_path):
+    (tmp_path / ".llm.tmp/inner").mkdir(parents=True)
+    (tmp_path / ".llm.tmp/old").write_text("")
+    with whole_folder(tmp_path / "llm") as folder:
+        assert [*folder.iterdir()] == []
+    assert [*tmp_path.iterdir()] == [tmp_path / "llm"]

@@ -109,6 +109,109 @@ def test_help_says_what_options_are_for(call):
     assert "Do a thing" in done.stdout and "how fast" in done.stdout and "where" in done.stdout
 
 
+CANARY = """from pathlib import Path
+
+Path("ran").write_text("ran")
+
+
+class Canary:
+    lr = 0.1
+"""
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--config", "code.yaml"],
+        ["--config", "name.yaml"],
+        ["--config", "list.yaml"],
+        ["--optim=canary.Canary"],
+        ["--optim.class_path=canary.Canary"],
+        ["--optim.help=canary.Canary"],
+        ["--maybe=canary.Canary"],
+        ["--maybe.class_path=canary.Canary"],
+        ["--config={optim: {class_path: canary.Canary}}"],
+        ["--config={maybe: {class_path: canary.Canary}}"],
+        ["--config={maybe: {class_path: subprocess.Popen, init_args: {args: [touch, ran]}}}"],
+    ],
+)
+def test_no_setting_imports_a_module(call, tmp_path, words):
+    """jsonargparse imports what `class_path` names before it refuses the class."""
+    text = SCRIPT.replace('fail: str = ""', 'fail: str = "", maybe: Optim | None = None')
+    (tmp_path / "tool.py").write_text(text.replace("fail: how to fail.", "fail: how to fail.\n        maybe: how."))
+    (tmp_path / "canary.py").write_text(CANARY)
+    (tmp_path / "code.yaml").write_text("optim:\n  class_path: canary.Canary\n")
+    (tmp_path / "name.yaml").write_text("optim: canary.Canary\n")
+    (tmp_path / "list.yaml").write_text("names: [{class_path: canary.Canary}]\nmaybe: {class_path: canary.Canary}\n")
+    done = call("--out-dir", "o", *words)
+    assert done.returncode == 2 and done.stderr.count("\n") == 1, done.stderr
+    assert not (tmp_path / "ran").exists()
+
+
+def test_settings_of_the_toolkits_own_classes_still_load(call, tmp_path):
+    text = SCRIPT.replace("names: list[str] = []", "names: list[str] = [], maybe: BatchConfig | None = None")
+    text = text.replace("names: of what.", "names: of what.\n        maybe: how.").replace("names=names", "names=maybe")
+    (tmp_path / "tool.py").write_text("from c2ser.training.config import BatchConfig\n" + text)
+    done = call("--out-dir", "o", "--config={maybe: {seconds: 3.0}}")
+    assert done.returncode == 0, done.stderr
+    assert yaml.safe_load((tmp_path / "o/config.yaml").read_text())["names"]["seconds"] == 3.0
+
+
+LAUGHS = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n" + "".join(
+    f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 12)
+)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("names: [caf\u00e9]\n".encode("latin-1"), "conf.yaml: not UTF-8; save it as UTF-8"),
+        ("names: [a]\n".encode("utf-16"), "conf.yaml: not UTF-8; save it as UTF-8"),
+        (LAUGHS.encode() + b"names: *a11\n", "conf.yaml: over 100000 values once its aliases (*name) are written out"),
+        (b"names: &a [*a]\n", "conf.yaml: over 100000 values once its aliases"),
+        (b"names: " + b"[" * 500 + b"]" * 500, "conf.yaml: over 64 lists and mappings inside one another"),
+        (b"names: " + b"[" * 100_000, "conf.yaml: over 64 lists and mappings inside one another"),
+        (b"optim: {lr: " + b"1" * 5000 + b"}\n", "conf.yaml: not settings"),
+        (b"optim: [}\n", "conf.yaml: not YAML"),
+        (b"config: {optim: {lr: 1.0}}\n", "conf.yaml: not settings"),
+        (b"- 1\n- 2\n", ""),
+        (b"\x00\x01", "conf.yaml: not YAML"),
+    ],
+)
+def test_a_damaged_configuration_is_one_line_and_status_2(call, tmp_path, content, message):
+    (tmp_path / "conf.yaml").write_bytes(content)
+    done = call("--out-dir", "o", "--config", "conf.yaml")
+    assert done.returncode == 2 and done.stderr.count("\n") == 1, done.stderr
+    assert message in done.stderr and len(done.stderr) < 500
+
+
+def test_aliases_within_bounds_stay_allowed(call, tmp_path):
+    (tmp_path / "conf.yaml").write_text("names: &a [x, y]\noptim:\n  lr: 0.5\n  kind: b\n")
+    assert call("--out-dir", "o", "--config", "conf.yaml").returncode == 0
+
+
+def test_an_argument_that_is_no_utf_8_is_one_line(call):
+    done = call("--out-dir", os.fsdecode(b"caf\xe9"))
+    assert done.returncode == 2 and done.stderr.count("\n") == 1 and "not UTF-8; rename the file" in done.stderr
+
+
+def test_a_reader_who_has_enough_is_no_error(call, tmp_path, root):
+    (tmp_path / "tool.py").write_text(
+        SCRIPT.replace("    save_config(out", "    print('x\\n' * 10**6)\n    save_config(out")
+    )
+    command = f"{sys.executable} tool.py --out-dir o | head -n 1"
+    environment = {**os.environ, "PYTHONPATH": str(root)}
+    done = subprocess.run(command, shell=True, capture_output=True, text=True, cwd=tmp_path, env=environment)
+    assert (done.stdout, done.stderr) == ("x\n", "")
+
+
+@pytest.mark.parametrize("place", ["/proc/none", "/dev/null/x", "file/x"])
+def test_a_place_that_cannot_be_written_is_one_line(call, tmp_path, place):
+    (tmp_path / "file").write_text("")
+    done = call("--out-dir", place)
+    assert done.returncode == 1 and done.stderr.count("\n") == 1, done.stderr
+
+
 # --- the command c2ser
 
 

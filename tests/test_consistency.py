@@ -30,8 +30,8 @@ RECIPES = sorted(path.parent for path in FILES if path.name == "run.sh" and path
 
 LAYERS = [
     {"log"},
-    {"devices", "emotions", "pretrained", "tables", "tensors"},
-    {"audio", "chat", "cli"},
+    {"devices", "emotions", "pretrained", "tables", "transcripts", "yaml_files"},
+    {"audio", "chat", "cli", "tensors"},
     {"corpus"},
     {"prep"},
     {"scoring"},
@@ -224,6 +224,28 @@ def test_data_is_never_code(path):
         assert called != "torch.load" or keywords.get("weights_only") == "True", ast.unparse(node)
         assert called != "yaml.load", ast.unparse(node)
         assert called not in ("kaldiio.load_mat", "kaldiio.load_scp", "kaldiio.ReadHelper"), ast.unparse(node)
+
+
+OWN_LOADERS = {"C2SER", "WhisperEncoder", "Transcriber", "Cascade"}
+"""Classes of the package that have a `from_pretrained` of their own."""
+
+
+def test_what_loads_from_transformers_says_that_code_of_models_is_not_run():
+    """Without the word, transformers asks on a terminal whether to run the code, and runs it for a "y"."""
+    checked, own = 0, set()
+    for path in CODE:
+        for node in ast.walk(tree(path)):
+            if isinstance(node, ast.ClassDef):
+                methods = {method.name for method in node.body if isinstance(method, ast.FunctionDef)}
+                own |= {node.name} if "from_pretrained" in methods else set()
+            elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+                owner = ast.unparse(node.func.value)
+                if node.func.attr not in ("from_pretrained", "from_config") or owner in OWN_LOADERS:
+                    continue
+                values = {keyword.arg: ast.unparse(keyword.value) for keyword in node.keywords}
+                assert values.get("trust_remote_code") == "False", f"{name(path)}: {ast.unparse(node)}"
+                checked += 1
+    assert checked > 8 and own == OWN_LOADERS
 
 
 @pytest.mark.parametrize("path", SCRIPTS, ids=name)

@@ -139,6 +139,21 @@ def test_nemo_takes_the_same_one_of_two_formats(tmp_path):
     assert {path.rpartition(".")[2] for path in read_table(tmp_path / "data/train/wav.scp").values()} == {"wav"}
 
 
+def test_a_part_of_esd_is_found_by_any_speaker(tmp_path):
+    """Some copies hold one language, or lack a speaker; the counts say what is missing."""
+    from fixtures.sound import sound
+
+    for number, folder in (("000001", "Neutral"), ("000351", "Angry")):
+        sound(tmp_path / f"ESD/0015/{folder}/0015_{number}.wav")
+    (tmp_path / "ESD/0001/Angry").mkdir(parents=True)
+    written = stage0("esd", tmp_path, tmp_path / "data")
+    assert set(written.kept["train"]) == {"0015-000001", "0015-000351"}
+    for path in (tmp_path / "ESD/0015").rglob("*.wav"):
+        path.unlink()
+    with pytest.raises(ValueError, match="found no 00"):
+        stage0("esd", tmp_path, tmp_path / "data")
+
+
 def test_meld_takes_mp4_before_wav(tmp_path):
     pytest.importorskip("av", reason="PyAV is not installed (extra [av])")
     from fixtures import meld

@@ -1,6 +1,8 @@
 """The writer of data directories: ids, order, filters, counts."""
 
+import dataclasses
 import logging
+import subprocess
 
 import numpy as np
 import pytest
@@ -9,7 +11,7 @@ import soundfile
 from c2ser.corpus import Utterance, durations, read_data_dir, wave
 from c2ser.prep.count_report import counts
 from c2ser.prep.writer import write_corpus
-from c2ser.tables import read_table
+from c2ser.tables import read_table, write_table
 
 
 def sound(folder, name, seconds=0.5):
@@ -27,6 +29,46 @@ def utterances(tmp_path):
     yield Utterance("train", "s1", "3", long, "anger", "de", "lang")
     yield Utterance("train", "s1", "4", tmp_path / "missing.wav", "anger", "de", "fehlt")
     yield Utterance("test", "s3", "1", long, "neutral", "zh", "", channel=0)
+
+
+def later_tables(folder, ids):
+    for name in ("utt2attr", "utt2flag", "utt2level", "cot_explicit", "cot_explicit.writer"):
+        write_table(folder / name, {i: "1 2 3" for i in ids})
+    write_table(folder / "utt2attr.rejected", {})
+    (folder / "cot_explicit.json").write_text("{}")
+    (folder / "utt2level.parts/1").mkdir(parents=True)
+
+
+def test_another_split_makes_the_directories_anew_and_says_what_became_stale(tmp_path, root, caplog, monkeypatch):
+    monkeypatch.setattr(logging.getLogger("c2ser"), "propagate", True)
+    out, wav = tmp_path / "data", sound(tmp_path, "a")
+    first = [
+        Utterance(name, f"s{n}", "1", wav, "anger", "en", "yes")
+        for n, name in ((1, "train"), (2, "train"), (3, "test"))
+    ]
+    write_corpus(first, out)
+    own = {path.name for path in (out / "train").iterdir()}
+    later_tables(out / "train", ["s1-1", "s2-1"])
+    later_tables(out / "test", ["s3-1"])
+    write_corpus(first, out)
+    assert "were removed" not in caplog.text and (out / "train/cot_explicit.json").exists()
+    write_corpus([dataclasses.replace(u, set="test") if u.speaker == "s2" else u for u in first], out)
+    for name in ("train", "test"):
+        assert {path.name for path in (out / name).iterdir()} == own
+        done = subprocess.run([root / "utils/validate_data_dir.sh", out / name], capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+    said = "train: other utterances than before; cot_explicit, utt2attr, utt2flag, utt2level are of the old ones"
+    assert said in caplog.text and "run the later stages again" in caplog.text
+
+
+def test_what_a_killed_run_left_of_another_split_goes_too(tmp_path):
+    out, wav = tmp_path / "data", sound(tmp_path, "a")
+    utterances = [Utterance("train", f"s{n}", "1", wav, "anger", "en", "yes") for n in (1, 2)]
+    write_corpus(utterances, out)
+    later_tables(out / "train", ["s1-1", "s9-1"])
+    (out / "train/utt2odd").write_bytes(b"\xff\n")
+    write_corpus(utterances, out)
+    assert not [path for path in (out / "train").iterdir() if path.name.startswith(("cot", "utt2a", "utt2o"))]
 
 
 def test_write_and_read(tmp_path):
@@ -79,3 +121,11 @@ def test_progress_in_a_log(caplog, monkeypatch):
     with caplog.at_level(logging.INFO):
         assert list(log.progress(iter("abc"), "utterances", 3)) == ["a", "b", "c"]
     assert "3 of 3 utterances" in caplog.text
+
+
+def test_segments_are_refused_by_name(test_data, root):
+    folder = test_data / "failing/segments_dir"
+    with pytest.raises(ValueError, match="segments_dir/segments: segments of recordings are not read; write each into"):
+        read_data_dir(folder)
+    done = subprocess.run([root / "utils/validate_data_dir.sh", folder], capture_output=True, text=True)
+    assert done.returncode == 1 and "segments: segments of recordings are not read; write each" in done.stderr

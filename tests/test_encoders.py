@@ -1,5 +1,12 @@
 """Encoders of transformers: the entry point gives what transformers gives for one utterance; data2vec 2.0; refusals."""
 
+import functools
+import io
+import json
+import os
+import pickle
+import shutil
+
 import numpy as np
 import pytest
 import soundfile
@@ -22,9 +29,10 @@ from transformers import (
     WhisperForConditionalGeneration,
 )
 
-from c2ser.data.arks import read_matrices
-from c2ser.emotion2vec.config import Emotion2VecConfig
+from c2ser.data.arks import ArkWriter, read_matrices, read_matrix
+from c2ser.emotion2vec.config import EmbeddingBatchConfig, Emotion2VecConfig
 from c2ser.emotion2vec.convert import load_model
+from c2ser.emotion2vec.embeddings import extract_embeddings
 from c2ser.emotion2vec.encoders import load_encoder
 from c2ser.emotion2vec.model import Emotion2Vec
 from c2ser.tables import read_table
@@ -180,11 +188,11 @@ def test_data2vec_2_is_our_encoder_without_tokens(tmp_path, waves):
 
 def test_what_is_no_speech_encoder_is_refused(root, data, models, waves, tmp_path):
     done = extract(root, data, tmp_path / "nothing", tmp_path / "x.scp", check=False)
-    assert done.returncode == 1 and "nothing: not a model folder, checkpoint or hub id" in done.stderr.splitlines()[-1]
+    assert done.returncode == 1 and "nothing: no model folder, checkpoint or hub id" in done.stderr.splitlines()[-1]
     BertModel(
         BertConfig(hidden_size=8, num_hidden_layers=1, num_attention_heads=1, intermediate_size=8)
     ).save_pretrained(tmp_path / "bert")
-    with pytest.raises(ValueError, match="bert: not a model folder"):
+    with pytest.raises(ValueError, match="bert: no model folder"):
         load_encoder(str(tmp_path / "bert"))
     with pytest.raises(ValueError, match="whisper: Whisper takes spectrograms"):
         load_encoder(str(models / "whisper"), normalise="no")
@@ -210,3 +218,93 @@ def test_missing_weights_are_not_replaced_by_random_ones(models, tmp_path):
     (tmp_path / "m/model.safetensors").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(ValueError, match="m: no speech encoder that loads .*; download it again"):
         load_encoder(str(tmp_path / "m"))
+
+
+CANARY = """from pathlib import Path
+
+Path({place!r}).write_text("run")
+
+
+class Canary:
+    pass
+"""
+
+
+@pytest.mark.parametrize("file", ["preprocessor_config.json", "config.json"])
+def test_code_in_a_model_folder_is_never_run(root, data, models, tmp_path, monkeypatch, file):
+    """transformers asks "Do you wish to run the custom code?" and runs the folder's Python file for a "y"."""
+    folder, ran = tmp_path / "m", tmp_path / "ran"
+    shutil.copytree(models / "wavlm", folder)
+    (folder / "bird.py").write_text(CANARY.format(place=str(ran)))
+    values = json.loads((folder / file).read_text())
+    classes = ("AutoFeatureExtractor", "AutoProcessor", "AutoConfig", "AutoModel")
+    values |= {"auto_map": {name: "bird.Canary" for name in classes}}
+    values |= {"feature_extractor_type": "Bird", "model_type": "bird"}
+    (folder / file).write_text(json.dumps(values))
+    monkeypatch.setattr("sys.stdin", io.StringIO("y\n" * 4))
+    monkeypatch.setenv("HF_MODULES_CACHE", str(tmp_path / "modules"))
+    done = extract(root, data, folder, tmp_path / "x.scp", check=False)
+    assert not ran.exists()
+    assert done.returncode == 1 and done.stderr.splitlines()[-1].count("m: ") and "[y/N]" not in done.stdout
+
+
+def test_embeddings_with_nan_are_rejected_and_never_read(root, data, tmp_path, monkeypatch):
+    class Overflowing:
+        shortest, longest = 400, 2.0
+
+        def embed(self, waves, level):
+            return [np.full((2, 3), np.nan if len(wave) == 20000 else 1.0, np.float32) for wave in waves]
+
+    extract_embeddings(Overflowing(), data, tmp_path / "x.scp", EmbeddingBatchConfig(), "frame")
+    assert set(read_table(tmp_path / "x.scp")) == {"s-a", "s-c"}
+    assert "NaN or infinite" in read_table(tmp_path / "x.scp.rejected")["s-b"]
+    with ArkWriter(tmp_path / "y.ark") as ark:
+        place = ark.write("u", np.array([[1.0, np.nan]]))
+    with pytest.raises(ValueError, match="u: NaN or Inf in the matrix at .*; extract the embeddings again"):
+        read_matrix(place, "u")
+
+
+DAMAGES = {
+    "type": lambda values: values | {"hidden_size": "many"}, "list": lambda values: [values],
+    "deep": lambda values: values | {"conv_dim": functools.reduce(lambda inner, _: [inner], range(500), 1)},
+    "no heads": lambda values: values | {"num_attention_heads": 0},
+    "kernel": lambda values: values | {"conv_kernel": 3},
+    "text": lambda values: "wavlm", "null": lambda values: None, "known": lambda values: {"model_type": "canary"},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_configuration_is_one_line(models, tmp_path, damage):
+    shutil.copytree(models / "wavlm", tmp_path / "m")
+    values = json.loads((tmp_path / "m/config.json").read_text())
+    (tmp_path / "m/config.json").write_text(json.dumps(DAMAGES[damage](values)))
+    with pytest.raises(ValueError, match=r"m(/config.json)?: "):
+        load_encoder(str(tmp_path / "m"))
+
+
+@pytest.mark.parametrize("field", [{"hop_length": 320}, {"hop_length": "x"}, {"feature_size": 10}, {"chunk_length": 1}])
+def test_a_preprocessor_that_does_not_fit_is_one_line(models, tmp_path, field):
+    shutil.copytree(models / "whisper", tmp_path / "m")
+    values = json.loads((tmp_path / "m/preprocessor_config.json").read_text()) | field
+    (tmp_path / "m/preprocessor_config.json").write_text(json.dumps(values))
+    with pytest.raises(ValueError, match="m: no .* that loads"):
+        load_encoder(str(tmp_path / "m")).embed([np.zeros(16000, np.float32)], "frame")
+
+
+def test_a_pickle_for_weights_is_not_read(models, tmp_path):
+    shutil.copytree(models / "wavlm", tmp_path / "m")
+    (tmp_path / "m/model.safetensors").unlink()
+    (tmp_path / "m/pytorch_model.bin").write_bytes(pickle.dumps(Runs(str(tmp_path / "ran"))))
+    with pytest.raises(ValueError, match="m: no speech encoder that loads .*; download it again"):
+        load_encoder(str(tmp_path / "m"))
+    assert not (tmp_path / "ran").exists()
+
+
+class Runs:
+    """A pickle that makes a folder when it is read."""
+
+    def __init__(self, place):
+        self.place = place
+
+    def __reduce__(self):
+        return os.mkdir, (self.place,)

@@ -5,6 +5,7 @@ import http.server
 import io
 import logging
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import threading
 import time
 import zipfile
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -310,12 +312,39 @@ def test_chinese_with_a_rare_sign_or_traditional_ones(tmp_path):
 
 
 def test_rows(tmp_path):
-    (tmp_path / "t.csv").write_bytes('\ufeffA, B\r\n1," x, y"\r\n2\r\n'.encode())
+    (tmp_path / "t.csv").write_bytes('\ufeffA, B\r\n1," x, y"\r\n2,\r\n\r\n'.encode())
     assert list(read_rows(tmp_path / "t.csv", "B")) == [{"A": "1", "B": "x, y"}, {"A": "2", "B": ""}]
     (tmp_path / "t.csv").write_bytes('A,B\r\n1,so\u2028on\u0085\r\n2,"two\nlines"\n'.encode())
     assert [row["B"] for row in read_rows(tmp_path / "t.csv", "B")] == ["so\u2028on", "two\nlines"]
     with pytest.raises(ValueError, match="t.csv: no column C, only A, B"):
         list(read_rows(tmp_path / "t.csv", "C"))
+    (tmp_path / "t.csv").write_text("A,B,,\n1,x,,\n007,NaN\n")
+    assert list(read_rows(tmp_path / "t.csv", "B")) == [{"A": "1", "B": "x"}, {"A": "007", "B": "NaN"}]
+    (tmp_path / "t.tsv").write_text('A\tB\n"1\t"so", he said, \n')
+    assert list(read_rows(tmp_path / "t.tsv", "B", separator="\t")) == [{"A": '"1', "B": '"so", he said,'}]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("A,B\n1,x\n2,well, yes\n", "t.csv:3: 3 values for 2 columns; put quotation marks"),
+        ("A,B,C\n1,x\n", "t.csv:2: 2 values for 3 columns"),
+        ("A,B\n1\n", "t.csv:2: 1 values for 2 columns"),
+        ('A,B\n1,"x\n2,y\n3,z\n', "t.csv:4: unexpected end of data; mend its quotation marks"),
+        ('A,B\n1,"x" y\n', "t.csv:2: .*; mend its quotation marks"),
+        ("A,B,A\n1,x,2\n", "t.csv: two columns A; rename one of them"),
+        ("", "t.csv: no column B, only ; take"),
+    ],
+)
+def test_no_value_of_a_row_is_lost_without_a_word(tmp_path, text, message):
+    (tmp_path / "t.csv").write_text(text)
+    with pytest.raises(ValueError, match=message):
+        list(read_rows(tmp_path / "t.csv", "B"))
+
+
+def test_an_unquoted_comma_is_an_error_with_its_line(test_data):
+    with pytest.raises(ValueError, match=r"unquoted_comma.csv:\d+: \d+ values for \d+ columns"):
+        list(read_rows(test_data / "failing/unquoted_comma.csv"))
 
 
 def test_speaker_ids_sort_as_kaldi_wants():
@@ -556,3 +585,40 @@ def test_unpacking_joins_what_is_there(tmp_path):
     archive = tarred(tmp_path / "a.tar.gz", ("wav", tarfile.DIRTYPE, ""), ("wav/new.wav", tarfile.REGTYPE, ""))
     unpack(archive, tmp_path / "db", 10**6)
     assert sorted(path.name for path in (tmp_path / "db/wav").iterdir()) == ["new.wav", "old.wav"]
+
+
+@pytest.mark.parametrize("name", ["x.tar.xz", "x.tar.gz", "x.tar.bz2", "x.tar", "x.zip"])
+@pytest.mark.parametrize("damage", ["cut", "middle", "junk"])
+def test_damaged_archives_are_one_line(tmp_path, name, damage):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in/noise").write_bytes(np.random.default_rng(0).bytes(200_000))
+    form = {"zip": "zip", "tar": "tar", "gz": "gztar", "bz2": "bztar", "xz": "xztar"}[name.rpartition(".")[2]]
+    made = Path(shutil.make_archive(str(tmp_path / "made"), form, tmp_path / "in"))
+    whole = bytearray(made.read_bytes())
+    if damage == "cut":
+        del whole[len(whole) // 2 :]
+    else:
+        middle = len(whole) // 2
+        whole[middle : middle + 400] = bytes(400) if damage == "middle" else np.random.default_rng(1).bytes(400)
+    (tmp_path / name).write_bytes(whole)
+    if name == "x.tar" and damage != "cut":
+        return  # a plain tar has no checksum of its content
+    with pytest.raises(ValueError, match=f"{name}: cannot unpack it .*; download it again"):
+        unpack(tmp_path / name, tmp_path / "out", 10**7)
+    assert not [*(tmp_path / "out").iterdir()]
+
+
+def test_empty_folders_count_as_members(tmp_path, monkeypatch):
+    monkeypatch.setattr("c2ser.prep.unpack.MAX_FILES", 100)
+    with zipfile.ZipFile(tmp_path / "x.zip", "w") as archive:
+        for number in range(101):
+            archive.writestr(f"{number}/", "")
+    with pytest.raises(ValueError, match="x.zip: holds more than .* 100 files and folders"):
+        unpack(tmp_path / "x.zip", tmp_path / "out", 10**7)
+
+
+def test_a_member_without_a_name_is_refused(tmp_path):
+    with tarfile.open(tmp_path / "x.tar", "w") as archive:
+        archive.addfile(tarfile.TarInfo("."), io.BytesIO())
+    with pytest.raises(ValueError, match="x.tar: a member without a name; download it again"):
+        unpack(tmp_path / "x.tar", tmp_path / "out", 10**7)

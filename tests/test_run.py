@@ -227,6 +227,59 @@ def test_a_signal_ends_jobs_and_their_children(tmp_path, number):
     assert not (tmp_path / "x.3.log").exists()
 
 
+SAVING = """
+import signal, sys, time
+
+def save(number, frame):
+    time.sleep(float(sys.argv[1]))
+    print("saved", flush=True)
+    raise SystemExit(75)
+
+signal.signal(signal.SIGTERM, save)
+print("ready", flush=True)
+time.sleep(300)
+"""
+"""As a training does: it ends its step and saves before it stops."""
+
+SOON = "import run; run.QUIET = 0.2; raise SystemExit(run.main())"
+
+
+def stopped(tmp_path, seconds, *signals, between=1.0):
+    """Send signals to a launcher whose job takes so long to save; return status, messages and the job's output."""
+    (tmp_path / "job.py").write_text(SAVING)
+    words = [PYTHON, "-c", SOON, "x.log", PYTHON, "job.py", str(seconds)]
+    place = os.environ | {"PYTHONPATH": str(RUN.parent)}
+    process = subprocess.Popen(words, cwd=tmp_path, env=place, stderr=subprocess.PIPE, text=True)
+    log = tmp_path / "x.log"
+    while not (log.exists() and command_output(log) == "ready\n"):
+        time.sleep(0.02)
+    for number in signals:
+        process.send_signal(number)
+        time.sleep(between)
+    _, said = process.communicate(timeout=60)
+    return process.returncode, said.splitlines(), command_output(log), log.read_text().splitlines()[-1]
+
+
+@pytest.mark.parametrize("seconds", [1.5, pytest.param(12, marks=pytest.mark.slow)])
+def test_a_stopped_job_may_end_its_step_and_save(tmp_path, seconds):
+    status, said, output, last = stopped(tmp_path, seconds, signal.SIGINT)
+    assert (status, output, last) == (128 + signal.SIGINT, "ready\nsaved\n", "# status 75")
+    assert said[0] == "run.py: waiting up to 10 min for jobs to save what they have; stop it again to kill them"
+    assert said[1:] == ["run.py: stopped by SIGINT; all jobs were ended"]
+
+
+def test_a_second_signal_kills_at_once(tmp_path):
+    status, said, output, last = stopped(tmp_path, 300, signal.SIGTERM, signal.SIGINT)
+    assert (status, output, last) == (128 + signal.SIGTERM, "ready\n", f"# status {128 + signal.SIGKILL}")
+    assert said[-1] == "run.py: stopped by SIGTERM; all jobs were ended"
+
+
+def test_a_step_of_a_minute_and_a_validation_of_minutes_have_time():
+    done = subprocess.run([PYTHON, "-c", "import run, slurm; print(run.GRACE, slurm.GRACE)"], cwd=RUN.parent,
+                          capture_output=True, text=True, check=True)  # fmt: skip
+    assert all(float(seconds) >= 600 for seconds in done.stdout.split())
+
+
 def test_help_shows_the_contract(tmp_path):
     done = run("--help", folder=tmp_path)
     assert done.returncode == 0 and "JOB=1:n" in done.stdout and "CUDA_VISIBLE_DEVICES" in done.stdout

@@ -348,6 +348,13 @@ def test_what_can_be_fixed_is_fixed(data, name):
     assert (data / ".backup" / "text").exists()
 
 
+def test_a_table_of_other_utterances_is_removed_and_not_left_empty(data):
+    write(data / "utt2attr", ["s8-a 1 2 3", "s9-a 1 2 3"])
+    done = run(UTILS / "fix_data_dir.sh", data)
+    assert done.returncode == 0 and "utt2attr: none of its utterances is left, so it was removed; run" in done.stderr
+    assert not (data / "utt2attr").exists() and validate(data).returncode == 0
+
+
 def test_missing_directory_and_audio_check_off(data, tmp_path):
     assert "no such folder; run stage 0" in validate(tmp_path / "none").stderr
     (data / "s1 a.wav").unlink()
@@ -437,6 +444,63 @@ def test_many_utterances_in_two_sources_are_named_too(tmp_path):
 def test_speakers_lists(data):
     done = run(UTILS / "utt2spk_to_spk2utt.sh", data / "utt2spk")
     assert done.stdout.splitlines() == lines(data / "spk2utt")
+
+
+LIKE_NUMBERS = [
+    "0",
+    "00",
+    "000",
+    "01",
+    "1",
+    "1.0",
+    "10",
+    "1_0",
+    "1e1",
+    "0x1",
+    "NaN",
+    "inf",
+    "null",
+    "no",
+    "true",
+    "+1",
+    "-1",
+]
+"""Speakers that are equal, or nothing, where something takes them for numbers or for words of YAML."""
+
+
+def test_ids_that_look_like_numbers_stay_texts(tmp_path):
+    speakers = sorted((f"{name}-" for name in LIKE_NUMBERS), key=str.encode)
+    folder = tmp_path / "data"
+    folder.mkdir()
+    soundfile.write(tmp_path / "x.wav", np.zeros(10), 16000)
+    ids = sorted((f"{speaker}{n}" for speaker in speakers for n in ("0", "00", "01", "1", "1e0")), key=str.encode)
+    write(folder / "wav.scp", [f"{i} {tmp_path}/x.wav" for i in ids])
+    write(folder / "utt2spk", [f"{i} {i[: i.rindex('-') + 1]}" for i in ids])
+    write(folder / "utt2emo", [f"{i} null" for i in ids])
+    assert run(UTILS / "fix_data_dir.sh", folder).returncode == 0
+    spk2utt = {line.split()[0]: line.split()[1:] for line in lines(folder / "spk2utt")}
+    assert spk2utt == {speaker: [i for i in ids if i.rpartition("-")[0] + "-" == speaker] for speaker in speakers}
+    done = run(UTILS / "validate_data_dir.sh", folder)
+    assert done.returncode == 0, done.stderr
+    assert f"{len(ids)} utterances of {len(speakers)} speakers" in done.stdout
+    assert run(UTILS / "split_data.sh", folder, "7", tmp_path / "parts").returncode == 0
+    parts = [tmp_path / f"parts/{n}/data" for n in range(1, 8)]
+    assert run(UTILS / "combine_data.sh", tmp_path / "again", *parts).returncode == 0
+    for name in ("wav.scp", "utt2spk", "utt2emo", "spk2utt"):
+        assert lines(tmp_path / "again" / name) == lines(folder / name)
+    write(tmp_path / "list", ["01-", "1e1-"])
+    assert run(UTILS / "subset_data_dir.sh", "--spk-list", tmp_path / "list", folder, tmp_path / "sub").returncode == 0
+    assert lines(tmp_path / "sub/spk2utt") == [" ".join([s, *spk2utt[s]]) for s in ("01-", "1e1-")]
+    write(folder / "utt2lang", [f"{ids[0]} en"])
+    lacking = run(UTILS / "validate_data_dir.sh", folder)
+    assert f"utt2lang lacks {len(ids) - 1} utterances, such as {ids[1]};" in lacking.stderr
+
+
+@pytest.mark.parametrize("speakers", [["0", "00", "01", "1"], ["0"], ["1", "1.0", "1e0"]])
+def test_speakers_lists_of_numbers(tmp_path, speakers):
+    write(tmp_path / "utt2spk", [f"{speaker}-a {speaker}" for speaker in sorted(speakers)])
+    done = run(UTILS / "utt2spk_to_spk2utt.sh", tmp_path / "utt2spk")
+    assert done.stdout.splitlines() == [f"{speaker} {speaker}-a" for speaker in sorted(speakers)]
 
 
 @pytest.mark.parametrize("script_path", sorted(UTILS.glob("*_*.sh")), ids=lambda path: path.name)

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from test_map_data import TOOL
 from test_map_shards import TOTAL, tables, write_shards
+from test_run import SAVING
 
 SLURM = Path(__file__).parent.parent / "utils" / "slurm.py"
 PYTHON = sys.executable
@@ -259,6 +260,38 @@ class TestOnCluster:
         assert process.returncode == 128 + number
         assert said.startswith(f"slurm.py: stopped by {number.name}; job array ") and said.endswith(" was cancelled\n")
         assert squeue(cluster) == ""
+
+    def test_a_stopped_job_may_save_for_longer_than_slurm_waits(self, cluster, tmp_path):
+        (tmp_path / "job.py").write_text(SAVING)
+        words = ["JOB=1:4", "x.JOB.log", PYTHON, "job.py", "6"]  # KillWait is 2
+        process = start(*words, folder=tmp_path, environment=cluster)
+        logs = [tmp_path / f"x.{number}.log" for number in (1, 2)]
+        wait_for(lambda: all(log.exists() and command_output(log) == "ready\n" for log in logs))
+        process.send_signal(signal.SIGTERM)
+        _, said = process.communicate(timeout=60)
+        assert process.returncode == 128 + signal.SIGTERM and said.endswith(" was cancelled\n"), said
+        assert all(command_output(log) == "ready\nsaved\n" for log in logs)
+        assert squeue(cluster) == "" and not (tmp_path / "x.3.log").exists()
+
+    def test_a_second_signal_cancels_at_once(self, cluster, tmp_path):
+        (tmp_path / "job.py").write_text(SAVING)
+        process = start("x.log", PYTHON, "job.py", "300", folder=tmp_path, environment=cluster)
+        wait_for(lambda: (tmp_path / "x.log").exists() and command_output(tmp_path / "x.log") == "ready\n")
+        process.send_signal(signal.SIGTERM)
+        time.sleep(1)
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=30)
+        wait_for(lambda: squeue(cluster) == "")
+        assert command_output(tmp_path / "x.log") == "ready\n"
+
+    def test_a_warning_before_the_time_limit_reaches_the_command(self, cluster, tmp_path):
+        (tmp_path / "job.py").write_text(SAVING.replace("signal.SIGTERM", "signal.SIGUSR1"))
+        process = start("x.log", PYTHON, "job.py", "0.1", folder=tmp_path, environment=cluster)
+        wait_for(lambda: (tmp_path / "x.log").exists() and command_output(tmp_path / "x.log") == "ready\n")
+        job = squeue(cluster, "squeue", "--noheader", "--format=%A").split()[0]
+        squeue(cluster, "scancel", "--batch", "--signal=USR1", job)
+        _, said = process.communicate(timeout=60)
+        assert process.returncode == 1 and "job 1: status 75, x.log: saved" in said, said
 
     def test_an_element_that_slurm_stops_is_told_from_one_that_failed(self, cluster, tmp_path):
         code = "import sys, time; time.sleep(300 if sys.argv[1] == '2' else 0)"

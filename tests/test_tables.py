@@ -115,3 +115,21 @@ def test_kill_and_resume(tmp_path, root):
     assert read_table(tmp_path / "out") == {f"u{i:03d}": f"u{i:03d}" * 2 for i in range(60)}
     calls = (tmp_path / "calls").read_text().split()
     assert len(calls) <= 61  # only the utterance in hand when the kill came may be done twice
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), -float("inf")])
+def test_no_table_holds_nan(tmp_path, number):
+    with TableMap(tmp_path / "x", tmp_path / "y") as job:
+        job.write("a", "answer", "0.5 0.5", numbers=[0.5, 0.5])
+        job.write("b", "answer", f"0.5 {number}", numbers=[0.5, number])
+        job.write("c", "nan", "a word, no number")
+        assert job.todo("abc") == []
+    assert read_table(tmp_path / "x") == {"a": "answer", "c": "nan"} and set(read_table(tmp_path / "y")) == {"a", "c"}
+    assert read_table(tmp_path / "x.rejected")["b"].startswith("its result is NaN or infinite; ")
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, "1" * 5000, "{", "\x00"])
+def test_damaged_json_is_one_line(tmp_path, text):
+    (tmp_path / "x.json").write_text(text)
+    with pytest.raises(ValueError, match="x.json: not JSON .*; make it again"):
+        read_json(tmp_path / "x.json")

@@ -174,7 +174,7 @@ train(Line(delay=0.02), OPTIM, config(), Path(sys.argv[2]))
 
 
 @pytest.mark.parametrize(
-    "number", [signal.SIGKILL, signal.SIGTERM, pytest.param(signal.SIGUSR1, marks=pytest.mark.slow)]
+    "number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT, pytest.param(signal.SIGUSR1, marks=pytest.mark.slow)]
 )
 def test_killed_and_resumed_equals_undisturbed(tmp_path, root, undisturbed, number):
     command = [sys.executable, "-c", SCRIPT, str(root / "tests"), str(tmp_path)]

@@ -35,7 +35,12 @@ before=$(wc -l < "$data/wav.scp") after=$(wc -l < "$data/.kept")
 [ "$after" -gt 0 ] || { rm "$data/.with_audio" "$data/.kept"; die "$data: no utterance has audio and a speaker; see .backup"; }
 while IFS= read -r name; do
     filter "$data/.kept" "$data/$name" > "$data/.$name.new"
-    mv "$data/.$name.new" "$data/$name"
+    if [ -s "$data/.$name.new" ]; then
+        mv "$data/.$name.new" "$data/$name"
+    else
+        rm "$data/.$name.new" "$data/$name"
+        log "$data/$name: none of its utterances is left, so it was removed; run the stage that makes it again"
+    fi
 done < <(tables_of "$data")
 rm "$data/.with_audio" "$data/.kept"
 make_spk2utt "$data"

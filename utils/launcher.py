@@ -18,7 +18,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -230,6 +230,25 @@ def wait_until_free(request: Request, signals: Sequence[int] = ()) -> None:
         logs.wait_until_free(logs.numbered(request.log), signals)
     else:
         logs.wait_until_free((job.log for job in request.jobs()), signals)
+
+
+def wait_for_end(program: str, runs: Callable[[], bool], signals: Signals, grace: float, quiet: float) -> None:
+    """Wait until jobs that were asked to stop have ended; a second signal ends the wait.
+
+    Args:
+        program: the name of the launcher.
+        runs: whether one still runs.
+        signals: what the launcher was sent.
+        grace: seconds to wait at most.
+        quiet: seconds after which it says what it waits for.
+    """
+    begun, said = time.monotonic(), False
+    while len(signals.seen) < 2 and runs() and time.monotonic() - begun < grace:
+        if not said and time.monotonic() - begun > quiet:
+            words = f"waiting up to {grace / 60:.0f} min for jobs to save what they have"
+            print(f"{program}: {words}; stop it again to kill them", file=sys.stderr, flush=True)
+            said = True
+        time.sleep(POLL)
 
 
 def _die_with_launcher(launcher: int) -> None:

@@ -31,6 +31,7 @@ check_arguments "$@" "$table"
 check_share
 [ "$nj" -ge 1 ] || die "--nj: $nj parts are too few"
 [ -s "$data/wav.scp" ] || die "$data/wav.scp is missing or empty; prepare the data first"
+[ ! -e "$data/segments" ] || die "$data/segments: segments of recordings are not read; write each into a file first"
 
 [[ $table == */* ]] || table=./$table
 name=${table##*/} parts=$table.parts folder=${table%/*}

@@ -14,7 +14,8 @@ is for launchers with a queue and only checked here.
     C2SER_RAY_CPUS  cores for each job (default 1)
 
 Status: 0 if all went well, 1 if a copy failed (all are named with their logs) or there is no such Ray, 2 for bad
-options, 128 + the signal if it was stopped; everything it started is then stopped too.
+options, 128 + the signal if it was stopped; everything it started is then killed. Jobs that keep a journal lose nothing
+by that; a training loses the steps since its last checkpoint (training.save_every).
 """
 
 import importlib.util

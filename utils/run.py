@@ -9,6 +9,9 @@ status. As many run at once as there are cores, or --max-jobs. With --gpu N no G
 each sees its own GPUs in CUDA_VISIBLE_DEVICES; without it a job sees none, as on a cluster. --mem and --time are for
 clusters and only checked here.
 
+A signal (Ctrl-C, SIGTERM) is passed on to the jobs, which may save what they have: a training ends its step first. What
+still runs after ten minutes is killed; a second signal kills at once.
+
 Status: 0 if all went well, 1 if a copy failed (all are named with their logs) or there are too few GPUs,
 2 for bad options, 128 + the signal if it was stopped; everything it started is then stopped too.
 """
@@ -24,8 +27,12 @@ from pathlib import Path
 import launcher
 import logs
 
-GRACE = 10.0
-"""Seconds that stopped jobs have to end by themselves before they are killed."""
+GRACE = 600.0
+"""Seconds that stopped jobs have to end by themselves before they are killed: a training first ends its step, which can
+take a minute on a CPU, or its validation, which can take several, and then saves; other jobs end at once."""
+
+QUIET = 5.0
+"""Seconds after which the launcher says what it waits for."""
 
 
 def cores() -> int:
@@ -81,12 +88,10 @@ def run(request: launcher.Request, groups: list[str], signals: launcher.Signals)
 
 
 def stop(running: list[launcher.Running], signals: launcher.Signals) -> None:
-    """End what still runs: ask, wait, then kill; a second signal shortens the wait."""
+    """End what still runs: ask, wait, then kill; a second signal ends the wait."""
     for entry in running:
         entry.kill(signal.SIGTERM)
-    deadline = time.monotonic() + GRACE
-    while time.monotonic() < deadline and len(signals.seen) < 2 and any(e.status() is None for e in running):
-        time.sleep(launcher.POLL)
+    launcher.wait_for_end("run.py", lambda: any([e.status() is None for e in running]), signals, GRACE, QUIET)
     for entry in running:
         entry.kill(signal.SIGKILL)
     while any([entry.status() is None for entry in running]):

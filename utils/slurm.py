@@ -15,12 +15,13 @@ What a site needs beyond that goes into two environment variables, best exported
 With --requeue among them, a job that Slurm starts again elsewhere goes on with its log, and is waited for.
 
 Status: 0 if all went well, 1 if a copy failed (all are named with their logs) or Slurm refused, 2 for bad options,
-128 + the signal if it was stopped; the array is then cancelled.
+128 + the signal if it was stopped; the array is then cancelled. As with run.py, running jobs get ten minutes to save
+what they have, and a second signal cancels at once. Before a time limit Slurm warns only if it is asked to: with
+--signal=B:USR1@300 among the options a training saves in the last five minutes and ends with status 75.
 """
 
 import os
 import re
-import shlex
 import shutil
 import signal
 import subprocess
@@ -40,6 +41,9 @@ CHECK = 5.0
 
 LATENCY = float(os.environ.get("C2SER_SLURM_LATENCY", "15"))
 """Seconds that a shared file system may take to show what a node wrote."""
+
+GRACE = 600.0
+"""Seconds that stopped jobs have to save what they have; see run.py."""
 
 SETTINGS = "C2SER_SLURM_OPTIONS and C2SER_SLURM_GPU_OPTIONS"
 
@@ -104,7 +108,8 @@ class Array:
             job.log.parent.mkdir(parents=True, exist_ok=True)
             for left in (job.log, self.place(job.number, "status"), self.place(job.number, "slurm")):
                 left.unlink(missing_ok=True)
-        self.script.write_text(batch_script(self.request, self.name), "utf-8", errors="surrogateescape")
+        text = slurm_queue.batch_script(self.request, self.name, Path(__file__))
+        self.script.write_text(text, "utf-8", errors="surrogateescape")
         output = str(self.folder.absolute() / self.base).replace("%", "%%") + ".%a.slurm"
         outer = [name for name in os.environ if name.startswith("SLURM_") and name != "SLURM_CONF"]
         self.process = subprocess.Popen(  # without what an outer job would hand down
@@ -155,11 +160,27 @@ class Array:
             raise Refused(f"the jobs can never start ({reason}); ask for less (--time, --gpu) or mend {SETTINGS}")
         return bool(reasons)
 
-    def cancel(self) -> None:
-        """Take the array out of the queue and wait until it has left."""
+    def stop(self, signals: launcher.Signals) -> None:
+        """Take waiting elements out of the queue, let running ones save what they have, and cancel what is left.
+
+        Slurm itself kills what it cancels after its KillWait, 30 s as a rule; a step of a training can take longer.
+        """
+        self.identify()
+        slurm_queue.ask("scancel", "--state=PENDING", f"--name={self.name}")
+        slurm_queue.ask("scancel", "--batch", "--signal=TERM", f"--name={self.name}")
+        launcher.wait_for_end("slurm.py", lambda: bool(slurm_queue.reasons(self.name)), signals, GRACE, LATENCY)
+        self.cancel()
+
+    def identify(self) -> None:
+        """Wait until Slurm has given the array a number, if it is being handed in at this moment."""
         deadline = time.monotonic() + LATENCY
         while self.process and self.process.poll() is None and not self.identity() and time.monotonic() < deadline:
-            time.sleep(0.1)  # it is being handed in at this moment
+            time.sleep(0.1)
+
+    def cancel(self) -> None:
+        """Take the array out of the queue and wait until it has left."""
+        self.identify()
+        deadline = time.monotonic() + LATENCY
         slurm_queue.ask("scancel", f"--name={self.name}")
         while time.monotonic() < deadline and slurm_queue.reasons(self.name):
             time.sleep(0.2)
@@ -206,35 +227,14 @@ def queue_place(log: str) -> tuple[Path, str]:
     return folder / "q", str(Path(log).relative_to(folder)).replace("/", "-")
 
 
-def batch_script(request: launcher.Request, name: str) -> str:
-    """Return the script for sbatch: what is asked for, and one command whose words are all quoted."""
-    numbers = request.numbers
-    asked = [
-        f"--job-name={name}",
-        f"--array={numbers[0]}-{numbers[-1]}" + f"%{request.max_jobs}" * (request.max_jobs > 0),
-    ]
-    asked += [f"--mem={request.mem}"] * bool(request.mem) + [f"--time={request.time}"] * bool(request.time)
-    asked += [f"--gres=gpu:{request.gpu}"] * (request.gpu > 0) + ["--open-mode=append"]
-    names = ["C2SER_SLURM_OPTIONS"] + ["C2SER_SLURM_GPU_OPTIONS"] * (request.gpu > 0)
-    asked += [" ".join(os.environ[name].split()) for name in names if os.environ.get(name, "").strip()]
-    call = [sys.executable, str(Path(__file__).resolve()), "--gpu", str(request.gpu)]
-    rest = [f"JOB={numbers[0]}:{numbers[-1]}"] * request.array + [request.log, *request.command]
-    return "\n".join(
-        [
-            "#!/usr/bin/env bash",
-            *(f"#SBATCH {option}" for option in asked),
-            f'exec {shlex.join(call)} --element "$SLURM_ARRAY_TASK_ID" {shlex.join(rest)}',
-            "",
-        ]
-    )
-
-
 def run_element(request: launcher.Request, number: int) -> int:
     """Run one element on its node and write its status, unless Slurm stops it: then Slurm's word counts."""
     status_file = Array(request).place(number, "status")
     status_file.unlink(missing_ok=True)
     environment = os.environ | ({} if request.gpu else {"CUDA_VISIBLE_DEVICES": ""})
     signals, passed_on = launcher.Signals(), 0
+    warned: list[int] = []  # before the time limit, with --signal=B:USR1@…: the command's own status counts
+    signal.signal(signal.SIGUSR1, lambda received, frame: warned.append(received))
     again = os.environ.get("SLURM_RESTART_COUNT", "0") != "0"
     try:
         logs.wait_until_free([request.job(number).log], signals.seen)
@@ -246,6 +246,8 @@ def run_element(request: launcher.Request, number: int) -> int:
         for received in signals.seen[passed_on:]:
             running.kill(received)
             passed_on += 1
+        while warned:
+            running.kill(warned.pop())
         time.sleep(launcher.POLL)
     if status > 128 and not signals.seen:
         time.sleep(1)  # Slurm's signal may reach the command a moment before it reaches us
@@ -274,7 +276,7 @@ def main() -> int:
         array.submit()
         array.wait(signals)
         if signals.seen:
-            array.cancel()
+            array.stop(signals)
             name = signal.Signals(signals.seen[0]).name
             print(f"slurm.py: stopped by {name}; job array {array.identity()} was cancelled", file=sys.stderr)
             return 128 + signals.seen[0]

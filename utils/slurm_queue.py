@@ -1,10 +1,14 @@
-"""What Slurm says of jobs, and who may hand in those of a log."""
+"""What Slurm is told and says of jobs, and who may hand in those of a log."""
 
+import os
 import re
+import shlex
 import subprocess
+import sys
 from pathlib import Path
 from typing import IO
 
+import launcher
 import logs
 
 HOPELESS = re.compile(
@@ -54,3 +58,32 @@ def reserve(script: Path) -> IO[str] | None:
     """
     file = open(script, "a", encoding="utf-8")
     return file if logs.take(file) else None
+
+
+def batch_script(request: launcher.Request, name: str, program: Path) -> str:
+    """Return the script for sbatch: what is asked for, and one command whose words are all quoted.
+
+    Args:
+        request: the jobs.
+        name: their name in the queue.
+        program: what runs an element on its node.
+    """
+    numbers = request.numbers
+    asked = [
+        f"--job-name={name}",
+        f"--array={numbers[0]}-{numbers[-1]}" + f"%{request.max_jobs}" * (request.max_jobs > 0),
+    ]
+    asked += [f"--mem={request.mem}"] * bool(request.mem) + [f"--time={request.time}"] * bool(request.time)
+    asked += [f"--gres=gpu:{request.gpu}"] * (request.gpu > 0) + ["--open-mode=append"]
+    names = ["C2SER_SLURM_OPTIONS"] + ["C2SER_SLURM_GPU_OPTIONS"] * (request.gpu > 0)
+    asked += [" ".join(os.environ[name].split()) for name in names if os.environ.get(name, "").strip()]
+    call = [sys.executable, str(program.resolve()), "--gpu", str(request.gpu)]
+    rest = [f"JOB={numbers[0]}:{numbers[-1]}"] * request.array + [request.log, *request.command]
+    return "\n".join(
+        [
+            "#!/usr/bin/env bash",
+            *(f"#SBATCH {option}" for option in asked),
+            f'exec {shlex.join(call)} --element "$SLURM_ARRAY_TASK_ID" {shlex.join(rest)}',
+            "",
+        ]
+    )

@@ -14,7 +14,8 @@ case ${1-} in
         exit 2
         ;;
 esac
+# awk compares fields that look like numbers as numbers, and 01 is not 1 here: the "" makes them texts
 sort -k2,2 -k1,1 -- "${1:-/dev/stdin}" | awk '
-    $2 != speaker { if (NR > 1) printf "\n"; printf "%s", $2; speaker = $2 }
+    NR == 1 || $2 "" != speaker { if (NR > 1) printf "\n"; printf "%s", $2; speaker = $2 "" }
     { printf " %s", $1 }
     END { if (NR) printf "\n" }' | sort -k1,1

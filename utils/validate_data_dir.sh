@@ -42,12 +42,16 @@ check_form() { # TABLE
 # missing TABLE OTHER: how many ids of the first table the second lacks, and one of them.
 missing() {
     comm -23 <(keys "$data/$1" | sort -u) <(keys "$data/$2" | sort -u) |
-        awk '{ first = first ? first : $1 } END { if (NR) printf "%d utterances, such as %s", NR, first }'
+        awk 'NR == 1 { first = $1 } END { if (NR) printf "%d utterances, such as %s", NR, first }'
 }
 
 for name in wav.scp utt2spk; do
     [ -s "$data/$name" ] || defect "$name is missing or empty; write it, see the recipe's data_prep.py"
 done
+if [ -e "$data/segments" ]; then
+    defect "segments: segments of recordings are not read; write each into a file first, for example with Kaldi's \
+utils/data/extract_wav_segments_data_dir.sh"
+fi
 [ "$defects" = 0 ] || exit 1
 [ -s "$data/spk2utt" ] || defect "spk2utt is missing; $fix"
 

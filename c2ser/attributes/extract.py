@@ -7,11 +7,12 @@ from pathlib import Path
 import numpy as np
 
 from c2ser.attributes.config import PitchConfig
-from c2ser.attributes.levels import FLAG, flags
+from c2ser.attributes.levels import FLAG, check_limits, flags
 from c2ser.attributes.loudness import loudness
 from c2ser.attributes.pitch import PitchTracker, Track, check_length
 from c2ser.attributes.rate import speaking_rate
-from c2ser.audio import SAMPLE_RATE, trim_silence
+from c2ser.attributes.recording import clean
+from c2ser.audio import SAMPLE_RATE, check_sound, trim_silence
 from c2ser.corpus import Utterance, durations, read_data_dir, wave
 from c2ser.data.prefetch import prefetch_batches
 from c2ser.log import progress
@@ -26,11 +27,13 @@ class Measured:
         wave: the waveform (samples,) without silence at its ends.
         loudness: LUFS.
         rate: phonemes per second.
+        faults: flags of its recording.
     """
 
     wave: np.ndarray
     loudness: float
     rate: float
+    faults: Sequence[str]
 
 
 def extract_attributes(data: Path, out: Path, pitch: PitchConfig, silence_db: float, num_workers: int) -> None:
@@ -77,18 +80,22 @@ def measure(utterance: Utterance, silence_db: float) -> Measured:
     Raises:
         ValueError: one of its attributes cannot be measured.
     """
-    speech = trim_silence(wave(utterance), silence_db)
+    cleaned, faults = clean(check_sound(wave(utterance), utterance.id))
+    speech = trim_silence(cleaned, silence_db)
     level = loudness(speech, utterance.id)
     check_length(speech, utterance.id)
-    return Measured(speech, level, speaking_rate(utterance.text, utterance.language, len(speech), utterance.id))
+    rate = speaking_rate(utterance.text, utterance.language, len(speech), utterance.id)
+    return Measured(speech, level, rate, faults)
 
 
 def _write(job: TableMap, name: str, measured: Measured, track: Track, voiced: float) -> None:
-    """Write the rows of an utterance, or reject it if it has no voiced frame."""
+    """Write the rows of an utterance, or reject it if it has no voiced frame or a value that no speech has."""
     try:
-        row = f"{track.mean(voiced, name):.2f} {measured.loudness:.2f} {measured.rate:.3f}"
+        values = (track.mean(voiced, name), measured.loudness, measured.rate)
+        check_limits(values, name)
     except ValueError as error:
         job.reject(name, str(error).removeprefix(f"{name}: "))
     else:
         share = float((track.periodicity >= voiced).mean())
-        job.write(name, row, flags(len(measured.wave) / SAMPLE_RATE, share))
+        row = f"{values[0]:.2f} {values[1]:.2f} {values[2]:.3f}"
+        job.write(name, row, flags(len(measured.wave) / SAMPLE_RATE, share, measured.faults), numbers=values)

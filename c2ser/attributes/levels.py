@@ -15,6 +15,15 @@ from c2ser.tables import read_table
 
 UNITS = {"pitch": "Hz", "loudness": "LUFS", "rate": "phonemes/s"}
 
+LIMITS = {"loudness": (-70.0, 10.0, "convert it again from its source"), "rate": (0.1, 50.0, "correct its transcript")}
+"""Lowest and highest value that speech can have, and the remedy beyond; pitch is within the range of its tracker."""
+
+LARGEST = 1e6
+"""No attribute of a table is as large; the squares of larger numbers could overflow."""
+
+OUTLYING = 8.0
+"""A value so many robust deviations from the median is named, because it may move mean and deviation."""
+
 FLAG = "utt2flag"
 """The table beside `utt2attr` that marks doubtful values."""
 
@@ -67,22 +76,53 @@ class Stats:
         return LEVELS[0] if value < low else LEVELS[2] if value > high else LEVELS[1]
 
 
-def flags(seconds: float, voiced: float) -> str:
-    """Return the flags of doubtful attributes: `short`, `unvoiced`, both, or `-`.
+def flags(seconds: float, voiced: float, faults: Sequence[str] = ()) -> str:
+    """Return the flags of doubtful attributes, such as `short unvoiced`, or `-`.
 
     Args:
         seconds: length of the sound without silence at its ends.
         voiced: share of the frames that have a pitch.
+        faults: flags of the recording, as `recording.clean` gives them.
     """
     conditions = {"short": seconds <= BLOCK, "unvoiced": voiced < LEAST_VOICED}
-    return " ".join(name for name, holds in conditions.items() if holds) or "-"
+    return " ".join([*(name for name, holds in conditions.items() if holds), *faults]) or "-"
+
+
+def check_limits(values: Sequence[float], utterance: str) -> None:
+    """Refuse (pitch, loudness, rate) of an utterance that no speech can have: one of them moves the levels of a set.
+
+    Raises:
+        ValueError: a value is beyond the limits; the message names the utterance.
+    """
+    for name, value in zip(ATTRIBUTES, values, strict=True):
+        low, high, remedy = LIMITS.get(name, (0.0, math.inf, ""))
+        if not low <= value <= high:
+            raise ValueError(
+                f"{utterance}: its {name} is {value:.4g} {UNITS[name]}, and speech has {low:g} to {high:g}; {remedy}"
+            )
+
+
+def outliers(attributes: Mapping[str, Sequence[float]]) -> dict[str, dict[str, float]]:
+    """Return the value of each utterance far from the others, by attribute, the farthest first.
+
+    Args:
+        attributes: (pitch, loudness, rate) by utterance.
+    """
+    found, utterances = {}, [*attributes]
+    for column, name in enumerate(ATTRIBUTES):
+        values = np.array([row[column] for row in attributes.values()])
+        distances = np.abs(values - np.median(values))
+        spread = 1.4826 * np.median(distances)  # that of a normal distribution is its deviation
+        far = [i for i in np.argsort(-distances, kind="stable") if distances[i] > OUTLYING * spread > 0]
+        found[name] = {utterances[i]: float(values[i]) for i in far}
+    return found
 
 
 def read_attributes(rows: Mapping[str, str]) -> dict[str, tuple[float, ...]]:
     """Return (pitch, loudness, rate) by utterance from the rows of `utt2attr`.
 
     Raises:
-        ValueError: a row is not three finite numbers.
+        ValueError: a row is not three finite numbers of a size that speech has.
     """
     return {utterance: _numbers(utterance, row) for utterance, row in rows.items()}
 
@@ -92,8 +132,8 @@ def _numbers(utterance: str, row: str) -> tuple[float, ...]:
         values = tuple(float(word) for word in row.split())
     except ValueError:
         values = ()
-    if len(values) != len(ATTRIBUTES) or not all(map(math.isfinite, values)):
-        raise ValueError(f"{utterance}: '{row}' is not {len(ATTRIBUTES)} numbers; run stage 1 again")
+    if len(values) != len(ATTRIBUTES) or not all(abs(value) < LARGEST for value in values):
+        raise ValueError(f"{utterance}: '{row[:80]}' is not {len(ATTRIBUTES)} numbers of speech; run stage 1 again")
     return values
 
 

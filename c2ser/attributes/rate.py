@@ -6,10 +6,9 @@ import threading
 import warnings
 from typing import Any
 
+from c2ser.attributes.languages import espeak_voice, plain_code
 from c2ser.audio import SAMPLE_RATE
-
-VOICES = {"en": "en-us", "es": "es-419"}
-"""Names of languages in eSpeak that differ from the ISO 639-1 code."""
+from c2ser.transcripts import check_script, spoken
 
 ESPEAK_LOCK = threading.Lock()
 """eSpeak has one state for the whole process, so only one thread may use it at a time."""
@@ -20,17 +19,22 @@ def speaking_rate(text: str, language: str, samples: int, utterance: str) -> flo
 
     Args:
         text: the transcript.
-        language: ISO 639-1 code.
+        language: ISO 639-1 or 639-3 code, with or without a region.
         samples: length of the wave at 16 kHz without the silence around it.
         utterance: its id, for messages.
 
     Raises:
-        ValueError: no transcript, no phoneme in it, an unknown language, or no samples.
+        ValueError: no transcript, no word or phoneme in it, the script of another language, an unknown language, or no
+            samples.
     """
     if not text.strip():
         raise ValueError(f"{utterance}: it has no transcript; add one to text")
+    words = spoken(text)
+    if not words:
+        raise ValueError(f"{utterance}: no word in its transcript '{text[:40]}'; correct it or remove the utterance")
     try:
-        number = count_phonemes(text, language)
+        check_script(words, plain_code(language).partition("-")[0])
+        number = count_phonemes(words, language)
     except ValueError as error:
         raise ValueError(f"{utterance}: {error}") from None
     if number == 0 or samples == 0:
@@ -45,7 +49,9 @@ def count_phonemes(text: str, language: str) -> int:
         ValueError: eSpeak does not know the language.
     """
     with ESPEAK_LOCK:
-        return _count_mandarin(text) if language == "zh" else _count_espeak(text, language)
+        spelt = plain_code(language).partition("-latn")[1]  # in Pinyin, for example
+        mandarin = plain_code(language).partition("-")[0] == "zh" and not spelt
+        return _count_mandarin(text) if mandarin else _count_espeak(text, language)
 
 
 def _count_espeak(text: str, language: str) -> int:
@@ -65,10 +71,10 @@ def _backend(language: str) -> Any:
 
     EspeakWrapper.set_library(espeakng_loader.get_library_path())
     EspeakWrapper.set_data_path(espeakng_loader.get_data_path())
-    try:
-        return EspeakBackend(VOICES.get(language, language), language_switch="remove-flags")
-    except RuntimeError:
-        raise ValueError(f"eSpeak has no language '{language}'; use an ISO 639-1 code in utt2lang") from None
+    voice = espeak_voice(language, EspeakBackend.supported_languages())
+    if voice is None:
+        raise ValueError(f"eSpeak has no language '{language}'; use an ISO 639-1 code in utt2lang")
+    return EspeakBackend(voice, language_switch="remove-flags")
 
 
 def _count_mandarin(text: str) -> int:

@@ -79,4 +79,5 @@ def answer(baseline: Answerer, data: str | Path, out: str | Path, config: Baseli
             for name in job.todo(results):
                 result = results[name]
                 values = [f"{result.milliseconds:.1f} {result.tokens}", format_row(result.probabilities)]
-                job.write(name, result.text, *values, *([result.transcript] if baseline.transcribes else []))
+                values += [result.transcript] if baseline.transcribes else []
+                job.write(name, result.text, *values, numbers=result.probabilities)

@@ -24,6 +24,7 @@ def main(attributes: Path | list[Path], out: Path) -> None:
         FlagCounts,
         add_stats,
         compute_stats,
+        outliers,
         plot_stats,
         read_attributes,
         stats_from_json,
@@ -50,6 +51,10 @@ def main(attributes: Path | list[Path], out: Path) -> None:
         plot_stats(values, stats, out.with_suffix(".png"))
     write_json(out, stats_to_json(stats) | total.to_json())
     logger.info("%s", total)
+    for name, far in (outliers(values) if values else {}).items():
+        if far:
+            first = ", ".join(f"{utterance} ({value:g})" for utterance, value in [*far.items()][:3])
+            logger.warning("%s: %d far from the others may move its levels: %s; listen to them", name, len(far), first)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,8 @@ def main(
     """Write the table OUT: pitch (Hz), loudness (LUFS) and rate (phonemes/s) of each utterance.
 
     The table utt2flag beside it marks doubtful values: `short` if the sound was repeated to have a loudness, `unvoiced`
-    if fewer than a tenth of the frames have a pitch, else `-`.
+    if fewer than a tenth of the frames have a pitch, `hum` if the mains were heard at 50 or 60 Hz (and taken away),
+    `clipped` if the sound was cut off at its peaks, else `-`.
 
     Args:
         data: data directory.

@@ -17,7 +17,7 @@ from transformers import (
 from c2ser.chat.config import LocalConfig
 from c2ser.chat.protocol import Line, completion, response
 from c2ser.devices import move
-from c2ser.pretrained import load_pretrained
+from c2ser.pretrained import load_pretrained, readable
 
 
 class LocalChat:
@@ -35,7 +35,8 @@ class LocalChat:
 
     def __init__(self, config: LocalConfig, model: str) -> None:
         self.config, self.name = config, model
-        self.tokenizer = AutoTokenizer.from_pretrained(model, trust_remote_code=False, padding_side="left")
+        with readable(model, "tokenizer", "download it again"):
+            self.tokenizer = AutoTokenizer.from_pretrained(model, trust_remote_code=False, padding_side="left")
         if not self.tokenizer.chat_template:
             raise ValueError(f"{model}: its tokenizer has no chat template; choose a model that was trained for chats")
         if self.tokenizer.pad_token is None:

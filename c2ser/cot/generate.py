@@ -9,6 +9,7 @@ from c2ser.cot.prompts import Request
 from c2ser.cot.writers import describe, open_writer, write_all
 from c2ser.emotions import ATTRIBUTES, check_emotion
 from c2ser.tables import TableMap, read_table, write_json
+from c2ser.transcripts import spoken
 
 
 def generate_cot(
@@ -48,8 +49,9 @@ def check_attempts(attempts: int, writer: WriterName, chat: ChatConfig) -> None:
 
 
 def read_requests(data: Path, style: Style, job: TableMap) -> list[Request]:
-    """Return the labels of each utterance as a request; utterances with missing labels are rejected."""
+    """Return the labels of each utterance as a request, its text without annotations; reject those without a label."""
     emotions, languages, texts = (read_table(data / name) for name in ("utt2emo", "utt2lang", "text"))
+    texts = {utterance: spoken(text) for utterance, text in texts.items()}
     levels = read_table(data / "utt2level") if style == "explicit" else {}
     requests = []
     for utterance in job.todo(emotions):

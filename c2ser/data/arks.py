@@ -52,7 +52,7 @@ def read_matrix(place: str, utterance: str) -> np.ndarray:
         float32, shape (rows, columns).
 
     Raises:
-        ValueError: the position has another form, or no complete float matrix is there.
+        ValueError: the position has another form, no complete float matrix is there, or one with NaN or Inf.
     """
     name, colon, offset = place.rpartition(":")
     if not colon or not offset.isdigit() or name.strip().startswith("|"):
@@ -69,7 +69,10 @@ def read_matrix(place: str, utterance: str) -> np.ndarray:
         raise ValueError(f"{utterance}: cannot read {name} ({error.strerror}); extract the embeddings again") from None
     if min(rows, columns) < 1 or len(content) != 4 * rows * columns:
         raise ValueError(f"{utterance}: the matrix at {place} is cut short; extract the embeddings again")
-    return np.frombuffer(content, dtype="<f4").reshape(rows, columns).copy()
+    matrix = np.frombuffer(content, dtype="<f4").reshape(rows, columns).copy()
+    if not np.isfinite(matrix).all():
+        raise ValueError(f"{utterance}: NaN or Inf in the matrix at {place}; extract the embeddings again")
+    return matrix
 
 
 def read_matrices(scp: Mapping[str, str], utterances: Iterable[str]) -> Iterator[tuple[str, np.ndarray]]:

@@ -12,7 +12,7 @@ from c2ser.data.sampler import by_length
 from c2ser.emotion2vec.config import EmbeddingBatchConfig, Level
 from c2ser.emotion2vec.encoders import Encoder
 from c2ser.log import progress
-from c2ser.tables import TableMap
+from c2ser.tables import NOT_FINITE, TableMap
 
 MAX_LENGTH_RATIO = 1.25
 """The longest utterance of a batch may be this many times as long as the shortest; more would be mostly padding."""
@@ -42,7 +42,10 @@ def extract_embeddings(encoder: Encoder, data: Path, out: Path, batches: Embeddi
                 for name, reason in batch.rejected.items():
                     job.reject(name, reason)
                 for name, matrix in zip(batch.items, encoder.embed([*batch.items.values()], level), strict=True):
-                    job.write(name, ark.write(name, matrix))
+                    if np.isfinite(matrix).all():
+                        job.write(name, ark.write(name, matrix))
+                    else:
+                        job.reject(name, NOT_FINITE)
 
 
 def load_checked_wave(utterance: Utterance, encoder: Encoder, max_seconds: float) -> np.ndarray:

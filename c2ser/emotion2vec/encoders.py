@@ -11,7 +11,6 @@ from c2ser.audio import SAMPLE_RATE
 from c2ser.emotion2vec.config import Level, Normalise
 from c2ser.emotion2vec.convert import KIND, load_model
 from c2ser.emotion2vec.model import Emotion2Vec, embed
-from c2ser.log import one_line
 from c2ser.tables import read_json
 
 if TYPE_CHECKING:
@@ -103,6 +102,9 @@ class ForeignWhisper(ForeignEncoder):
 
     def __init__(self, model: "PreTrainedModel", extractor: "WhisperFeatureExtractor") -> None:
         self.model, self.extractor = model, extractor
+        made, taken = (extractor.feature_size, extractor.n_samples // extractor.hop_length), model.config
+        if made != (taken.num_mel_bins, 2 * taken.max_source_positions):
+            raise ValueError("preprocessor_config.json makes other spectrograms than the model takes")
         self.hop = 2 * extractor.hop_length
         self.shortest, self.longest = self.hop, extractor.n_samples / SAMPLE_RATE
 
@@ -147,12 +149,10 @@ def _is_ours(folder: Path) -> bool:
 def _load_foreign(source: str, normalise: Normalise, device: str | torch.device) -> ForeignEncoder:
     from transformers import AutoFeatureExtractor, AutoModel, Wav2Vec2FeatureExtractor, WhisperFeatureExtractor
 
-    from c2ser.pretrained import load_pretrained
+    from c2ser.pretrained import load_pretrained, readable
 
-    try:
-        extractor = AutoFeatureExtractor.from_pretrained(source)
-    except (OSError, ValueError, KeyError) as error:
-        raise ValueError(f"{source}: not a model folder, checkpoint or hub id that loads ({one_line(error)})") from None
+    with readable(source, "model folder, checkpoint or hub id", "give another, or download it again"):
+        extractor = AutoFeatureExtractor.from_pretrained(source, trust_remote_code=False)
     whisper = isinstance(extractor, WhisperFeatureExtractor)
     if not whisper and type(extractor) is not Wav2Vec2FeatureExtractor:
         raise ValueError(f"{source}: {type(extractor).__name__} takes no waveforms; give a speech encoder or Whisper")
@@ -166,7 +166,8 @@ def _load_foreign(source: str, normalise: Normalise, device: str | torch.device)
     if normalise != "auto":
         extractor.do_normalize = normalise == "yes"
     encoder = model.get_encoder() if whisper else model
-    return (ForeignWhisper if whisper else ForeignEncoder)(encoder.eval().to(device), extractor)
+    with readable(source, "speech encoder", "download it again"):
+        return (ForeignWhisper if whisper else ForeignEncoder)(encoder.eval().to(device), extractor)
 
 
 def _receptive_field(config: Any) -> int:

@@ -55,4 +55,4 @@ def label_speech(published: Published, data: Path, job: TableMap, batches: Batch
         if batch.items:
             results = zip(batch.items, classify(published, [*batch.items.values()]), strict=True)
             for name, (emotion, probability) in results:
-                job.write(name, f"{emotion} {probability:.4f}")
+                job.write(name, f"{emotion} {probability:.4f}", numbers=[probability])

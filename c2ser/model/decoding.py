@@ -41,8 +41,9 @@ def decode(model: C2SER, data: str | Path, out: str | Path, config: DecodeConfig
             results = model.recognise(waves, languages, config)
             for name in job.todo(results):
                 result = results[name]
-                row = format_row([result.probabilities[emotion] for emotion in EMOTIONS])
-                job.write(name, result.answer, f"{result.milliseconds:.1f} {result.tokens}", row)
+                numbers = [result.probabilities[emotion] for emotion in EMOTIONS]
+                spent = f"{result.milliseconds:.1f} {result.tokens}"
+                job.write(name, result.answer, spent, format_row(numbers), numbers=numbers)
 
 
 def format_row(probabilities: Iterable[float]) -> str:
@@ -73,7 +74,8 @@ def calibrate(model: C2SER, folder: str | Path, data: str | Path, config: Decode
         for waves, languages in unfinished_batches(job, data, *sizes, MAX_SECONDS):
             results = decode_batch(model.network, waves, languages, config, answers)
             for name in job.todo(results):
-                job.write(name, " ".join(f"{score:.9g}" for score in results[name].scores))
+                scores = [float(score) for score in results[name].scores]
+                job.write(name, " ".join(f"{score:.9g}" for score in scores), numbers=scores)
     fitted = fit_temperature(read_table(table), reference)
     write_json(Path(folder) / CALIBRATION, {**fitted, "data": Path(data).name})
     logger.info("%s: temperature %.4f, fitted on %d utterances", folder, fitted["temperature"], fitted["utterances"])

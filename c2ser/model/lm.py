@@ -21,12 +21,11 @@ from transformers import (
 from transformers.models.auto.tokenization_auto import get_tokenizer_config
 
 from c2ser.cot.prompts import INSTRUCTIONS
-from c2ser.log import one_line
 from c2ser.model.config import GREEDY, Dtype, LoraSettings, SearchConfig
 from c2ser.model.continuations import log_probabilities
 from c2ser.model.perception import Vectors, padding_mask
 from c2ser.model.search import search_tokens
-from c2ser.pretrained import load_pretrained, read_sizes
+from c2ser.pretrained import load_pretrained, read_sizes, readable
 
 SPEECH = "<|c2ser-speech|>"
 """Marks the position of the speech in a chat template; the model never gets it."""
@@ -57,13 +56,11 @@ def load_tokenizer(name: str | Path) -> PreTrainedTokenizerBase:
     Raises:
         ValueError: there is none.
     """
-    try:
+    with readable(str(name), "tokenizer", "download it again"):
         kind = get_tokenizer_config(str(name)).get("tokenizer_class")
         generic = kind in ("TokenizersBackend", "PreTrainedTokenizerFast")
         options = {"config": PretrainedConfig()} if generic else {}
         tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False, **options)
-    except (OSError, ValueError, KeyError) as error:
-        raise ValueError(f"{name}: no tokenizer that loads ({one_line(error)}); download it again") from None
     # without its files transformers makes one that knows only special tokens
     if not {*tokenizer(INSTRUCTIONS["explicit"], add_special_tokens=False)["input_ids"]} - {tokenizer.unk_token_id}:
         raise ValueError(f"{name}: its tokenizer knows no words; download it again")

@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from accelerate import init_empty_weights
 from torch import Tensor
-from transformers import AutoConfig, PretrainedConfig, PreTrainedModel, WhisperConfig
+from transformers import PreTrainedModel, WhisperConfig
 
 from c2ser.cot.prompts import Style
 from c2ser.emotion2vec.convert import load_model
@@ -24,6 +24,7 @@ from c2ser.model.lm import LanguageModel, empty_llm, load_llm, load_tokenizer
 from c2ser.model.model_card import format_card
 from c2ser.model.perception import AcousticEncoder, WhisperEncoder
 from c2ser.model.published_names import COPIES, Names, rename
+from c2ser.pretrained import read_sizes, readable
 from c2ser.tables import write_text
 from c2ser.tensors import whole_folder
 
@@ -154,7 +155,9 @@ def _build(tensors: Mapping[str, Tensor], names: Names, sources: Sources, style:
         connector=_connector(tensors), llm=sources.llm, lora=lora, end_token=END_TOKEN, lower_case=True, style=style,
         llm_dtype=dtype,
     )  # fmt: skip
-    whisper = WhisperEncoder(WhisperConfig.from_pretrained(sources.whisper, dropout=config.whisper_dropout))
+    with readable(sources.whisper, "Whisper", "download it again"):
+        sizes = WhisperConfig.from_pretrained(sources.whisper, trust_remote_code=False, dropout=config.whisper_dropout)
+    whisper = WhisperEncoder(sizes)
     llm, tokenizer = _language_model(config, bool(base)), load_tokenizer(sources.llm)
     language = LanguageModel(llm, tokenizer, lora, chat_template=False, end_token=END_TOKEN)
     if llm.config.vocab_size > END_ID and language.end != END_ID:
@@ -171,7 +174,7 @@ def _of_llm(name: str) -> bool:
 def _language_model(config: C2SERConfig, inside: bool) -> PreTrainedModel:
     if not inside:
         return load_llm(config.llm, config.llm_dtype)[0]
-    sizes: PretrainedConfig = AutoConfig.from_pretrained(config.llm, trust_remote_code=False)
+    sizes = read_sizes(config.llm, "language model")
     with init_empty_weights():
         llm = empty_llm(sizes, config.llm_dtype)
     llm.tie_weights()

@@ -180,6 +180,7 @@ def load_source(source: Source, rate: int | None = None) -> np.ndarray:
     wave = np.asarray(source)
     if rate is None:
         raise ValueError("waveform: its rate is unknown; give rate=, the samples per second")
-    if wave.ndim != 1 or not np.issubdtype(wave.dtype, np.floating) or not np.isfinite(wave).all():
-        raise ValueError("waveform: not a row of finite floating-point numbers; give one channel, from -1 to 1")
+    if wave.ndim != 1 or not np.issubdtype(wave.dtype, np.floating):
+        raise ValueError("waveform: not a row of floating-point numbers; give one channel, from -1 to 1")
+    audio.check_range(wave, name)
     return check_wave(audio.resample(wave.astype(np.float32), rate), name, float("inf"))

@@ -106,23 +106,57 @@ def _everyday(character: str) -> bool:
         return False
 
 
-def read_rows(path: Path, *columns: str) -> Iterator[dict[str, str]]:
-    """Yield the rows of a comma-separated file by its headings, blanks around the values taken away.
+def read_rows(path: Path, *columns: str, separator: str = ",") -> Iterator[dict[str, str]]:
+    """Yield the rows of a table by its headings, blanks around the values taken away.
 
     Args:
         path: the file.
         columns: headings that it must have.
+        separator: what stands between two values; where it is a tab, quotation marks are plain characters.
 
     Raises:
-        ValueError: a heading is missing.
+        ValueError: a heading is missing or stands twice, a row has more or fewer values than there are headings, or a
+            quotation has no end; the message names the line.
     """
-    rows = csv.DictReader(io.StringIO(read_text(path), newline=""))
-    names = [name.strip() for name in rows.fieldnames or []]
+    stream, quote = io.StringIO(read_text(path), newline=""), None if separator == "\t" else '"'
+    rows = csv.reader(
+        stream,
+        delimiter=separator,
+        quotechar=quote,
+        quoting=csv.QUOTE_MINIMAL if quote else csv.QUOTE_NONE,
+        skipinitialspace=True,
+        strict=True,
+    )
+    try:
+        names = [name.strip() for name in next(rows, [])]
+        while names and not names[-1]:  # spreadsheets leave empty columns at the end
+            names.pop()
+        _check_headings(path, names, columns)
+        for cells in rows:
+            values = [cell.strip() for cell in cells]
+            if any(values):
+                yield dict(zip(names, _fitted(path, rows.line_num, values, len(names)), strict=True))
+    except csv.Error as error:
+        raise ValueError(f"{path}:{rows.line_num}: {error}; mend its quotation marks") from None
+
+
+def _check_headings(path: Path, names: list[str], columns: tuple[str, ...]) -> None:
     lacking = [column for column in columns if column not in names]
     if lacking:
         raise ValueError(f"{path}: no column {', '.join(lacking)}, only {', '.join(names)}; take the corpus' own file")
-    for row in rows:
-        yield {str(key).strip(): (value or "").strip() for key, value in row.items() if isinstance(value, str | None)}
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise ValueError(f"{path}: two columns {twice}; rename one of them")
+
+
+def _fitted(path: Path, line: int, values: list[str], number: int) -> list[str]:
+    """Return as many values as there are headings; empty ones at the end do not count."""
+    if any(values[number:]) or len(values) < number:
+        raise ValueError(
+            f"{path}:{line}: {len(values)} values for {number} columns; put quotation marks around a text with a "
+            "separator in it, and write each value"
+        )
+    return values[:number]
 
 
 def speaker_id(name: str) -> str:

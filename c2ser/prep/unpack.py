@@ -1,21 +1,28 @@
 """Unpacking archives that come from elsewhere: plain files and folders, below one folder, of a limited size."""
 
+import gzip
+import lzma
 import shutil
 import stat
 import tarfile
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import IO
 
-from c2ser.log import get_logger, progress
+from c2ser.log import get_logger, one_line, progress
 
 logger = get_logger(__name__)
 
 MAX_FILES = 2_000_000
+"""Files and folders in an archive, at most."""
+
+DAMAGED = (zipfile.BadZipFile, tarfile.TarError, lzma.LZMAError, zlib.error, gzip.BadGzipFile, EOFError, UnicodeError)
+"""What the readers of archives raise for damaged ones."""
 
 
 @dataclass(frozen=True)
@@ -48,8 +55,8 @@ def unpack(archive: Path, folder: Path, max_bytes: int) -> None:
         kind = _zip_members if zipfile.is_zipfile(archive) else _tar_members
         count = _write(kind(archive), staging, archive, max_bytes)
         _merge(staging, folder)
-    except (zipfile.BadZipFile, tarfile.TarError, EOFError, RuntimeError, NotImplementedError) as error:
-        raise ValueError(f"{archive}: cannot unpack it ({error}); download it again") from None
+    except (*DAMAGED, RuntimeError, NotImplementedError) as error:
+        raise ValueError(f"{archive}: cannot unpack it ({one_line(error)}); download it again") from None
     finally:
         shutil.rmtree(staging, ignore_errors=True)
     logger.info("%s: %d files unpacked into %s", archive, count, folder)
@@ -59,9 +66,10 @@ def _write(members: Iterator[Member], staging: Path, archive: Path, max_bytes: i
     limit = min(max_bytes, shutil.disk_usage(staging).free)
     size = count = 0
     for member in progress(members, "members"):
-        size, count = size + member.size, count + (not member.folder)
+        size, count = size + member.size, count + 1
         if size > limit or count > MAX_FILES:
-            raise ValueError(f"{archive}: holds more than {limit / 1e9:.1f} GB or {MAX_FILES} files; unpack it by hand")
+            most = f"{limit / 1e9:.1f} GB or {MAX_FILES} files and folders"
+            raise ValueError(f"{archive}: holds more than {most}; unpack it by hand")
         target = staging / member.path
         (target if member.folder else target.parent).mkdir(parents=True, exist_ok=True)
         if not member.folder:
@@ -80,8 +88,10 @@ def _merge(source: Path, target: Path) -> None:
             path.replace(place)
 
 
-def _safe(name: str, archive: Path) -> PurePosixPath:
+def _safe(name: str, folder: bool, archive: Path) -> PurePosixPath:
     path = PurePosixPath(name)
+    if not path.parts and not folder:
+        raise ValueError(f"{archive}: a member without a name; download it again")
     if path.is_absolute() or ".." in path.parts or "\\" in name or "\0" in name:
         raise ValueError(f"{archive}: its member {name!r} would lie outside the folder; do not use this archive")
     return path
@@ -97,7 +107,7 @@ def _zip_members(archive: Path) -> Iterator[Member]:
         for entry in opened.infolist():
             kind = stat.S_IFMT(entry.external_attr >> 16)
             _plain(kind in (0, stat.S_IFREG, stat.S_IFDIR), entry.filename, archive)
-            path = _safe(entry.filename, archive)
+            path = _safe(entry.filename, entry.is_dir(), archive)
             yield Member(path, entry.file_size, entry.is_dir(), partial(opened.open, entry))
 
 
@@ -105,8 +115,10 @@ def _tar_members(archive: Path) -> Iterator[Member]:
     with tarfile.open(archive) as opened:
         for entry in opened:
             _plain(entry.isreg() or entry.isdir(), entry.name, archive)
-            path = _safe(entry.name, archive)
+            path = _safe(entry.name, entry.isdir(), archive)
             yield Member(path, entry.size, entry.isdir(), partial(_tar_content, opened, entry))
+        while opened.fileobj and opened.fileobj.read(1 << 20):  # the checksum of gzip comes last
+            pass
 
 
 def _tar_content(opened: tarfile.TarFile, entry: tarfile.TarInfo) -> IO[bytes]:

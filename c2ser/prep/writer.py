@@ -1,8 +1,11 @@
 """Writes data directories: ids, order, filters, and the rejected utterances with their reasons."""
 
 import dataclasses
+import glob
+import re
+import shutil
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,13 +13,18 @@ from typing import TypeVar
 
 from c2ser import audio
 from c2ser.corpus import Utterance
-from c2ser.log import progress
+from c2ser.log import get_logger, progress
 from c2ser.prep.describe import Corpus, Labels, limit
 from c2ser.prep.video import VIDEO, extract
-from c2ser.tables import check_id, write_table
+from c2ser.tables import check_id, read_table, write_table
 
 T = TypeVar("T")
 R = TypeVar("R")
+
+DERIVED = re.compile(r"(utt2|cot_)[^.]*")
+"""Names of the tables that later stages write into a data directory."""
+
+logger = get_logger(__name__)
 
 LFS = b"version https://git-lfs"
 
@@ -192,7 +200,8 @@ def write_set(folder: Path, utterances: Mapping[str, Utterance], rejected: Mappi
     """Write a data directory.
 
     Args:
-        folder: the directory; tables of an earlier one that this one does not have are removed.
+        folder: the directory; of an earlier one, tables that this one does not have are removed, and what later stages
+            made if it had other utterances.
         utterances: by id, with durations.
         rejected: reason by id of the rejected utterances.
 
@@ -217,8 +226,33 @@ def write_set(folder: Path, utterances: Mapping[str, Utterance], rejected: Mappi
     for i in sorted(utterances, key=str.encode):
         speakers[utterances[i].speaker].append(i)
     columns["spk2utt"] = {speaker: " ".join(ids) for speaker, ids in speakers.items()}
+    _remove_stale(folder, utterances, columns)
     for name, rows in columns.items():
         if rows:
             write_table(folder / name, rows)
         else:
             (folder / name).unlink(missing_ok=True)
+
+
+def _remove_stale(folder: Path, utterances: Collection[str], columns: Collection[str]) -> None:
+    """Remove what later stages made of other utterances, with the files beside it, and say so."""
+    made = [path for path in folder.glob("*") if path.is_file() and DERIVED.fullmatch(path.name)]
+    others = [path for path in made if path.name not in columns]
+    changed = (folder / "wav.scp").exists() and _ids(folder / "wav.scp") != {*utterances}
+    stale = sorted(path.name for path in others if changed or not _ids(path) <= {*utterances})
+    for name in stale:
+        for path in [folder / name, *folder.glob(f"{glob.escape(name)}.*")]:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    if stale:
+        logger.warning(
+            "%s: other utterances than before; %s are of the old ones and were removed: run the later stages again",
+            folder, ", ".join(stale),
+        )  # fmt: skip
+
+
+def _ids(path: Path) -> set[str]:
+    """Return the ids of a table; something that is none where it cannot be read."""
+    try:
+        return {*read_table(path)}
+    except ValueError:
+        return {""}

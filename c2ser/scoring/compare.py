@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from c2ser.scoring.bootstrap import Metric, difference, interval
+from c2ser.scoring.bootstrap import Metric, difference, interval, several_speakers
 from c2ser.scoring.metrics import scores
 from c2ser.scoring.results import NOTHING, pipe_table
 
@@ -15,6 +15,8 @@ METRICS: dict[Metric, str] = {"ua": "UA", "wa": "WA", "f1_reference": "macro F1"
 
 NOTE = """{utterances} utterances. Every figure is the mean over the runs, ± their standard deviation; in brackets 95 %
 intervals, from speakers drawn with replacement."""
+
+ALONE = """There are no intervals: all utterances are of one speaker, and other speakers could give any figure."""
 
 ABOVE = """Above {baseline}: the difference on the same utterances, its interval from the same drawn speakers. What
 other runs would change is not in the intervals; see ±."""
@@ -36,7 +38,8 @@ def compare(
 
     Returns:
         by system `utterances`, `runs`, and for each figure `value`, `low`, `high` and `std` (standard deviation over
-        the runs); the same, without `std`, under `difference` for all but the baseline; `per_emotion` recall.
+        the runs); the same, without `std`, under `difference` for all but the baseline; `per_emotion` recall. Of one
+        speaker alone there are no intervals: `low` and `high` are missing.
 
     Raises:
         ValueError: the baseline is none of the systems, or as `interval`.
@@ -47,9 +50,7 @@ def compare(
     for system, runs in systems.items():
         compared[system] = {"utterances": len(reference), "runs": len(runs), **_figures(reference, runs, speakers)}
         if baseline is not None and system != baseline:
-            compared[system]["difference"] = {
-                metric: asdict(difference(reference, runs, systems[baseline], speakers, metric)) for metric in METRICS
-            }
+            compared[system]["difference"] = _gaps(reference, runs, systems[baseline], speakers)
     return compared
 
 
@@ -59,10 +60,26 @@ def _figures(
     rows = [scores(reference, labels) for labels in runs]
     figures: dict[str, Any] = {}
     for metric in METRICS:
-        std = np.std([row[metric] for row in rows], ddof=1) if len(rows) > 1 else 0.0
-        figures[metric] = {**asdict(interval(reference, runs, speakers, metric)), "std": float(std)}
+        values = [row[metric] for row in rows]
+        found = {"value": float(np.mean(values))}
+        if several_speakers(reference, speakers):
+            found = asdict(interval(reference, runs, speakers, metric))
+        figures[metric] = {**found, "std": float(np.std(values, ddof=1)) if len(rows) > 1 else 0.0}
     emotions = rows[0]["per_emotion"]
     return {**figures, "per_emotion": {e: float(np.mean([row["per_emotion"][e] for row in rows])) for e in emotions}}
+
+
+def _gaps(
+    reference: Mapping[str, str],
+    runs: Sequence[Mapping[str, str]],
+    baseline: Sequence[Mapping[str, str]],
+    speakers: Mapping[str, str],
+) -> dict[str, dict[str, float]]:
+    """Return by how much each figure lies above the baseline's."""
+    if several_speakers(reference, speakers):
+        return {metric: asdict(difference(reference, runs, baseline, speakers, metric)) for metric in METRICS}
+    above, below = ([scores(reference, labels) for labels in system] for system in (runs, baseline))
+    return {m: {"value": float(np.mean([r[m] for r in above]) - np.mean([r[m] for r in below]))} for m in METRICS}
 
 
 def comparison_table(compared: Mapping[str, Mapping[str, Any]], baseline: str | None = None) -> str:
@@ -74,7 +91,8 @@ def comparison_table(compared: Mapping[str, Mapping[str, Any]], baseline: str | 
     for system, figures in compared.items():
         row = [system, str(figures["runs"]), *(_cell(figures[metric], figures["runs"]) for metric in METRICS)]
         body.append([*row, *(_gaps(figures) if baseline is not None else [])])
-    note = NOTE.format(utterances=next(iter(compared.values()))["utterances"])
+    first = next(iter(compared.values()))
+    note = NOTE.format(utterances=first["utterances"]) if "low" in first["ua"] else ALONE
     return "\n".join([*pipe_table(head, body), "", note, *([ABOVE.format(baseline=baseline)] if baseline else [])])
 
 
@@ -96,6 +114,6 @@ def _gaps(figures: Mapping[str, Any]) -> list[str]:
 
 
 def _cell(figure: Mapping[str, float], runs: int, sign: str = "") -> str:
-    value, low, high = (f"{100 * figure[name]:{sign}.1f}" for name in ("value", "low", "high"))
+    value, *ends = (f"{100 * figure[name]:{sign}.1f}" for name in ("value", "low", "high") if name in figure)
     deviation = f" ± {100 * figure['std']:.1f}" if runs > 1 else ""
-    return f"{value}{deviation} [{low}, {high}]"
+    return f"{value}{deviation} [{', '.join(ends)}]" if ends else f"{value}{deviation}"

@@ -7,6 +7,7 @@ import numpy as np
 
 from c2ser.emotions import ATTRIBUTES, LEVELS, UNPARSED
 from c2ser.scoring.labels import KINDS, read_answer, read_kind
+from c2ser.transcripts import spoken
 
 
 def explicit_figures(
@@ -78,7 +79,8 @@ def transcript_figures(
     """
     import jiwer  # in the extra [eval], and slow to import
 
-    names = [name for name in sorted(answers) if plain_words(texts.get(name, ""))]
+    texts = {name: spoken(texts.get(name, "")) for name in sorted(answers)}
+    names = [name for name in texts if plain_words(texts[name])]
     transcripts = {name: read_answer(answers[name], texts[name]).transcript for name in names}
     if not transcripts:
         return {}

@@ -37,7 +37,7 @@ from c2ser.training.weights import Weights, gather, parameter_groups
 logger = get_logger(__name__)
 
 REQUEUE_STATUS = 75
-"""Exit status after SIGTERM or SIGUSR1 (EX_TEMPFAIL): everything is saved, the same command continues."""
+"""Exit status after SIGTERM, SIGUSR1 or Ctrl-C (EX_TEMPFAIL): everything is saved, the same command continues."""
 
 NONE_YET: Best = {"step": None, "score": -1e30}
 """The best step before there is one."""
@@ -52,7 +52,7 @@ def train(objective: Objective, optim: OptimConfig, training: TrainConfig, out: 
     Raises:
         ValueError: a loss or gradient is not finite, or the checkpoints there have other settings or are of
             an older version.
-        SystemExit: with status 75 after SIGTERM or SIGUSR1, when everything is saved.
+        SystemExit: with status 75 after SIGTERM, SIGUSR1 or Ctrl-C, when everything is saved.
     """
     return Trainer(objective, optim, training, out).run()
 
@@ -118,7 +118,7 @@ class Trainer:
 
     def _train(self) -> None:
         self.weights.check_finite()
-        previous = {s: signal.signal(s, self._on_signal) for s in (signal.SIGTERM, signal.SIGUSR1)}
+        previous = {s: signal.signal(s, self._on_signal) for s in (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)}
         if self.accelerator.is_main_process:
             self.record.open(self.out / "tensorboard", self.step)
         self.lines = LogLines(self.step, self.steps, self.accelerator.num_processes)
@@ -139,6 +139,8 @@ class Trainer:
 
     def _on_signal(self, number: int, frame: Any) -> None:
         self.stop = True
+        if number == signal.SIGINT:  # a second one interrupts
+            signal.signal(signal.SIGINT, signal.default_int_handler)
 
     def _one_step(self, raw_batches: Iterator[Any]) -> None:
         start = time.monotonic()

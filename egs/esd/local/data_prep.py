@@ -61,7 +61,7 @@ def transcripts(path: Path) -> dict[str, str]:
 
 
 CORPUS = Corpus(
-    layout=("0001/Angry", "0001/Neutral", "0011/Angry", "0011/Neutral"),
+    layout=("00[012][0-9]/*/00*.wav", "00[012][0-9]/*/*/00*.wav"),
     emotions=EMOTIONS,
     counts=COUNTS,
     notes=(

@@ -1,10 +1,9 @@
 """nEMO (Christop 2024): `data.tsv` and `samples/<speaker>_<emotion>_<number>.wav`, or the same in another format."""
 
-import csv
 from collections.abc import Iterator
 from pathlib import Path
 
-from c2ser.prep import Corpus, Utterance, files, prepare
+from c2ser.prep import Corpus, Utterance, files, prepare, read_rows
 
 EMOTIONS = {
     "anger": "anger", "fear": "fear", "happiness": "happiness", "neutral": "neutral", "sadness": "sadness",
@@ -25,12 +24,11 @@ HELD_OUT = {"MP0": "valid", "EB0": "test", "WR0": "test"}
 def utterances(db_root: Path) -> Iterator[Utterance]:
     """Yield the recordings that `data.tsv` lists; one whose file is missing is left out and counted."""
     found = {path.stem: path for path in files(db_root, "samples/*")}
-    with open(db_root / "data.tsv", encoding="utf-8", newline="") as table:
-        for row in csv.DictReader(table, delimiter="\t", quoting=csv.QUOTE_NONE):
-            speaker, stem = row["speaker_id"].strip(), Path(row["file_id"]).stem
-            name, path = stem.removeprefix(f"{speaker}_"), found.get(stem, db_root / "samples" / row["file_id"])
-            set_name, emotion = HELD_OUT.get(speaker, "train"), row["emotion"].strip()
-            yield Utterance(set_name, speaker, name, path, emotion, "pl", row["raw_text"])
+    columns = ("file_id", "speaker_id", "emotion", "raw_text")
+    for row in read_rows(db_root / "data.tsv", *columns, separator="\t"):
+        speaker, stem = row["speaker_id"], Path(row["file_id"]).stem
+        name, path = stem.removeprefix(f"{speaker}_"), found.get(stem, db_root / "samples" / row["file_id"])
+        yield Utterance(HELD_OUT.get(speaker, "train"), speaker, name, path, row["emotion"], "pl", row["raw_text"])
 
 
 CORPUS = Corpus(layout=("data.tsv",), emotions=EMOTIONS, counts=COUNTS)
