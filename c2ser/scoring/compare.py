@@ -90,7 +90,7 @@ def comparison_table(compared: Mapping[str, Mapping[str, Any]], baseline: str | 
     body = []
     for system, figures in compared.items():
         row = [system, str(figures["runs"]), *(_cell(figures[metric], figures["runs"]) for metric in METRICS)]
-        body.append([*row, *(_gaps(figures) if baseline is not None else [])])
+        body.append([*row, *(_gap_cells(figures) if baseline is not None else [])])
     first = next(iter(compared.values()))
     note = NOTE.format(utterances=first["utterances"]) if "low" in first["ua"] else ALONE
     return "\n".join([*pipe_table(head, body), "", note, *([ABOVE.format(baseline=baseline)] if baseline else [])])
@@ -103,12 +103,12 @@ def gap_rows(compared: Mapping[str, Mapping[str, Any]]) -> tuple[list[str], list
         compared: what `compare` returned.
     """
     baseline = next((system for system, figures in compared.items() if "difference" not in figures), "")
-    rows = [[system, *_gaps(figures)] for system, figures in compared.items() if "difference" in figures]
+    rows = [[system, *_gap_cells(figures)] for system, figures in compared.items() if "difference" in figures]
     head = ["system", *(f"{name} above {baseline}" for name in METRICS.values())]
     return (head, rows) if rows else None
 
 
-def _gaps(figures: Mapping[str, Any]) -> list[str]:
+def _gap_cells(figures: Mapping[str, Any]) -> list[str]:
     gaps = figures.get("difference", {})
     return [_cell(gaps[metric], 1, "+") if metric in gaps else NOTHING for metric in METRICS]
 

@@ -26,8 +26,10 @@ if stage 0 "data: prepare every corpus that is there, and join them; the other s
         site_root=$(site_name "$corpus")
         if [ -n "${!site_root-}" ]; then echo "$corpus ${!site_root}"; fi
     done | sort -u > data/roots
-    python local/data_prep.py --out data --roots data/roots ${db_root:+--db-root "$db_root"} \
-        --train "$(listed "${train_list[@]}")" --unheard "$(listed "${unheard_list[@]}")" --nj "$nj"
+    # what finds corpora and runs their recipes is beside the paper's recipe
+    PYTHONPATH=$root/egs/c2ser/local:$PYTHONPATH python local/data_prep.py --out data --roots data/roots \
+        ${db_root:+--db-root "$db_root"} --nj "$nj" \
+        --train "$(listed "${train_list[@]}")" --unheard "$(listed "${unheard_list[@]}")"
 fi
 [ "$stop_stage" -ge 1 ] || exit 0
 

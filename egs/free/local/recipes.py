@@ -1,1 +1,0 @@
-../../c2ser/local/recipes.py
