@@ -51,7 +51,7 @@ def _classifier(path: Path) -> Emotion2VecClassifier:
                          "c2ser convert-checkpoint, or give ASLP-lab/C2SER-LLM")  # fmt: skip
     published = read_published(path)
     if published.head is None:
-        raise ValueError(f"{path}: without a classifier it gives embeddings (c2ser extract-embeddings) and no emotions; "
+        raise ValueError(f"{path}: without a classifier it gives embeddings (c2ser extract-embeddings), no emotions; "
                          "give a fine-tuned one, such as emotion2vec+ large")  # fmt: skip
     return Emotion2VecClassifier(published, read_labels(path.with_name(LABELS), published.head.out_features))
 

@@ -145,8 +145,8 @@ def _rows(path: Path) -> Iterator[tuple[str, Span | None, dict[str, str]]]:
                 continue
             where = f"{path}:{rows.line_num}"
             if len(fields) != len(headings):
-                raise ValueError(f"{where}: {len(fields)} fields, but {len(headings)} columns; put quotes around fields "
-                                 "with commas")  # fmt: skip
+                raise ValueError(f"{where}: {len(fields)} fields, but {len(headings)} columns; put quotes around "
+                                 "fields with commas")  # fmt: skip
             row = dict(zip(headings, fields, strict=True))
             if not row["file"]:
                 raise ValueError(f"{where}: no file in this row; complete it")

@@ -94,8 +94,8 @@ def with_places(recordings: Sequence[Recording], out: Path | None) -> list[Recor
     for recording in recordings:
         place = recording.place + (Path(recording.name).suffix if counts[recording.place] > 1 else "")
         if place in seen:
-            raise ValueError(f"{recording.name}: its results would replace those of {seen[place]}; give another format, "
-                             "or give the two in two runs")  # fmt: skip
+            raise ValueError(f"{recording.name}: its results would replace those of {seen[place]}; give another "
+                             "format, or the two in two runs")  # fmt: skip
         seen[place] = recording.name
         placed.append(replace(recording, place=place))
     return placed
