@@ -95,7 +95,7 @@ def _open_file(path: Path, name: str) -> IO[bytes]:
 
 def _open_sndfile(source: str | Path | IO[bytes]) -> soundfile.SoundFile | None:
     try:
-        return soundfile.SoundFile(source)
+        return soundfile.SoundFile(os.fsencode(source) if isinstance(source, str | Path) else source)
     except (soundfile.LibsndfileError, OSError):
         return None
 

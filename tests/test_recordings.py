@@ -746,8 +746,8 @@ def test_ctrl_c_at_half_then_resume(tmp_path, folder):
 
 @pytest.mark.slow
 def test_three_hours_need_little_memory(tmp_path, folder):
-    part = np.concatenate([voice(20.0, n) for n in range(3)] + [np.zeros(RATE, np.float32)])
-    stereo = np.repeat(np.stack([part, part[::-1]], axis=1), 3, axis=0)  # 48 kHz
+    part = np.concatenate([call((3.0, True), (16.0, False)) for _ in range(3)])
+    stereo = np.repeat(np.stack([part, part / 2], axis=1), 3, axis=0)  # 48 kHz
     with soundfile.SoundFile(tmp_path / "long.flac", "w", 48000, 2) as file:
         while file.frames < 3 * 3600 * 48000:
             file.write(stereo)
