@@ -12,7 +12,7 @@ from c2ser.attributes.loudness import loudness
 from c2ser.attributes.pitch import PitchTracker, Track, check_length
 from c2ser.attributes.rate import speaking_rate
 from c2ser.attributes.recording import clean
-from c2ser.audio import SAMPLE_RATE, check_sound, trim_silence
+from c2ser.audio import SAMPLE_RATE, trim_silence
 from c2ser.corpus import Utterance, durations, read_data_dir, wave
 from c2ser.data.prefetch import prefetch_batches
 from c2ser.log import progress
@@ -80,7 +80,7 @@ def measure(utterance: Utterance, silence_db: float) -> Measured:
     Raises:
         ValueError: one of its attributes cannot be measured.
     """
-    cleaned, faults = clean(check_sound(wave(utterance), utterance.id))
+    cleaned, faults = clean(wave(utterance))
     speech = trim_silence(cleaned, silence_db)
     level = loudness(speech, utterance.id)
     check_length(speech, utterance.id)
