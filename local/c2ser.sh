@@ -144,7 +144,7 @@ if stage 5 "probe: score its embeddings with a small classifier"; then
             run_map_on_gpu "data/$name" "$out/$name.scp" c2ser.bin.extract_embeddings --model "$encoder_dir"
         done
         on_gpu "$out/train_probe.log" python -m c2ser.bin.train_probe "${configs[@]}" \
-            --embeddings "$out" "${probe_data[@]}" --out "$out"
+            --embeddings "$out" "${probe_data[@]}" --encoder "$encoder_dir" --out "$out"
     done
     if [ "${probe_data[0]}" = --folds ]; then
         show_probes cross-validation "${sets[@]/#/data/}"
