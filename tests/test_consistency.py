@@ -30,13 +30,14 @@ RECIPES = sorted(path.parent for path in FILES if path.name == "run.sh" and path
 
 LAYERS = [
     {"log"},
-    {"devices", "emotions", "pretrained", "tables", "tensors"},
+    {"audio_files", "devices", "emotions", "pretrained", "tables", "tensors"},
     {"audio", "chat", "cli"},
     {"corpus"},
     {"prep"},
     {"scoring"},
     {"cot", "data"},
     {"attributes", "emotion2vec"},
+    {"recordings"},
     {"labelling", "model"},
     {"baselines"},
     {"training"},
