@@ -36,6 +36,7 @@ EXTRAS = {
     "espeak": ["phonemizer", "espeakng-loader", "pypinyin", "cn2an"],  # GPL in part, therefore not required
     "eval": ["jiwer"],
     "demo": ["gradio>=6.16"],
+    "onnx": ["onnx>=1.18", "onnxscript>=0.5", "onnxruntime>=1.22"],  # encoders with a classifier, without torch
     "ray": ["ray[data]>=2.60"],  # map stages on a Ray cluster
     "dev": [
         "pytest",
@@ -47,6 +48,9 @@ EXTRAS = {
         "types-PyYAML",
         "types-psutil",
         "types-tqdm",
+        "nbclient",  # runs docs/first_steps.ipynb
+        "nbformat",
+        "ipykernel",
     ],
     "peer": ["funasr"],  # heavy, for parity tests alone
 }
