@@ -16,7 +16,7 @@ def main(model: Path, out: Path, probe: Path | None = None, int8: bool = False, 
         probe: folder that train_probe wrote, with a probe on the embeddings of this model; not needed for emotion2vec+,
             which has a classifier of its own.
         int8: store the weights of matrix products in 8 bits: a smaller file that answers a little differently.
-        data: data directory on which the file is compared with the model in torch: UA, labels, probabilities, time.
+        data: data directory on which the file is compared with the model in torch: UA, labels, probabilities, processor time.
     """
     from c2ser.emotion2vec.onnx_check import compare_on_speech
     from c2ser.emotion2vec.onnx_export import check_packages, export_onnx

@@ -77,8 +77,8 @@ def compare_on_speech(classifier: SpeechClassifier, path: str | Path, data: Path
 
     Returns:
         `utterances`; how many have `other_labels`, `ua_torch`, `ua_onnx` (utterances that cannot be read count as
-        wrong), the largest `difference` of a probability, and the milliseconds of an utterance, `ms_torch` and
-        `ms_onnx`, reading it excluded.
+        wrong), the largest `difference` of a probability, and the milliseconds of processor time of an
+        utterance, `ms_torch` and `ms_onnx`, reading it excluded; other programs do not change these.
 
     Raises:
         ValueError: an utterance has no emotion, or one that is no class of the model, or none can be read.
@@ -106,7 +106,7 @@ def compare_on_speech(classifier: SpeechClassifier, path: str | Path, data: Path
     }
     logger.info(
         "%s: UA %.4f with torch and %.4f with %s; %d of %d utterances get another label, probabilities differ by %.1e "
-        "at most; %.1f and %.1f ms an utterance with %d threads",
+        "at most; %.1f and %.1f ms of processor time an utterance, with %d threads",
         data, figures["ua_torch"], figures["ua_onnx"], path, figures["other_labels"], len(utterances), largest,
         figures["ms_torch"], figures["ms_onnx"], torch.get_num_threads(),
     )  # fmt: skip
@@ -126,9 +126,9 @@ def _classify_all(utterances: dict[str, Utterance], classifier: SpeechClassifier
             continue
         rows = []
         for side in sides:
-            start = time.perf_counter()
+            start = time.process_time()
             rows.append(side.classify([samples])[0])
-            side.seconds += time.perf_counter() - start
+            side.seconds += time.process_time() - start
             side.labels[name] = classifier.labels[int(rows[-1].argmax())]
         largest = max(largest, float(np.abs(rows[0] - rows[1]).max()))
     return largest
