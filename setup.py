@@ -36,7 +36,7 @@ EXTRAS = {
     "espeak": ["phonemizer", "espeakng-loader", "pypinyin", "cn2an"],  # GPL in part, therefore not required
     "eval": ["jiwer"],
     "demo": ["gradio>=6.16"],
-    "onnx": ["onnx>=1.18", "onnxscript>=0.5", "onnxruntime>=1.22"],  # encoders with a classifier, without torch
+    "onnx": ["onnx>=1.23", "onnxscript>=0.7", "onnxruntime>=1.32"],  # export_onnx; older releases are not tested
     "ray": ["ray[data]>=2.60"],  # map stages on a Ray cluster
     "dev": [
         "pytest",
