@@ -194,12 +194,29 @@ def pieces(wave: np.ndarray, longest: float = 30.0, shortest: float = 1.0) -> li
     Returns:
         pieces which, joined, are the wave; each but the last lasts at least half of `longest`.
     """
-    most, least, parts = int(longest * SAMPLE_RATE), int(shortest * SAMPLE_RATE), []
-    while len(wave) > most:
-        place = _quietest(wave, most // 2, min(most, len(wave) - least))
+    parts = []
+    while len(wave) > int(longest * SAMPLE_RATE):
+        place = _cut_place(wave, longest, shortest)
         parts.append(wave[:place])
         wave = wave[place:]
     return [*parts, wave]
+
+
+def first_cut(wave: np.ndarray, longest: float = 30.0, shortest: float = 1.0) -> int:
+    """Return where `pieces` ends its first piece, whatever follows the wave; 0 as long as that is not certain.
+
+    Args:
+        wave: the beginning of a waveform, (samples,) at 16 kHz.
+        longest: as in `pieces`.
+        shortest: as in `pieces`.
+    """
+    certain = len(wave) >= int(longest * SAMPLE_RATE) + int(shortest * SAMPLE_RATE)
+    return _cut_place(wave, longest, shortest) if certain else 0
+
+
+def _cut_place(wave: np.ndarray, longest: float, shortest: float) -> int:
+    most, least = int(longest * SAMPLE_RATE), int(shortest * SAMPLE_RATE)
+    return _quietest(wave, most // 2, min(most, len(wave) - least))
 
 
 def _quietest(wave: np.ndarray, start: int, end: int, span: float = 0.3) -> int:

@@ -37,6 +37,7 @@ LAYERS = [
     {"scoring"},
     {"cot", "data"},
     {"attributes", "emotion2vec"},
+    {"recordings"},
     {"labelling", "model"},
     {"baselines"},
     {"training"},

@@ -1,23 +1,28 @@
 """A C²SER model to use: read from a folder, asked for the emotion in speech, written to a folder."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import torch
 
 from c2ser.cot.prompts import Style
 from c2ser.emotion2vec import convert
+from c2ser.emotions import EMOTIONS
 from c2ser.model.c2ser_network import C2SERNetwork
 from c2ser.model.config import C2SERConfig, DecodeConfig
 from c2ser.model.folder import load_network, read_temperature, save_network
 from c2ser.model.hub import find_model
 from c2ser.model.lm import LanguageModel, load_llm
 from c2ser.model.perception import AcousticEncoder, WhisperEncoder
-from c2ser.model.recognition import Recognition, Source, load_source, recognise, source_name
+from c2ser.model.recognition import Source, load_source, recognise, source_name
+from c2ser.recordings.results import Recogniser, Recognition
+from c2ser.recordings.speech_model import SpeechModel, check_language
 
 
-class C2SER:
+class C2SER(SpeechModel):
     """A C²SER model; `from_pretrained` reads a trained one, `build` makes a new one of trained parts.
 
     Args:
@@ -27,6 +32,7 @@ class C2SER:
 
     def __init__(self, network: C2SERNetwork, temperature: float = 1.0) -> None:
         self.network, self.temperature = network, temperature
+        self.classes = EMOTIONS
 
     @classmethod
     def build(cls, config: C2SERConfig) -> "C2SER":
@@ -79,6 +85,23 @@ class C2SER:
     ) -> dict[str, Recognition]:
         """Recognise the emotions in waveforms by utterance; see `c2ser.model.recognition.recognise`."""
         return recognise(self.network, waves, languages, config, answers, self.temperature)
+
+    def recogniser(
+        self,
+        language: str | None = None,
+        style: str | None = None,
+        answers: bool = True,
+        decode: DecodeConfig | None = None,
+    ) -> Recogniser:
+        """Return the function that recognises emotions; see `SpeechModel.recogniser`."""
+        if style is not None and style not in get_args(Style):
+            raise ValueError(f"style {style!r}: no chain of thought of C²SER; give {' or '.join(get_args(Style))}")
+        config = decode or DecodeConfig()
+        config = replace(config, style=style or config.style or self.config.style)
+        if config.style == "explicit" and not answers:
+            raise ValueError("probabilities of explicit models follow from their answers; let them answer")
+        code = check_language(language)
+        return lambda waves: self.recognise(waves, dict.fromkeys(waves, code), config, answers)
 
     def predict(
         self,

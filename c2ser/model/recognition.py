@@ -17,6 +17,7 @@ from c2ser.emotions import EMOTIONS
 from c2ser.model.c2ser_network import C2SERNetwork
 from c2ser.model.config import DecodeConfig
 from c2ser.model.label_scores import label_scores, probabilities
+from c2ser.recordings.results import Recognition
 
 Source = str | Path | np.ndarray | torch.Tensor
 """An audio file, or a waveform (samples,)."""
@@ -39,27 +40,6 @@ class SegmentResult:
     milliseconds: float
     scores: np.ndarray
     seconds: float
-
-
-@dataclass(frozen=True)
-class Recognition:
-    """What C²SER recognises in an utterance.
-
-    Attributes:
-        emotion: the most probable of the seven.
-        probabilities: of each emotion; their sum is 1.
-        answer: the model's answer, "" if it was not asked for; the emotion that it names may be another one.
-        style: the chain of thought that was asked for.
-        tokens: number of tokens of the answers, of all segments of long speech.
-        milliseconds: time of the answer: a batch's time divided by its size.
-    """
-
-    emotion: str
-    probabilities: dict[str, float]
-    answer: str
-    style: Style
-    tokens: int
-    milliseconds: float
 
 
 def decode_batch(
