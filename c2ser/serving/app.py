@@ -1,8 +1,10 @@
 """The web application of a server: the interface for programs, and the page for people."""
 
 import asyncio
+import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from fastapi import FastAPI, Query, Request
@@ -61,10 +63,13 @@ def make_app(service: Service, token: str | None) -> ASGIApp:
         token: what each request must know; None lets everybody in.
     """
 
+    folder = tempfile.TemporaryDirectory(prefix="c2ser-serve-")
+
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         yield
         service.close()
+        folder.cleanup()
 
     app = FastAPI(
         title="C²SER", summary=SUMMARY, version=c2ser.__version__, docs_url=None, redoc_url=None, lifespan=lifespan
@@ -72,7 +77,7 @@ def make_app(service: Service, token: str | None) -> ASGIApp:
     _add_emotions(app, service)
     _add_reports(app, service)
     _add_errors(app)
-    return Gate(add_page(app, service), service.limits, token, service.monitor.count_answer)
+    return Gate(add_page(app, service, Path(folder.name)), service.limits, token, service.monitor.count_answer)
 
 
 def _add_emotions(app: FastAPI, service: Service) -> None:

@@ -1,0 +1,43 @@
+"""Serve a model: an interface for programs, and a page in the browser."""
+
+from pathlib import Path
+
+from c2ser.serving.config import Limits
+
+GROUP = "Use a model"
+
+
+def main(
+    model: Path | None = None,
+    host: str | None = None,
+    port: int = 8000,
+    token_file: Path | None = None,
+    limits: Limits | None = None,
+    device: str = "auto",
+) -> None:
+    """Serve a model on this machine until it is interrupted: POST /v1/emotions, a page at /, its description at /docs.
+
+    Args:
+        model: folder of a trained model, or its id on the Hugging Face hub; by default the small model of `make demo`.
+        host: address to listen on, 0.0.0.0 for all; requests then need a token. By default this machine alone.
+        port: where to listen; 0 takes a free one.
+        token_file: file with the token; by default C2SER_TOKEN of the environment. With --host one is made if none is
+            given.
+        limits: what is accepted.
+        device: "cpu", "cuda", …; "auto" takes a GPU where there is one.
+    """
+    from c2ser.devices import move
+    from c2ser.model.c2ser import C2SER
+    from c2ser.model.hub import small_model
+    from c2ser.serving.run import choose_token, listen, serve
+
+    token = choose_token(host, token_file)
+    with listen(host, port) as opened:
+        loaded = move(C2SER.from_pretrained(model or small_model()), device)
+        serve(loaded, Path(model or small_model()).name, opened, limits or Limits(), token)
+
+
+if __name__ == "__main__":
+    from c2ser.cli import run
+
+    run(main)
