@@ -17,6 +17,8 @@ REQUIRES = [
     "kaldiio>=2.18",
     "numpy",
     "soundfile>=0.12",
+    "av>=15",  # reads what libsndfile does not: m4a, mp4, webm, wma, amr
+    "silero-vad>=6.2,<7",  # its weights find the speech in recordings
     "penn>=1.0",
     "pyloudnorm>=0.2",
     "tensorboard",
@@ -32,7 +34,6 @@ REQUIRES = [
 
 EXTRAS = {
     "espeak": ["phonemizer", "espeakng-loader", "pypinyin", "cn2an"],  # GPL in part, therefore not required
-    "av": ["av"],
     "eval": ["jiwer"],
     "demo": ["gradio>=6.16"],
     "ray": ["ray[data]>=2.60"],  # map stages on a Ray cluster

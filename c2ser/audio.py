@@ -1,27 +1,26 @@
 """Audio: any readable file becomes mono float32 at 16 kHz, or an error that names the utterance."""
 
 import functools
-import struct
+import math
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
+from typing import IO, Literal
 
 import numpy as np
-import soundfile
+
+from c2ser.audio_files import AudioFile, open_audio
 
 SAMPLE_RATE = 16000
 """Samples per second of every waveform in the toolkit."""
 
 MAX_SECONDS = 3600
-"""Longer files are refused: no utterance is that long, and a lying header could ask for all memory."""
-
-HEAD = 512
-"""Bytes of a wav file in which its data chunk is looked for first."""
+"""Longer utterances are refused: none is that long, and a lying header could ask for all memory."""
 
 Channel = int | Literal["mean", "centre"] | None
 
 
 def load(path: str | Path, utterance: str, channel: Channel = None) -> np.ndarray:
-    """Read an audio file (wav, flac, mp3, ogg/opus).
+    """Read an audio file of any format.
 
     Args:
         path: the file.
@@ -34,26 +33,41 @@ def load(path: str | Path, utterance: str, channel: Channel = None) -> np.ndarra
     Raises:
         ValueError: unreadable, empty, truncated, not finite, too long, or without that channel.
     """
-    _check_riff(Path(path), utterance)
-    try:
-        with soundfile.SoundFile(path) as file:
-            declared, rate = file.frames, file.samplerate
-            if declared > MAX_SECONDS * rate:
+    blocks, number = [], 0
+    with open_audio(path, utterance) as file:
+        for block in _finite(file, utterance, path):
+            number += len(block)
+            if max(number, file.declared or 0) > MAX_SECONDS * file.rate:
                 raise ValueError(f"{utterance}: longer than {MAX_SECONDS} s; cut it into utterances")
-            wave = file.read(dtype="float32", always_2d=True)
-    except (soundfile.LibsndfileError, OSError) as error:
-        raise ValueError(f"{utterance}: cannot read {path} ({_reason(error)}); check or re-download it") from None
-    if len(wave) == 0:
-        raise ValueError(f"{utterance}: 0 samples in {path}; remove it or re-download")
-    if len(wave) < declared:
-        raise ValueError(f"{utterance}: truncated, {len(wave)} of {declared} samples; re-download {path}")
-    if not np.isfinite(wave).all():
-        raise ValueError(f"{utterance}: NaN or Inf in {path}; convert it again from its source")
-    return resample(mono(wave, utterance, channel), rate)
+            blocks.append(mono(block, utterance, channel))
+    return resample(np.concatenate(blocks), file.rate)
 
 
-def _reason(error: Exception) -> str:
-    return str(error).rsplit(": ", 1)[-1].rstrip(".")
+def stream(source: str | Path | IO[bytes], name: str) -> Iterator[np.ndarray]:
+    """Read an audio file of any format and length in blocks.
+
+    Args:
+        source: a path, or a binary file that can be read and sought.
+        name: of the recording, for messages.
+
+    Yields:
+        the next samples, float32 at 16 kHz, (samples, channels); joined they are what `resample` makes of the whole.
+
+    Raises:
+        ValueError: unreadable, empty, truncated or not finite.
+    """
+    with open_audio(source, name) as file:
+        resampling = Resampling(file.rate, file.channels)
+        for block in _finite(file, name, "it"):
+            yield resampling.push(block)
+        yield resampling.push(np.zeros((0, file.channels), np.float32), last=True)
+
+
+def _finite(file: AudioFile, name: str, what: str | Path) -> Iterator[np.ndarray]:
+    for block in file.blocks:
+        if not np.isfinite(block).all():
+            raise ValueError(f"{name}: NaN or Inf in {what}; convert it again from its source")
+        yield block
 
 
 def mono(wave: np.ndarray, utterance: str, channel: Channel) -> np.ndarray:
@@ -77,40 +91,8 @@ def centre_channel(channels: int) -> int:
     return 2 if channels >= 6 else 0
 
 
-def _check_riff(path: Path, utterance: str) -> None:
-    """Refuse a wav file that declares more data than it holds; libsndfile reads such files without an error."""
-    try:
-        size = path.stat().st_size
-        with open(path, "rb") as file:
-            head = file.read(HEAD)
-            # the chunk is nearly always near the front; long headers are read only where they are
-            declared = _data_chunk(head) or (_data_chunk(head + file.read(65536)) if head[:4] == b"RIFF" else None)
-    except OSError as error:
-        raise ValueError(f"{utterance}: cannot read {path} ({error.strerror}); check the path in wav.scp") from None
-    if size == 0:
-        raise ValueError(f"{utterance}: {path} is empty; re-download it")
-    # 0 and 2^32-1 are what streaming writers leave in the header when they cannot know the length
-    if declared and declared[1] not in (0, 0xFFFFFFFF) and declared[0] + declared[1] > size:
-        raise ValueError(
-            f"{utterance}: truncated, {size - declared[0]} of {declared[1]} bytes of audio; re-download {path}"
-        )
-
-
-def _data_chunk(head: bytes) -> tuple[int, int] | None:
-    """Return (offset, declared bytes) of the data chunk, or None where there is none to find."""
-    if head[:4] != b"RIFF" or head[8:12] != b"WAVE":
-        return None
-    position = 12
-    while position + 8 <= len(head):
-        name, length = struct.unpack("<4sI", head[position : position + 8])
-        if name == b"data":
-            return position + 8, length
-        position += 8 + length + length % 2
-    return None
-
-
 def duration(path: str | Path, utterance: str) -> float:
-    """Return the length of an audio file in seconds, from its header.
+    """Return the length of an audio file in seconds; see `header`.
 
     Raises:
         ValueError: unreadable, empty or truncated.
@@ -119,23 +101,21 @@ def duration(path: str | Path, utterance: str) -> float:
 
 
 def header(path: str | Path, utterance: str) -> tuple[float, int]:
-    """Return the length of an audio file in seconds and its number of channels, from its header.
+    """Return the length of an audio file in seconds and its number of channels.
+
+    They are read from its header. Where that does not say how long the file is, as in mp3 without a table, aac or amr,
+    the file is decoded and its samples are counted.
 
     Raises:
         ValueError: unreadable, empty or truncated.
     """
-    _check_riff(Path(path), utterance)
-    try:
-        information = soundfile.info(str(path))
-    except (soundfile.LibsndfileError, OSError) as error:
-        raise ValueError(f"{utterance}: cannot read {path} ({_reason(error)}); check or re-download it") from None
-    if information.frames == 0:
-        raise ValueError(f"{utterance}: 0 samples in {path}; remove it or re-download")
-    return information.frames / information.samplerate, information.channels
+    with open_audio(path, utterance) as file:
+        samples = file.declared or sum(len(block) for block in file.blocks)
+        return samples / file.rate, file.channels
 
 
 def resample(wave: np.ndarray, rate: int) -> np.ndarray:
-    """Bring a waveform (samples,) from `rate` Hz to 16 kHz with torchaudio's windowed sinc."""
+    """Bring a waveform (…, samples) from `rate` Hz to 16 kHz with torchaudio's windowed sinc."""
     if rate == SAMPLE_RATE:
         return wave.astype(np.float32, copy=False)
     import torch  # imported here: the text-only stages read tables of this package without torch
@@ -148,6 +128,43 @@ def _resampler(rate: int):  # noqa: ANN202 - torchaudio is imported late
     import torchaudio
 
     return torchaudio.transforms.Resample(rate, SAMPLE_RATE)
+
+
+class Resampling:
+    """Brings a waveform that comes in blocks to 16 kHz, as `resample` does with the whole.
+
+    Args:
+        rate: samples per second of the blocks.
+        channels: how many they have.
+    """
+
+    def __init__(self, rate: int, channels: int) -> None:
+        self.rate, self.step = rate, rate // math.gcd(rate, SAMPLE_RATE)
+        self.out_step = SAMPLE_RATE // math.gcd(rate, SAMPLE_RATE)
+        # what the kernel sees before and after a sample, in whole steps
+        reach = 0 if rate == SAMPLE_RATE else _resampler(rate).width + self.step
+        self.context = self.step * math.ceil(reach / self.step)
+        self.wave, self.before = np.zeros((0, channels), np.float32), 0
+
+    def push(self, block: np.ndarray, last: bool = False) -> np.ndarray:
+        """Return the samples at 16 kHz that a block completes, (samples, channels).
+
+        Args:
+            block: the next samples, (samples, channels).
+            last: whether the waveform ends with it.
+        """
+        if self.rate == SAMPLE_RATE:
+            return block
+        self.wave = np.concatenate([self.wave, block])
+        ready = len(self.wave) if last else (len(self.wave) - self.context) // self.step * self.step
+        if ready <= self.before:
+            return np.zeros((0, block.shape[1]), np.float32)
+        made = resample(np.ascontiguousarray(self.wave[: ready + self.context].T), self.rate)
+        start, end = (count // self.step * self.out_step for count in (self.before, ready))
+        made = made[:, start:] if last else made[:, start:end]
+        dropped = max(0, ready - self.context)
+        self.wave, self.before = self.wave[dropped:], ready - dropped
+        return made.T
 
 
 def check_sound(wave: np.ndarray, utterance: str) -> np.ndarray:

@@ -30,7 +30,7 @@ RECIPES = sorted(path.parent for path in FILES if path.name == "run.sh" and path
 
 LAYERS = [
     {"log"},
-    {"devices", "emotions", "pretrained", "tables", "tensors"},
+    {"audio_files", "devices", "emotions", "pretrained", "tables", "tensors"},
     {"audio", "chat", "cli"},
     {"corpus"},
     {"prep"},

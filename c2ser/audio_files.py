@@ -1,0 +1,206 @@
+"""Opens audio files of any format and yields their samples in blocks: libsndfile reads what it knows, PyAV the rest."""
+
+import itertools
+import os
+import struct
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+import numpy as np
+import soundfile
+
+if TYPE_CHECKING:
+    import av
+
+FRAMES = 1 << 18
+"""Samples of each channel in a block, at most; some seconds."""
+
+HEAD = 512
+"""Bytes of a wav file in which its data chunk is looked for first."""
+
+UNKNOWN = 1 << 60
+"""What libsndfile gives as a length that it does not know, or more."""
+
+LOST = 0.5
+"""Seconds that an mp4 may declare beyond what is in it."""
+
+SAFE = {
+    "format_whitelist": "aac,ac3,aiff,amr,amrnb,amrwb,ape,asf,au,avi,caf,dts,eac3,flac,flv,gsm,matroska,webm,mov,mp4,"
+    "m4a,3gp,3g2,mj2,mp3,mpeg,mpegts,ogg,rm,tta,voc,w64,wav,wv",
+    "protocol_whitelist": "none",
+}
+"""What PyAV may open. Playlists are no containers of sound: they name other files, and addresses, to be read."""
+
+
+@dataclass
+class AudioFile:
+    """An open audio file.
+
+    Attributes:
+        rate: samples per second.
+        channels: how many.
+        declared: samples of each channel by its header; None where the header cannot be trusted.
+        blocks: the samples, float32 (samples, channels) each, to be read once.
+    """
+
+    rate: int
+    channels: int
+    declared: int | None
+    blocks: Iterator[np.ndarray]
+
+
+@contextmanager
+def open_audio(source: str | Path | IO[bytes], name: str) -> Iterator[AudioFile]:
+    """Open an audio file.
+
+    Args:
+        source: a path, or a binary file that can be read and sought.
+        name: of the utterance or recording, for messages.
+
+    Raises:
+        ValueError: unreadable, empty or truncated; this may show only when the blocks are read.
+    """
+    with ExitStack() as stack:
+        path = source if isinstance(source, str | Path) else None
+        file = stack.enter_context(_open_file(Path(path), name)) if path is not None else source
+        what = "it" if path is None or str(path) == name else str(path)
+        _check_size(file, name, what)
+        file.seek(0)
+        opened = _open_sndfile(path or file)  # a path is read faster than an open file
+        if opened is not None:
+            stack.enter_context(opened)
+            if _length_is_known(opened, file):
+                blocks = _sndfile_blocks(opened, name, what)
+                yield AudioFile(opened.samplerate, opened.channels, opened.frames, blocks)
+                return
+        file.seek(0)
+        decoded = stack.enter_context(closing(_av_blocks(file, name, what)))
+        rate, first = next(decoded)
+        yield AudioFile(rate, first.shape[1], None, itertools.chain([first], (block for _, block in decoded)))
+
+
+def _open_file(path: Path, name: str) -> IO[bytes]:
+    try:
+        if path.exists() and not (path.is_file() or path.is_dir()):  # reading a pipe could wait for ever
+            raise ValueError(f"{name}: {path} is a pipe or a device; write the audio to a file")
+        return open(path, "rb")
+    except OSError as error:
+        raise ValueError(f"{name}: cannot read {path} ({error.strerror}); check the path") from None
+
+
+def _open_sndfile(source: str | Path | IO[bytes]) -> soundfile.SoundFile | None:
+    try:
+        return soundfile.SoundFile(source)
+    except (soundfile.LibsndfileError, OSError):
+        return None
+
+
+def _length_is_known(opened: soundfile.SoundFile, file: IO[bytes]) -> bool:
+    """Return whether libsndfile knows how long a file is: streaming writers leave that out, and it guesses for mp3."""
+    return 0 < opened.frames < UNKNOWN and (opened.format != "MP3" or _mp3_has_length(file))
+
+
+def _mp3_has_length(file: IO[bytes]) -> bool:
+    """Return whether the first frame of an mp3 file, after the tag with its title, says how many there are."""
+    file.seek(0)
+    tag = file.read(10)
+    tag_size = 0
+    for byte in tag[6:10] if tag[:3] == b"ID3" else b"":
+        tag_size = tag_size << 7 | byte & 0x7F
+    file.seek(10 + tag_size if tag_size else 0)
+    head = file.read(HEAD)
+    return b"Xing" in head or b"Info" in head
+
+
+def _sndfile_blocks(opened: soundfile.SoundFile, name: str, what: str) -> Iterator[np.ndarray]:
+    number = 0
+    try:
+        while len(block := opened.read(FRAMES, dtype="float32", always_2d=True)):
+            number += len(block)
+            yield block
+    except (soundfile.LibsndfileError, OSError) as error:
+        reason = str(error).rsplit(": ", 1)[-1].rstrip(".")
+        raise ValueError(f"{name}: cannot read {what} ({reason}); check or re-download it") from None
+    if number < opened.frames:
+        raise ValueError(f"{name}: truncated, {number} of {opened.frames} samples; re-download {what}")
+
+
+def _av_blocks(file: IO[bytes], name: str, what: str) -> Iterator[tuple[int, np.ndarray]]:
+    """Yield rate and block of the first sound track; the rate is always the same, and there is at least one block."""
+    import av  # a fifth of a second, and most corpora do without
+
+    try:
+        with av.open(file, options=SAFE) as container:
+            if not container.streams.audio:
+                raise ValueError(f"{name}: no sound in {what}; remove it or re-download")
+            stream = container.streams.audio[0]
+            number, rate = 0, 0
+            for rate, block in _joined(_av_frames(container.decode(stream))):
+                number += len(block)
+                yield rate, block
+            declared = stream.duration * stream.time_base if stream.duration and stream.time_base else 0
+    except av.FFmpegError as error:
+        reason = "no kind of audio" if isinstance(error, av.ArgumentError) else error.strerror
+        raise ValueError(f"{name}: cannot read {what} ({reason}); check or re-download it") from None
+    if not number:
+        raise ValueError(f"{name}: 0 samples in {what}; remove it or re-download")
+    if container.format.name.startswith("mov") and number / rate < float(declared) - LOST:
+        raise ValueError(f"{name}: truncated, {number / rate:.1f} of {float(declared):.1f} s; re-download {what}")
+
+
+def _av_frames(frames: Iterable["av.AudioFrame"]) -> Iterator[tuple[int, np.ndarray]]:
+    """Yield rate and samples of each frame, (samples, channels) float32; rate and channels stay those of the first."""
+    import av
+
+    resampler: av.AudioResampler | None = None
+    rate = 0
+    for frame in itertools.chain(frames, [None]):  # None: what the resampler still holds
+        if resampler is None and frame is not None:  # the header of the container may give another rate
+            rate = frame.sample_rate
+            resampler = av.AudioResampler("fltp", frame.layout, rate)
+        for block in resampler.resample(frame) if resampler else []:
+            yield rate, block.to_ndarray().T
+
+
+def _joined(blocks: Iterable[tuple[int, np.ndarray]]) -> Iterator[tuple[int, np.ndarray]]:
+    """Yield larger blocks than the twentieths of a second that decoders give."""
+    waiting: list[np.ndarray] = []
+    number = rate = 0
+    for rate, block in blocks:
+        waiting.append(block)
+        number += len(block)
+        if number >= FRAMES:
+            yield rate, np.concatenate(waiting)
+            waiting, number = [], 0
+    if number:
+        yield rate, np.concatenate(waiting)
+
+
+def _check_size(file: IO[bytes], name: str, what: str) -> None:
+    """Refuse an empty file, and a wav file that declares more than it holds: libsndfile reads that without a word."""
+    size = file.seek(0, os.SEEK_END)
+    if size == 0:
+        raise ValueError(f"{name}: {what} is empty; re-download it")
+    file.seek(0)
+    head = file.read(HEAD)
+    # the chunk is nearly always near the front; long headers are read only where they are
+    declared = _data_chunk(head) or (_data_chunk(head + file.read(65536)) if head[:4] == b"RIFF" else None)
+    # 0 and 2^32-1 are what streaming writers leave in the header when they cannot know the length
+    if declared and declared[1] not in (0, 0xFFFFFFFF) and declared[0] + declared[1] > size:
+        raise ValueError(f"{name}: truncated, {size - declared[0]} of {declared[1]} bytes of audio; re-download {what}")
+
+
+def _data_chunk(head: bytes) -> tuple[int, int] | None:
+    """Return (offset, declared bytes) of the data chunk, or None where there is none to find."""
+    if head[:4] != b"RIFF" or head[8:12] != b"WAVE":
+        return None
+    position = 12
+    while position + 8 <= len(head):
+        name, length = struct.unpack("<4sI", head[position : position + 8])
+        if name == b"data":
+            return position + 8, length
+        position += 8 + length + length % 2
+    return None
