@@ -35,7 +35,7 @@ REQUIRES = [
 EXTRAS = {
     "espeak": ["phonemizer", "espeakng-loader", "pypinyin", "cn2an"],  # GPL in part, therefore not required
     "eval": ["jiwer"],
-    "demo": ["gradio>=6.16"],
+    "serve": ["fastapi", "uvicorn", "python-multipart", "prometheus-client", "gradio>=6.16"],  # c2ser serve
     "ray": ["ray[data]>=2.60"],  # map stages on a Ray cluster
     "dev": [
         "pytest",
@@ -97,7 +97,7 @@ def metadata() -> dict[str, object]:
         "keywords": ["speech emotion recognition", "speech language model", "chain of thought", "emotion2vec"],
         "python_requires": ">=3.11",
         "packages": find_packages(str(ROOT), include=["c2ser", "c2ser.*"]),
-        "package_data": {"c2ser": ["py.typed", "**/*.html"]},
+        "package_data": {"c2ser": ["py.typed", "**/*.html", "serving/*.css", "serving/*.js"]},
         "include_package_data": False,
         "install_requires": REQUIRES,
         "extras_require": EXTRAS,

@@ -41,6 +41,7 @@ LAYERS = [
     {"labelling", "model"},
     {"baselines"},
     {"training"},
+    {"serving"},
     {"bin"},
     {"__main__"},
 ]

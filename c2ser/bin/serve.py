@@ -26,13 +26,14 @@ def main(
         limits: what is accepted.
         device: "cpu", "cuda", …; "auto" takes a GPU where there is one.
     """
-    from c2ser.devices import move
-    from c2ser.model.c2ser import C2SER
-    from c2ser.model.hub import small_model
-    from c2ser.serving.run import choose_token, listen, serve
+    from c2ser.serving.server_process import choose_token, listen, serve
 
     token = choose_token(host, token_file)
-    with listen(host, port) as opened:
+    with listen(host, port) as opened:  # errors come before the model is loaded
+        from c2ser.devices import move
+        from c2ser.model.c2ser import C2SER
+        from c2ser.model.hub import small_model
+
         loaded = move(C2SER.from_pretrained(model or small_model()), device)
         serve(loaded, Path(model or small_model()).name, opened, limits or Limits(), token)
 

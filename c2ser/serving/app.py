@@ -20,8 +20,8 @@ import c2ser
 from c2ser.recordings.formats import as_dict
 from c2ser.serving.batching import Cancelled
 from c2ser.serving.gate import Gate
-from c2ser.serving.interface_page import interface_page
-from c2ser.serving.page import add_page
+from c2ser.serving.templates import fill
+from c2ser.serving.emotion_page import add_page
 from c2ser.serving.schema import Failure, Health, RecordingResult, Refusal
 from c2ser.serving.service import Busy, Service
 from c2ser.serving.shown import shown_name
@@ -81,7 +81,7 @@ def make_app(service: Service, token: str | None) -> ASGIApp:
 
 
 def _add_emotions(app: FastAPI, service: Service) -> None:
-    @app.post("/v1/emotions", openapi_extra=FILES, responses=REFUSALS)
+    @app.post("/v1/emotions", openapi_extra=FILES, responses=REFUSALS, response_description="What was recognised")
     async def recognise_emotions(
         request: Request,
         segments: Annotated[str, Query(description="vad, fixed:SECONDS or none")] = "vad",
@@ -91,9 +91,9 @@ def _add_emotions(app: FastAPI, service: Service) -> None:
         style: Annotated[Literal["explicit", "implicit"] | None, Query(description="chain of thought to ask for")] = None,
         answers: Annotated[bool, Query(description="whether the model answers in words")] = True,
     ) -> list[RecordingResult | Failure]:
-        """Recognise the emotions in one or more recordings, each a file in the field `files` of a form.
+        """Recognise the emotions in one or more recordings, each a file in the field "files" of a form.
 
-        The answer has one entry for each file, in their order. A file that cannot be used has an `error` there.
+        The answer has one entry for each file, in their order. A file that cannot be used has an error there.
         """
         options = {"segments": segments, "channels": channels, "min_confidence": min_confidence}
         options |= {"language": language, "style": style, "answers": answers}
@@ -118,19 +118,19 @@ async def _recognise(service: Service, upload: UploadFile, options: dict[str, An
 
 
 def _add_reports(app: FastAPI, service: Service) -> None:
-    @app.get("/health")
+    @app.get("/health", response_description="It works")
     def report_health() -> Health:
         """Say that the server works; no token is needed."""
         return Health(model=service.name, version=c2ser.__version__)
 
-    @app.get("/metrics", response_class=PlainTextResponse)
+    @app.get("/metrics", response_class=PlainTextResponse, response_description="The counters")
     def report_metrics() -> PlainTextResponse:
         """Report counters in the text format of Prometheus."""
         return PlainTextResponse(service.monitor.text(), media_type=CONTENT_TYPE_LATEST)
 
     @app.get("/docs", include_in_schema=False)
     def describe() -> HTMLResponse:
-        return HTMLResponse(interface_page(app.openapi()))
+        return HTMLResponse(fill("interface.html", openapi=app.openapi()))
 
 
 def _add_errors(app: FastAPI) -> None:

@@ -92,6 +92,11 @@ class Batcher:
             self._calls.append(call)
             self._changed.notify()
 
+    def waiting(self) -> int:
+        """Return how many waveforms wait for a batch."""
+        with self._changed:
+            return sum(len(call.todo) for call in self._calls)
+
     def close(self) -> None:
         """Let the batch that runs end, and drop what waits."""
         with self._changed:

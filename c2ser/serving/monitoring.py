@@ -17,6 +17,7 @@ class Monitor:
             "c2ser_request_seconds", "Time of a request for emotions", buckets=SECONDS, registry=registry
         )
         self.requests_inside = Gauge("c2ser_requests_inside", "Requests being answered or waiting", registry=registry)
+        self.segments_waiting = Gauge("c2ser_segments_waiting", "Segments that wait for a batch", registry=registry)
         self.audio_seconds = Counter("c2ser_audio_seconds", "Speech that the model heard", registry=registry)
         self.batch_segments = Histogram(
             "c2ser_batch_segments", "Segments in a batch", buckets=SIZES, registry=registry

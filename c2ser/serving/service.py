@@ -40,6 +40,7 @@ class Service:
     def __init__(self, model: Model, name: str, limits: Limits) -> None:
         self.name, self.limits, self.monitor = name, limits, Monitor()
         self._batcher = Batcher(model, self.monitor.count_batch)
+        self.monitor.segments_waiting.set_function(self._batcher.waiting)
         self._threads = ThreadPoolExecutor(limits.requests, "request")
         self._inside, self._usual_seconds = 0, 1.0
 

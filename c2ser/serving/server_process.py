@@ -5,12 +5,12 @@ import os
 import secrets
 import socket
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from c2ser.log import get_logger
-from c2ser.recordings.timeline import Model
 from c2ser.serving.config import Limits
 
-logger = get_logger(__name__)
+if TYPE_CHECKING:  # slow to import
+    from c2ser.recordings.timeline import Model
 
 LOCAL = "127.0.0.1"
 LOCAL_NAMES = [LOCAL, "localhost"]
@@ -56,7 +56,7 @@ def listen(host: str | None, port: int) -> socket.socket:
         raise ValueError(f"{address}:{port}: cannot listen there ({reason}); give another --host or --port") from None
 
 
-def serve(model: Model, name: str, opened: socket.socket, limits: Limits, token: str | None) -> None:
+def serve(model: "Model", name: str, opened: socket.socket, limits: Limits, token: str | None) -> None:
     """Serve a model until SIGINT or SIGTERM.
 
     Args:

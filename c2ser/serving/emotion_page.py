@@ -34,7 +34,7 @@ def add_page(app: FastAPI, service: Service, folder: Path) -> FastAPI:
         folder: where recordings lie as long as their page needs them.
     """
     os.environ |= {"GRADIO_TEMP_DIR": str(folder), "GRADIO_ANALYTICS_ENABLED": "False"}
-    script = (BESIDE / "page.js").read_text("utf-8")
+    script = (BESIDE / "emotion_page.js").read_text("utf-8")
     return gradio.mount_gradio_app(
         app,
         _blocks(service),
@@ -47,7 +47,7 @@ def add_page(app: FastAPI, service: Service, folder: Path) -> FastAPI:
         pwa=False,
         mcp_server=False,
         theme=_theme(),
-        css_paths=BESIDE / "page.css",
+        css_paths=BESIDE / "emotion_page.css",
         head=f"<script>{script}</script>",
     )
 
