@@ -14,9 +14,9 @@ import sys
 from functools import cache
 from pathlib import Path
 
-import numpy as np
 import pytest
 import soundfile
+from fixtures.sound import voice
 from markdown_blocks import ROOT, blocks, commands, name, prose
 
 from c2ser.emotions import EMOTIONS
@@ -53,9 +53,9 @@ def test_blocks_were_found():
 # ---- blocks that run: in a copy of the project, with what stands for the reader's models, recordings and corpora
 
 
-def noise(path: Path) -> None:
+def speech(path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    soundfile.write(path, 0.1 * np.random.default_rng(0).normal(size=16000), 16000)
+    soundfile.write(path, voice(1.0), 16000)
 
 
 def make_model(folder: Path) -> None:
@@ -88,7 +88,7 @@ def corpus(tmp_path) -> Path:
     """A corpus as egs/TEMPLATE expects it: <set>/<speaker>/<name>_<label>.wav with a text beside it."""
     for part, label in itertools.product(("train", "valid", "test"), ("ang", "sad")):
         path = tmp_path / f"corpus/{part}/{part}1/1_{label}.wav"
-        noise(path)
+        speech(path)
         path.with_suffix(".txt").write_text("A short sentence.")
     return tmp_path / "corpus"
 
@@ -128,7 +128,7 @@ def test_the_block_runs(block, project, corpus, request):
         for place in ("exp", "egs/mini/exp"):
             shutil.copytree(request.getfixturevalue("model"), project / place / "implicit")
         for path in ("speech.wav", "recordings/a.wav", "recordings/b.wav", "egs/mini/db/linda/en-anger-1.wav"):
-            noise(project / path)
+            speech(project / path)
     if "egs/mycorpus" in text and "cp -r egs/TEMPLATE" not in text:
         shutil.copytree(project / "egs/TEMPLATE", project / "egs/mycorpus")
     command = [sys.executable, "-c", text] if block.language == "python" else ["bash", "-euo", "pipefail", "-c", text]

@@ -10,12 +10,12 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-import numpy as np
 import pytest
 import soundfile
 import test_published
 import torch
 from entry import run_entry
+from fixtures.sound import voice
 from huggingface_hub import constants
 
 from c2ser.model import hub
@@ -114,7 +114,7 @@ def publish(server, model, name="someone/small"):
 
 
 def sound(path):
-    soundfile.write(path, 0.1 * np.random.default_rng(0).standard_normal(16000), 16000)
+    soundfile.write(path, voice(1.0), 16000)
     return path
 
 

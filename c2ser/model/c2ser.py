@@ -1,6 +1,6 @@
 """A C²SER model to use: read from a folder, asked for the emotion in speech, written to a folder."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import get_args
@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from c2ser.cot.prompts import Style
+from c2ser.devices import move
 from c2ser.emotion2vec import convert
 from c2ser.emotions import EMOTIONS
 from c2ser.model.c2ser_network import C2SERNetwork
@@ -17,7 +18,7 @@ from c2ser.model.folder import load_network, read_temperature, save_network
 from c2ser.model.hub import find_model
 from c2ser.model.lm import LanguageModel, load_llm
 from c2ser.model.perception import AcousticEncoder, WhisperEncoder
-from c2ser.model.recognition import Source, load_source, recognise, source_name
+from c2ser.model.recognition import recognise
 from c2ser.recordings.results import Recogniser, Recognition
 from c2ser.recordings.speech_model import SpeechModel, check_language
 
@@ -46,17 +47,18 @@ class C2SER(SpeechModel):
         return cls(C2SERNetwork(config, whisper, acoustic, language))
 
     @classmethod
-    def from_pretrained(cls, model: str | Path) -> "C2SER":
+    def from_pretrained(cls, model: str | Path, device: str = "cpu") -> "C2SER":
         """Read a trained model.
 
         Args:
             model: its folder, or an id of the Hugging Face hub; see `c2ser.model.hub.find_model`.
+            device: "cpu", "cuda", …; "auto" takes a GPU where there is one.
 
         Raises:
-            ValueError: there is no C²SER model, or a damaged one.
+            ValueError: there is no C²SER model, or a damaged one; or no such device.
         """
         folder = find_model(model)
-        return cls(load_network(folder), read_temperature(folder))
+        return move(cls(load_network(folder), read_temperature(folder)), device)
 
     def save_pretrained(self, folder: str | Path) -> None:
         """Write the model to a folder, without the temperature: `calibrate` fits one to the weights that are there.
@@ -102,33 +104,3 @@ class C2SER(SpeechModel):
             raise ValueError("probabilities of explicit models follow from their answers; let them answer")
         code = check_language(language)
         return lambda waves: self.recognise(waves, dict.fromkeys(waves, code), config, answers)
-
-    def predict(
-        self,
-        audio: Source | Sequence[Source],
-        rate: int | None = None,
-        language: str | None = None,
-        style: Style | None = None,
-        answers: bool = True,
-    ) -> Recognition | list[Recognition]:
-        """Recognise the emotion in speech of any length.
-
-        Args:
-            audio: an audio file or a mono waveform (samples,), or a list of them.
-            rate: samples per second of the waveforms; needed for waveforms only.
-            language: ISO 639-1 code of the spoken language, "zh" or another; None if unknown.
-            style: the chain of thought to ask for; None takes the model's own.
-            answers: whether the model answers in words; an implicit model is much faster without.
-
-        Returns:
-            a recognition, or for a list of sources a list of them.
-
-        Raises:
-            ValueError: audio is unreadable or too short, a waveform comes without its rate or is not mono, or explicit
-                probabilities are asked for without answers.
-        """
-        sources = [audio] if isinstance(audio, Source) else list(audio)
-        waves = {f"{number}:{source_name(s)}": load_source(s, rate) for number, s in enumerate(sources)}
-        results = self.recognise(waves, dict.fromkeys(waves, language), DecodeConfig(style=style), answers)
-        recognitions = list(results.values())
-        return recognitions[0] if isinstance(audio, Source) else recognitions

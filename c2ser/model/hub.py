@@ -54,7 +54,7 @@ def find_model(name: str | Path) -> Path:
         return folder
     if str(name) == PUBLISHED:
         return _converted()
-    return _fetch(str(name), FILES, ["config.json"]).parent
+    return fetch(str(name), FILES, ["config.json"]).parent
 
 
 def small_model() -> Path:
@@ -73,7 +73,7 @@ def small_model() -> Path:
     )
 
 
-def _fetch(name: str, patterns: Sequence[str], needed: Sequence[str]) -> Path:
+def fetch(name: str, patterns: Sequence[str], needed: Sequence[str]) -> Path:
     """Fetch the files of a repository that match patterns, and return where the first one of the needed names lies.
 
     Raises:
@@ -107,8 +107,8 @@ def _explain(error: Exception) -> tuple[str, str]:
 
 def _converted() -> Path:
     """Return the model folder of the published checkpoint; it lies in the hub's cache, beside what it was made of."""
-    checkpoint = _fetch(PUBLISHED, CHECKPOINTS, CHECKPOINTS)
-    encoder = _fetch(ENCODER, ENCODER_FILE, ENCODER_FILE)
+    checkpoint = fetch(PUBLISHED, CHECKPOINTS, CHECKPOINTS)
+    encoder = fetch(ENCODER, ENCODER_FILE, ENCODER_FILE)
     made_of = [path.parent.name[:12] for path in (checkpoint, encoder)]  # snapshots are named after their commits
     out = checkpoint.parents[2] / "c2ser" / f"format{FORMAT}-{'-'.join(made_of)}"
     out.parent.mkdir(exist_ok=True)

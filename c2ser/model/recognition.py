@@ -3,7 +3,6 @@
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -11,16 +10,13 @@ import torch
 from c2ser import audio
 from c2ser.audio import SAMPLE_RATE
 from c2ser.cot.prompts import Style
-from c2ser.data.datasets import MAX_SECONDS, check_wave
+from c2ser.data.datasets import MAX_SECONDS
 from c2ser.data.sampler import by_length
 from c2ser.emotions import EMOTIONS
 from c2ser.model.c2ser_network import C2SERNetwork
 from c2ser.model.config import DecodeConfig
 from c2ser.model.label_scores import label_scores, probabilities
 from c2ser.recordings.results import Recognition
-
-Source = str | Path | np.ndarray | torch.Tensor
-"""An audio file, or a waveform (samples,)."""
 
 
 @dataclass(frozen=True)
@@ -141,25 +137,3 @@ def combine(segments: Sequence[SegmentResult], style: Style, temperature: float)
         tokens=sum(segment.tokens for segment in segments),
         milliseconds=sum(segment.milliseconds for segment in segments),
     )
-
-
-def source_name(source: Source) -> str:
-    """Return the name of an audio source for messages."""
-    return str(source) if isinstance(source, str | Path) else "waveform"
-
-
-def load_source(source: Source, rate: int | None = None) -> np.ndarray:
-    """Return an audio file or a waveform as mono float32 at 16 kHz, (samples,).
-
-    Raises:
-        ValueError: it is unreadable or too short, or a waveform comes without its rate or is not mono.
-    """
-    name = source_name(source)
-    if isinstance(source, str | Path):
-        return check_wave(audio.load(source, name), name, float("inf"))
-    wave = np.asarray(source)
-    if rate is None:
-        raise ValueError("waveform: its rate is unknown; give rate=, the samples per second")
-    if wave.ndim != 1 or not np.issubdtype(wave.dtype, np.floating) or not np.isfinite(wave).all():
-        raise ValueError("waveform: not a row of finite floating-point numbers; give one channel, from -1 to 1")
-    return check_wave(audio.resample(wave.astype(np.float32), rate), name, float("inf"))

@@ -1,6 +1,6 @@
 """From pieces and what is recognised in them to timelines."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -109,19 +109,34 @@ class Assembly:
         """Take what was recognised in a piece."""
         self.parts[piece.segment, channel].found.append((piece.end - piece.start, result))
 
-    def timeline(self, seconds: float, channels: Sequence[int | None]) -> Timeline:
+    def timeline(self, seconds: float, channels: Sequence[int | None], without: Collection[int] = ()) -> Timeline:
         """Return the recording's timeline.
 
         Args:
             seconds: its length.
             channels: those that were cut.
+            without: numbers of given spans that are left out.
         """
+        self.parts = {key: part for key, part in self.parts.items() if key[0] not in without}
         segments = [self._segment(number, channel, part) for (number, channel), part in self._ordered()]
-        for channel in channels:
+        for channel in channels if not self.spans else ():
             if not any(segment.channel == channel for segment in segments):
                 segments.append(Segment(0.0, round(seconds, 3), channel, NO_SPEECH, {}, "", None, self._columns(0)))
-        found = [result for part in self.parts.values() for result in part.found]
-        return Timeline(self.name, seconds, segments, *summary(found, self.options.min_confidence))
+        return Timeline(self.name, seconds, segments, *summary(self._found(), self.options.min_confidence))
+
+    def recognition(self) -> Recognition:
+        """Return what was recognised in the whole recording."""
+        found = self._found()
+        results = [result for _, result in found]
+        return Recognition(
+            *summary(found, self.options.min_confidence),
+            style=results[0].style if results else None,
+            tokens=sum(result.tokens for result in results),
+            milliseconds=sum(result.milliseconds for result in results),
+        )
+
+    def _found(self) -> list[tuple[float, Recognition]]:
+        return [result for part in self.parts.values() for result in part.found]
 
     def _ordered(self) -> list[tuple[tuple[int, int | None], Part]]:
         def place(item: tuple[tuple[int, int | None], Part]) -> tuple[float, int]:

@@ -9,16 +9,19 @@ from c2ser.audio import SAMPLE_RATE
 from c2ser.data.datasets import check_seconds
 from c2ser.log import one_line
 from c2ser.recordings.assembly import Assembly, Options
-from c2ser.recordings.results import Recogniser, Timeline, Unusable
+from c2ser.recordings.results import Recogniser, Recognition, Timeline, Unusable
 from c2ser.recordings.segmenting import Cutter, Piece, Span
 from c2ser.recordings.sources import Source, blocks
 from c2ser.recordings.turns import Turn
 
-POOL_SECONDS = 240.0
-"""Speech that is recognised together."""
+POOL_SECONDS = 60.0
+"""Speech that is recognised together, unless somebody wants more: a CPU gains nothing by that."""
 
 POOL_RECORDINGS = 64
 """At most this many recordings wait for one another."""
+
+SLACK = 0.1
+"""Seconds that a span may reach beyond the end of the recording: lists are rounded."""
 
 EMPTY = np.zeros(0, np.float32)
 
@@ -34,6 +37,7 @@ class Recording:
         spans: the parts of it that are to be recognised, in seconds; None for all.
         columns: what a list says about it: one row for each span, or one for all; there may be none.
         turns: who speaks when.
+        place: the path of a result file of its own, below the folder of these files and without its ending.
     """
 
     name: str
@@ -42,6 +46,7 @@ class Recording:
     spans: Sequence[Span] | None = None
     columns: Sequence[Mapping[str, str]] = ()
     turns: Sequence[Turn] = ()
+    place: str = ""
 
 
 class Pool:
@@ -77,11 +82,15 @@ class Outcome:
     """What became of a recording.
 
     Attributes:
+        recording: which.
         timeline: None if it is unusable.
-        rejected: why it, or single rows of it, are not in the timeline.
+        recognition: of the whole; None if it is unusable.
+        rejected: why it, or single spans of it, are not in the timeline.
     """
 
-    timeline: Timeline | None
+    recording: Recording
+    timeline: Timeline | None = None
+    recognition: Recognition | None = None
     rejected: list[Unusable] = field(default_factory=list)
 
 
@@ -123,8 +132,10 @@ class Reader:
         check_seconds(self.seconds, recording.name, float("inf"))
 
 
-def recognise_recordings(recordings: Iterable[Recording], recognise: Recogniser, options: Options) -> Iterator[Outcome]:
-    """Yield what becomes of each recording, in order.
+def recognise_recordings(
+    recordings: Iterable[Recording], recognise: Recogniser, options: Options, pool_seconds: float = POOL_SECONDS
+) -> Iterator[list[Outcome]]:
+    """Yield what becomes of the recordings, in order; those that were recognised together come together.
 
     What is recognised together depends on the recordings from the first one that was not yielded on alone: who begins
     again with that one gets the same results to the last bit.
@@ -133,6 +144,7 @@ def recognise_recordings(recordings: Iterable[Recording], recognise: Recogniser,
         recordings: what to recognise.
         recognise: the model's function.
         options: how they are cut and what is said about them.
+        pool_seconds: speech that is recognised together, about.
     """
     earlier, waiting = Pool(), list[tuple[Assembly, Reader]]()
     for number, recording in enumerate(recordings):
@@ -141,24 +153,38 @@ def recognise_recordings(recordings: Iterable[Recording], recognise: Recogniser,
         for channel, piece in reader.pieces():
             assembly.add(channel, piece)
             current.add(assembly, f"{number}:{recording.name}:{channel}:{piece.start:.3f}", channel, piece)
-            if waiting and earlier.seconds + current.seconds > POOL_SECONDS:
+            if waiting and earlier.seconds + current.seconds > pool_seconds:
                 earlier.recognise(recognise)
-                yield from (_outcome(*item) for item in waiting)
+                yield [_outcome(*item) for item in waiting]
                 waiting = []
-            if current.seconds > POOL_SECONDS:
+            if current.seconds > pool_seconds:
                 current.recognise(recognise)
         earlier.join(current)
         waiting.append((assembly, reader))
         if len(waiting) == POOL_RECORDINGS:
             earlier.recognise(recognise)
-            yield from (_outcome(*item) for item in waiting)
+            yield [_outcome(*item) for item in waiting]
             waiting = []
     earlier.recognise(recognise)
-    yield from (_outcome(*item) for item in waiting)
+    if waiting:
+        yield [_outcome(*item) for item in waiting]
 
 
 def _outcome(assembly: Assembly, reader: Reader) -> Outcome:
-    name = reader.recording.name
+    recording = reader.recording
     if reader.error is not None:
-        return Outcome(None, [Unusable(name, reader.error)])
-    return Outcome(assembly.timeline(reader.seconds, reader.channels))
+        return Outcome(recording, rejected=[Unusable(recording.name, reader.error)])
+    seconds = reader.seconds
+    late = {
+        number: span
+        for number, span in enumerate(recording.spans or ())
+        if span[0] >= seconds or seconds + SLACK < span[1] < float("inf")
+    }
+    rejected = [
+        Unusable(
+            recording.name, f"{recording.name}: {start:g} to {end:g} s, but it lasts {seconds:.2f} s; correct the list"
+        )
+        for start, end in late.values()
+    ]
+    timeline = assembly.timeline(seconds, reader.channels, late)
+    return Outcome(recording, timeline, assembly.recognition(), rejected)

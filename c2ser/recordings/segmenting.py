@@ -9,11 +9,9 @@ import numpy as np
 
 from c2ser import audio
 from c2ser.audio import SAMPLE_RATE
+from c2ser.data.datasets import MIN_SECONDS
 from c2ser.recordings.turns import Turn, speaker_at, split
-from c2ser.recordings.vad import FRAME, MARGIN, ON, PAUSE, Detector, Regions
-
-VOICED = 3
-"""A stretch with fewer frames in which somebody speaks (32 ms each) has no speech."""
+from c2ser.recordings.vad import FRAME, MARGIN, ON, Detector, Regions
 
 Span = tuple[float, float]
 """Start and end in seconds."""
@@ -81,9 +79,9 @@ class SpeechCutter(Cutter):
     def _cut(self, probabilities: np.ndarray, last: bool) -> Iterator[Piece]:
         for region in self.regions.push(probabilities.tolist(), last):
             start = max(self.done, (region.start - MARGIN) * FRAME)
-            yield from self._emit(start, min((region.end + MARGIN) * FRAME, self.end))
+            yield from self._emit(start, min(region.end * FRAME, self.end))
         if self.regions.start is None:
-            self._forget(max(self.done, self.end - (MARGIN + PAUSE) * FRAME))
+            self._forget(max(self.done, self.end - (MARGIN + 2) * FRAME))
             return
         # speech without a pause: what can be cut off for certain leaves the memory
         start = max(self.done, (self.regions.start - MARGIN) * FRAME, self.offset)
@@ -151,10 +149,10 @@ class SpanCutter(Cutter):
 
     def _piece(self, number: int, start: int, wave: np.ndarray) -> Piece:
         end = start + len(wave)
-        voiced = sum(start < (frame + 1) * FRAME and frame * FRAME < end for frame in self.voiced)
+        voiced = any(start < (frame + 1) * FRAME and frame * FRAME < end for frame in self.voiced)
+        usable = voiced and len(wave) >= MIN_SECONDS * SAMPLE_RATE
         times = start / SAMPLE_RATE, end / SAMPLE_RATE
-        speaker = speaker_at(*times, self.turns)
-        return Piece(number, *times, wave.copy() if voiced >= VOICED else None, speaker)
+        return Piece(number, *times, wave.copy() if usable else None, speaker_at(*times, self.turns))
 
 
 def _sample(seconds: float) -> int:

@@ -2,11 +2,19 @@
 
 import re
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from itertools import chain
 from typing import Any
 
-from c2ser.recordings.results import Recogniser
+from c2ser.recordings.assembly import Channels, Options
+from c2ser.recordings.pooling import Recording, recognise_recordings
+from c2ser.recordings.results import Recogniser, Recognition, Timeline, Unusable
+from c2ser.recordings.sources import Source, is_source, source_name
 
 LANGUAGE = re.compile(r"[a-z]{2}")
+
+
+Result = Recognition | Timeline | Unusable
 
 
 class SpeechModel(ABC):
@@ -33,6 +41,52 @@ class SpeechModel(ABC):
         Raises:
             ValueError: there is no such language or style, or the model cannot do it.
         """
+
+    def predict(
+        self,
+        audio: Source | Sequence[Source],
+        rate: int | None = None,
+        language: str | None = None,
+        style: str | None = None,
+        answers: bool = True,
+        segments: str | None = None,
+        channels: Channels = "mean",
+        min_confidence: float = 0.0,
+    ) -> Any:
+        """Recognise the emotion in speech of any length, or in each part of a recording.
+
+        Args:
+            audio: a file of any format, its content, an open file, samples of one or more channels (see
+                `c2ser.recordings.sources.samples`), a dictionary with `array` and `sampling_rate`; or a list of these.
+            rate: samples per second of arrays that come without it.
+            language: ISO 639-1 code of the spoken language, "zh" or another; None if unknown.
+            style: the chain of thought to ask for; None takes the model's own.
+            answers: whether the model answers in words; an implicit model is much faster without.
+            segments: "vad" for stretches of speech, "fixed:SECONDS", or "none"; None for one result and no timeline.
+            channels: "mean" mixes them, "each" treats each alone.
+            min_confidence: an emotion with a smaller probability is "unsure".
+
+        Returns:
+            a `Recognition`, or with `segments` a `Timeline`; for a list a list of them, in which `Unusable` with its
+            `error` stands for what cannot be used.
+
+        Raises:
+            ValueError: the one recording that was given cannot be used, or the model cannot do what is asked for.
+        """
+        sources = [audio] if is_source(audio) else list(audio)
+        names = [source_name(source) for source in sources]
+        recordings = [Recording(name, source, rate) for name, source in zip(names, sources, strict=True)]
+        recognise = self.recogniser(language, style, answers)
+        options = Options("none" if segments is None else segments, channels, min_confidence)
+        results: list[Result] = []
+        for outcome in chain.from_iterable(recognise_recordings(recordings, recognise, options)):
+            result = outcome.recognition if segments is None else outcome.timeline
+            results.append(result or outcome.rejected[0])
+        if not is_source(audio):
+            return results
+        if isinstance(results[0], Unusable):
+            raise ValueError(results[0].error)
+        return results[0]
 
 
 def check_language(language: str | None) -> str | None:

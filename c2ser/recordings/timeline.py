@@ -53,7 +53,7 @@ def make_timeline(
     options = Options(segments, channels, min_confidence)
     recognise = model.recogniser(language, style, answers)
     recording = Recording(name or source_name(source), source, rate)
-    (outcome,) = recognise_recordings([recording], recognise, options)
+    ((outcome,),) = recognise_recordings([recording], recognise, options)
     if outcome.timeline is None:
         raise ValueError(outcome.rejected[0].error)
     return outcome.timeline

@@ -24,11 +24,14 @@ REFLECTED = 64
 BINS = 129
 """Real parts of the spectrum; as many imaginary ones follow them."""
 
-ON, OFF = 0.5, 0.35
+ON, OFF = 0.5, 0.2
 """Speech begins at the first probability, and ends where it stays below the second for a `PAUSE`."""
 
-PAUSE, SHORTEST, MARGIN = 10, 6, 1
-"""In frames: a shorter pause belongs to the speech around it, a shorter sound is none; what is added at both ends."""
+PAUSE, SHORTEST = 16, 4
+"""In frames: a shorter pause belongs to the speech around it, and a shorter sound is none."""
+
+MARGIN = 2
+"""Frames that are added before speech; its end is found late enough."""
 
 
 class VoiceNetwork(nn.Module):
