@@ -1,4 +1,4 @@
-"""A server: shared batches, limits, tokens, files of strangers; a real model, in this process or behind real sockets."""
+"""A server: shared batches, limits, tokens, files of strangers; in this process, or behind real sockets."""
 
 import asyncio
 import io
@@ -13,7 +13,6 @@ import threading
 import time
 from collections import deque
 from contextlib import contextmanager
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -28,7 +27,7 @@ import psutil
 from prometheus_client.parser import text_string_to_metric_families
 
 from c2ser.model.c2ser import C2SER
-from c2ser.recordings.results import Recognition, Segment, Timeline
+from c2ser.recordings.results import Segment, Timeline
 from c2ser.recordings.speech_model import SpeechModel
 from c2ser.serving.app import make_app
 from c2ser.serving.batching import Batcher, Call, Cancelled, Kind, SharedModel
@@ -280,7 +279,16 @@ def test_the_answer_is_that_of_the_command(model):
         assert asyncio.run(main(app)).json() == json.loads(render([timeline], "json"))
 
 
-NAMES = ["../../etc/passwd", "/etc/passwd", "C:\\Windows\\win.ini", "a\x00b.wav", "$(touch bad).wav", "..", " ", "a\u202eb.wav"]
+NAMES = [
+    "../../etc/passwd",
+    "/etc/passwd",
+    "C:\\Windows\\win.ini",
+    "a\x00b.wav",
+    "$(touch bad).wav",
+    "..",
+    " ",
+    "a\u202eb.wav",
+]
 
 
 def test_names_of_files_are_shown_and_never_opened(model, tmp_path, monkeypatch):
@@ -540,8 +548,10 @@ def test_explanations_go_without_what_was_said():
 def process(root, folder, *words, **variables):
     command = [sys.executable, "-m", "c2ser", "serve", "--model", str(folder), "--port", "0", "--device", "cpu", *words]
     environment = os.environ | {"PYTHONPATH": str(root), "HF_HUB_OFFLINE": "1"} | variables
-    environment.pop("C2SER_TOKEN", None) if "C2SER_TOKEN" not in variables else None
-    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
+    environment.pop("C2SER_TOKEN", None)
+    with subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as running:
         try:
             line = running.stdout.readline()
             found = re.match(r"http://([^/]+):(\d+)/(\?token=(\S+))? ", line)
@@ -552,7 +562,9 @@ def process(root, folder, *words, **variables):
 
 
 def post(address, content, **options):
-    return httpx.post(f"{address}/v1/emotions", params=WHOLE, files={"files": ("a.wav", content)}, timeout=60, **options)
+    return httpx.post(
+        f"{address}/v1/emotions", params=WHOLE, files={"files": ("a.wav", content)}, timeout=60, **options
+    )
 
 
 @pytest.mark.slow

@@ -8,7 +8,7 @@ GROUP = "Use a model"
 
 
 def main(
-    model: Path | None = None,
+    model: str | None = None,
     host: str | None = None,
     port: int = 8000,
     token_file: Path | None = None,
@@ -18,7 +18,8 @@ def main(
     """Serve a model on this machine until it is interrupted: POST /v1/emotions, a page at /, its description at /docs.
 
     Args:
-        model: folder of a trained model, or its id on the Hugging Face hub; by default the small model of `make demo`.
+        model: folder of a trained model or of an emotion2vec with a classifier, its file, or an id of the Hugging Face
+            hub; by default the small model of `make demo`.
         host: address to listen on, 0.0.0.0 for all; requests then need a token. By default this machine alone.
         port: where to listen; 0 takes a free one.
         token_file: file with the token; by default C2SER_TOKEN of the environment. With --host one is made if none is
@@ -30,12 +31,11 @@ def main(
 
     token = choose_token(host, token_file)
     with listen(host, port) as opened:  # errors come before the model is loaded
-        from c2ser.devices import move
-        from c2ser.model.c2ser import C2SER
         from c2ser.model.hub import small_model
+        from c2ser.model.loading import load
 
-        loaded = move(C2SER.from_pretrained(model or small_model()), device)
-        serve(loaded, Path(model or small_model()).name, opened, limits or Limits(), token)
+        chosen = model or small_model()
+        serve(load(chosen, device), Path(chosen).name, opened, limits or Limits(), token)
 
 
 if __name__ == "__main__":

@@ -19,12 +19,12 @@ from starlette.types import ASGIApp
 import c2ser
 from c2ser.recordings.formats import as_dict
 from c2ser.serving.batching import Cancelled
-from c2ser.serving.gate import Gate
-from c2ser.serving.templates import fill
 from c2ser.serving.emotion_page import add_page
+from c2ser.serving.gate import Gate
 from c2ser.serving.schema import Failure, Health, RecordingResult, Refusal
 from c2ser.serving.service import Busy, Service
 from c2ser.serving.shown import shown_name
+from c2ser.serving.templates import fill
 
 SUMMARY = "Speech emotion recognition. For research; decide nothing about people by it."
 
@@ -62,7 +62,6 @@ def make_app(service: Service, token: str | None) -> ASGIApp:
         service: does the work; it is closed when the application ends.
         token: what each request must know; None lets everybody in.
     """
-
     folder = tempfile.TemporaryDirectory(prefix="c2ser-serve-")
 
     @asynccontextmanager
@@ -85,10 +84,10 @@ def _add_emotions(app: FastAPI, service: Service) -> None:
     async def recognise_emotions(
         request: Request,
         segments: Annotated[str, Query(description="vad, fixed:SECONDS or none")] = "vad",
-        channels: Annotated[Literal["mean", "each"], Query(description="mix the channels, or treat each alone")] = "mean",
+        channels: Annotated[Literal["mean", "each"], Query(description="mix them, or treat each alone")] = "mean",
         min_confidence: Annotated[float, Query(ge=0, le=1, description='below it an emotion is "unsure"')] = 0.0,
         language: Annotated[str | None, Query(description="ISO 639-1 code, if all files are in one language")] = None,
-        style: Annotated[Literal["explicit", "implicit"] | None, Query(description="chain of thought to ask for")] = None,
+        style: Annotated[Literal["explicit", "implicit"] | None, Query(description="chain of thought")] = None,
         answers: Annotated[bool, Query(description="whether the model answers in words")] = True,
     ) -> list[RecordingResult | Failure]:
         """Recognise the emotions in one or more recordings, each a file in the field "files" of a form.

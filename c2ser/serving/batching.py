@@ -12,7 +12,7 @@ import numpy as np
 
 from c2ser.audio import SAMPLE_RATE
 from c2ser.recordings.results import Recogniser, Recognition
-from c2ser.recordings.timeline import Model
+from c2ser.recordings.speech_model import SpeechModel
 
 GATHER_SECONDS = 0.02
 """How long an idle model waits for company after the first request: little beside the time of a batch."""
@@ -72,7 +72,7 @@ class Batcher:
         count: is told of every batch.
     """
 
-    def __init__(self, model: Model, count: CountBatch) -> None:
+    def __init__(self, model: SpeechModel, count: CountBatch) -> None:
         self.model, self._count = model, count
         self._calls: deque[Call] = deque()
         self._changed = threading.Condition()

@@ -12,7 +12,7 @@ from gradio.themes import Base
 
 from c2ser.audio import SAMPLE_RATE
 from c2ser.model.model_card import INTENDED_USE
-from c2ser.recordings.formats import FORMATS, render
+from c2ser.recordings.formats import FORMATS, Columns, render
 from c2ser.recordings.sources import blocks
 from c2ser.serving.service import Busy, Service
 from c2ser.serving.shown import shown_name
@@ -108,7 +108,7 @@ async def _recognise(service: Service, path: str | None, reasons: bool) -> tuple
             wave = await asyncio.to_thread(_samples, path, name)
     except (Busy, ValueError, OSError) as error:
         raise gradio.Error(" ".join(str(error).split()), print_exception=False) from None
-    downloads = {format: render([timeline], format) for format in FORMATS}
+    downloads = {format: render([timeline], format, Columns(service.classes)) for format in FORMATS}
     return timeline_view(timeline, wave, downloads), gradio.update(value=(SAMPLE_RATE, wave), visible=True)
 
 

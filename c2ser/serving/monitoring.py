@@ -12,16 +12,16 @@ class Monitor:
     def __init__(self) -> None:
         registry = CollectorRegistry()
         self._registry = registry
-        self.answers = Counter("c2ser_answers", "Answers of the interface by HTTP status", ["status"], registry=registry)
+        self.answers = Counter(
+            "c2ser_answers", "Answers of the interface by HTTP status", ["status"], registry=registry
+        )
         self.request_seconds = Histogram(
             "c2ser_request_seconds", "Time of a request for emotions", buckets=SECONDS, registry=registry
         )
         self.requests_inside = Gauge("c2ser_requests_inside", "Requests being answered or waiting", registry=registry)
         self.segments_waiting = Gauge("c2ser_segments_waiting", "Segments that wait for a batch", registry=registry)
         self.audio_seconds = Counter("c2ser_audio_seconds", "Speech that the model heard", registry=registry)
-        self.batch_segments = Histogram(
-            "c2ser_batch_segments", "Segments in a batch", buckets=SIZES, registry=registry
-        )
+        self.batch_segments = Histogram("c2ser_batch_segments", "Segments in a batch", buckets=SIZES, registry=registry)
         self.batch_requests = Histogram(
             "c2ser_batch_requests", "Requests that share a batch", buckets=SIZES, registry=registry
         )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from c2ser.serving.config import Limits
 
 if TYPE_CHECKING:  # slow to import
-    from c2ser.recordings.timeline import Model
+    from c2ser.recordings.speech_model import SpeechModel
 
 LOCAL = "127.0.0.1"
 LOCAL_NAMES = [LOCAL, "localhost"]
@@ -56,7 +56,7 @@ def listen(host: str | None, port: int) -> socket.socket:
         raise ValueError(f"{address}:{port}: cannot listen there ({reason}); give another --host or --port") from None
 
 
-def serve(model: "Model", name: str, opened: socket.socket, limits: Limits, token: str | None) -> None:
+def serve(model: "SpeechModel", name: str, opened: socket.socket, limits: Limits, token: str | None) -> None:
     """Serve a model until SIGINT or SIGTERM.
 
     Args:
@@ -85,6 +85,7 @@ def serve(model: "Model", name: str, opened: socket.socket, limits: Limits, toke
         app, log_level="warning", access_log=False, server_header=False, ws="none", timeout_graceful_shutdown=5
     )
     address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-    print(f"{address}/{f'?token={token}' if token else ''}   (the page; {address}/docs describes the interface)", flush=True)
+    page = f"{address}/?token={token}" if token else f"{address}/"
+    print(f"{page}   (the page; {address}/docs describes the interface)", flush=True)
     with contextlib.suppress(KeyboardInterrupt):
         uvicorn.Server(config).run([opened])

@@ -10,7 +10,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from c2ser.recordings.timeline import Model, Timeline, make_timeline
+from c2ser.recordings.speech_model import SpeechModel
+from c2ser.recordings.timeline import Timeline, make_timeline
 from c2ser.serving.batching import Batcher, SharedModel
 from c2ser.serving.config import Limits
 from c2ser.serving.monitoring import Monitor
@@ -37,8 +38,8 @@ class Service:
         limits: what is accepted.
     """
 
-    def __init__(self, model: Model, name: str, limits: Limits) -> None:
-        self.name, self.limits, self.monitor = name, limits, Monitor()
+    def __init__(self, model: SpeechModel, name: str, limits: Limits) -> None:
+        self.name, self.classes, self.limits, self.monitor = name, model.classes, limits, Monitor()
         self._batcher = Batcher(model, self.monitor.count_batch)
         self.monitor.segments_waiting.set_function(self._batcher.waiting)
         self._threads = ThreadPoolExecutor(limits.requests, "request")
