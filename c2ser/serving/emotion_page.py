@@ -3,7 +3,7 @@
 import asyncio
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import gradio
 import numpy as np
@@ -68,10 +68,16 @@ def _blocks(service: Service) -> gradio.Blocks:
     async def recognise(path: str | None, reasons: bool) -> tuple[str, Any]:
         return await _recognise(service, path, reasons)
 
+    plain = gradio.WaveformOptions(show_recording_waveform=False)  # the browser's own player, which plays more formats
     with gradio.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(60, KEPT_SECONDS)) as page:
         gradio.HTML(f'<h1>{TITLE}</h1><p class="c2ser-note"><b>Intended use:</b> {INTENDED_USE}</p>')
         recording = gradio.Audio(
-            sources=["upload", "microphone"], type="filepath", label="Recording", editable=False, buttons=[]
+            label="Recording",
+            sources=["upload", "microphone"],
+            type="filepath",
+            editable=False,
+            buttons=[],
+            waveform_options=plain,
         )
         reasons = gradio.Checkbox(
             label="Ask the model for its reasons",
@@ -84,7 +90,7 @@ def _blocks(service: Service) -> gradio.Blocks:
             interactive=False,
             elem_id="c2ser-player",
             buttons=[],
-            waveform_options=gradio.WaveformOptions(show_recording_waveform=False),
+            waveform_options=plain,
         )
         result = gradio.HTML()
         button.click(
@@ -103,16 +109,16 @@ async def _recognise(service: Service, path: str | None, reasons: bool) -> tuple
         raise gradio.Error("no recording yet; upload one, or record one", print_exception=False)
     name = shown_name(Path(path).name)
     try:
-        with service.admit():
-            timeline = await service.recognise(path, name, style="explicit" if reasons else None)
-            wave = await asyncio.to_thread(_samples, path, name)
+        with service.admit(), open(path, "rb") as file:
+            timeline = await service.recognise(file, name, style="explicit" if reasons else None)
+            wave = await asyncio.to_thread(_samples, file, name)
     except (Busy, ValueError, OSError) as error:
         raise gradio.Error(" ".join(str(error).split()), print_exception=False) from None
     downloads = {format: render([timeline], format, Columns(service.classes)) for format in FORMATS}
     return timeline_view(timeline, wave, downloads), gradio.update(value=(SAMPLE_RATE, wave), visible=True)
 
 
-def _samples(path: str, name: str) -> np.ndarray:
+def _samples(file: BinaryIO, name: str) -> np.ndarray:
     """Return the mean of a recording's channels at 16 kHz, (samples,) int16: what every browser can play."""
-    means = (block.mean(axis=1) for block in blocks(path, None, name))
+    means = (block.mean(axis=1) for block in blocks(file, None, name))
     return np.concatenate([np.rint(32767 * mean.clip(-1, 1)).astype(np.int16) for mean in means])
