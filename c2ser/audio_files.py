@@ -3,7 +3,7 @@
 import itertools
 import os
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,12 +64,14 @@ def open_audio(source: str | Path | IO[bytes], name: str) -> Iterator[AudioFile]
         ValueError: unreadable, empty or truncated; this may show only when the blocks are read.
     """
     with ExitStack() as stack:
-        path = source if isinstance(source, str | Path) else None
-        file = stack.enter_context(_open_file(Path(path), name)) if path is not None else source
-        what = "it" if path is None or str(path) == name else str(path)
+        if isinstance(source, str | Path):
+            file, what = stack.enter_context(_open_file(Path(source), name)), str(source)
+        else:
+            file, what = source, name
+        what = "it" if what == name else what
         _check_size(file, name, what)
         file.seek(0)
-        opened = _open_sndfile(path or file)  # a path is read faster than an open file
+        opened = _open_sndfile(source)  # a path is read faster than an open file
         if opened is not None:
             stack.enter_context(opened)
             if _length_is_known(opened, file):
@@ -105,6 +107,7 @@ def _length_is_known(opened: soundfile.SoundFile, file: IO[bytes]) -> bool:
 
 def _mp3_has_length(file: IO[bytes]) -> bool:
     """Return whether the first frame of an mp3 file, after the tag with its title, says how many there are."""
+    place = file.tell()  # libsndfile may be reading the same open file
     file.seek(0)
     tag = file.read(10)
     tag_size = 0
@@ -112,6 +115,7 @@ def _mp3_has_length(file: IO[bytes]) -> bool:
         tag_size = tag_size << 7 | byte & 0x7F
     file.seek(10 + tag_size if tag_size else 0)
     head = file.read(HEAD)
+    file.seek(place)
     return b"Xing" in head or b"Info" in head
 
 
@@ -128,12 +132,12 @@ def _sndfile_blocks(opened: soundfile.SoundFile, name: str, what: str) -> Iterat
         raise ValueError(f"{name}: truncated, {number} of {opened.frames} samples; re-download {what}")
 
 
-def _av_blocks(file: IO[bytes], name: str, what: str) -> Iterator[tuple[int, np.ndarray]]:
+def _av_blocks(file: IO[bytes], name: str, what: str) -> Generator[tuple[int, np.ndarray], None, None]:
     """Yield rate and block of the first sound track; the rate is always the same, and there is at least one block."""
     import av  # a fifth of a second, and most corpora do without
 
     try:
-        with av.open(file, options=SAFE) as container:
+        with av.open(file, "r", options=SAFE) as container:
             if not container.streams.audio:
                 raise ValueError(f"{name}: no sound in {what}; remove it or re-download")
             stream = container.streams.audio[0]

@@ -11,6 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, NoReturn
 
+import docstring_parser
 import jsonargparse
 import yaml
 
@@ -40,9 +41,18 @@ def make_parser(main: Callable[..., Any], paths: str | None = None, program: str
     parser = Parser(description=summary, prog=program or Path(sys.argv[0]).stem)
     parser.add_argument("--config", action="config", help="YAML file with values for any of these options")
     if paths:
-        parser.add_argument(paths, nargs="+", type=Path, help="files or folders")
+        parser.add_argument(paths, nargs="+", type=Path, help=_described(main, paths))
     parser.add_function_arguments(main, as_group=False, fail_untyped=True, skip={paths} if paths else None)
+    for action in parser._actions:
+        if getattr(action, "_typehint", None) is bool:  # `--resume` alone, as well as `--resume true`
+            action.nargs, action.const = "?", True
     return parser
+
+
+def _described(main: Callable[..., Any], parameter: str) -> str | None:
+    """Return what the docstring of an entry point says about a parameter."""
+    parameters = docstring_parser.parse(main.__doc__ or "").params
+    return next((described.description for described in parameters if described.arg_name == parameter), None)
 
 
 def run(

@@ -44,24 +44,29 @@ def main(
         decode: how answers are decoded.
         device: "cpu", "cuda", …; "auto" takes a GPU where there is one.
     """
+    from c2ser.devices import pick_device
     from c2ser.model.hub import small_model
     from c2ser.model.loading import load
     from c2ser.recordings.assembly import Options
     from c2ser.recordings.formats import Columns
     from c2ser.recordings.inputs import find_recordings, headings_of
     from c2ser.recordings.output import Output, choose_format, with_places
+    from c2ser.recordings.pooling import POOL_SECONDS
     from c2ser.recordings.predict_run import predict_recordings
     from c2ser.recordings.turns import read_rttm
 
     chosen, options = choose_format(format, out), Options(segments, channels, min_confidence)
     if speakers and channels == "each":
         raise ValueError("--speakers: its turns are of the whole recording; leave --channels at mean")
-    recordings = with_places(find_recordings(inputs, read_rttm(speakers) if speakers else None), out)
+    if resume and out is None:
+        raise ValueError("--resume: standard output cannot be resumed; give --out")
+    recordings = with_places(find_recordings(inputs, read_rttm(speakers) if speakers else None), out, chosen)
     loaded = load(model or small_model(), device)
     recognise = loaded.recogniser(language, None, answers, decode)
-    output = Output(out, chosen, Columns(loaded.classes, headings_of(recordings)), recordings)
+    output = Output(out, chosen, Columns(loaded.classes, headings_of(recordings)))
     settings = {"model": model, "speakers": speakers, "language": language, "answers": answers, "decode": decode}
-    predict_recordings(recordings, recognise, options, output, settings, resume)
+    pool = POOL_SECONDS if pick_device(device) == "cpu" else (decode or DecodeConfig()).batch_seconds
+    predict_recordings(recordings, recognise, options, output, settings, resume, pool)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """What the command line names as recordings: files, folders, lists, tables, and standard input."""
 
 import csv
+import os
 import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -39,22 +40,12 @@ def find_recordings(inputs: Sequence[Path], turns: Mapping[str, Sequence[Turn]] 
         ValueError: an input is not there, a folder has no audio, or a list or table is damaged.
     """
     recordings = [recording for path in inputs for recording in _of_input(path)]
-    for recording in recordings:
-        if not _is_text(recording.name):
-            raise ValueError(f"{recording.name!r}: its name is not UTF-8; rename it, for example with convmv")
     return recordings if turns is None else [_with_turns(recording, turns, recordings) for recording in recordings]
 
 
 def headings_of(recordings: Sequence[Recording]) -> tuple[str, ...]:
     """Return the headings of the columns that tables have for recordings."""
     return tuple(dict.fromkeys(name for recording in recordings for row in recording.columns for name in row))
-
-
-def _is_text(name: str) -> bool:
-    try:
-        return bool(name.encode())
-    except UnicodeEncodeError:
-        return False
 
 
 def _of_input(path: Path) -> Iterator[Recording]:
@@ -73,7 +64,8 @@ def _of_input(path: Path) -> Iterator[Recording]:
 
 
 def _of_file(path: Path) -> Recording:
-    return Recording(str(path), path, place=path.stem)
+    # a name that is not UTF-8 could not be written: its strange bytes are shown as \xe9
+    return Recording(os.fsencode(path).decode("utf-8", "backslashreplace"), path, place=path.stem)
 
 
 def _of_folder(folder: Path) -> Iterator[Recording]:

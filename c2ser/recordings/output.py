@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from c2ser.recordings.formats import FORMATS, SINGLE, STREAMED, Columns, body, head, render
+from c2ser.recordings.formats import FORMATS, STREAMED, Columns, body, head, render
 from c2ser.recordings.pooling import Outcome, Recording
 from c2ser.recordings.results import Timeline
 from c2ser.tables import write_text
@@ -36,18 +36,11 @@ class Output:
         out: a file; a name without an ending is a folder; None for standard output.
         format: one of `FORMATS`.
         columns: of a table.
-        recordings: what is recognised.
-
-    Raises:
-        ValueError: the format holds one recording and there are several, or two would go to one file.
     """
 
-    def __init__(self, out: Path | None, format: str, columns: Columns, recordings: Sequence[Recording]) -> None:
+    def __init__(self, out: Path | None, format: str, columns: Columns) -> None:
         self.out, self.format, self.columns = out, format, columns
         self.timelines: list[tuple[Recording, Timeline]] = []
-        if format in SINGLE and len(recordings) > 1 and not is_folder(out):
-            raise ValueError(f"{out or '--format ' + format}: {format} holds one recording, and there are "
-                             f"{len(recordings)}; give --out a folder")  # fmt: skip
         if out is None and format in STREAMED:
             sys.stdout.write(head(format, columns))
 
@@ -80,7 +73,7 @@ def is_folder(out: Path | None) -> bool:
     return out is not None and not out.suffix
 
 
-def with_places(recordings: Sequence[Recording], out: Path | None) -> list[Recording]:
+def with_places(recordings: Sequence[Recording], out: Path | None, format: str) -> list[Recording]:
     """Return recordings with places that differ, for a folder: those of one name get the ending of their file, too.
 
     Raises:

@@ -1,6 +1,6 @@
 """Recordings go in, timelines come out: pieces of several recordings are recognised together."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -133,7 +133,11 @@ class Reader:
 
 
 def recognise_recordings(
-    recordings: Iterable[Recording], recognise: Recogniser, options: Options, pool_seconds: float = POOL_SECONDS
+    recordings: Sequence[Recording],
+    recognise: Recogniser,
+    options: Options,
+    pool_seconds: float = POOL_SECONDS,
+    first: int = 0,
 ) -> Iterator[list[Outcome]]:
     """Yield what becomes of the recordings, in order; those that were recognised together come together.
 
@@ -145,21 +149,23 @@ def recognise_recordings(
         recognise: the model's function.
         options: how they are cut and what is said about them.
         pool_seconds: speech that is recognised together, about.
+        first: the number of the recording to begin with.
     """
     earlier, waiting = Pool(), list[tuple[Assembly, Reader]]()
-    for number, recording in enumerate(recordings):
+    for number, recording in enumerate(recordings[first:], start=first):
         current, reader = Pool(), Reader(recording, options)
         assembly = Assembly(recording.name, options, recording.columns, recording.spans is not None)
         for channel, piece in reader.pieces():
             assembly.add(channel, piece)
-            current.add(assembly, f"{number}:{recording.name}:{channel}:{piece.start:.3f}", channel, piece)
+            current.add(assembly, f"{number:09}:{recording.name}:{channel}:{piece.start:.3f}", channel, piece)
             if waiting and earlier.seconds + current.seconds > pool_seconds:
                 earlier.recognise(recognise)
                 yield [_outcome(*item) for item in waiting]
                 waiting = []
             if current.seconds > pool_seconds:
                 current.recognise(recognise)
-        earlier.join(current)
+        if reader.error is None:
+            earlier.join(current)
         waiting.append((assembly, reader))
         if len(waiting) == POOL_RECORDINGS:
             earlier.recognise(recognise)

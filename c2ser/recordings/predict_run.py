@@ -43,11 +43,9 @@ def predict_recordings(
         pool_seconds: as in `recognise_recordings`.
 
     Raises:
-        ValueError: no recording is usable, or there is nothing to resume.
+        ValueError: no recording is usable, or the run before was another one.
     """
     start = time.monotonic()
-    if resume and output.out is None:
-        raise ValueError("--resume: standard output cannot be resumed; give --out")
     known = {**settings, **asdict(options), "format": output.format, "pool_seconds": pool_seconds}
     known = {name: str(value) for name, value in known.items()}
     journal = None if output.out is None else PredictJournal(output.out, known, resume)
@@ -85,7 +83,7 @@ def _groups(
     if before:
         logger.info("%d of %d recordings were finished before; going on", len(before), len(recordings))
         yield before
-    for group in recognise_recordings(recordings[len(before) :], recognise, options, pool_seconds):
+    for group in recognise_recordings(recordings, recognise, options, pool_seconds, len(before)):
         if journal:
             journal.write(group)
         yield group

@@ -96,7 +96,7 @@ def samples(array: np.ndarray | torch.Tensor, name: str) -> np.ndarray:
     if wave.ndim != 2 or min(wave.shape) > MOST_CHANNELS:
         raise ValueError(f"{name}: an array of shape {array.shape} is no recording; give (samples,) or (channels, "
                          "samples)")  # fmt: skip
-    wave = wave if wave.shape[0] >= wave.shape[1] else wave.T
+    wave = wave.T if array.ndim == 2 and wave.shape[0] < wave.shape[1] else wave
     kind = wave.dtype.name
     if kind not in FULL and not np.issubdtype(wave.dtype, np.floating):
         raise ValueError(f"{name}: samples of type {kind}; give int16, int32, or floating-point numbers from -1 to 1")

@@ -90,9 +90,9 @@ def split(start: float, end: float, turns: Sequence[Turn]) -> list[tuple[float, 
 
 
 def speaker_at(start: float, end: float, turns: Sequence[Turn]) -> str | None:
-    """Return who speaks most between two times (s), None if nobody does."""
+    """Return who speaks most between two times (s), None if nobody does for more than a moment."""
     shares: dict[str, float] = defaultdict(float)
     for turn in turns:
-        if (share := min(end, turn.end) - max(start, turn.start)) > 0:
-            shares[turn.speaker] += share
-    return max(shares, key=lambda speaker: shares[speaker], default=None)
+        shares[turn.speaker] += max(0.0, min(end, turn.end) - max(start, turn.start))
+    speaker = max(shares, key=lambda speaker: shares[speaker], default=None)
+    return speaker if speaker is not None and shares[speaker] >= min(SHORTEST, (end - start) / 2) else None
