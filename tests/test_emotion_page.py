@@ -15,6 +15,7 @@ from voices import RATE, voice, wav
 
 from c2ser.recordings.formats import FORMATS, render
 from c2ser.recordings.timeline import make_timeline
+from c2ser.serving.timeline_view import clock
 
 NAMES = ("録音 東京.wav", "تسجيل صوتي.wav")
 """Read from left to right, and from right to left."""
@@ -138,7 +139,7 @@ def test_a_recording_goes_in_and_a_timeline_comes_out(root, folder, model, recor
     (first, _), (start, end) = [(segment.start, segment.end) for segment in timeline.segments]
     assert 2.4 < start < 2.9 and start <= seen["begun"] < end <= seen["ended"] < end + 0.6
     assert seen["current"] == ["BUTTON", "LI"] and seen["afterwards"] == 0
-    assert seen["focused"] == "Play from 0:00.5" and first <= seen["by_key"] < first + 1
+    assert seen["focused"] == f"Play from {clock(first)}" and first <= seen["by_key"] < first + 1
     written = {f"{files[0].stem}.{ending}": render([timeline], ending) for ending in FORMATS}
     downloads = {name: base64.b64decode(content).decode() for name, content in seen["downloads"].items()}
     assert downloads == written

@@ -3,7 +3,7 @@
 import asyncio
 import os
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import gradio
 import numpy as np
@@ -111,14 +111,14 @@ async def _recognise(service: Service, path: str | None, reasons: bool) -> tuple
     try:
         with service.admit(), open(path, "rb") as file:
             timeline = await service.recognise(file, name, style="explicit" if reasons else None)
-            wave = await asyncio.to_thread(_samples, file, name)
+            wave = await asyncio.to_thread(_samples, path, name)
     except (Busy, ValueError, OSError) as error:
         raise gradio.Error(" ".join(str(error).split()), print_exception=False) from None
     downloads = {format: render([timeline], format, Columns(service.classes)) for format in FORMATS}
     return timeline_view(timeline, wave, downloads), gradio.update(value=(SAMPLE_RATE, wave), visible=True)
 
 
-def _samples(file: BinaryIO, name: str) -> np.ndarray:
+def _samples(path: str, name: str) -> np.ndarray:
     """Return the mean of a recording's channels at 16 kHz, (samples,) int16: what every browser can play."""
-    means = (block.mean(axis=1) for block in blocks(file, None, name))
+    means = (block.mean(axis=1) for block in blocks(path, None, name))
     return np.concatenate([np.rint(32767 * mean.clip(-1, 1)).astype(np.int16) for mean in means])
