@@ -10,7 +10,6 @@ RUN pip install --no-cache-dir torch==2.11.0 torchaudio==2.11.0 --index-url http
     && pip install --no-cache-dir ".[serve]"
 
 USER c2ser
-WORKDIR /home/c2ser
 EXPOSE 8000
 # /model is a model folder of the host; the token comes from C2SER_TOKEN, or stands in the first line of the log
 ENTRYPOINT ["c2ser", "serve", "--host", "0.0.0.0", "--model", "/model"]
