@@ -141,8 +141,9 @@ def _av_blocks(file: IO[bytes], name: str, what: str) -> Generator[tuple[int, np
             if not container.streams.audio:
                 raise ValueError(f"{name}: no sound in {what}; remove it or re-download")
             stream = container.streams.audio[0]
-            known = container.format.name.startswith("mov") and stream.duration and stream.time_base
-            declared = float(stream.duration * stream.time_base) if known else 0.0
+            declared = 0.0  # where it is a guess
+            if container.format.name.startswith("mov") and stream.duration and stream.time_base:
+                declared = float(stream.duration * stream.time_base)
             number, rate = 0, 0
             for rate, block in _joined(_av_frames(container.decode(stream))):
                 # encoders fill up the last frame with silence, which is no part of the recording
