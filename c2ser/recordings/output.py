@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from c2ser.recordings.formats import FORMATS, STREAMED, Columns, body, head, render
+from c2ser.recordings.formats import FORMATS, SINGLE, STREAMED, Columns, body, head, render
 from c2ser.recordings.pooling import Outcome, Recording
 from c2ser.recordings.results import Timeline
 from c2ser.tables import write_text
