@@ -1,15 +1,13 @@
 """The sound of video clips, read with PyAV."""
 
-import os
-import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import soundfile
 
 from c2ser import audio
+from c2ser.prep.segments import write_wav
 
 if TYPE_CHECKING:
     import av
@@ -38,16 +36,7 @@ def extract(path: Path, wav: Path, utterance: str, channel: audio.Channel = None
     except OSError as error:
         raise ValueError(f"{utterance}: cannot read {path} ({error.strerror or error}); re-download it") from None
     mono = audio.resample(audio.mono(samples, utterance, channel), rate)
-    wav.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=wav.parent, prefix=".extracting.", suffix=".wav")
-    os.close(handle)
-    try:
-        soundfile.write(temporary, np.clip(mono, -1, 1), audio.SAMPLE_RATE, subtype="PCM_16")
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, wav)
-    except BaseException:
-        os.unlink(temporary)
-        raise
+    write_wav(wav, mono)
     return wav
 
 
