@@ -74,6 +74,7 @@ if stage 0 "data: describe the corpus"; then
         read -ra options <<< "$import_options"
         py import "$table" --out data --labels "$labels" --folds "$folds" --nj "$nj" "${options[@]}"
     else
+        [ -f local/data_prep.py ] || die "this recipe reads a table of recordings; give it with --table"
         site_root=$(site_name "$(basename "$PWD")")
         db_root=${db_root:-${!site_root-}}
         [ "$download" = false ] || db_root=${db_root:-db}

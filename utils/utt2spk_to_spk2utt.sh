@@ -15,6 +15,7 @@ case ${1-} in
         ;;
 esac
 sort -k2,2 -k1,1 -- "${1:-/dev/stdin}" | awk '
-    $2 != speaker { if (NR > 1) printf "\n"; printf "%s", $2; speaker = $2 }
+    # compared as texts: 7 and 007 are two speakers
+    NR == 1 || $2 "" != speaker { if (NR > 1) printf "\n"; printf "%s", $2; speaker = $2 "" }
     { printf " %s", $1 }
     END { if (NR) printf "\n" }' | sort -k1,1

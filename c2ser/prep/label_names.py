@@ -57,7 +57,8 @@ class LabelNames:
     def class_of(self, label: str) -> str:
         """Return one of the seven emotions or, for a label that is none of them, its own name without blanks."""
         key = _key(label)
-        return self._known.get(key) or key.replace(" ", "_").replace(":", "_")
+        name = key.replace(" ", "_").replace(":", "_")
+        return self._known.get(key) or (f"own_{name}" if name in EMOTIONS else name)  # the user's map says it is none
 
     def names_class(self, heading: str) -> bool:
         """Return whether a heading of a table is the name of an emotion."""

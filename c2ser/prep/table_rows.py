@@ -209,10 +209,7 @@ def _datasets_rows(path: Path, embedded: Path) -> list[Row]:
     rows = []
     for split, part in parts.items():
         names = {key: kind.names for key, kind in part.features.items() if isinstance(kind, datasets.ClassLabel)}
-        for key, kind in part.features.items():
-            if isinstance(kind, datasets.Audio):
-                part = part.cast_column(key, datasets.Audio(decode=False))
-        for number, entry in enumerate(part, start=1):
+        for number, entry in enumerate(part.data.to_pylist(), start=1):  # as they are stored: audio is not decoded
             entry |= {key: labels[entry[key]] for key, labels in names.items() if (entry[key] or 0) >= 0}
             cells = _cells(entry, embedded / path.name / split, number)
             rows.append(Row(f"{path.name}/{split}:{number}", cells | ({"split": split} if split else {})))
