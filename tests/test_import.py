@@ -335,11 +335,12 @@ def test_names_of_files():
     assert names[paths[3]] == "ü_x" and len(set(names.values())) == 5 and names == file_names(paths)
 
 
-def test_bad_audio_is_rejected_alone(folder):
+def test_bad_audio_is_rejected_alone(folder, caplog):
     (folder / "my wav/s0/sad.wav").write_text("no audio")
     (folder / "my wav/s1/sad.wav").write_bytes(b"")
     (folder / "my wav/s2/sad.wav").unlink()
     written, out = load(write(folder / "my.csv", rows()))
+    assert "1 of 24 recordings, such as my.csv:12, have no file: " in caplog.text
     reasons = all_of(out, "rejected")
     assert set(reasons) == {"000-s0_sad", "001-s1_sad", "002-s2_sad"}
     assert sum(map(len, written.kept.values())) == 21
@@ -365,7 +366,7 @@ WRONG = {
         "file,emotion,split\nmy wav/s0/sad.wav,sad,train\n./my wav//s0/sad.wav,sad,test\n",
     "its start is '1:02', no number of seconds": "file,emotion,start\nmy wav/s0/sad.wav,sad,1:02\n",
     "the speakers 'a b' and 'a_b' would both be a_b": GOOD + "my wav/s1/sad.wav,sad,a b\nmy wav/s2/sad.wav,sad,a_b\n",
-    "speakers: 1, too few for 3 sets": GOOD,
+    "speakers with labels: 1, too few for 3 sets": GOOD + "my wav/s1/sad.wav,calm,b\nmy wav/s2/sad.wav,calm,c\n",
     "no label is one of anger, happiness": "file,emotion\nmy wav/s0/sad.wav,2\n",
     "holds bytes that no text has": "RIFF\0\0",
 }  # fmt: skip

@@ -42,11 +42,11 @@ def with_sets(utterances: Sequence[Utterance], emotions: Mapping[str, str | None
         return [*utterances], ""
     learnt = [utterance for utterance in utterances if utterance.set == "train"]
     folds = deal_speakers(learnt, emotions)
-    speakers = len(folds)
-    if speakers <= len(missing):
-        raise ValueError(f"speakers: {speakers}, too few for {len(missing) + 1} sets that share none; name the set of "
-                         "each row in a column 'split', or put all into one set with --into")  # fmt: skip
-    places = {str(number): name for number, name in enumerate(missing, start=1)}
+    number = len(set(folds.values()))
+    if number <= len(missing):
+        raise ValueError(f"speakers with labels: {number}, too few for {len(missing) + 1} sets that share none; name "
+                         "the set of each row in a column 'split', or put all into one set with --into")  # fmt: skip
+    places = {str(fold): name for fold, name in enumerate(missing, start=1)}
     result = []
     for utterance in utterances:
         if utterance.set == "train":
@@ -63,7 +63,7 @@ def deal_speakers(utterances: Sequence[Utterance], emotions: Mapping[str, str | 
     """Return the fold of each speaker, "1" and so on: those with most utterances first, each into the smallest fold."""
     sizes = Counter({utterance.speaker: 0 for utterance in utterances})
     sizes.update(u.speaker for u in utterances if u.emotion is None or emotions.get(u.emotion))
-    totals = [0] * min(FOLDS, len(sizes))
+    totals = [0] * min(FOLDS, sum(size > 0 for size in sizes.values()))
     folds = {}
     for speaker, size in sorted(sizes.items(), key=lambda item: (-item[1], item[0])):
         smallest = totals.index(min(totals))

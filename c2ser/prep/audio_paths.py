@@ -3,7 +3,7 @@
 import os
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path, PureWindowsPath
 
 from c2ser.prep.layout import speaker_id
@@ -34,7 +34,7 @@ def locate(cells: Iterable[str], root: Path) -> dict[str, Path]:
     return paths
 
 
-def _below_root(windows: Mapping[str, Sequence[str]], root: Path) -> dict[str, Path]:
+def _below_root(windows: Mapping[str, tuple[str, ...]], root: Path) -> dict[str, Path]:
     """Return paths for whole paths of Windows, given as their parts; the same folders are left out of all of them."""
     common = len(os.path.commonprefix([parts[:-1] for parts in windows.values()]))
     guesses = [

@@ -17,7 +17,15 @@ from c2ser.prep.folds import Folds, with_folds
 from c2ser.prep.label_names import LabelNames, read_label_map
 from c2ser.prep.recordings import REJECTED, UNCLEAR, Recording, cell, language_code, utterance_of
 from c2ser.prep.table_rows import Row, Table, read_rows_of
-from c2ser.prep.table_warnings import OUTSIDE_REMEDY, absent_classes, counted, doubled_rows, gaps, outside_labels
+from c2ser.prep.table_warnings import (
+    OUTSIDE_REMEDY,
+    absent_classes,
+    counted,
+    doubled_rows,
+    gaps,
+    missing_files,
+    outside_labels,
+)
 from c2ser.prep.writer import Written, write_corpus
 
 logger = get_logger(__name__)
@@ -66,8 +74,8 @@ def import_tables(
     if done:
         logger.info("%s", done)
     assumed = None if language else "English"
-    sentences = [*gaps(recordings, assumed), *doubled_rows(recordings), *outside_labels(utterances, emotions)]
-    for sentence in [*sentences, *absent_classes(written)]:
+    sentences = [*missing_files(recordings), *gaps(recordings, assumed), *doubled_rows(recordings)]
+    for sentence in [*sentences, *outside_labels(utterances, emotions), *absent_classes(written)]:
         logger.warning("%s", sentence)
     return written
 

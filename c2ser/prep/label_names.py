@@ -79,9 +79,9 @@ def read_label_map(path: Path) -> dict[str, str | None]:
     except OSError as error:
         raise ValueError(f"--labels {path}: {error.strerror}; give seven, raw or a YAML or JSON file") from None
     except (yaml.YAMLError, UnicodeDecodeError):
-        raise ValueError(f"{path}: neither YAML nor JSON; write lines such as 'furious: anger'") from None
+        raise ValueError(f"{path}: neither YAML nor JSON; write lines such as 'livid: anger'") from None
     if not isinstance(content, dict):
-        raise ValueError(f"{path}: no emotion by label; write lines such as 'furious: anger'")
+        raise ValueError(f"{path}: no emotion by label; write lines such as 'livid: anger'")
     for label, emotion in content.items():
         if emotion is not None and emotion not in EMOTIONS:
             raise ValueError(f"{path}: {label}: '{emotion}' is none of {', '.join(EMOTIONS)}; name one, or null")

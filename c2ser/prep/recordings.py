@@ -1,7 +1,7 @@
 """From rows to utterances: the rows of one recording are its annotators, whose majority is the emotion."""
 
-from collections import Counter
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -121,11 +121,12 @@ def votes_of(recording: Recording, names: LabelNames, column: str | None = None)
     Raises:
         ValueError: a vote is no number, or an annotator gave two labels.
     """
-    votes: Counter = Counter()
+    votes: defaultdict[str, float] = defaultdict(float)
     labels: dict[str, str] = {}
     for row, roles in recording.rows:
         if roles.classes and not column:
-            votes.update(_class_votes(row, roles, names))
+            for name, vote in _class_votes(row, roles, names):
+                votes[name] += vote
             continue
         label, annotator = cell(row, roles, "emotion"), cell(row, roles, "annotator")
         meant = names.class_of(label)
@@ -140,15 +141,13 @@ def votes_of(recording: Recording, names: LabelNames, column: str | None = None)
     return {name: votes[name] for name in ordered(votes) if votes[name] > 0}
 
 
-def _class_votes(row: Row, roles: Roles, names: LabelNames) -> Counter:
-    votes: Counter = Counter()
+def _class_votes(row: Row, roles: Roles, names: LabelNames) -> Iterator[tuple[str, float]]:
     for heading in roles.classes:
         text = row.cells.get(heading, "")
         vote = 0.0 if is_missing(text) else number(text)
         if vote is None or vote < 0:
             raise ValueError(f"its vote for {heading} in {row.place} is '{text}', no number from 0 on; correct it")
-        votes[names.class_of(heading)] += vote
-    return votes
+        yield names.class_of(heading), vote
 
 
 def majority(votes: Mapping[str, float], recording: Recording) -> tuple[str | None, str | None]:

@@ -36,6 +36,14 @@ def gaps(recordings: Sequence[Recording], assumed_language: str | None) -> Itera
             yield f"{len(places)} of {len(recordings)} recordings, such as {places[0]}, have no {word}: {consequence}"
 
 
+def missing_files(recordings: Sequence[Recording]) -> Iterator[str]:
+    """Yield how many files are not there, and where the first is named."""
+    missing = [one for one in recordings if not one.path.exists()]
+    if missing:
+        yield (f"{len(missing)} of {len(recordings)} recordings, such as {missing[0].rows[0][0].place}, have no file: "
+               f"{missing[0].path}; correct the table, or give the folder of the files with --audio-root")  # fmt: skip
+
+
 def doubled_rows(recordings: Sequence[Recording]) -> Iterator[str]:
     """Yield what is made of several rows of one recording."""
     rows = sum(len(one.rows) for one in recordings)
