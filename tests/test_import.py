@@ -183,6 +183,7 @@ def test_parts_of_a_file_are_cut_once(tmp_path, caplog):
     head = ("file", "emotion", "speaker", "start", "end")
     _, out = load(write(tmp_path / "a.csv", lines, head), into="test")
     wavs = read_table(out / "test/wav.scp")
+    assert all(Path(path).is_absolute() for path in wavs.values())
     for (i, path), hertz in zip(sorted(wavs.items()), (200, 400, 800), strict=True):
         piece, rate = soundfile.read(path)
         assert (rate, len(piece)) == (16000, 16000), i
@@ -241,6 +242,18 @@ def test_columns_of_classes_and_dimensions(folder):
     assert read_table(out / "test/utt2emo") == {"s0-angry": "anger", "s0-Happy": "happiness"}
     reasons = read_table(out / "test/rejected")
     assert "a tie" in reasons["s0-sad"] and "its valence in my.csv:5 is 'x', no number" in reasons["s0-NEUTRAL"]
+
+
+def test_a_label_counts_more_than_columns_of_votes(folder):
+    lines = [["my wav/s0/sad.wav", "s0", "sad", "5", "1"]]
+    _, out = load(write(folder / "my.csv", lines, ("file", "speaker", "label", "anger", "Sadness")), into="test")
+    assert read_table(out / "test/utt2emo") == {"s0-sad": "sadness"}
+    assert read_table(out / "test/utt2votes") == {"s0-sad": "anger:5 sadness:1"}
+
+
+def test_a_guess_can_be_refused(folder, caplog):
+    command(["import", str(write(folder / "my.csv", rows())), "--out", str(folder / "data"), "--columns.text", ""])
+    assert not list((folder / "data").glob("*/text")) and "not used: text" in caplog.text
 
 
 def test_dimensions_alone(folder):

@@ -69,7 +69,7 @@ def import_tables(
     if not into:
         utterances, done = with_sets(utterances, emotions)
     chosen: Labels = "raw" if raw else "seven"
-    written = write_corpus(with_folds(utterances, folds), out, corpus, chosen, nj)
+    written = write_corpus(with_folds(utterances, folds), out, corpus, chosen, nj, (out / "audio").absolute())
     report(written, corpus, chosen, into)
     if done:
         logger.info("%s", done)
