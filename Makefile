@@ -16,7 +16,7 @@ tools: ## make the environment in tools/venv and fetch PENN's checkpoint (about 
 
 # An active environment that has the packages is used as it is.
 ready:
-	@export C2SER_NEEDS="ruff mypy pytest xdist hypothesis"; ($(environment)) 2> /dev/null || $(MAKE) tools
+	@export C2SER_NEEDS="ruff mypy pytest xdist hypothesis nbclient onnxscript onnxruntime"; ($(environment)) 2> /dev/null || $(MAKE) tools
 	@[ -f $(checkpoint) ] || { $(environment) && python tools/get_models.py penn; }
 
 small: ready ## fetch the pretrained models of --size small: Whisper-base and SmolLM2-135M-Instruct (0.4 GB)
@@ -37,7 +37,7 @@ demo: ready small ## train the small pretrained model on EMO-DB and try it; DB=F
 	@DB='$(DB)' tools/demo.sh
 
 check: ready ## the quick tests: ruff, shellcheck, types, pytest
-	@export C2SER_NEEDS="ruff mypy pytest xdist hypothesis"; $(environment); set -x; \
+	@export C2SER_NEEDS="ruff mypy pytest xdist hypothesis nbclient onnxscript onnxruntime"; $(environment); set -x; \
 	python -m ruff check .; python -m ruff format --check .; python -m mypy; \
 	shellcheck -x -P SCRIPTDIR $(scripts) local/site.sh.example; \
 	python -m pytest -n auto --dist loadgroup -m "not slow"

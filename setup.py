@@ -36,7 +36,8 @@ REQUIRES = [
 EXTRAS = {
     "espeak": ["phonemizer", "espeakng-loader", "pypinyin", "cn2an"],  # GPL in part, therefore not required
     "eval": ["jiwer"],
-    "demo": ["gradio>=6.16"],
+    "onnx": ["onnx>=1.23", "onnxscript>=0.7", "onnxruntime>=1.32"],  # export_onnx; older releases are not tested
+    "serve": ["fastapi", "uvicorn", "python-multipart", "prometheus-client", "gradio>=6.16"],  # c2ser serve
     "ray": ["ray[data]>=2.60"],  # map stages on a Ray cluster
     "dev": [
         "pytest",
@@ -48,6 +49,9 @@ EXTRAS = {
         "types-PyYAML",
         "types-psutil",
         "types-tqdm",
+        "nbclient",  # runs docs/first_steps.ipynb
+        "nbformat",
+        "ipykernel",
     ],
     "peer": ["funasr"],  # heavy, for parity tests alone
 }
@@ -98,7 +102,7 @@ def metadata() -> dict[str, object]:
         "keywords": ["speech emotion recognition", "speech language model", "chain of thought", "emotion2vec"],
         "python_requires": ">=3.11",
         "packages": find_packages(str(ROOT), include=["c2ser", "c2ser.*"]),
-        "package_data": {"c2ser": ["py.typed", "**/*.html", "report/*.css", "report/*.js"]},
+        "package_data": {"c2ser": ["py.typed", "**/*.html", "**/*.css", "**/*.js"]},
         "include_package_data": False,
         "install_requires": REQUIRES,
         "extras_require": EXTRAS,

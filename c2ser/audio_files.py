@@ -141,18 +141,23 @@ def _av_blocks(file: IO[bytes], name: str, what: str) -> Generator[tuple[int, np
             if not container.streams.audio:
                 raise ValueError(f"{name}: no sound in {what}; remove it or re-download")
             stream = container.streams.audio[0]
+            declared = 0.0  # where it is a guess
+            if container.format.name.startswith("mov") and stream.duration and stream.time_base:
+                declared = float(stream.duration * stream.time_base)
             number, rate = 0, 0
             for rate, block in _joined(_av_frames(container.decode(stream))):
+                # encoders fill up the last frame with silence, which is no part of the recording
+                block = block[: round(declared * rate) - number] if declared else block
                 number += len(block)
-                yield rate, block
-            declared = stream.duration * stream.time_base if stream.duration and stream.time_base else 0
+                if len(block):
+                    yield rate, block
     except av.FFmpegError as error:
         reason = "no kind of audio" if isinstance(error, av.ArgumentError) else error.strerror
         raise ValueError(f"{name}: cannot read {what} ({reason}); check or re-download it") from None
     if not number:
         raise ValueError(f"{name}: 0 samples in {what}; remove it or re-download")
-    if container.format.name.startswith("mov") and number / rate < float(declared) - LOST:
-        raise ValueError(f"{name}: truncated, {number / rate:.1f} of {float(declared):.1f} s; re-download {what}")
+    if number / rate < declared - LOST:
+        raise ValueError(f"{name}: truncated, {number / rate:.1f} of {declared:.1f} s; re-download {what}")
 
 
 def _av_frames(frames: Iterable["av.AudioFrame"]) -> Iterator[tuple[int, np.ndarray]]:

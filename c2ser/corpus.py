@@ -13,7 +13,11 @@ from c2ser.tables import read_table
 
 logger = get_logger(__name__)
 
-TABLES = ("wav.scp", "text", "utt2spk", "utt2emo", "utt2lang", "utt2dur", "utt2channel", "utt2fold")
+TABLES = ("wav.scp", "text", "utt2spk", "utt2emo", "utt2lang", "utt2dur", "utt2channel", "utt2fold",
+          "utt2votes", "utt2vad")  # fmt: skip
+
+DIMENSIONS = ("valence", "arousal", "dominance")
+"""The order of the numbers in `utt2vad`."""
 
 CUT = "write each into a file first, for example with Kaldi's utils/data/extract_wav_segments_data_dir.sh"
 """What to do with recordings that Kaldi's table `segments` cuts into utterances."""
@@ -42,6 +46,11 @@ class Utterance:
         duration: seconds; filled in when a data directory is written.
         session: the session it was recorded in, for leave-one-session-out; None where there is none.
         reject_reason: why it is known to be unusable; it is rejected for this reason.
+        start: where in the file it begins, in seconds; None for the beginning. A data directory names files of whole
+            utterances, so that the part is written to a file of its own.
+        end: where in the file it ends, in seconds; None for the end.
+        votes: how many annotators chose each class, or the probabilities of the classes; None where there are none.
+        dimensions: any of `DIMENSIONS`, the mean of the annotators on the scale of the corpus; None without any.
     """
 
     set: str
@@ -56,6 +65,10 @@ class Utterance:
     duration: float | None = None
     session: str | None = None
     reject_reason: str | None = None
+    start: float | None = None
+    end: float | None = None
+    votes: Mapping[str, float] | None = None
+    dimensions: Mapping[str, float] | None = None
 
     @property
     def id(self) -> str:
@@ -144,7 +157,24 @@ def _read_utterance(i: str, wav: str, folder: Path, columns: Mapping[str, Mappin
         channel=int(channel) if channel else None,
         fold=columns["utt2fold"].get(i),
         duration=float(seconds) if seconds else None,
+        votes=_numbers(i, folder / "utt2votes", columns["utt2votes"].get(i)),
+        dimensions=_numbers(i, folder / "utt2vad", columns["utt2vad"].get(i)),
     )
+
+
+def numbers_text(numbers: Mapping[str, float], order: Iterable[str]) -> str:
+    """Return numbers by name, in an order of the names, as a table holds them: "anger:3 sadness:1"."""
+    return " ".join(f"{name}:{numbers[name]:g}" for name in order if name in numbers)
+
+
+def _numbers(i: str, path: Path, text: str | None) -> dict[str, float] | None:
+    """Return what `numbers_text` wrote."""
+    if not text:
+        return None
+    try:
+        return {name: float(number) for name, number in (word.rsplit(":", 1) for word in text.split())}
+    except ValueError:
+        raise ValueError(f"{i}: '{text}' in {path} is not of the form anger:3 sadness:1; write it anew") from None
 
 
 def wave(utterance: Utterance) -> np.ndarray:

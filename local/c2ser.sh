@@ -5,6 +5,8 @@
 # models and trainings are in local/conf; a file of the same name in the recipe's conf/ is layered over them.
 set -euo pipefail
 db_root=            # folder of the corpus
+table=              # in place of db_root: a table of your own recordings, which stage 0 imports (c2ser import)
+import_options=     # options of c2ser import for stage 0, such as --import-options="--columns.emotion mood"
 train_set=train     # data directory to train on
 valid_set=valid     # data directory to choose the best weights on
 test_sets="test"    # data directories to score on, separated by blanks
@@ -68,12 +70,18 @@ if [ "$size" != full ] && [ "$ngpu" = 0 ]; then
 fi
 
 if stage 0 "data: describe the corpus"; then
-    site_root=$(site_name "$(basename "$PWD")")
-    db_root=${db_root:-${!site_root-}}
-    [ "$download" = false ] || db_root=${db_root:-db}
-    [ -n "$db_root" ] || die "the corpus is needed; give its folder with --db-root, or set $site_root in local/site.sh"
-    python local/data_prep.py --db-root "$db_root" --out data --labels "$labels" --folds "$folds" \
-        --download "$download" --nj "$nj"
+    if [ -n "$table" ]; then
+        read -ra options <<< "$import_options"
+        py import "$table" --out data --labels "$labels" --folds "$folds" --nj "$nj" "${options[@]}"
+    else
+        [ -f local/data_prep.py ] || die "this recipe reads a table of recordings; give it with --table"
+        site_root=$(site_name "$(basename "$PWD")")
+        db_root=${db_root:-${!site_root-}}
+        [ "$download" = false ] || db_root=${db_root:-db}
+        [ -n "$db_root" ] || die "the corpus is needed; give its folder with --db-root, or set $site_root in local/site.sh"
+        python local/data_prep.py --db-root "$db_root" --out data --labels "$labels" --folds "$folds" \
+            --download "$download" --nj "$nj"
+    fi
     for name in "${sets[@]}"; do validate_data_dir.sh "data/$name"; done
 fi
 
@@ -144,7 +152,7 @@ if stage 5 "probe: score its embeddings with a small classifier"; then
             run_map_on_gpu "data/$name" "$out/$name.scp" c2ser.bin.extract_embeddings --model "$encoder_dir"
         done
         on_gpu "$out/train_probe.log" python -m c2ser.bin.train_probe "${configs[@]}" \
-            --embeddings "$out" "${probe_data[@]}" --out "$out"
+            --embeddings "$out" "${probe_data[@]}" --encoder "$encoder_dir" --out "$out"
     done
     if [ "${probe_data[0]}" = --folds ]; then
         show_probes cross-validation "${sets[@]/#/data/}"

@@ -285,15 +285,15 @@ def test_files_are_arguments_of_predict_without_an_option(monkeypatch, capsys):
 
 
 def predict_like(calls):
-    def main(model: Path, audio: list[Path], device: str = "auto") -> None:
+    def main(model: Path, inputs: list[Path], device: str = "auto") -> None:
         """Stand in for predict.
 
         Args:
             model: folder.
-            audio: files.
+            inputs: files.
             device: where.
         """
-        calls.append((model, audio, device))
+        calls.append((model, inputs, device))
 
     return main
 

@@ -83,6 +83,35 @@ def model(tmp_path_factory) -> Path:
     return folder / "implicit"
 
 
+@pytest.fixture(scope="session")
+def speech_classifier(tmp_path_factory) -> Path:
+    """A folder with an encoder and its probe in exp/, as stages 4 and 5 leave them, with data and an ONNX file."""
+    import torch
+
+    from c2ser.corpus import Utterance
+    from c2ser.emotion2vec.config import Emotion2VecConfig, ProbeConfig
+    from c2ser.emotion2vec.convert import save_model
+    from c2ser.emotion2vec.model import Emotion2Vec
+    from c2ser.emotion2vec.onnx_export import export_onnx
+    from c2ser.emotion2vec.probe import Probe, TrainedProbe
+    from c2ser.emotion2vec.probe_files import save_probe, weights_sha256
+    from c2ser.emotion2vec.speech_classifier import load_speech_classifier
+    from c2ser.prep.writer import write_corpus
+
+    folder, labels = tmp_path_factory.mktemp("classifier"), ["anger", "sadness"]
+    encoder, probe = folder / "exp/emotion2vec_s", folder / "exp/probe"
+    torch.manual_seed(0)
+    sizes = {"dim": 32, "heads": 2, "inner": 32, "prenet_depth": 1, "depth": 1, "position_depth": 1}
+    save_model(Emotion2Vec(Emotion2VecConfig(**sizes, convs=[[16, 320, 160], [16, 2, 2]])), encoder)
+    network = Probe(32, 8, len(labels))
+    save_probe(TrainedProbe(network, labels, ProbeConfig(hidden=8), encoder=weights_sha256(encoder)), probe)
+    speech(folder / "speech.wav")
+    utterances = [Utterance("test", "s", label, folder / "speech.wav", label, "en", "") for label in labels]
+    write_corpus(utterances, folder / "data")
+    export_onnx(load_speech_classifier(encoder, probe), folder / "emotion.onnx")
+    return folder
+
+
 @pytest.fixture
 def corpus(tmp_path) -> Path:
     """A corpus as egs/TEMPLATE expects it: <set>/<speaker>/<name>_<label>.wav with a text beside it."""
@@ -129,6 +158,8 @@ def test_the_block_runs(block, project, corpus, request):
             shutil.copytree(request.getfixturevalue("model"), project / place / "implicit")
         for path in ("speech.wav", "recordings/a.wav", "recordings/b.wav", "egs/mini/db/linda/en-anger-1.wav"):
             speech(project / path)
+    if "emotion.onnx" in text:
+        shutil.copytree(request.getfixturevalue("speech_classifier"), project, dirs_exist_ok=True)
     if "egs/mycorpus" in text and "cp -r egs/TEMPLATE" not in text:
         shutil.copytree(project / "egs/TEMPLATE", project / "egs/mycorpus")
     command = [sys.executable, "-c", text] if block.language == "python" else ["bash", "-euo", "pipefail", "-c", text]

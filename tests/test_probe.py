@@ -1,6 +1,7 @@
 """The probe: EmoBox's network, schedule and folds; nothing leaks from a fold; comparison, pictures, stage 5."""
 
 import dataclasses
+import hashlib
 import os
 import shutil
 import subprocess
@@ -12,6 +13,7 @@ import soundfile
 import torch
 from matplotlib.colors import to_rgb
 from matplotlib.image import imread
+from safetensors.torch import load_file, save_file
 from torch import nn
 
 from c2ser.bin import compare_systems, plot_embeddings, train_probe
@@ -22,13 +24,14 @@ from c2ser.emotion2vec.convert import save_model
 from c2ser.emotion2vec.model import Emotion2Vec
 from c2ser.emotion2vec.probe import Probe, ProbeData, cross_validate, learning_rate, read_probe_data
 from c2ser.emotion2vec.probe import train_probe as train
+from c2ser.emotion2vec.probe_files import load_probe, save_probe
 from c2ser.prep.writer import write_corpus
 from c2ser.scoring.compare import compare, comparison_table
 from c2ser.scoring.cross_validation import figures_of_folds
 from c2ser.scoring.embedding_plot import plot_points
 from c2ser.scoring.palette import LOOKS, class_looks
-from c2ser.scoring.results import find_results, markdown
-from c2ser.tables import read_json, read_table, write_table
+from c2ser.scoring.results_page import find_results, markdown
+from c2ser.tables import read_json, read_table, write_json, write_table
 
 EMOTIONS = ("anger", "neutral", "fear")
 EIGHT = ("anger", "happiness", "neutral", "sadness", "surprise", "disgust", "fear", "calm")
@@ -253,6 +256,50 @@ def test_simple_way_draws_a_validation_set_where_none_is_given(corpus, tmp_path)
         train_probe.main(corpus / "vectors", tmp_path, CONFIG, train=train_set, tests=tests, folds=tests)
     with pytest.raises(ValueError, match="give either --train and --tests, or --folds"):
         train_probe.main(corpus / "vectors", tmp_path, CONFIG, train=train_set)
+
+
+def test_the_trained_probe_is_kept_and_labels_as_it_did(corpus, tmp_path):
+    sets = {"train": corpus / "data/train", "valid": corpus / "data/valid", "tests": [corpus / "data/test"]}
+    encoder = tmp_path / "encoder.pt"
+    encoder.write_bytes(b"weights")
+    train_probe.main(corpus / "vectors", tmp_path / "probe", CONFIG, **sets, encoder=str(encoder))
+    probe = load_probe(tmp_path / "probe")
+    data = read_probe_data(sets["tests"], corpus / "vectors", CONFIG)
+    assert probe.label(data.embeddings) == read_table(tmp_path / "probe/decode_test/utt2emo")
+    assert probe.config == CONFIG and probe.emotions == [*EMOTIONS] and 0 < probe.accuracy <= 1 <= probe.epoch
+    assert probe.encoder == hashlib.sha256(b"weights").hexdigest()
+    train_probe.main(corpus / "vectors", tmp_path / "two", CONFIG, **sets, seeds=[1, 2], encoder="some/hub-id")
+    weights = [load_probe(tmp_path / f"two/seed{seed}").network.output.weight for seed in (1, 2)]
+    assert not torch.equal(*weights) and load_probe(tmp_path / "two/seed1").encoder is None
+    folds = [corpus / "data" / name for name in ("train", "valid", "test")]
+    train_probe.main(corpus / "vectors", tmp_path / "folds", CONFIG, folds=folds)
+    with pytest.raises(
+        ValueError, match="folds: no config.json, so no probe is here; give the folder that train_probe"
+    ):
+        load_probe(tmp_path / "folds")
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda values, tensors: values.update(kind="emotion2vec"), "probe: not a probe; give the folder"),
+        (lambda values, tensors: values.pop("emotions"), "damaged .*; train the probe again"),
+        (lambda values, tensors: values.update(emotions=["anger", "fear"]), "damaged .output.weight has shape"),
+        (lambda values, tensors: values["probe"].update(color=1), "damaged .*color"),
+        (lambda values, tensors: tensors.pop("output.bias"), "damaged .*output.bias is missing"),
+        (lambda values, tensors: tensors["output.bias"].fill_(float("nan")), "damaged .output.bias holds NaN"),
+    ],
+)
+def test_a_damaged_probe_is_one_clear_line(tmp_path, damage, message):
+    learnt, checked = made().split(0.3, 5)
+    save_probe(train(learnt, checked, dataclasses.replace(CONFIG, epochs=1)), tmp_path / "probe")
+    values, tensors = read_json(tmp_path / "probe/config.json"), load_file(tmp_path / "probe/model.safetensors")
+    damage(values, tensors)
+    write_json(tmp_path / "probe/config.json", values)
+    save_file(tensors, tmp_path / "probe/model.safetensors")
+    with pytest.raises(ValueError, match=message) as caught:
+        load_probe(tmp_path / "probe")
+    assert "\n" not in str(caught.value)
 
 
 def test_comparisons_that_cannot_be_are_refused():

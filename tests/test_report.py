@@ -18,7 +18,7 @@ from c2ser.report.recordings import take_turns
 from c2ser.scoring.compare import compare
 from c2ser.scoring.pictures import plot_confusion
 from c2ser.scoring.probabilities import argmax_labels
-from c2ser.scoring.results import COLUMNS, cell
+from c2ser.scoring.results_page import COLUMNS, cell
 from c2ser.tables import read_json, read_table, write_json, write_table
 
 HOSTILE = [

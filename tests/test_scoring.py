@@ -18,7 +18,7 @@ from c2ser.scoring.faithfulness import explicit_figures
 from c2ser.scoring.metrics import scores, timing
 from c2ser.scoring.palette import GREY, SERIES, class_looks
 from c2ser.scoring.pictures import plot_confusion
-from c2ser.scoring.results import find_results, markdown
+from c2ser.scoring.results_page import find_results, markdown
 from c2ser.scoring.stability import Decoded, measure_stability
 from c2ser.tables import read_json, read_table, write_json, write_table
 

@@ -444,6 +444,9 @@ def test_many_utterances_in_two_sources_are_named_too(tmp_path):
 def test_speakers_lists(data):
     done = run(UTILS / "utt2spk_to_spk2utt.sh", data / "utt2spk")
     assert done.stdout.splitlines() == lines(data / "spk2utt")
+    write(data / "utt2spk", ["000-a 000", "007-a 007", "7-a 7"])
+    done = run(UTILS / "utt2spk_to_spk2utt.sh", data / "utt2spk")
+    assert done.stdout.splitlines() == ["000 000-a", "007 007-a", "7 7-a"]
 
 
 LIKE_NUMBERS = [

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from c2ser.scoring.results import find_results
+from c2ser.scoring.results_page import find_results
 from c2ser.tables import write_json
 
 ROOT = Path(__file__).parents[1]

@@ -16,7 +16,7 @@ def main(exp: Path, out: Path | None = None, title: str = "Results") -> None:
         title: its heading.
     """
     from c2ser.scoring.gallery import find_pictures
-    from c2ser.scoring.results import find_results, markdown
+    from c2ser.scoring.results_page import find_results, markdown
     from c2ser.tables import write_text
 
     results = find_results(exp)

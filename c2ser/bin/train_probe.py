@@ -19,8 +19,11 @@ def main(
     folds: list[Path] | None = None,
     seeds: list[int] | None = None,
     device: str = "auto",
+    encoder: str | None = None,
 ) -> None:
-    """Write OUT/decode_<set>/utt2emo and scores.json; the set of a cross-validation is called cross-validation.
+    """Write OUT/decode_<set>/utt2emo and scores.json, and the trained probe as OUT/model.safetensors and config.json.
+
+    The set of a cross-validation is called cross-validation. It has a probe for each fold and keeps none.
 
     Args:
         embeddings: folder that holds <set>.scp of every set.
@@ -33,6 +36,7 @@ def main(
             "train" or "valid" for utterances that no fold tests.
         seeds: train once for each of these seeds, into OUT/seed<number>.
         device: "cpu", "cuda", …; "auto" takes a GPU where there is one.
+        encoder: the model that gave the embeddings; a probe that knows it is not used with another one by mistake.
     """
     if bool(folds) == bool(train and tests):
         raise ValueError("two ways to test a probe: give either --train and --tests, or --folds")
@@ -42,7 +46,7 @@ def main(
     sets: dict[str, Sequence[Path] | None] = {"folds": folds}
     sets |= {"train": [train] if train else None, "valid": [valid] if valid else None}
     sets |= {f"decode_{folder.name}": [folder] for folder in tests or []}
-    run_probe(sets, embeddings, out, probe, seeds, pick_device(device))
+    run_probe(sets, embeddings, out, probe, seeds, pick_device(device), encoder)
 
 
 if __name__ == "__main__":

@@ -3,9 +3,8 @@
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from c2ser.corpus import TABLES
 from c2ser.tables import read_table, write_table
-
-TABLES = ("wav.scp", "text", "utt2spk", "utt2emo", "utt2lang", "utt2dur", "utt2channel", "utt2fold")
 
 
 def write_subset(

@@ -57,6 +57,8 @@ class ConvExtractor(nn.Module):
             waves: shape (batch, samples).
             lengths: samples of each, (batch,), if the features of the padding after them are not needed.
         """
+        if torch.compiler.is_exporting():  # the loops below depend on the lengths
+            return self._plain_features(waves)
         weights = [conv.weight.permute(0, 2, 1).flatten(1) for conv in _parts(self.conv_layers, nn.Conv1d)]
         count = int(self.frames(torch.tensor(waves.shape[1])))
         if waves.is_cuda or torch.is_grad_enabled():
@@ -64,6 +66,13 @@ class ConvExtractor(nn.Module):
         counts = [count] * len(waves) if lengths is None else self.frames(lengths).tolist()
         rows = [self._piecewise(wave, number, weights) for wave, number in zip(waves, counts, strict=True)]
         return torch.stack([pad(row, (0, 0, 0, count - len(row))) for row in rows])
+
+    def _plain_features(self, waves: Tensor) -> Tensor:
+        """Return the features (batch, frames, channels) by convolutions as such, which other runtimes make fast."""
+        states = waves[:, None]
+        for conv, norm in zip(_parts(self, nn.Conv1d), _parts(self, nn.LayerNorm), strict=True):
+            states = gelu(norm(conv(states).transpose(1, 2))).transpose(1, 2)
+        return states.transpose(1, 2)
 
     def _piecewise(self, wave: Tensor, count: int, weights: list[Tensor]) -> Tensor:
         """Return the frames of one waveform (samples,), piece by piece, in memory that fits a cache."""

@@ -126,7 +126,8 @@ class Emotion2Vec(nn.Module):
     def local(self, waveform: Tensor, lengths: Tensor, peer_padding: bool = False) -> tuple[Tensor, Tensor]:
         """Return local features (batch, frames, dim) and the mask of real frames (batch, frames); see `forward`."""
         extractor = self.audio.local_encoder
-        if int(lengths.min()) < extractor.receptive_field:
+        # a graph that is exported has no branches; who runs it knows the fewest samples from its metadata
+        if not torch.compiler.is_exporting() and int(lengths.min()) < extractor.receptive_field:
             raise ValueError(f"audio of {int(lengths.min())} samples; the encoder needs {extractor.receptive_field}")
         if self.config.normalize:
             waveform = normalised(waveform, lengths)
@@ -142,7 +143,7 @@ class Emotion2Vec(nn.Module):
             positions: frame numbers, (batch or 1, time).
             mask: shape (batch, time), True for real frames; None if all are.
         """
-        count, batch = self.config.tokens, len(states)
+        count, batch = self.config.tokens, states.shape[0]
         biases = self._biases(positions, mask, _computing_dtype(states))
         if mask is None:
             mask = states.new_ones(states.shape[:2], dtype=torch.bool)
@@ -162,10 +163,10 @@ class Emotion2Vec(nn.Module):
         """Yield the attention bias of each block; one tensor for all blocks if they share a scale."""
         distances = alibi_bias(positions, self.slopes, self.config.tokens)
         padding = None
-        if mask is not None and not mask.all():
+        if mask is not None and (torch.compiler.is_exporting() or not mask.all()):
             padding = nn.functional.pad(~mask, (self.config.tokens, 0))[:, None, None] * -1e9
         sharing = 1 if self.config.alibi_per_layer else self.config.prenet_depth + self.config.depth
-        for scale in self.audio.alibi_scale.clamp(min=0):
+        for scale in self.audio.alibi_scale.clamp(min=0.0):
             bias = distances * scale if padding is None else distances * scale + padding
             yield from [bias.to(dtype)] * sharing
 

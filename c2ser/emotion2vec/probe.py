@@ -102,6 +102,7 @@ class TrainedProbe:
         config: its settings.
         accuracy: the best on the validation set.
         epoch: the epoch of that accuracy, from 1.
+        encoder: SHA-256 of the weights of the encoder whose embeddings it was trained on; None if nobody said.
     """
 
     network: Probe
@@ -109,6 +110,7 @@ class TrainedProbe:
     config: ProbeConfig
     accuracy: float = -1.0
     epoch: int = 0
+    encoder: str | None = None
 
     @torch.no_grad()
     def label(self, embeddings: Mapping[str, Tensor]) -> dict[str, str]:

@@ -9,6 +9,7 @@ from c2ser.cli import save_config
 from c2ser.corpus import tested
 from c2ser.emotion2vec.config import ProbeConfig
 from c2ser.emotion2vec.probe import ProbeData, TrainedProbe, cross_validate, read_probe_data, train_probe
+from c2ser.emotion2vec.probe_files import save_probe, weights_sha256
 from c2ser.log import get_logger
 from c2ser.scoring.cross_validation import figures_of_folds, figures_with_intervals
 from c2ser.tables import write_json, write_table
@@ -23,8 +24,11 @@ def run_probe(
     probe: ProbeConfig,
     seeds: Sequence[int] | None,
     device: str,
+    encoder: str | None = None,
 ) -> None:
     """Write OUT/decode_<set>/utt2emo and scores.json, or the same below OUT/seed<number> for each of several seeds.
+
+    The trained probe is kept beside them. A cross-validation has one for each fold and keeps none.
 
     Args:
         sets: data directories by role: "train", "valid" and "decode_<set>", or "folds" for a cross-validation.
@@ -33,14 +37,18 @@ def run_probe(
         probe: the classifier and its training.
         seeds: train once for each of these seeds; None takes the seed of `probe`.
         device: where the probe is trained.
+        encoder: the encoder of the embeddings, a folder or file; the probe then knows it again.
     """
     data = {name: read_probe_data(paths, embeddings, probe, device) for name, paths in sets.items() if paths}
+    fingerprint = weights_sha256(encoder) if encoder else None
     for seed in seeds or [probe.seed]:
         config, folder = dataclasses.replace(probe, seed=seed), out / f"seed{seed}" if seeds else out
         label = label_folds if "folds" in data else label_tests
         probes = label(data, config, folder)
         chosen = {name: {"valid_accuracy": best.accuracy, "epoch": best.epoch} for name, best in probes.items()}
-        save_config(folder, sets=sets, embeddings=embeddings, probe=config, chosen=chosen)
+        save_config(folder, sets=sets, embeddings=embeddings, encoder=encoder, probe=config, chosen=chosen)
+        if "train" in probes:
+            save_probe(dataclasses.replace(probes["train"], encoder=fingerprint), folder)
 
 
 def label_folds(data: dict[str, ProbeData], config: ProbeConfig, out: Path) -> dict[str, TrainedProbe]:

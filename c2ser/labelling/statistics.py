@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 
 from c2ser.emotions import EMOTIONS
-from c2ser.scoring.results import clock, pipe_table
+from c2ser.scoring.results_page import clock, pipe_table
 
 NAMES = {"zh": "CN"}
 """Names of languages in Table III; other languages have their code in capitals."""

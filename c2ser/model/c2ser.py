@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import get_args
+from typing import cast, get_args
 
 import numpy as np
 import torch
@@ -101,7 +101,7 @@ class C2SER(SpeechModel):
         if style is not None and style not in get_args(Style):
             raise ValueError(f"style {style!r}: no chain of thought of C²SER; give {' or '.join(get_args(Style))}")
         config = decode or DecodeConfig()
-        config = replace(config, style=style or config.style or self.config.style)
+        config = replace(config, style=cast(Style | None, style) or config.style or self.config.style)
         if config.style == "explicit" and not answers:
             raise ValueError("probabilities of explicit models follow from their answers; let them answer")
         code = check_language(language)

@@ -32,14 +32,18 @@ print(result.emotion, result.probabilities, result.answer)
 ```
 """
 
-USE = """
-## Intended use
-
+INTENDED_USE = """
 Research on speech emotion, and tools around it. A recognised emotion is a guess about how speech sounds to others, not
 a fact about what a person feels. Accuracy differs between languages, speakers and recordings. Decide nothing about
 people by it. In the European Union it is prohibited to infer emotions of people at work or in education from their
 voice, save for medical or safety reasons (Regulation (EU) 2024/1689, Article 5(1)(f)); other uses are high-risk and
 bring duties of transparency. Voices are personal data.
+""".strip()
+
+USE = f"""
+## Intended use
+
+{INTENDED_USE}
 
 ## Licence duties
 

@@ -54,7 +54,7 @@ def counts(written: Written) -> dict[str, Counter]:
     """Return utterances by class, and under `ALL` all utterances, rejected ones too, by set."""
     result = {}
     for name in written.sets:
-        result[name] = Counter(u.emotion for u in written.kept[name].values())
+        result[name] = Counter(u.emotion or "unlabelled" for u in written.kept[name].values())
         result[name][ALL] = len(written.kept[name]) + len(written.rejected[name])
     return result
 

@@ -33,6 +33,8 @@ class Corpus:
         notes: what is said under the table of counts, such as where the paper differs.
         archives: what `--download true` fetches; none where the licence or the site does not allow it.
         how_to_get: one sentence for who asks for the download of a corpus that has none.
+        remedy: what to do if every utterance is rejected.
+        unlabelled: whether an utterance may have no emotion, because it has numbers on dimensions instead.
         makes_audio: whether the generator writes the corpus itself, so that its folder need not exist.
     """
 
@@ -44,6 +46,8 @@ class Corpus:
     notes: tuple[str, ...] = ()
     archives: tuple[Archive, ...] = ()
     how_to_get: str = ""
+    remedy: str = "check --db-root against the layout in the recipe's README.md"
+    unlabelled: bool = False
     makes_audio: bool = False
 
     def class_of(self, label: str | None, labels: Labels, utterance: str) -> str | None:

@@ -1,13 +1,9 @@
 """The sound of video clips as wav files: every epoch would separate it from the pictures anew."""
 
-import os
-import tempfile
 from pathlib import Path
 
-import numpy as np
-import soundfile
-
 from c2ser import audio
+from c2ser.prep.segments import write_wav
 
 VIDEO = frozenset({".mp4", ".avi", ".mkv", ".mov", ".flv", ".webm", ".m4a"})
 """Endings of files in which there may be pictures beside the sound."""
@@ -31,15 +27,5 @@ def extract(path: Path, wav: Path, utterance: str, channel: audio.Channel = None
             return wav
     except OSError as error:
         raise ValueError(f"{utterance}: cannot read {path} ({error.strerror or error}); re-download it") from None
-    mono = audio.load(path, utterance, channel)
-    wav.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=wav.parent, prefix=".extracting.", suffix=".wav")
-    os.close(handle)
-    try:
-        soundfile.write(temporary, np.clip(mono, -1, 1), audio.SAMPLE_RATE, subtype="PCM_16")
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, wav)
-    except BaseException:
-        os.unlink(temporary)
-        raise
+    write_wav(wav, audio.load(path, utterance, channel))
     return wav

@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import TypeVar
 
 from c2ser import audio
-from c2ser.corpus import Utterance
+from c2ser.corpus import DIMENSIONS, Utterance, numbers_text
+from c2ser.emotions import ordered
 from c2ser.log import get_logger, progress
 from c2ser.prep.describe import Corpus, Labels, limit
+from c2ser.prep.segments import cut, source_stamp
 from c2ser.prep.video import VIDEO, extract
 from c2ser.tables import check_id, read_table, write_table
 
@@ -81,7 +83,7 @@ def write_corpus(
         corpus: what its labels mean; by default they are emotions.
         labels: which classes.
         nj: how many headers are read at once.
-        sound: where the sound of videos is written; None for `audio` in `out`.
+        sound: where the sound of videos and parts of files are written; None for `audio` in `out`.
 
     Raises:
         ValueError: an id is malformed or given twice, or every utterance is rejected.
@@ -102,7 +104,7 @@ def write_corpus(
     if not any(written.kept.values()):
         some = [f"{i}: {rejected.reason}" for part in written.rejected.values() for i, rejected in part.items()][:2]
         why = f"every utterance was rejected, such as {'; '.join(some)}" if some else "no utterance found"
-        raise ValueError(f"{out}: {why}; check --db-root against the layout in the recipe's README.md")
+        raise ValueError(f"{out}: {why}; {description.remedy}")
     for name in written.sets:
         reasons = {i: rejected.reason for i, rejected in written.rejected[name].items()}
         write_set(Path(out) / name, written.kept[name], reasons)
@@ -139,9 +141,10 @@ def _examine(utterance: Utterance, corpus: Corpus, labels: Labels, sound: Path) 
     try:
         emotion = corpus.class_of(utterance.emotion, labels, utterance.id)
         kind = "label"
-        if emotion is None:
+        if emotion is None and (utterance.emotion or not corpus.unlabelled):
             what = f"its label {utterance.emotion}" if utterance.emotion else "its label"
-            raise ValueError(f"{what} is {'none of the seven emotions' if labels == 'seven' else 'no class'}; left out")
+            what += f" is {'none of the seven emotions' if labels == 'seven' else 'no class'}"
+            raise ValueError(f"{utterance.reject_reason or what}; left out")
         kind = "recipe"
         if utterance.reject_reason:
             raise ValueError(f"{utterance.reject_reason}; left out")
@@ -158,17 +161,25 @@ def _examine(utterance: Utterance, corpus: Corpus, labels: Labels, sound: Path) 
 
 
 def _with_audio(utterance: Utterance, sound: Path) -> Utterance:
-    """Return the utterance with its duration and the number of its channel; a video's sound is written to a folder."""
+    """Return the utterance with its duration and the number of its channel.
+
+    The sound of a video, and a part of a file, are written to the folder `sound`.
+    """
     path = Path(utterance.wav)
     if _printable(str(path)) != str(path):
         raise ValueError("the name of its file is not UTF-8; rename it, for example with convmv")
     if {*"\t\r\n"} & {*str(path)}:
         raise ValueError(f"a tab or line break in the path of its file, {str(path)!r}; rename it")
-    if path.suffix.lower() in VIDEO:
-        if "/" in utterance.id:
-            raise ValueError("a slash in its id, which names the file of its sound; change `name` in data_prep.py")
+    is_video, is_part = path.suffix.lower() in VIDEO, (utterance.start, utterance.end) != (None, None)
+    if (is_video or is_part) and "/" in utterance.id:
+        raise ValueError("a slash in its id, which names the file of its sound; change `name` in data_prep.py")
+    if is_part:
+        path = _part(utterance, path, sound, is_video)
+    elif is_video:
         path = extract(path, sound / utterance.set / f"{utterance.id}.wav", utterance.id, utterance.channel)
-        return dataclasses.replace(utterance, wav=path, channel=None, duration=audio.duration(path, utterance.id))
+    if is_video or is_part:
+        seconds = audio.duration(path, utterance.id)
+        return dataclasses.replace(utterance, wav=path, channel=None, duration=seconds, start=None, end=None)
     try:
         seconds, channels = audio.header(path, utterance.id)
     except ValueError:
@@ -181,6 +192,15 @@ def _with_audio(utterance: Utterance, sound: Path) -> Utterance:
     if channel is not None and channel >= channels:
         raise ValueError(f"no channel {channel}, the file has {channels}; check or re-download {path}")
     return dataclasses.replace(utterance, channel=channel, duration=seconds)
+
+
+def _part(utterance: Utterance, path: Path, sound: Path, is_video: bool) -> Path:
+    """Return the file with a part of a recording; the whole sound of a video is kept for its other parts."""
+    channel = utterance.channel
+    if is_video:
+        whole = sound / "whole" / f"{source_stamp(path, channel)}.wav"
+        path, channel = extract(path, whole, utterance.id, channel), None
+    return cut(path, sound / utterance.set, utterance.id, utterance.start or 0.0, utterance.end, channel)
 
 
 def _printable(text: str) -> str:
@@ -215,11 +235,13 @@ def write_set(folder: Path, utterances: Mapping[str, Utterance], rejected: Mappi
         # Kaldi wants a line for every utterance, or no file
         "text": {i: u.text for i, u in utterances.items()} if any(u.text for u in utterances.values()) else {},
         "utt2spk": {i: u.speaker for i, u in utterances.items()},
-        "utt2emo": {i: str(u.emotion) for i, u in utterances.items()},
+        "utt2emo": {i: u.emotion for i, u in utterances.items() if u.emotion},
         "utt2lang": {i: u.language for i, u in utterances.items()},
         "utt2dur": {i: f"{u.duration:.3f}" for i, u in utterances.items()},
         "utt2channel": {i: str(u.channel) for i, u in utterances.items() if u.channel is not None},
         "utt2fold": {i: u.fold for i, u in utterances.items() if u.fold is not None},
+        "utt2votes": {i: numbers_text(u.votes, ordered(u.votes)) for i, u in utterances.items() if u.votes},
+        "utt2vad": {i: numbers_text(u.dimensions, DIMENSIONS) for i, u in utterances.items() if u.dimensions},
         "rejected": rejected,
     }
     speakers = defaultdict(list)

@@ -146,9 +146,9 @@ class Assembly:
         return sorted(self.parts.items(), key=place)
 
     def _segment(self, number: int, channel: int | None, part: Part) -> Segment:
-        result = summary(part.found, self.options.min_confidence)
+        emotion, probabilities, answer = summary(part.found, self.options.min_confidence)
         times = round(part.start, 3), round(part.end, 3)
-        return Segment(*times, channel, *result, part.speaker, self._columns(number))
+        return Segment(*times, channel, emotion, probabilities, answer, part.speaker, self._columns(number))
 
     def _columns(self, number: int) -> Mapping[str, str]:
         if not self.columns:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from c2ser.recordings.formats import FORMATS, STREAMED, Columns, body, head, render
+from c2ser.recordings.formats import FORMATS, SINGLE, STREAMED, Columns, body, head, render
 from c2ser.recordings.pooling import Outcome, Recording
 from c2ser.recordings.results import Timeline
 from c2ser.tables import write_text
@@ -77,10 +77,13 @@ def with_places(recordings: Sequence[Recording], out: Path | None, format: str) 
     """Return recordings with places that differ, for a folder: those of one name get the ending of their file, too.
 
     Raises:
-        ValueError: two would still be written to one file.
+        ValueError: two would still be written to one file, or a file would hold several and its format does not.
     """
     counts = Counter(recording.place for recording in recordings)
     if not is_folder(out):
+        if format in SINGLE and len(recordings) > 1:
+            raise ValueError(f"{out or '--format ' + format}: {format} holds one recording, and there are "
+                             f"{len(recordings)}; give --out a folder")  # fmt: skip
         return [*recordings]
     seen: dict[str, str] = {}
     placed = []

@@ -4,7 +4,6 @@ import io
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
-from numbers import Real
 from pathlib import Path
 from typing import IO, Any, TypeGuard
 
@@ -61,7 +60,7 @@ def blocks(source: Source, rate: int | None, name: str) -> Iterator[np.ndarray]:
         yield from audio.stream(source, name)
     elif isinstance(source, bytes):
         yield from audio.stream(io.BytesIO(source), name)
-    elif hasattr(source, "read"):
+    elif not isinstance(source, Mapping) and hasattr(source, "read"):
         with _copied(source, name) as file:
             yield from audio.stream(file, name)
     else:
@@ -111,7 +110,7 @@ def samples(array: np.ndarray | torch.Tensor, name: str) -> np.ndarray:
 def _resampled(wave: np.ndarray, rate: Any, name: str) -> Iterator[np.ndarray]:
     if rate is None:
         raise ValueError(f"{name}: its rate is unknown; give rate=, the samples per second")
-    if not isinstance(rate, Real) or int(rate) != rate or not 1000 <= rate <= 1_000_000:
+    if not isinstance(rate, int | float | np.integer) or int(rate) != rate or not 1000 <= rate <= 1_000_000:
         raise ValueError(f"{name}: a rate of {rate!r}; give the samples per second, such as 16000")
     resampling = audio.Resampling(int(rate), wave.shape[1])
     for start in range(0, len(wave), BLOCK):

@@ -4,7 +4,7 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from itertools import chain
-from typing import Any
+from typing import Any, cast
 
 from c2ser.recordings.assembly import Channels, Options
 from c2ser.recordings.pooling import Recording, recognise_recordings
@@ -73,7 +73,7 @@ class SpeechModel(ABC):
         Raises:
             ValueError: the one recording that was given cannot be used, or the model cannot do what is asked for.
         """
-        sources = [audio] if is_source(audio) else list(audio)
+        sources: list[Any] = [audio] if is_source(audio) else [*cast(Sequence[Source], audio)]
         names = [source_name(source) for source in sources]
         recordings = [Recording(name, source, rate) for name, source in zip(names, sources, strict=True)]
         recognise = self.recogniser(language, style, answers)

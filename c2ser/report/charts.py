@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from c2ser.emotions import EMOTIONS
-from c2ser.scoring.results import cell
+from c2ser.scoring.results_page import cell
 from c2ser.training.curves import CURVES, Points, curve_title
 
 WIDTH, HEIGHT = 360, 240

@@ -12,7 +12,7 @@ from c2ser.report.charts import Bar, Chart, bars, data_address, reliability_char
 from c2ser.report.recordings import Cells, read_cells, same_counts
 from c2ser.scoring.compare import gap_rows
 from c2ser.scoring.palette import class_title
-from c2ser.scoring.results import best_model, cell, figure_rows, headline, with_folds
+from c2ser.scoring.results_page import best_model, cell, figure_rows, headline, with_folds
 from c2ser.scoring.stability_report import agreement_sentence, natural_order, stability_rows
 from c2ser.tables import read_json, read_table
 

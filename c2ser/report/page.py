@@ -12,7 +12,7 @@ from c2ser.corpus import Utterance
 from c2ser.report.contents import Heard, read_set, tiles
 from c2ser.report.provenance import read_trainings, versions
 from c2ser.report.recordings import NO_ROOM, SHOWN, Sounds, take_turns
-from c2ser.scoring.results import LEGEND, by_set, clock, find_results
+from c2ser.scoring.results_page import LEGEND, by_set, clock, find_results
 from c2ser.tables import write_text
 
 HERE = Path(__file__).parent

@@ -16,7 +16,7 @@ from c2ser.corpus import Utterance, wave
 from c2ser.emotions import EMOTIONS, UNPARSED
 from c2ser.log import one_line, progress
 from c2ser.scoring.probabilities import read_vectors
-from c2ser.scoring.results import LABEL_SCORE
+from c2ser.scoring.results_page import LABEL_SCORE
 from c2ser.tables import read_table
 
 SHOWN = 40

@@ -8,7 +8,7 @@ import numpy as np
 
 from c2ser.scoring.bootstrap import Metric, difference, interval, several_speakers
 from c2ser.scoring.metrics import scores
-from c2ser.scoring.results import NOTHING, pipe_table
+from c2ser.scoring.results_page import NOTHING, pipe_table
 
 METRICS: dict[Metric, str] = {"ua": "UA", "wa": "WA", "f1_reference": "macro F1"}
 """The figures that are compared, and what they are called."""

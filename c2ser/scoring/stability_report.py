@@ -11,7 +11,7 @@ import numpy as np
 from c2ser.emotions import ATTRIBUTES
 from c2ser.scoring.palette import SERIES, add_legend, new_figure, save_figure
 from c2ser.scoring.pictures import reach
-from c2ser.scoring.results import NOTHING, cell, pipe_table
+from c2ser.scoring.results_page import NOTHING, cell, pipe_table
 
 ROWS = {
     "UA %": ("ua", 100, 1),

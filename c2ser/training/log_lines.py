@@ -4,7 +4,7 @@ import time
 from collections.abc import Mapping
 from typing import TypedDict
 
-from c2ser.scoring.results import clock
+from c2ser.scoring.results_page import clock
 
 HIDDEN = ("target_deviation", "target_contrast", "guess_deviation")
 """Figures that TensorBoard shows and a line of the log has no room for."""

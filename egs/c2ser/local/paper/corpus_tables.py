@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from c2ser.emotions import ordered
-from c2ser.scoring.results import clock, pipe_table
+from c2ser.scoring.results_page import clock, pipe_table
 from paper.data_parts import Part, merge_parts, read_part
 from paper.reference import CorpusRow, DurationRow, PaperTables
 from paper.table_cells import NOTHING, Footnotes, count_cell, hours_cell, side_by_side

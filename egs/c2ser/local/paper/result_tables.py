@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from c2ser.scoring.results import pipe_table
+from c2ser.scoring.results_page import pipe_table
 from c2ser.tables import read_json
 from paper.reference import METRICS, PaperTables, ResultRow, ResultTable
 from paper.table_cells import BLANK, Footnotes, figure_cell, ranks
