@@ -155,6 +155,20 @@ def test_normalisation_is_the_models_own_and_batches_change_nothing(models, wave
     assert np.abs(together[0] - expected).max() > 1e-4
 
 
+@pytest.mark.parametrize("name", ["wavlm", "whisper"])
+def test_states_of_a_layer(root, data, models, waves, tmp_path, name):
+    wave = waves["s-b"]
+    last = load_encoder(str(models / name)).embed([wave], "frame")[0]
+    first, middle, same = (load_encoder(str(models / name), layer=n).embed([wave], "frame")[0] for n in (0, 1, 2))
+    assert first.shape == middle.shape == last.shape
+    assert min(np.abs(a - b).max() for a, b in ((first, middle), (middle, last), (first, last))) > 1e-3
+    assert np.abs(same - last).max() < 1e-5  # transformers gives the output, with its norm, as the last layer's states
+    extract(root, data, models / name, tmp_path / "x.scp", "--layer", "1")
+    assert np.abs(dict(read_matrices(read_table(tmp_path / "x.scp"), ["s-b"]))["s-b"] - middle).max() < 1e-5
+    with pytest.raises(ValueError, match="has no layer 3; give 0 to 2"):
+        load_encoder(str(models / name), layer=3)
+
+
 def test_the_shortest_audio_gives_one_frame(models):
     for name in ("wavlm", "whisper"):
         encoder = load_encoder(str(models / name))

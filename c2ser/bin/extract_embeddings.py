@@ -17,6 +17,7 @@ def main(
     normalise: Normalise = "auto",
     peer_padding: bool = False,
     device: str = "auto",
+    layer: int | None = None,
 ) -> None:
     """Write the table OUT (`<utterance> <file>.ark:<offset>`) and the Kaldi archive beside it.
 
@@ -30,12 +31,13 @@ def main(
         normalise: give waveforms zero mean and unit variance: as the model was trained ("auto"), always or never.
         peer_padding: let the padding of a batch change its shorter utterances, as other implementations do.
         device: "cpu", "cuda", …; "auto" takes a GPU where there is one.
+        layer: take the states after this layer of an encoder of transformers (0: before the first), not the last ones.
     """
     from c2ser.devices import pick_device
     from c2ser.emotion2vec.embeddings import extract_embeddings
     from c2ser.emotion2vec.encoders import load_encoder
 
-    encoder = load_encoder(model, normalise, peer_padding, pick_device(device))
+    encoder = load_encoder(model, normalise, peer_padding, pick_device(device), layer)
     extract_embeddings(encoder, data, out, batches, level)
 
 

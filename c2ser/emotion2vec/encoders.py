@@ -66,12 +66,17 @@ class Emotion2VecEncoder:
 
 
 class ForeignEncoder:
-    """The last hidden states of an encoder of transformers, one utterance at a time, without padding.
+    """The hidden states of an encoder of transformers, one utterance at a time, without padding.
 
     Args:
         model: the encoder, in evaluation mode and on its device.
         extractor: makes the model's input from waveforms.
+
+    Attributes:
+        layer: whose states are taken; 0 is what enters the first layer, None the model's output.
     """
+
+    layer: int | None = None
 
     extractor: "Wav2Vec2FeatureExtractor | WhisperFeatureExtractor"
 
@@ -94,7 +99,12 @@ class ForeignEncoder:
     def _states(self, wave: np.ndarray) -> torch.Tensor:
         """Return the last hidden states (frames, dim) of one waveform."""
         values = self.extractor(wave, sampling_rate=SAMPLE_RATE, return_tensors="pt").input_values
-        return self.model(values.to(self.model.device)).last_hidden_state[0]
+        return self._chosen(values)[0]
+
+    def _chosen(self, values: torch.Tensor) -> torch.Tensor:
+        """Return the states (1, frames, dim) of the chosen layer."""
+        output = self.model(values.to(self.model.device), output_hidden_states=self.layer is not None)
+        return output.last_hidden_state if self.layer is None else output.hidden_states[self.layer]
 
 
 class ForeignWhisper(ForeignEncoder):
@@ -110,11 +120,15 @@ class ForeignWhisper(ForeignEncoder):
 
     def _states(self, wave: np.ndarray) -> torch.Tensor:
         features = self.extractor(wave, sampling_rate=SAMPLE_RATE, return_tensors="pt").input_features
-        return self.model(features.to(self.model.device)).last_hidden_state[0, : len(wave) // self.hop]
+        return self._chosen(features)[0, : len(wave) // self.hop]
 
 
 def load_encoder(
-    source: str, normalise: Normalise = "auto", peer_padding: bool = False, device: str | torch.device = "cpu"
+    source: str,
+    normalise: Normalise = "auto",
+    peer_padding: bool = False,
+    device: str | torch.device = "cpu",
+    layer: int | None = None,
 ) -> Encoder:
     """Load an encoder.
 
@@ -124,19 +138,27 @@ def load_encoder(
         normalise: whether waveforms get zero mean and unit variance.
         peer_padding: see `Emotion2VecEncoder`.
         device: where it runs.
+        layer: of an encoder of transformers, whose states are taken; see `ForeignEncoder`.
 
     Raises:
         ValueError: it is none of these, or an option does not fit it.
     """
     folder = Path(source)
     if folder.is_file() or _is_ours(folder):
+        if layer is not None:
+            raise ValueError(f"{source}: layers of the emotion2vec family cannot be chosen; leave --layer out")
         model = load_model(folder).to(device)
         if normalise != "auto":
             model.config.normalize = normalise == "yes"
         return Emotion2VecEncoder(model, peer_padding)
     if peer_padding:
         raise ValueError(f"{source}: it encodes one utterance at a time; leave peer_padding out")
-    return _load_foreign(source, normalise, device)
+    encoder = _load_foreign(source, normalise, device)
+    layers = encoder.model.config.num_hidden_layers
+    if layer is not None and not 0 <= layer <= layers:
+        raise ValueError(f"{source}: has no layer {layer}; give 0 to {layers}")
+    encoder.layer = layer
+    return encoder
 
 
 def _is_ours(folder: Path) -> bool:
