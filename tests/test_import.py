@@ -200,10 +200,9 @@ def test_parts_of_a_file_are_cut_once(tmp_path, caplog):
 
 
 def test_parts_of_a_video(tmp_path):
-    av = pytest.importorskip("av", reason="PyAV is not installed (extra [av])")
     from test_prep import write_clip
 
-    write_clip(av, tmp_path / "a.mp4")
+    write_clip(tmp_path / "a.mp4")
     lines = [["a.mp4", "sad", "s", "0", "0.2"], ["a.mp4", "happy", "s", "0.2", "0.4"]]
     _, out = load(write(tmp_path / "a.csv", lines, ("file", "emotion", "speaker", "start", "end")), into="test")
     assert set(read_table(out / "test/utt2dur").values()) == {"0.200"}

@@ -15,7 +15,7 @@ from c2ser.prep.count_report import report
 from c2ser.prep.describe import Corpus, Labels
 from c2ser.prep.folds import Folds, with_folds
 from c2ser.prep.label_names import LabelNames, read_label_map
-from c2ser.prep.recordings import REJECTED, UNCLEAR, Recording, cell, language_code, utterance_of
+from c2ser.prep.table_recordings import REJECTED, UNCLEAR, Recording, cell, language_code, utterance_of
 from c2ser.prep.table_rows import Row, Table, read_rows_of
 from c2ser.prep.table_warnings import (
     OUTSIDE_REMEDY,

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from c2ser.corpus import Utterance
 from c2ser.emotions import ordered
-from c2ser.prep.recordings import REJECTED, Recording, cell
+from c2ser.prep.table_recordings import REJECTED, Recording, cell
 from c2ser.prep.writer import Written
 
 OUTSIDE_REMEDY = (
