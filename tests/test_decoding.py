@@ -385,6 +385,17 @@ def test_the_temperature_is_found_again():
         fit_temperature(rows, {})
 
 
+def test_a_model_that_errs_nowhere_is_not_made_sure_of_everything():
+    scores = np.full((60, 7), -9.0)
+    true = [number % 7 for number in range(60)]
+    scores[np.arange(60), true] = -0.1
+    rows = {str(i): " ".join(map(str, row)) for i, row in enumerate(scores)}
+    fitted = fit_temperature(rows, {str(i): EMOTIONS[emotion] for i, emotion in enumerate(true)})
+    probabilities = np.exp(scores / fitted["temperature"])
+    probabilities /= probabilities.sum(axis=1, keepdims=True)
+    assert probabilities[np.arange(60), true] == pytest.approx(1 - 1 / 62, abs=1e-4)
+
+
 def test_calibration_changes_what_a_folder_predicts(folder, model, tmp_path):
     shutil.copytree(folder, tmp_path / "m")
     data = data_dir(tmp_path / "data", {f"s-{i}": wave(0.4 + 0.1 * i, i) for i in range(7)})

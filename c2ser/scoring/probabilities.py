@@ -37,6 +37,9 @@ def argmax_labels(rows: Mapping[str, str]) -> dict[str, str]:
 def fit_temperature(scores: Mapping[str, str], reference: Mapping[str, str]) -> dict[str, Any]:
     """Find the temperature T for which softmax(scores / T) gives the true emotions the greatest likelihood.
 
+    Where a model errs nowhere, that would be the lowest T there is, and the model sure of everything. As Platt (1999) does,
+    each of n labels therefore counts as wrong by 1 / (n + 2), in favour of the most probable other emotion.
+
     Args:
         scores: seven log-probabilities by utterance.
         reference: true emotion by utterance.
@@ -56,6 +59,9 @@ def fit_temperature(scores: Mapping[str, str], reference: Mapping[str, str]) -> 
         raise ValueError("no utterance has both label scores and an emotion; check the validation set")
     true = np.array([EMOTIONS.index(check_emotion(reference[name], name)) for name in common])
     stacked = np.stack([vectors[name] for name in common])
+    others = stacked.copy()
+    others[np.arange(len(true)), true] = -np.inf
+    doubt = 1 / (len(true) + 2)
 
     def loss(log_temperature: float) -> float:
         """Return the mean negative log-probability (nats) of the true emotions at a temperature."""
@@ -64,7 +70,14 @@ def fit_temperature(scores: Mapping[str, str], reference: Mapping[str, str]) -> 
         normalisers = highest + np.log(np.exp(scaled - highest[:, None]).sum(axis=1))
         return float(np.mean(normalisers - scaled[np.arange(len(true)), true]))
 
-    best = minimize_scalar(loss, bounds=(np.log(0.05), np.log(20.0)), method="bounded", options={"xatol": 1e-6})
+    def doubtful_loss(log_temperature: float) -> float:
+        """Return it with a little doubt about each label."""
+        gaps = (stacked[np.arange(len(true)), true] - others.max(axis=1)) / np.exp(log_temperature)
+        return loss(log_temperature) + doubt * float(gaps.mean())
+
+    best = minimize_scalar(
+        doubtful_loss, bounds=(np.log(0.05), np.log(20.0)), method="bounded", options={"xatol": 1e-6}
+    )
     return {
         "temperature": float(np.exp(best.x)),
         "nll_before": loss(0.0),
