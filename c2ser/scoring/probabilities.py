@@ -37,8 +37,8 @@ def argmax_labels(rows: Mapping[str, str]) -> dict[str, str]:
 def fit_temperature(scores: Mapping[str, str], reference: Mapping[str, str]) -> dict[str, Any]:
     """Find the temperature T for which softmax(scores / T) gives the true emotions the greatest likelihood.
 
-    Where a model errs nowhere, that would be the lowest T there is, and the model sure of everything. As Platt (1999) does,
-    each of n labels therefore counts as wrong by 1 / (n + 2), in favour of the most probable other emotion.
+    Where a model errs nowhere, that would be the lowest T there is, and the model sure of everything. As in Platt's
+    calibration (1999), each of n labels therefore counts as wrong by 1 / (n + 2), for the most probable other emotion.
 
     Args:
         scores: seven log-probabilities by utterance.
