@@ -192,7 +192,8 @@ def test_figures_that_no_longer_fit_the_tables_are_not_mixed_with_them(recipe, t
     text = (tmp_path / "x.html").read_text("utf-8")
     assert matrix_of(text) == {} and "have changed since they were scored; run stage 9 again" in visible(text)
     assert "have changed" in done.stderr
-    run_entry("report", recipe / "exp", "--data", tmp_path / "none", "--out", tmp_path / "x.html", check=True)
+    done = run_entry("report", recipe / "exp", "--data", tmp_path / "none", "--out", tmp_path / "x.html", check=True)
+    assert f"{tmp_path}/none: holds no data directories" in done.stderr
     text = (tmp_path / "x.html").read_text("utf-8")
     assert matrix_of(text) == {} and "there is no" in visible(text) and "0 of 0 recordings" in visible(text)
 

@@ -34,6 +34,8 @@ def main(
         raise ValueError(f"{exp[1]}: one folder of results makes one page; give one at a time")
     folder = exp[0].resolve()
     out, data = out or exp[0] / "report.html", data or folder.parent / "data"
+    if not any(data.glob("*/utt2spk")):
+        get_logger(__name__).warning("%s: holds no data directories, and the page plays nothing; give --data", data)
     said = write_report(folder, data, out, title or folder.parent.name, sound_mb)
     get_logger(__name__).info("%s: %s", out, said)
     print(out)
