@@ -26,6 +26,8 @@ from c2ser.emotion2vec.probe_files import load_probe, save_probe, weights_sha256
 from c2ser.emotion2vec.speech_classifier import load_speech_classifier
 from c2ser.prep.writer import write_corpus
 
+pytestmark = pytest.mark.xdist_group("onnx")  # exporting takes a minute, once
+
 EMOTIONS = ["anger", "neutral", "sadness"]
 SECONDS = (0.5, 1, 4, 11, 30)
 CONVS = [[32, 10, 5], *([16, 3, 2] for _ in range(4)), [16, 2, 2], [16, 2, 2]]
