@@ -5,12 +5,13 @@ import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from c2ser.tables import lock
+from c2ser.tables import lock, write_json
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
@@ -39,6 +40,31 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         return load_file(path)
     except (SafetensorError, OSError) as error:
         raise ValueError(f"{path}: missing or damaged ({error}); copy it again from its source") from None
+
+
+def write_weights(
+    folder: str | Path, weights: str, tensors: Mapping[str, Tensor], description: Mapping[str, Any]
+) -> None:
+    """Write weights and config.json into a folder; each file appears when it is complete.
+
+    config.json, which loading needs, goes first and comes last: a folder that has one is whole.
+
+    Args:
+        folder: where to; it is made if it is not there.
+        weights: name of the safetensors file.
+        tensors: what goes into it.
+        description: the content of config.json.
+
+    Raises:
+        OSError: a file cannot be written.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "config.json").unlink(missing_ok=True)
+    temporary = folder / f".{weights}.tmp"
+    write_tensors(temporary, tensors)
+    os.replace(temporary, folder / weights)
+    write_json(folder / "config.json", description)
 
 
 def flush(path: Path) -> None:

@@ -4,7 +4,6 @@ The layers are those of transformers' WhisperForAudioClassification: states, pro
 there the encoder runs at the utterance's own length, as in C²SER, so that the two differ in what follows the encoder.
 """
 
-import os
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -24,8 +23,8 @@ from c2ser.emotions import EMOTIONS
 from c2ser.log import one_line
 from c2ser.model.perception import Vectors, WhisperEncoder
 from c2ser.pretrained import find_model
-from c2ser.tables import read_json, write_json
-from c2ser.tensors import read_tensors, write_tensors
+from c2ser.tables import read_json
+from c2ser.tensors import read_tensors, write_weights
 
 KIND = "c2ser.classifier"
 """What config.json calls such a model."""
@@ -113,14 +112,8 @@ def new_classifier(config: ClassifierConfig, seed: int) -> Classifier:
 
 def save_classifier(model: Classifier, folder: str | Path) -> None:
     """Write a classifier's folder; each file appears when it is complete, config.json, which loading needs, last."""
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "config.json").unlink(missing_ok=True)
-    temporary = folder / f".{WEIGHTS}.tmp"
-    write_tensors(temporary, model.state_dict())
-    os.replace(temporary, folder / WEIGHTS)
     described = {"kind": KIND, "emotions": EMOTIONS, "dim": model.head[0].out_features}
-    write_json(folder / "config.json", {**described, "whisper": model.whisper.config.to_dict()})
+    write_weights(folder, WEIGHTS, model.state_dict(), {**described, "whisper": model.whisper.config.to_dict()})
 
 
 def load_classifier(folder: str | Path) -> Classifier:

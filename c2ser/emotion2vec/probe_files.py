@@ -2,15 +2,14 @@
 
 import dataclasses
 import hashlib
-import os
 from pathlib import Path
 
 from c2ser.emotion2vec.checkpoints import find_mismatch
 from c2ser.emotion2vec.config import ProbeConfig
 from c2ser.emotion2vec.probe import Probe, TrainedProbe
 from c2ser.log import one_line
-from c2ser.tables import read_json, write_json
-from c2ser.tensors import read_tensors, write_tensors
+from c2ser.tables import read_json
+from c2ser.tensors import read_tensors, write_weights
 
 KIND = "c2ser.probe"
 """What config.json calls such a folder."""
@@ -20,15 +19,10 @@ WEIGHTS = "model.safetensors"
 
 def save_probe(probe: TrainedProbe, folder: str | Path) -> None:
     """Write a probe; each file appears when it is complete, config.json, which loading needs, last."""
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "config.json").unlink(missing_ok=True)
-    temporary = folder / f".{WEIGHTS}.tmp"
-    write_tensors(temporary, probe.network.state_dict())
-    os.replace(temporary, folder / WEIGHTS)
     described = {"kind": KIND, "emotions": probe.emotions, "dim": probe.network.hidden.in_features}
     chosen = {"valid_accuracy": probe.accuracy, "epoch": probe.epoch, "encoder_sha256": probe.encoder}
-    write_json(folder / "config.json", {**described, **chosen, "probe": dataclasses.asdict(probe.config)})
+    settings = {"probe": dataclasses.asdict(probe.config)}
+    write_weights(folder, WEIGHTS, probe.network.state_dict(), {**described, **chosen, **settings})
 
 
 def load_probe(folder: str | Path) -> TrainedProbe:
