@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
@@ -104,10 +105,20 @@ class C2SERObjective(Objective):
         return part_of(name.removeprefix("model."))
 
     def use_bfloat16(self) -> None:
-        """Keep the language model's frozen weights in bfloat16; otherwise each forward pass would convert them anew."""
-        for parameter in self.model.language.llm.parameters():
+        """Keep the language model's frozen weights in bfloat16; otherwise each forward pass would convert them anew.
+
+        Adapters take what comes in bfloat16 as it is, for autocast converts their weights; peft would make it float32
+        first, for nothing. On a CPU the backward pass of PyTorch's fused attention is slow in bfloat16.
+        """
+        llm = self.model.language.llm
+        for parameter in llm.parameters():
             if not parameter.requires_grad:
                 parameter.data = parameter.data.bfloat16()
+        for module in llm.modules():
+            if isinstance(module, BaseTunerLayer):
+                module.cast_input_dtype_enabled = False
+        if self.model.device.type == "cpu":
+            llm.set_attn_implementation("eager")
 
     def ignored_modules(self) -> list[nn.Module]:
         """Return Emotion2Vec-S, which `make_batch` uses."""
