@@ -16,6 +16,7 @@ import torch
 from accelerate import PartialState
 from accelerate.state import AcceleratorState
 from accelerate.utils import DistributedType, FullyShardedDataParallelPlugin
+from peft.tuners.tuners_utils import BaseTunerLayer
 from scipy.stats import chi2
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from test_c2ser import build, place, waves  # noqa: F401 - the fixture is used by name
@@ -219,6 +220,28 @@ def test_bfloat16_keeps_float32_masters(model_place, tmp_path):
     model.set_trainable(["llm"])
     with pytest.raises(ValueError, match="would lose small updates in torch.bfloat16; set model.llm_dtype: float32"):
         objective(model_place, "explicit", model=model)
+
+
+def test_adapters_get_the_same_without_conversions(model_place, tmp_path):
+    """Under autocast, peft's conversion of what goes into adapters changes no bit of the loss."""
+    losses, gradients = [], []
+    for plain in (True, False):
+        taught = objective(model_place, "explicit", model=half(model_place)).train()
+        taught.use_bfloat16()
+        adapters = [module for module in taught.modules() if isinstance(module, BaseTunerLayer)]
+        assert len(adapters) >= 2 and not any(module.cast_input_dtype_enabled for module in adapters)
+        assert taught.model.language.llm.config._attn_implementation == "eager"
+        for module in adapters:
+            module.cast_input_dtype_enabled = not plain
+        taught.corpus.spec_augment = None
+        torch.manual_seed(0)
+        with torch.autocast("cpu", torch.bfloat16):
+            losses.append(taught(taught.make_batch(taught.load_raw(0)), 0)["loss"])
+        losses[-1].backward()
+        gradients.append([p.grad for p in taught.parameters() if p.requires_grad and p.grad is not None])
+    assert torch.equal(*losses) and len(gradients[0]) > 10
+    for one, other in zip(*gradients, strict=True):  # they are summed in another order
+        assert float((one - other).norm()) <= 0.01 * float(one.norm()) + 1e-6
 
 
 @pytest.mark.parametrize("precision, dtype", [("bf16", torch.bfloat16), ("fp32", torch.float32)])
