@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from c2ser.emotions import check_emotion
+from c2ser.label_sets import SEVEN
 from c2ser.prep.download import Archive
 
 ALL = "all"
@@ -61,7 +61,7 @@ class Corpus:
         if labels == "raw" and label in self.classes:
             return self.classes[label]
         if self.emotions is None:
-            return label if labels == "raw" else check_emotion(label, utterance)
+            return label if labels == "raw" else SEVEN.check(label, utterance)
         if label not in self.emotions:
             raise ValueError(f"{utterance}: unknown label '{label}'; add it to EMOTIONS in local/data_prep.py")
         return self.emotions[label]
