@@ -33,8 +33,8 @@ RESERVED = frozenset(
 )
 """What tables call other things than classes."""
 
-FORBIDDEN = re.compile(r"[<>\[\]{}|:;,.!?\\\"'`“”‘’「」『』«»，。；：！？、]")
-"""Marks of chats, of tables, of quotations and of sentences."""
+FORBIDDEN = re.compile(r"[<>\[\]{}|:;,\\\"'`“”‘’「」『』«»，；：、]")
+"""Marks of chats, of tables, of lists and of quotations."""
 
 
 @dataclass(frozen=True)
@@ -149,8 +149,8 @@ def _is_table(value: object) -> bool:
 
 
 def _check_names(names: tuple[str, ...]) -> None:
-    if len(names) < 2:
-        raise ValueError(f"{len(names)} classes; at least two are needed")
+    if not names:
+        raise ValueError("no class; name those to keep")
     for name in names:
         _check_text(name, "class")
         if " " in name:
@@ -174,7 +174,7 @@ def _check_text(text: object, what: str) -> None:
             if text.isprintable() and "  " not in text and mark
             else "a tab, a line break or the like"
         )
-        raise ValueError(f"{what} {text!r}: holds {sign}; use letters, digits, - and _")
+        raise ValueError(f"{what} {text!r}: holds {sign}; use letters, digits, - and _, or map it to another")
 
 
 def _check_words(labels: LabelSet) -> None:
@@ -234,5 +234,5 @@ def common_label_set(folders: Iterable[str | Path]) -> LabelSet:
     for folder in others:
         if read_label_set(folder) != labels:
             raise ValueError(f"{folder}: other classes than {first} ({', '.join(read_label_set(folder))}; there "
-                             f"{', '.join(labels)}); write both with the same --labels")  # fmt: skip
+                             f"{', '.join(labels)}); write both with one labels.json, given as --labels")  # fmt: skip
     return labels

@@ -106,7 +106,8 @@ def write_corpus(
         some = [f"{i}: {rejected.reason}" for part in written.rejected.values() for i, rejected in part.items()][:2]
         why = f"every utterance was rejected, such as {'; '.join(some)}" if some else "no utterance found"
         raise ValueError(f"{out}: {why}; {description.remedy}")
-    classes = own_classes(u.emotion for part in written.kept.values() for u in part.values() if u.emotion)
+    found = {u.emotion for part in written.kept.values() for u in part.values() if u.emotion}
+    classes = description.kept or own_classes(found)
     for name in written.sets:
         reasons = {i: rejected.reason for i, rejected in written.rejected[name].items()}
         write_set(Path(out) / name, written.kept[name], reasons, classes)
