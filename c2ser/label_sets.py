@@ -168,12 +168,9 @@ def _check_text(text: object, what: str) -> None:
         raise ValueError(f"{what} {text!r}: no name; write a word without blanks at its ends")
     if len(text) > LONGEST:
         raise ValueError(f"{what} '{text[:LONGEST]}…': {len(text)} characters long; write {LONGEST} at most")
-    if not text.isprintable() or "  " in text or (mark := FORBIDDEN.search(text)):
-        sign = (
-            repr(mark.group())
-            if text.isprintable() and "  " not in text and mark
-            else "a tab, a line break or the like"
-        )
+    mark = FORBIDDEN.search(text)
+    if mark or not text.isprintable() or "  " in text:
+        sign = f"the sign {mark.group()}" if mark else "a line break, a tab or two blanks"
         raise ValueError(f"{what} {text!r}: holds {sign}; use letters, digits, - and _, or map it to another")
 
 

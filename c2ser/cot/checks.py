@@ -3,10 +3,10 @@
 from itertools import product
 
 from c2ser.cot.config import Style
-from c2ser.cot.prompts import Request, sentence, single_quotes
-from c2ser.emotions import ATTRIBUTES, LEVELS
-from c2ser.label_sets import LabelSet
-from c2ser.scoring.labels import QUOTES, read_answer
+from c2ser.cot.prompts import INSTRUCTIONS, SENTENCES, Request, single_quotes
+from c2ser.emotions import ATTRIBUTES, LEVEL_WORDS, LEVELS
+from c2ser.label_sets import PROSES, LabelSet
+from c2ser.scoring.labels import QUOTES, mentions, read_answer, read_label, unquoted
 
 
 def find_problem(request: Request, style: Style, text: str) -> str | None:
@@ -32,19 +32,20 @@ def find_problem(request: Request, style: Style, text: str) -> str | None:
 
 
 def check_readable(labels: LabelSet) -> None:
-    """Refuse classes whose names could not be read in answers, such as "speech" in "The emotion of this speech is …".
+    """Refuse classes whose names would be misread in answers, such as "speech" in "The emotion of this speech is …".
 
     Raises:
-        ValueError: of a class the emotion of a sentence that names it would be misread; the message names the class.
+        ValueError: a sentence that names a class could not be read; the message names the class that is to blame.
     """
-    for name, language in product(labels, ("en", "zh")):
-        for level in LEVELS:
-            request = Request("", language, "…", name, dict.fromkeys(ATTRIBUTES, level), labels)
-            for style in ("explicit", "implicit"):
-                text = sentence(request, style)
-                if (found := read_answer(text, request.text, labels).emotion) != name:
-                    raise ValueError(f"class '{name}': in the answer '{text}' one would read '{found}'; rename it, or "
-                                     "give it other words in labels.json")  # fmt: skip
+    for style, prose, level in product(INSTRUCTIONS, PROSES, LEVELS):
+        words = {**dict.fromkeys(ATTRIBUTES, LEVEL_WORDS[level][prose]), "text": "…"}
+        pattern = SENTENCES[style][prose]
+        around = next(mentions(unquoted(pattern.format(**words, emotion="…")), labels), None)
+        for name in labels:
+            text = pattern.format(**words, emotion=labels.word(name, prose))
+            if read_label(text, labels=labels) != name:
+                raise ValueError(f"class '{around.emotion if around else name}': answers such as '{text}' could not be "
+                                 "read; rename it, or give it other words in labels.json")  # fmt: skip
 
 
 def _plain(text: str) -> str:
