@@ -6,6 +6,7 @@
 # was killed goes on where it stopped when it is called again with the same options.
 set -euo pipefail
 db_root=            # folder of the corpus
+labels=seven        # seven|raw: see run.sh
 folds=speaker       # published|speaker|session: what is never divided
 groups=5            # so many models, each tested on one group, with the weights that are best on the next group
 seeds="1 2 3"       # seeds of the trainings, separated by blanks
@@ -33,7 +34,7 @@ pooled=$exp/folds/all
 
 # recipe STAGE STOP_STAGE OPTION...: stages of the recipe, with the options that were given here.
 recipe() {
-    ./run.sh --cot "$cot" --baselines "$baselines" "${shared_options[@]}" --stage "$1" --stop-stage "$2" "${@:3}"
+    ./run.sh --labels "$labels" --cot "$cot" --baselines "$baselines" "${shared_options[@]}" --stage "$1" --stop-stage "$2" "${@:3}"
 }
 
 # deal_folds: list "fold group" for each fold; the largest fold goes first, each into the group that is the smallest then.
@@ -101,6 +102,7 @@ pool_answers() {
             [ -s "$folder/decode_fold1_test$variant/$table" ] || continue
             pool "$exp/folds/{}/$1/$2/decode_fold{}_test$variant/$table" "$pooled/$1/$2/decode_folds$variant/$table"
         done
+        copy_classes data/folds "$pooled/$run/$model/decode_folds"
     done
 }
 
@@ -142,6 +144,6 @@ for ((group = 1; group <= groups; group++)); do
             "$cot" "$baselines" "${shared_options[@]}" -- train_and_answer "$group" "$seed"
     done
 done
-pool "data/fold{}_test/utt2level" data/folds/utt2level
+if [ -s data/fold1_test/utt2level ]; then pool "data/fold{}_test/utt2level" data/folds/utt2level; fi
 for seed in "${seed_list[@]}"; do score_seed "$seed"; done
 compare_kinds

@@ -19,7 +19,7 @@ from c2ser.baselines.answers import Answer
 from c2ser.baselines.config import ClassifierConfig
 from c2ser.data.collate import pad_waves
 from c2ser.data.datasets import MAX_SECONDS
-from c2ser.emotions import EMOTIONS
+from c2ser.label_sets import SEVEN, LabelSet
 from c2ser.log import one_line
 from c2ser.model.perception import Vectors, WhisperEncoder
 from c2ser.pretrained import find_model
@@ -33,17 +33,18 @@ WEIGHTS = "model.safetensors"
 
 
 class Classifier(nn.Module):
-    """Whisper's encoder and a linear classifier of the seven emotions.
+    """Whisper's encoder and a linear classifier of emotions.
 
     Args:
         whisper: the encoder.
         dim: size of the projection.
+        labels: the classes.
     """
 
-    def __init__(self, whisper: WhisperEncoder, dim: int) -> None:
+    def __init__(self, whisper: WhisperEncoder, dim: int, labels: LabelSet = SEVEN) -> None:
         super().__init__()
-        self.whisper = whisper
-        self.head = nn.Sequential(nn.Linear(whisper.dim, dim), nn.Linear(dim, len(EMOTIONS)))
+        self.whisper, self.labels = whisper, labels
+        self.head = nn.Sequential(nn.Linear(whisper.dim, dim), nn.Linear(dim, len(labels)))
 
     @property
     def device(self) -> torch.device:
@@ -58,7 +59,7 @@ class Classifier(nn.Module):
             return self.whisper.log_mel(padded, lengths)
 
     def forward(self, mel: Vectors) -> Tensor:
-        """Return the logits (batch, 7) of spectrograms (batch, bins, frames), in the order of `EMOTIONS`."""
+        """Return the logits (batch, classes) of spectrograms (batch, bins, frames)."""
         states = self.whisper(mel)
         mean = states.values.sum(dim=1) / states.lengths[:, None]  # padding is zero
         return self.head(mean)  # linear, so it is the mean of what it gives for each state
@@ -76,6 +77,11 @@ class ClassifierAnswers:
     def __init__(self, model: Classifier) -> None:
         self.model = model.eval()
 
+    @property
+    def labels(self) -> LabelSet:
+        """The classes."""
+        return self.model.labels
+
     def to(self, device: torch.device | str) -> "ClassifierAnswers":
         """Move the classifier to a device."""
         self.model.to(device)
@@ -87,19 +93,19 @@ class ClassifierAnswers:
 
         The probabilities of speech over 30 s are means over its pieces, weighted by duration, as C²SER's are.
         """
-        start = time.perf_counter()
+        start, names = time.perf_counter(), self.model.labels.names
         pieces = [(name, piece) for name, wave in waves.items() for piece in audio.pieces(wave, MAX_SECONDS)]
-        sums = {name: np.zeros(len(EMOTIONS)) for name in waves}
+        sums = {name: np.zeros(len(names)) for name in waves}
         for first in range(0, len(pieces), len(waves)):  # long speech has several pieces
             part = pieces[first : first + len(waves)]
             logits = self.model(self.model.log_mel([piece for _, piece in part])).double()
             for (name, piece), row in zip(part, logits.softmax(dim=-1).cpu().numpy(), strict=True):
                 sums[name] += row * (len(piece) / len(waves[name]))
         milliseconds = 1000 * (time.perf_counter() - start) / len(waves)
-        return {name: Answer(EMOTIONS[int(row.argmax())], row, milliseconds, 0) for name, row in sums.items()}
+        return {name: Answer(names[int(row.argmax())], row, milliseconds, 0) for name, row in sums.items()}
 
 
-def new_classifier(config: ClassifierConfig, seed: int) -> Classifier:
+def new_classifier(config: ClassifierConfig, seed: int, labels: LabelSet = SEVEN) -> Classifier:
     """Return a classifier with a pretrained encoder and a random head, always the same one for a seed.
 
     Raises:
@@ -107,12 +113,12 @@ def new_classifier(config: ClassifierConfig, seed: int) -> Classifier:
     """
     torch.manual_seed(seed)
     whisper = WhisperEncoder.from_pretrained(find_model(config.whisper, "Whisper"), config.whisper_dropout)
-    return Classifier(whisper, config.dim)
+    return Classifier(whisper, config.dim, labels)
 
 
 def save_classifier(model: Classifier, folder: str | Path) -> None:
     """Write a classifier's folder; each file appears when it is complete, config.json, which loading needs, last."""
-    described = {"kind": KIND, "emotions": EMOTIONS, "dim": model.head[0].out_features}
+    described = {"kind": KIND, "emotions": model.labels.names, "dim": model.head[0].out_features}
     write_weights(folder, WEIGHTS, model.state_dict(), {**described, "whisper": model.whisper.config.to_dict()})
 
 
@@ -126,11 +132,12 @@ def load_classifier(folder: str | Path) -> Classifier:
     if not (folder / "config.json").is_file():
         raise ValueError(f"{folder}: no config.json, so no classifier is here; finish train_classifier first")
     values = read_json(folder / "config.json")
-    if not isinstance(values, dict) or values.get("kind") != KIND or values.get("emotions") != [*EMOTIONS]:
-        raise ValueError(f"{folder}: not a classifier of the seven emotions; give the folder of train_classifier")
+    if not isinstance(values, dict) or values.get("kind") != KIND or not isinstance(values.get("emotions"), list):
+        raise ValueError(f"{folder}: not a classifier of emotions; give the folder of train_classifier")
+    labels = LabelSet.from_json({"names": values["emotions"]}, f"{folder}/config.json: emotions")
     tensors = read_tensors(folder / WEIGHTS)
     try:
-        model = Classifier(WhisperEncoder(WhisperConfig.from_dict(values["whisper"])), values["dim"])
+        model = Classifier(WhisperEncoder(WhisperConfig.from_dict(values["whisper"])), values["dim"], labels)
         model.load_state_dict(tensors)
     except (KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
         raise ValueError(f"{folder}: damaged ({one_line(error, 300)}); train it again") from None

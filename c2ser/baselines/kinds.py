@@ -3,16 +3,17 @@
 from c2ser.baselines.cascade import Cascade
 from c2ser.baselines.classifier import ClassifierAnswers, load_classifier
 from c2ser.baselines.config import BaselineConfig
+from c2ser.label_sets import SEVEN, LabelSet
 
 
-def load_baseline(config: BaselineConfig) -> Cascade | ClassifierAnswers:
-    """Load what a configuration asks for.
+def load_baseline(config: BaselineConfig, labels: LabelSet = SEVEN) -> Cascade | ClassifierAnswers:
+    """Load what a configuration asks for; a cascade names these classes, a classifier those that it has learnt.
 
     Raises:
         ValueError: a model is missing, of another kind or damaged.
     """
     if config.kind == "cascade":
-        return Cascade.from_pretrained(config)
+        return Cascade.from_pretrained(config, labels)
     if config.model is None:
         raise ValueError("baseline.model: the classifier's folder is missing; give that of train_classifier")
     return ClassifierAnswers(load_classifier(config.model))

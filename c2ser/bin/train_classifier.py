@@ -20,7 +20,7 @@ def main(
     training: TrainConfig,
     spec_augment: SpecAugment | None = None,
 ) -> None:
-    """Fine-tune Whisper's encoder with a linear classifier of the seven emotions; OUT becomes the classifier's folder.
+    """Fine-tune Whisper's encoder with a linear classifier of the data's classes; OUT becomes the classifier's folder.
 
     Args:
         train: data directory to learn from.
@@ -36,10 +36,11 @@ def main(
 
     from c2ser.baselines.classifier import new_classifier, save_classifier
     from c2ser.data.datasets import read_items
+    from c2ser.label_sets import common_label_set
     from c2ser.training.classifier_objective import ClassifierMaterial, ClassifierObjective
     from c2ser.training.loop import train as fit
 
-    classifier = new_classifier(model, training.seed)
+    classifier = new_classifier(model, training.seed, common_label_set([train, valid]))
     learnt, held_out = (read_items(folder, []) for folder in (train, valid))
     material = ClassifierMaterial(learnt, held_out, batches, spec_augment)
     fit(ClassifierObjective(classifier, material, training.seed), optim, training, out)

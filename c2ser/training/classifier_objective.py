@@ -1,4 +1,4 @@
-"""The objective of the classifier baseline: cross-entropy of the seven emotions."""
+"""The objective of the classifier baseline: cross-entropy of the classes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -16,9 +16,8 @@ from c2ser.data.config import SpecAugment
 from c2ser.data.datasets import Item, load_wave
 from c2ser.data.prefetch import LoadedBatch, load_first_usable, log_rejected, prefetch_batches
 from c2ser.data.sampler import Batches, by_length
-from c2ser.emotions import EMOTIONS
 from c2ser.model.perception import Features, Vectors
-from c2ser.scoring.metrics import check_seven, scores
+from c2ser.scoring.metrics import scores
 from c2ser.training.c2ser_objective import LOSS_WEIGHT
 from c2ser.training.config import ClassifierBatchConfig
 from c2ser.training.memory import explain_oom
@@ -67,7 +66,7 @@ class ClassifierObjective(Objective):
         seed: decides the batches.
 
     Raises:
-        ValueError: an utterance has none of the seven emotions, or fits into no batch.
+        ValueError: an utterance has none of the classifier's classes, or fits into no batch.
     """
 
     def __init__(self, model: Classifier, material: ClassifierMaterial, seed: int) -> None:
@@ -79,7 +78,7 @@ class ClassifierObjective(Objective):
             for part in (material.train, material.valid)
         )
         for part in (train, valid):
-            check_seven(part, {})
+            model.labels.check_table(part)
         self.emotions = train | valid
         self.chance = 1 / len({*valid.values()})
         sizes = material.batches
@@ -106,7 +105,9 @@ class ClassifierObjective(Objective):
         """Compute the spectrograms of a batch."""
         log_rejected(raw.rejected, self.rejected)
         names = list(raw.items)
-        labels = torch.tensor([EMOTIONS.index(self.emotions[name]) for name in names], device=self.model.device)
+        labels = torch.tensor(
+            [self.model.labels.index(self.emotions[name]) for name in names], device=self.model.device
+        )
         return Batch(names, self._log_mel(raw), labels)
 
     def _log_mel(self, raw: LoadedBatch[np.ndarray | None]) -> Vectors:
@@ -144,7 +145,8 @@ class ClassifierObjective(Objective):
             with explain_oom(f"the validation after step {step}", batch.utterances, self.oom_hint):
                 logits = self.model(batch.mel).float()
             total += float(cross_entropy(logits, batch.labels, reduction="sum"))
-            labels |= {n: EMOTIONS[i] for n, i in zip(batch.utterances, logits.argmax(-1).tolist(), strict=True)}
+            best = (self.model.labels.names[i] for i in logits.argmax(-1).tolist())
+            labels |= dict(zip(batch.utterances, best, strict=True))
         if not labels:
             raise ValueError("no validation utterance has readable audio; check the paths in wav.scp")
         loss, ua = total / len(labels), scores({name: self.emotions[name] for name in labels}, labels)["ua"]
