@@ -20,7 +20,7 @@ from c2ser.tables import read_json, read_table, write_table
 
 CLASSES = ("anger", "calm", "fear")
 
-CONFIG = ProbeConfig(hidden=16, lr=0.01, batch=32, epochs=25, normalise=False, seed=3)
+CONFIG = ProbeConfig(hidden=32, lr=0.02, batch=50, epochs=20, normalise=False, seed=3)
 
 
 def voted(number, seed, annotators=5):
@@ -40,7 +40,7 @@ def voted(number, seed, annotators=5):
 
 @pytest.fixture(scope="module")
 def parts():
-    return voted(400, 1)[0], voted(150, 2)[0], *voted(400, 3)
+    return voted(300, 1)[0], voted(100, 2)[0], *voted(300, 3)
 
 
 def divergence(probe, data, truth):
@@ -55,8 +55,8 @@ def test_votes_teach_the_true_distribution_better_than_the_majority(parts):
     start = divergence(train(learnt, checked, dataclasses.replace(config, epochs=1, lr=1e-9)), held_out, truth)
     soft, hard = train(learnt, checked, config), train(learnt, checked, CONFIG)
     reached, majority = (divergence(probe, held_out, truth) for probe in (soft, hard))
-    assert reached < 0.1 < 0.2 < majority and reached < start / 4
-    assert soft.names == [*CLASSES][:1] + ["fear", "calm"] and soft.epoch > 1 and soft.quality < 0
+    assert reached < 0.05 < 0.1 < majority and reached < start / 4
+    assert soft.names == ["anger", "fear", "calm"] and soft.epoch > 1 and soft.quality < 0
     right = [labels_of(probe.outputs(held_out.embeddings)) for probe in (soft, hard)]
     assert all(np.mean([said[n] == held_out.utterances[n].emotion for n in said]) > 0.6 for said in right)
 
@@ -134,7 +134,7 @@ def test_votes_are_scored_beside_the_emotions(parts, tmp_path):
         figures[target] = read_json(tmp_path / target / "decode_test/scores.json")
     hard, soft = (figures[target]["votes"] for target in ("emotion", "votes"))
     assert soft["intervals"]["kl"][1] < hard["intervals"]["kl"][0] and soft["jsd"] < hard["jsd"]
-    assert soft["with_probabilities"] == 400 and soft["humans"]["vote_share"] > 0.4 and soft["humans"]["alpha"] > 0.1
+    assert soft["with_probabilities"] == 300 and soft["humans"]["vote_share"] > 0.4 and soft["humans"]["alpha"] > 0.1
     probabilities = read_distributions(tmp_path / "votes/decode_test/utt2prob")
     said = read_table(tmp_path / "votes/decode_test/utt2emo")
     assert labels_of(probabilities) == said and {*said.values()} == {*CLASSES}
