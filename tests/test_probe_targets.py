@@ -16,6 +16,7 @@ from c2ser.emotion2vec.probe_files import load_probe
 from c2ser.ratings import numbers_text, read_dimensions
 from c2ser.scoring.distributions import read_distributions
 from c2ser.scoring.divergence import kl_divergence
+from c2ser.scoring.results_page import find_results, markdown
 from c2ser.tables import read_json, read_table, write_table
 
 CLASSES = ("anger", "calm", "fear")
@@ -61,7 +62,7 @@ def test_votes_teach_the_true_distribution_better_than_the_majority(parts):
     assert all(np.mean([said[n] == held_out.utterances[n].emotion for n in said]) > 0.6 for said in right)
 
 
-def tones(number, seed):
+def tones(number, seed, name):
     """Log spectra of tones; arousal is how loud they are (dB), valence how high (octaves over 100 Hz)."""
     generator, data = np.random.default_rng(seed), ProbeData({}, {})
     time, edges = np.arange(400) / 16000, np.geomspace(1, 200, 25).astype(int)
@@ -76,13 +77,22 @@ def tones(number, seed):
         if n % 10 == 0:
             del values["valence"]  # nobody said
         one = Utterance(
-            "train", f"s{n % 8}", f"u{n}", "none.wav", None, "en", "", fold=str(n % 2), duration=1.0, dimensions=values
+            "train",
+            f"s{n % 8}",
+            f"{name}{n}",
+            "none.wav",
+            None,
+            "en",
+            "",
+            fold=str(n % 2),
+            duration=1.0,
+            dimensions=values,
         )
         data.utterances[one.id], data.embeddings[one.id] = one, torch.tensor(rows).float()
     return data
 
 
-def write_set(folder, name, data, table):
+def rated_set(folder, name, data, table):
     write_table(folder / name / "wav.scp", dict.fromkeys(data.utterances, "none.wav"))
     write_table(folder / name / "utt2spk", {i: one.speaker for i, one in data.utterances.items()})
     write_table(folder / name / "utt2dur", dict.fromkeys(data.utterances, "1"))
@@ -95,9 +105,9 @@ def write_set(folder, name, data, table):
 
 def test_what_can_be_heard_is_found_on_its_scale(tmp_path):
     for seed, name in enumerate(("train", "valid", "test")):
-        data = tones(400 if name == "train" else 80, seed)
+        data = tones(400 if name == "train" else 80, seed, name)
         rows = {i: numbers_text(one.dimensions, ("valence", "arousal")) for i, one in data.utterances.items()}
-        write_set(tmp_path, name, data, {"utt2vad": rows, "utt2fold": {i: u.fold for i, u in data.utterances.items()}})
+        rated_set(tmp_path, name, data, {"utt2vad": rows, "utt2fold": {i: u.fold for i, u in data.utterances.items()}})
     config = dataclasses.replace(CONFIG, target="dimensions", hidden=64, epochs=50, scale=[-40, 4])
     train_probe.main(
         tmp_path, tmp_path / "out", config, tmp_path / "train", tmp_path / "valid", tests=[tmp_path / "test"]
@@ -109,6 +119,10 @@ def test_what_can_be_heard_is_found_on_its_scale(tmp_path):
     found = read_dimensions(tmp_path / "out/decode_test/utt2vad")
     assert len(found) == 80 and min(row["arousal"] for row in found.values()) > -41
     assert not (tmp_path / "out/decode_test/utt2emo").exists()
+    page = markdown(find_results(tmp_path), "t")
+    low, high = ccc["intervals"]["valence"]
+    assert "| model | CCC valence | CCC arousal | CCC mean | utterances |" in page
+    assert f"| out | {ccc['valence']:.3f} [{low:.3f}, {high:.3f}] |" in page and "best model" not in page
     probe = load_probe(tmp_path / "out")
     assert probe.names == ["valence", "arousal"] and probe.config == config and probe.quality > 0.9
     with pytest.raises(ValueError, match=r"arousal .* is outside the scale, 1 to 7; correct it in utt2vad, or the"):
@@ -126,7 +140,7 @@ def test_votes_are_scored_beside_the_emotions(parts, tmp_path):
     for name, data in zip(("train", "valid", "test"), parts, strict=False):
         votes = {i: numbers_text(one.votes, CLASSES) for i, one in data.utterances.items()}
         emotions = {i: one.emotion for i, one in data.utterances.items()}
-        write_set(tmp_path, name, data, {"utt2votes": votes, "utt2emo": emotions})
+        rated_set(tmp_path, name, data, {"utt2votes": votes, "utt2emo": emotions})
     figures = {}
     for target in ("emotion", "votes"):
         train_probe.main(tmp_path, tmp_path / target, dataclasses.replace(CONFIG, target=target), tmp_path / "train",
@@ -138,6 +152,9 @@ def test_votes_are_scored_beside_the_emotions(parts, tmp_path):
     probabilities = read_distributions(tmp_path / "votes/decode_test/utt2prob")
     said = read_table(tmp_path / "votes/decode_test/utt2emo")
     assert labels_of(probabilities) == said and {*said.values()} == {*CLASSES}
+    page = markdown(find_results(tmp_path), "t")
+    assert "| any annotator % | votes % | KL | JSD | RPS | humans: votes % | humans: alpha |" in page
+    assert f" {soft['kl']:.3f} [" in page and f" {soft['humans']['alpha']:.3f} [" in page
     lines = {i: "" for i in read_table(tmp_path / "valid/utt2votes")}
     write_table(tmp_path / "valid/utt2votes", lines)
     with pytest.raises(ValueError, match=r"no votes in valid/utt2votes; complete it \(100 such utterances\)"):
