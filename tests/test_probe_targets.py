@@ -76,18 +76,8 @@ def tones(number, seed, name):
         values = {"valence": octaves, "arousal": decibels}
         if n % 10 == 0:
             del values["valence"]  # nobody said
-        one = Utterance(
-            "train",
-            f"s{n % 8}",
-            f"{name}{n}",
-            "none.wav",
-            None,
-            "en",
-            "",
-            fold=str(n % 2),
-            duration=1.0,
-            dimensions=values,
-        )
+        one = Utterance("train", f"s{n % 8}", f"{name}{n}", "none.wav", None, "en", "", fold=str(n % 2))
+        one = dataclasses.replace(one, duration=1.0, dimensions=values)
         data.utterances[one.id], data.embeddings[one.id] = one, torch.tensor(rows).float()
     return data
 
