@@ -13,7 +13,7 @@ from c2ser.emotion2vec.config import ProbeConfig
 from c2ser.emotion2vec.probe import ProbeData, labels_of
 from c2ser.emotion2vec.probe import train_probe as train
 from c2ser.emotion2vec.probe_files import load_probe
-from c2ser.ratings import numbers_text, read_dimensions
+from c2ser.ratings import numbers_text, parse_dimensions
 from c2ser.scoring.distributions import read_distributions
 from c2ser.scoring.divergence import kl_divergence
 from c2ser.scoring.results_page import find_results, markdown
@@ -106,7 +106,9 @@ def test_what_can_be_heard_is_found_on_its_scale(tmp_path):
     ccc = figures["dimensions"]["ccc"]
     assert ccc["valence"] > 0.9 and ccc["arousal"] > 0.9 and ccc["intervals"]["mean"][0] > 0.85
     assert figures["utterances"] == 80 and figures["dimensions"]["utterances"] == {"valence": 72, "arousal": 80}
-    found = read_dimensions(tmp_path / "out/decode_test/utt2vad")
+    found = {
+        i: parse_dimensions(i, row, "utt2vad") for i, row in read_table(tmp_path / "out/decode_test/utt2vad").items()
+    }
     assert len(found) == 80 and min(row["arousal"] for row in found.values()) > -41
     assert not (tmp_path / "out/decode_test/utt2emo").exists()
     page = markdown(find_results(tmp_path), "t")
@@ -115,7 +117,7 @@ def test_what_can_be_heard_is_found_on_its_scale(tmp_path):
     assert f"| out | {ccc['valence']:.3f} [{low:.3f}, {high:.3f}] |" in page and "best model" not in page
     probe = load_probe(tmp_path / "out")
     assert probe.names == ["valence", "arousal"] and probe.config == config and probe.quality > 0.9
-    with pytest.raises(ValueError, match=r"arousal .* is outside the scale, 1 to 7; correct it in utt2vad, or the"):
+    with pytest.raises(ValueError, match=r"arousal .* is outside the scale, 1 to 7; correct one of them"):
         train_probe.main(tmp_path, tmp_path / "no", dataclasses.replace(config, scale=[1, 7]), tmp_path / "train",
                          tests=[tmp_path / "test"])  # fmt: skip
     with pytest.raises(ValueError, match=r"probe.scale \[7, 1\]: give the lowest and the highest value"):

@@ -11,11 +11,11 @@ from torch.nn.functional import cross_entropy
 from c2ser.corpus import Utterance, read_data_dir
 from c2ser.data.targets import quality, target_names, target_rows
 from c2ser.emotion2vec.target_losses import ccc_loss, distribution_loss, fold_scale
-from c2ser.ratings import check_scale, read_dimensions, read_votes
+from c2ser.ratings import check_scale, read_votes
 from c2ser.scoring.concordance import concordance, dimension_figures
 from c2ser.scoring.distributions import read_distributions, write_distributions
 from c2ser.scoring.divergence import js_divergence, kl_divergence, ranked_probability_score
-from c2ser.scoring.reliability import alpha_of_values, annotator_agreement
+from c2ser.scoring.reliability import annotator_agreement, rating_agreement
 from c2ser.scoring.vote_figures import vote_figures
 from c2ser.tables import read_table, write_table
 
@@ -50,16 +50,19 @@ def test_a_data_directory_with_odd_ratings_is_refused(tmp_path):
     write_table(tmp_path / "utt2spk", {"s-1": "s"})
     write_table(tmp_path / "utt2vad", {"s-1": "valence:2.5 arousal:4"})
     assert read_data_dir(tmp_path)["s-1"].dimensions == {"valence": 2.5, "arousal": 4.0}
+    write_table(tmp_path / "utt2ratings", {"s-1": "valence:2,3 arousal:4"})
+    assert read_data_dir(tmp_path)["s-1"].ratings == {"valence": [2.0, 3.0], "arousal": [4.0]}
+    write_table(tmp_path / "utt2ratings", {"s-1": "valence:2,three"})
+    with pytest.raises(ValueError, match="s-1: 'valence:three' in .*utt2ratings is not of the form"):
+        read_data_dir(tmp_path)
     write_table(tmp_path / "utt2vad", {"s-1": "joy:2.5"})
     with pytest.raises(ValueError, match="s-1: unknown dimension 'joy' in .*; name valence, arousal, dominance"):
         read_data_dir(tmp_path)
-    with pytest.raises(ValueError, match="unknown dimension"):
-        read_dimensions(tmp_path / "utt2vad")
 
 
 def test_a_value_outside_its_scale_is_refused():
     check_scale("u", {"valence": 1.0, "arousal": 7.0}, (1, 7))
-    with pytest.raises(ValueError, match="u: arousal 8 is outside the scale, 1 to 7; correct it in utt2vad"):
+    with pytest.raises(ValueError, match="u: arousal 8 is outside the scale, 1 to 7; correct one of them"):
         check_scale("u", {"valence": 1.0, "arousal": 8.0}, (1, 7))
 
 
@@ -179,7 +182,10 @@ def test_alpha_is_that_of_the_worked_example():
     figures = annotator_agreement(votes, {})
     assert figures["alpha"] == pytest.approx(0.743, abs=5e-4) and figures["utterances"] == 11
     assert "intervals" not in figures
-    assert alpha_of_values(units) == pytest.approx(0.849, abs=5e-4)
+    ratings = {f"s{n % 2}-{n}": {"arousal": unit} for n, unit in enumerate(units)}
+    alpha = rating_agreement(ratings, {name: name[:2] for name in ratings})
+    assert alpha["arousal"] == pytest.approx(0.849, abs=5e-4) and len(alpha["intervals"]["arousal"]) == 2
+    assert rating_agreement({"a": {"arousal": [1.0]}}, {}) is None
     assert annotator_agreement({"a": {"fear": 0.5, "anger": 0.5}}, {}) is None  # shares are no annotators
     assert annotator_agreement({"a": {"fear": 1}}, {}) is None
 

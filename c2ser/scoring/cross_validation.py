@@ -7,6 +7,7 @@ from c2ser.corpus import Utterance, emotions_of
 from c2ser.scoring.bootstrap import Metric, intervals
 from c2ser.scoring.concordance import dimension_figures
 from c2ser.scoring.metrics import scores
+from c2ser.scoring.reliability import rating_agreement
 from c2ser.scoring.vote_figures import Rows, vote_figures
 
 
@@ -32,6 +33,8 @@ def figures_with_intervals(
 def figures_of_values(utterances: Mapping[str, Utterance], values: Rows) -> dict[str, Any]:
     """Return the figures of values on dimensions under `dimensions`, and the numbers of `utterances` and `speakers`.
 
+    Where annotators' own values are known, their agreement (Krippendorff's alpha) stands under `dimensions.humans`.
+
     Args:
         utterances: by id, with dimensions and speakers; those without dimensions are not scored.
         values: value by dimension, by utterance.
@@ -39,6 +42,9 @@ def figures_of_values(utterances: Mapping[str, Utterance], values: Rows) -> dict
     reference = {name: utterance.dimensions for name, utterance in utterances.items() if utterance.dimensions}
     speakers = {name: utterances[name].speaker for name in reference}
     figures = dimension_figures(reference, values, speakers)
+    ratings = {name: given for name in reference if (given := utterances[name].ratings)}
+    if humans := rating_agreement(ratings, speakers):
+        figures["humans"] = humans
     return {"utterances": len(reference), "speakers": len(set(speakers.values())), "dimensions": figures}
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from c2ser.emotions import ordered
+from c2ser.ratings import DIMENSIONS
 from c2ser.scoring.bootstrap import summed_figures
 
 
@@ -23,11 +24,10 @@ def annotator_agreement(votes: Mapping[str, Mapping[str, float]], speakers: Mapp
     Returns:
         `alpha`, nominal; `vote_share`, how often another annotator of the same utterance chose the same class: what a
         model's `vote_share` is, if it answers as a human would; `utterances` with two annotators or more; `intervals`.
-        None where votes are shares and not counts, or no utterance has two annotators.
+        Utterances with shares in place of counts do not count; None where none is left.
     """
-    if any(number != int(number) for row in votes.values() for number in row.values()):
-        return None
-    rated = {name: row for name, row in votes.items() if sum(row.values()) > 1}
+    counted = {name: row for name, row in votes.items() if all(number == int(number) for number in row.values())}
+    rated = {name: row for name, row in counted.items() if sum(row.values()) > 1}
     if not rated:
         return None
     classes = ordered(name for row in rated.values() for name in row)
@@ -35,13 +35,23 @@ def annotator_agreement(votes: Mapping[str, Mapping[str, float]], speakers: Mapp
     return {"utterances": len(rated), **summed_figures(values, _nominal, ["alpha", "vote_share"], [*rated], speakers)}
 
 
-def alpha_of_values(ratings: Sequence[Sequence[float]]) -> float:
-    """Return Krippendorff's alpha of numbers (interval scale); NaN where there is no disagreement to expect.
+def rating_agreement(
+    ratings: Mapping[str, Mapping[str, Sequence[float]]], speakers: Mapping[str, str]
+) -> dict[str, Any] | None:
+    """Return Krippendorff's alpha (interval scale) by dimension, with `intervals` where there are several speakers.
 
     Args:
-        ratings: the annotators' values of each unit; units with fewer than two do not count.
+        ratings: each annotator's value by dimension, by utterance; those with fewer than two do not count.
+        speakers: speaker by utterance.
+
+    Returns:
+        alpha by dimension, of those that two annotators rated; None where there is none.
     """
-    return float(_interval(np.stack([_spread(np.array(row)) for row in ratings]).sum(axis=0)[None])[0, 0])
+    names = [d for d in DIMENSIONS if any(len(row.get(d, ())) > 1 for row in ratings.values())]
+    if not names:
+        return None
+    values = np.stack([[_spread(np.array(row.get(d, ()))) for d in names] for row in ratings.values()])
+    return summed_figures(values, _interval, names, [*ratings], speakers)
 
 
 def _pairs(counts: np.ndarray) -> np.ndarray:
@@ -55,13 +65,13 @@ def _pairs(counts: np.ndarray) -> np.ndarray:
 
 
 def _nominal(sums: np.ndarray) -> np.ndarray:
-    """Return alpha, and the mean share of agreeing pairs, (sums, 2), of summed `_pairs`."""
+    """Return alpha (1 of one class alone) and the mean share of agreeing pairs, (sums, 2), of summed `_pairs`."""
     size = round((sums.shape[1] - 2) ** 0.5)
     coincidences = sums[:, :-2].reshape(-1, size, size)
     number, by_class = coincidences.sum(axis=(1, 2)), coincidences.sum(axis=1)
     agreed = np.trace(coincidences, axis1=1, axis2=2) / number
     chance = (by_class * (by_class - 1)).sum(axis=1) / (number * (number - 1))
-    alpha = np.divide(agreed - chance, 1 - chance, out=np.full(len(number), np.nan), where=chance < 1 - 1e-12)
+    alpha = np.divide(agreed - chance, 1 - chance, out=np.ones(len(number)), where=chance < 1 - 1e-12)
     return np.column_stack([alpha, sums[:, -1] / sums[:, -2]])
 
 
@@ -74,7 +84,7 @@ def _spread(values: np.ndarray) -> np.ndarray:
 
 
 def _interval(sums: np.ndarray) -> np.ndarray:
-    """Return alpha (sums, 1) of summed `_spread` (sums, 4)."""
-    number, total, squares, within = sums.T
+    """Return alpha (sums, dimensions) of summed `_spread` (sums, dimensions, 4); 1 where all values are the same."""
+    number, total, squares, within = np.moveaxis(sums, -1, 0)
     expected = (2 * number * squares - 2 * total**2) / np.maximum(number - 1, 1)
-    return 1 - np.divide(within, expected, out=np.full(len(number), np.nan), where=expected > 0)[:, None]
+    return 1 - np.divide(within, expected, out=np.zeros(number.shape), where=expected > 1e-12)
