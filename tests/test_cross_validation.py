@@ -1,4 +1,4 @@
-"""local/cross_validate.sh and claims.sh: every utterance is answered once, by a model that has not heard its speaker."""
+"""local/cross_validate.sh, claims.sh: every utterance is answered once, by a model that has not heard its speaker."""
 
 import os
 import subprocess
