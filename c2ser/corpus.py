@@ -9,15 +9,13 @@ import numpy as np
 
 from c2ser import audio
 from c2ser.log import get_logger
+from c2ser.ratings import parse_dimensions, parse_votes
 from c2ser.tables import read_table
 
 logger = get_logger(__name__)
 
 TABLES = ("wav.scp", "text", "utt2spk", "utt2emo", "utt2lang", "utt2dur", "utt2channel", "utt2fold",
           "utt2votes", "utt2vad")  # fmt: skip
-
-DIMENSIONS = ("valence", "arousal", "dominance")
-"""The order of the numbers in `utt2vad`."""
 
 CUT = "write each into a file first, for example with Kaldi's utils/data/extract_wav_segments_data_dir.sh"
 """What to do with recordings that Kaldi's table `segments` cuts into utterances."""
@@ -50,7 +48,7 @@ class Utterance:
             utterances, so that the part is written to a file of its own.
         end: where in the file it ends, in seconds; None for the end.
         votes: how many annotators chose each class, or the probabilities of the classes; None where there are none.
-        dimensions: any of `DIMENSIONS`, the mean of the annotators on the scale of the corpus; None without any.
+        dimensions: any of `ratings.DIMENSIONS`, the mean of the annotators on the corpus' scale; None without any.
     """
 
     set: str
@@ -83,7 +81,8 @@ def read_data_dir(folder: str | Path) -> dict[str, Utterance]:
         utterance by id, in the order of wav.scp.
 
     Raises:
-        ValueError: wav.scp is empty or holds a pipe, an utterance has no speaker, or there is a table `segments`.
+        ValueError: wav.scp is empty or holds a pipe, an utterance has no speaker, its votes or dimensions cannot be
+            read, or there is a table `segments`.
     """
     folder = Path(folder)
     columns = {name: read_table(folder / name) if (folder / name).exists() else {} for name in TABLES}
@@ -146,6 +145,7 @@ def _read_utterance(i: str, wav: str, folder: Path, columns: Mapping[str, Mappin
     if not speaker:
         raise ValueError(f"{i}: no speaker in {folder}/utt2spk; run utils/fix_data_dir.sh {folder}")
     channel, seconds = columns["utt2channel"].get(i), columns["utt2dur"].get(i)
+    votes, dimensions = columns["utt2votes"].get(i), columns["utt2vad"].get(i)
     return Utterance(
         set=folder.name,
         speaker=speaker,
@@ -157,24 +157,9 @@ def _read_utterance(i: str, wav: str, folder: Path, columns: Mapping[str, Mappin
         channel=int(channel) if channel else None,
         fold=columns["utt2fold"].get(i),
         duration=float(seconds) if seconds else None,
-        votes=_numbers(i, folder / "utt2votes", columns["utt2votes"].get(i)),
-        dimensions=_numbers(i, folder / "utt2vad", columns["utt2vad"].get(i)),
+        votes=parse_votes(i, votes, folder / "utt2votes") if votes else None,
+        dimensions=parse_dimensions(i, dimensions, folder / "utt2vad") if dimensions else None,
     )
-
-
-def numbers_text(numbers: Mapping[str, float], order: Iterable[str]) -> str:
-    """Return numbers by name, in an order of the names, as a table holds them: "anger:3 sadness:1"."""
-    return " ".join(f"{name}:{numbers[name]:g}" for name in order if name in numbers)
-
-
-def _numbers(i: str, path: Path, text: str | None) -> dict[str, float] | None:
-    """Return what `numbers_text` wrote."""
-    if not text:
-        return None
-    try:
-        return {name: float(number) for name, number in (word.rsplit(":", 1) for word in text.split())}
-    except ValueError:
-        raise ValueError(f"{i}: '{text}' in {path} is not of the form anger:3 sadness:1; write it anew") from None
 
 
 def wave(utterance: Utterance) -> np.ndarray:

@@ -4,9 +4,9 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from c2ser.corpus import DIMENSIONS
 from c2ser.prep.label_names import LabelNames, is_missing
 from c2ser.prep.table_rows import Table
+from c2ser.ratings import DIMENSIONS
 
 GUESSES = {
     "file": "file path audio filename file_path audio_path audio_file wav wav_path wav_file recording",

@@ -5,12 +5,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from c2ser.corpus import DIMENSIONS, Utterance
+from c2ser.corpus import Utterance
 from c2ser.emotions import ordered
 from c2ser.prep.columns import Roles, number
 from c2ser.prep.label_names import LabelNames, is_missing
 from c2ser.prep.layout import speaker_id
 from c2ser.prep.table_rows import Row
+from c2ser.ratings import DIMENSIONS
 
 TIE, NO_LABEL, UNCLEAR = "a tie", "no label", "an unclear row"
 """In place of a label, for utterances that are rejected: they are counted so. Labels of tables have no blanks."""

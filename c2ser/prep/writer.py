@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import TypeVar
 
 from c2ser import audio
-from c2ser.corpus import DIMENSIONS, Utterance, numbers_text
+from c2ser.corpus import Utterance
 from c2ser.emotions import ordered
 from c2ser.log import get_logger, progress
 from c2ser.prep.describe import Corpus, Labels, limit
 from c2ser.prep.segments import cut, source_stamp
 from c2ser.prep.video import VIDEO, extract
+from c2ser.ratings import DIMENSIONS, numbers_text
 from c2ser.tables import check_id, read_table, write_table
 
 T = TypeVar("T")
