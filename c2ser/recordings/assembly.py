@@ -162,6 +162,8 @@ def summary(found: Sequence[tuple[float, Recognition]], min_confidence: float) -
     Probabilities are means weighted by seconds. The answer is that of the piece with the largest weight for the most
     probable emotion: its probability there times the piece's seconds.
 
+    A model of dimensions names no emotion: then there are means alone.
+
     Args:
         found: seconds and result of each piece with speech.
         min_confidence: an emotion with a smaller probability is `UNSURE`.
@@ -171,6 +173,8 @@ def summary(found: Sequence[tuple[float, Recognition]], min_confidence: float) -
     total = sum(seconds for seconds, _ in found)
     classes = found[0][1].probabilities
     mean = {name: sum(s * result.probabilities[name] for s, result in found) / total for name in classes}
+    if not found[0][1].emotion:
+        return "", mean, ""
     best = max(mean, key=lambda name: mean[name])
     answer = max(found, key=lambda item: item[0] * item[1].probabilities[best])[1].answer
     return best if mean[best] >= min_confidence else UNSURE, mean, answer

@@ -1,14 +1,14 @@
 """Probabilities of the seven emotions: reading them, the most probable one, the temperature that fits them best."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from c2ser.emotions import EMOTIONS, check_emotion
+from c2ser.emotions import EMOTIONS
 
 
-def read_vectors(rows: Mapping[str, str]) -> dict[str, np.ndarray]:
+def read_vectors(rows: Mapping[str, str], labels: Sequence[str] = EMOTIONS) -> dict[str, np.ndarray]:
     """Return the seven numbers of each row, in the order of `EMOTIONS`.
 
     Raises:
@@ -20,8 +20,8 @@ def read_vectors(rows: Mapping[str, str]) -> dict[str, np.ndarray]:
             vectors[utterance] = np.array([float(number) for number in row.split()])
         except ValueError:
             vectors[utterance] = np.array([])
-        if len(vectors[utterance]) != len(EMOTIONS) or np.isnan(vectors[utterance]).any():
-            raise ValueError(f"{utterance}: '{row}' is not {len(EMOTIONS)} numbers; decode again")
+        if len(vectors[utterance]) != len(labels) or np.isnan(vectors[utterance]).any():
+            raise ValueError(f"{utterance}: '{row}' is not {len(labels)} numbers; decode again")
     return vectors
 
 
@@ -34,7 +34,9 @@ def argmax_labels(rows: Mapping[str, str]) -> dict[str, str]:
     return {utterance: EMOTIONS[int(vector.argmax())] for utterance, vector in read_vectors(rows).items()}
 
 
-def fit_temperature(scores: Mapping[str, str], reference: Mapping[str, str]) -> dict[str, Any]:
+def fit_temperature(
+    scores: Mapping[str, str], reference: Mapping[str, str], labels: Sequence[str] = EMOTIONS
+) -> dict[str, Any]:
     """Find the temperature T for which softmax(scores / T) gives the true emotions the greatest likelihood.
 
     Where a model errs nowhere, that would be the lowest T there is, and the model sure of everything. As in Platt's
@@ -53,11 +55,11 @@ def fit_temperature(scores: Mapping[str, str], reference: Mapping[str, str]) -> 
     """
     from scipy.optimize import minimize_scalar  # slow to import
 
-    vectors = read_vectors(scores)
+    vectors = read_vectors(scores, labels)
     common = sorted(set(vectors) & set(reference))
     if not common:
         raise ValueError("no utterance has both label scores and an emotion; check the validation set")
-    true = np.array([EMOTIONS.index(check_emotion(reference[name], name)) for name in common])
+    true = np.array([labels.index(reference[name]) for name in common])
     stacked = np.stack([vectors[name] for name in common])
     others = stacked.copy()
     others[np.arange(len(true)), true] = -np.inf
