@@ -53,7 +53,7 @@ def main(
         tests: data directories to score; by default DATA/test and DATA/test1, DATA/test2, ….
         optim: optimiser and schedule, with the parts head and encoder; by default what suits the way to train.
         spec_augment: masks on Whisper's spectrograms in training; null for none.
-        report: write OUT/report.html.
+        report: score the validation and test sets, and write OUT/report.html.
     """
     if len(data) > 1:
         raise ValueError(f"{data[1]}: one data set makes one model; give one folder, the others with --valid and --tests")
@@ -69,8 +69,8 @@ def main(
         encoder, layer, tuning, lora or 0, hidden, target, batches, optim, training, spec_augment
     )  # fmt: skip
     sets = find_sets(data[0], valid, tests, out)
-    figures = finetune(sets, config, out)
-    if report and any("ua" in row for row in figures.values()):
+    figures = finetune(sets, config, out, report)
+    if any("ua" in row for row in figures.values()):
         from c2ser.report.page import write_report
 
         write_report(out, sets.scored(), out / "report.html", out.resolve().name, SOUND_MB)

@@ -74,25 +74,28 @@ def default_optim(tuning: Tuning) -> OptimConfig:
     )
 
 
-def finetune(sets: FinetuneSets, config: FinetuneConfig, out: Path) -> dict[str, dict[str, Any]]:
+def finetune(sets: FinetuneSets, config: FinetuneConfig, out: Path, score: bool = True) -> dict[str, dict[str, Any]]:
     """Train, and write the model's folder with its results; a run that was killed goes on.
 
     Args:
         sets: data directories.
         config: what is trained.
         out: the folder.
+        score: whether the validation and test sets are scored.
 
     Returns:
-        figures by set, as scores.json has them; {} in all but the first of several processes.
+        figures by set, as scores.json has them; none in all but the first of several processes.
 
     Raises:
         ValueError: the encoder or a set cannot be used, or training fails.
     """
     learnt, held_out = (read_items(folder, []) for folder in (sets.train, sets.valid))
     utterances = {name: item.utterance for name, item in learnt.items()}
+    outputs = target_names(utterances, config.target)
+    if config.target != "dimensions" and len(outputs) < 2:
+        raise ValueError(f"{sets.train}: has {', '.join(outputs)} alone, and a classifier needs two classes")
     torch.manual_seed(config.training.seed)
-    encoder = read_encoder(config.encoder, config.layer)
-    network = HeadNetwork(encoder, target_names(utterances, config.target), config.hidden)
+    network = HeadNetwork(read_encoder(config.encoder, config.layer), outputs, config.hidden)
     network.tune(config.tuning, config.rank)
     material = HeadMaterial(learnt, held_out, config.target, config.batches, config.spec_augment)
     objective = HeadObjective(network, material, config.training.seed)
@@ -100,14 +103,15 @@ def finetune(sets: FinetuneSets, config: FinetuneConfig, out: Path) -> dict[str,
     if not PartialState().is_main_process:
         return {}
     network.eval()
-    outputs = objective.outputs(objective.valid_batches, "the calibration") if config.target == "emotion" else {}
+    logits = objective.outputs(objective.valid_batches, "the calibration") if config.target == "emotion" else {}
     objective.finish()
     save_head(network, out, config.target, _source(config))
     model = HeadModel(network, config.target)
-    if outputs:
-        model.temperature = _calibrate(outputs, objective.emotions, network, out, sets.valid)
+    if logits:
+        model.temperature = _calibrate(logits, objective.emotions, network, out, sets.valid)
     save_config(out, train=sets.train, valid=sets.valid, tests=list(sets.tests), **vars(config))
-    figures = {name: score_set(model, folder, out / f"decode_{name}") for name, folder in sets.scored().items()}
+    scored = sets.scored() if score else {}
+    figures = {name: score_set(model, folder, out / f"decode_{name}") for name, folder in scored.items()}
     counts = {"train": _counts(utterances), "valid": _counts({i: item.utterance for i, item in held_out.items()})}
     write_text(out / "README.md", _card(config, network, figures, counts if config.target != "dimensions" else {}))
     logger.info("%s: written; try it with c2ser predict --model %s", out, out)

@@ -1,5 +1,6 @@
 """The objective of an encoder with a head: emotions, votes or dimensions of speech."""
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -211,9 +212,9 @@ class HeadObjective(Objective):
         """Return settings that a resumed run must share with the first one."""
         material = self.material
         return {
-            "encoder": self.model.encoder.describe(),
+            "encoder": fingerprint([json.dumps(self.model.encoder.describe(), sort_keys=True)]),
             "frozen weights": self.frozen_fingerprint[:16],
-            "trained": sorted(name for name, p in self.model.named_parameters() if p.requires_grad)[:1],
+            "trained": sum(p.numel() for p in self.model.parameters() if p.requires_grad),
             "outputs": self.model.outputs,
             "hidden": self.model.head.hidden.out_features,
             "target": self.target,
