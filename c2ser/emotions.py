@@ -33,18 +33,6 @@ LEVEL_WORDS = {
 """How each level is named in a text, by language."""
 
 
-def check_emotion(emotion: str, utterance: str) -> str:
-    """Return `emotion` if it is one of the seven.
-
-    Raises:
-        ValueError: it is not; the message names the utterance.
-    """
-    if emotion not in EMOTIONS:
-        raise ValueError(f"{utterance}: unknown emotion '{emotion}' (raw labels are for the probe alone); "
-                         f"map it to one of {', '.join(EMOTIONS)}")  # fmt: skip
-    return emotion
-
-
 def ordered(classes: Iterable[str]) -> list[str]:
     """Return classes in the order of tables: the seven emotions as in the paper, then a corpus' own by alphabet."""
     given = set(classes)

@@ -10,7 +10,7 @@ import_options=     # options of c2ser import for stage 0, such as --import-opti
 train_set=train     # data directory to train on
 valid_set=valid     # data directory to choose the best weights on
 test_sets="test"    # data directories to score on, separated by blanks
-labels=seven        # seven|raw: the seven emotions, or the corpus' own classes (for the probe alone)
+labels=seven        # the seven emotions; or raw: the corpus' own classes; or a labels.json that names those to keep
 folds=published     # published|speaker|session|none: folds in utt2fold; each speaker or session left out in turn
 download=false      # true|false: fetch the corpus into db_root (default: db) first, where its licence allows it
 encoder=emotion2vec_s  # name that the encoder of stage 4 has in exp
@@ -36,7 +36,6 @@ check_stages "$skip_stages"
 [ -z "$init" ] || skip_stages+=" 4 5 6"
 [ "$cot" = true ] || skip_stages+=" 6"
 [ "$emotion2vec" != none ] || skip_stages+=" 4 5"
-[ "$labels" != raw ] || { skip_stages+=" 3 6 7 8 9" && log "raw labels are for the probe alone: no stages 3 and 6 to 9"; }
 read_launcher "$gpu_cmd"
 gpu_launcher=("${launcher[@]}")
 read -ra changes <<< "$perturb"
@@ -85,6 +84,13 @@ if stage 0 "data: describe the corpus"; then
     for name in "${sets[@]}"; do validate_data_dir.sh "data/$name"; done
 fi
 
+# Explicit chains of thought quote words and state the speaking rate, so that a corpus without transcripts has none.
+if [ "$cot" = true ] && [ -z "$init" ] && lacks_text; then
+    log "no transcripts: C²SER learns implicit chains of thought from the start, as with --cot false, without stage 6"
+    cot=false
+    skip_stages+=" 6"
+fi
+
 if stage 1 "attributes: measure pitch, loudness and speaking rate"; then
     read_configs attributes
     for name in "${sets[@]}"; do
@@ -98,7 +104,11 @@ if stage 2 "levels: low, medium or high, by the training set's statistics"; then
     transcribed=()
     for name in "${sets[@]}"; do has_no_text "$name" || transcribed+=("$name"); done
     for name in "${transcribed[@]}"; do need "data/$name/utt2attr" 1; done
-    py compute_stats --attributes "data/$train_set/utt2attr" --out "$exp/attr_stats.json"
+    if [ -s "data/$train_set/text" ]; then
+        py compute_stats --attributes "data/$train_set/utt2attr" --out "$exp/attr_stats.json"
+    else
+        transcribed=() # levels are relative to the training set
+    fi
     for name in "${transcribed[@]}"; do
         run_map "data/$name" "data/$name/utt2level" c2ser.bin.assign_levels --stats "$exp/attr_stats.json"
     done
@@ -109,8 +119,9 @@ if stage 3 "cot: write explicit and implicit chains of thought"; then
     cot_cmd=$cpu_cmd
     [ "$cot_gpu" = 0 ] || cot_cmd="$gpu_cmd --gpu $cot_gpu"
     for name in "${train_valid_sets[@]}"; do
-        need "data/$name/utt2level" 2
-        for style in explicit implicit; do
+        styles=(explicit implicit)
+        if lacks_text; then styles=(implicit); else need "data/$name/utt2level" 2; fi
+        for style in "${styles[@]}"; do
             run_map_with "${cot_nj:-$nj}" "$cot_cmd" "data/$name" "data/$name/cot_$style" \
                 c2ser.bin.generate_cot "${configs[@]}" --style "$style"
         done

@@ -6,6 +6,7 @@
 # was killed goes on where it stopped when it is called again with the same options.
 set -euo pipefail
 db_root=            # folder of the corpus
+labels=seven        # seven|raw: see run.sh
 folds=speaker       # published|speaker|session: what is never divided
 groups=5            # so many models, each tested on one group, with the weights that are best on the next group
 seeds="1 2 3"       # seeds of the trainings, separated by blanks
@@ -33,7 +34,7 @@ pooled=$exp/folds/all
 
 # recipe STAGE STOP_STAGE OPTION...: stages of the recipe, with the options that were given here.
 recipe() {
-    ./run.sh --cot "$cot" --baselines "$baselines" "${shared_options[@]}" --stage "$1" --stop-stage "$2" "${@:3}"
+    ./run.sh --labels "$labels" --cot "$cot" --baselines "$baselines" "${shared_options[@]}" --stage "$1" --stop-stage "$2" "${@:3}"
 }
 
 # deal_folds: list "fold group" for each fold; the largest fold goes first, each into the group that is the smallest then.
@@ -100,6 +101,7 @@ score_seed() {
         for table in answer utt2prob utt2ms; do
             pool "$exp/folds/{}/$run/$model/decode_fold{}_test/$table" "$pooled/$run/$model/decode_folds/$table"
         done
+        copy_classes data/folds "$pooled/$run/$model/decode_folds"
     done
     run_once "$pooled/done/$run" "$pooled/$run"/*/decode_folds/answer -- \
         recipe 9 9 --test-sets folds --exp "$pooled" --tag "$run"
@@ -133,6 +135,6 @@ for ((group = 1; group <= groups; group++)); do
             "$cot" "$baselines" "${shared_options[@]}" -- train_and_answer "$group" "$seed"
     done
 done
-pool "data/fold{}_test/utt2level" data/folds/utt2level
+if [ -s data/fold1_test/utt2level ]; then pool "data/fold{}_test/utt2level" data/folds/utt2level; fi
 for seed in "${seed_list[@]}"; do score_seed "$seed"; done
 compare_kinds

@@ -82,10 +82,19 @@ run_map_on_gpu() {
     run_map_with "$decode_nj" "$gpu_cmd --gpu $((ngpu > 0))" "$@"
 }
 
-# has_no_text SET: whether a test set has no transcripts, so that no attributes can be measured.
+# has_no_text SET: whether a set has no transcripts, so that no speaking rate can be measured.
 has_no_text() {
-    [[ " $test_sets " == *" $1 "* ]] && [ ! -s "data/$1/text" ] || return 1
-    log "data/$1 has no transcripts: no attributes and no levels"
+    [ -s "data/$1/wav.scp" ] && [ ! -s "data/$1/text" ] || return 1
+    log "data/$1 has no transcripts: no speaking rate, and so no attributes and levels for explicit chains of thought"
+}
+
+# lacks_text: whether the training or the validation set has no transcripts.
+lacks_text() {
+    local name
+    for name in "${train_valid_sets[@]}"; do
+        if [ -s "data/$name/wav.scp" ] && [ ! -s "data/$name/text" ]; then return; fi
+    done
+    return 1
 }
 
 # weight_stamp FOLDER...: sizes and times of the weights in model folders; they change when a model is trained anew.

@@ -538,7 +538,7 @@ def another_tokenizer(folder):
         (settings_changed("emotion2vec", "depths", value=1), "Emotion2VecConfig has no setting 'depths'"),
         (settings_changed("c2ser", "lora", "r", value=2), r"asks for \(2, 32\) \(lora.r is 2\)"),
         (settings_changed("features", "hop", value=200), "its features differ"),
-        (settings_changed("format", value=1), "not a C²SER model of format 2 or 3"),
+        (settings_changed("format", value=1), "not a C²SER model of format 2 to 4"),
         (settings_changed("c2ser", "llm", value="/no/such/llm"), "no/such/llm"),
         (settings_changed("c2ser", "end_token", value="<|nowhere|>"), "no <|nowhere|>"),
         (lambda folder: (folder / "config.json").write_text("{"), "not JSON"),

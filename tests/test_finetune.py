@@ -33,6 +33,7 @@ from c2ser.emotion2vec.config import Emotion2VecConfig
 from c2ser.emotion2vec.convert import save_model
 from c2ser.emotion2vec.encoders import load_encoder
 from c2ser.emotion2vec.model import Emotion2Vec
+from c2ser.label_sets import SEVEN, LabelSet
 from c2ser.model.head_folder import load_head, save_head
 from c2ser.model.head_model import HeadModel
 from c2ser.model.head_network import HeadNetwork
@@ -55,6 +56,8 @@ FOREIGN = {
     "hubert": (HubertConfig, HubertModel, {}),
 }
 KINDS = ["whisper", "e2v", *FOREIGN]
+
+TWO = LabelSet(("anger", "calm"))
 
 CLASSES = {"anger": 0.9, "calm": 0.01}
 """Loudness by class; calm is none of the seven."""
@@ -153,9 +156,9 @@ def test_every_adapter_learns_and_the_folder_gives_the_same(place, kind, tmp_pat
             parameter.normal_(0, 0.1)
     adapted = outputs_of(model, given)
     assert (adapted - before).abs().max() > 1e-4
-    save_head(model, tmp_path, "emotion", {"encoder": "x"})
-    read, target = load_head(tmp_path)
-    assert target == "emotion" and torch.allclose(outputs_of(read, given), adapted, atol=1e-5)
+    save_head(model, tmp_path, "emotion", TWO, {"encoder": "x"})
+    read, target, labels = load_head(tmp_path)
+    assert (target, labels) == ("emotion", TWO) and torch.allclose(outputs_of(read, given), adapted, atol=1e-5)
     assert not any("lora" in name for name in read.state_dict())
 
 
@@ -165,11 +168,11 @@ def test_a_damaged_or_other_folder_is_refused_in_one_line(place, tmp_path):
     with pytest.raises(ValueError, match="no model of c2ser finetune"):
         load_head(place / "whisper")
     model = network(place, "whisper")
-    save_head(model, tmp_path, "emotion", {})
+    save_head(model, tmp_path, "emotion", TWO, {})
     described = read_json(tmp_path / "config.json")
     for change, reason in (
         ({"encoder": {"kind": "sphinx", "config": {}}}, "no kind of encoder"), ({"hidden": 9}, "has shape"),
-        ({"outputs": ["anger"]}, "has shape"), ({"target": "mood"}, "unknown target"), ({"encoder": {}}, "is missing"),
+        ({"outputs": ["anger"]}, "has shape"), ({"outputs": ["anger", "joy"]}, "joy is none of its classes"), ({"target": "mood"}, "unknown target"), ({"encoder": {}}, "is missing"),
     ):  # fmt: skip
         write_json(tmp_path / "config.json", {**described, **change})
         with pytest.raises(ValueError, match=rf"^{tmp_path}: damaged \(.*{reason}"):
@@ -181,7 +184,7 @@ def test_a_damaged_or_other_folder_is_refused_in_one_line(place, tmp_path):
         load_head(tmp_path)
     model.head.output.bias.data[0] = float("nan")
     with pytest.raises(ValueError, match="head.output.bias holds NaN or Inf; its training diverged"):
-        save_head(model, tmp_path, "emotion", {})
+        save_head(model, tmp_path, "emotion", TWO, {})
 
 
 # --- training
@@ -305,7 +308,7 @@ def test_its_model_predicts_everywhere(finetuned, tmp_path):
 
 
 def test_dimensions_are_printed_without_an_emotion(place, tmp_path):
-    save_head(network(place, "e2v", outputs=("valence", "arousal")), tmp_path, "dimensions", {})
+    save_head(network(place, "e2v", outputs=("valence", "arousal")), tmp_path, "dimensions", SEVEN, {})
     soundfile.write(tmp_path / "a.wav", voice(1.0), 16000)
     done = run_entry("predict", "--model", tmp_path, "--format", "json", tmp_path / "a.wav", check=True)
     (told,) = json.loads(done.stdout)
@@ -319,14 +322,14 @@ def test_dimensions_are_printed_without_an_emotion(place, tmp_path):
 def test_a_head_on_emotion2vec_is_one_graph(place, tmp_path):
     from c2ser.model.head_model import load_exportable
 
-    save_head(network(place, "e2v"), tmp_path / "e2v", "emotion", {})
+    save_head(network(place, "e2v"), tmp_path / "e2v", "emotion", TWO, {})
     write_json(tmp_path / "e2v/calibration.json", {"temperature": 0.5})
     given = waves(0.5, 0.9)
     expected = c2ser.load(tmp_path / "e2v").outputs(dict(zip("ab", given, strict=True)))
     classifier = load_exportable(tmp_path / "e2v")
     assert classifier.labels == ["anger", "calm"]
     assert np.allclose(classifier.classify(given), [*expected.values()], atol=1e-5)
-    save_head(network(place, "whisper"), tmp_path / "w", "emotion", {})
+    save_head(network(place, "whisper"), tmp_path / "w", "emotion", TWO, {})
     done = run_entry("export-onnx", "--model", tmp_path / "w", "--out", tmp_path / "x.onnx")
     assert done.returncode == 1 and "export-onnx writes emotion2vec alone" in done.stderr
     done = run_entry("export-onnx", "--model", tmp_path / "w", "--probe", tmp_path, "--out", tmp_path / "x.onnx")

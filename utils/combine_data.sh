@@ -17,7 +17,12 @@ done
 twice=$(for data in "$@"; do keys "$data/wav.scp"; done | sort | uniq -d)
 [ -z "$twice" ] || die "${twice%%$'\n'*}: in more than one of the sources; rename its speaker in one of them"
 
+for data in "$@"; do
+    cmp -s "$(classes_of "$1")" "$(classes_of "$data")" ||
+        die "$data: other classes than $1; write labels.json of both with the same --labels"
+done
 mkdir -p "$dest"
+copy_classes "$1" "$dest"
 for data in "$@"; do tables_of "$data"; done | drop_others "$dest"
 while IFS= read -r name; do
     sources=() lacking=()

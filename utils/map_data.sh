@@ -51,6 +51,7 @@ data_state() {
     local file
     echo "$total utterances in $nj parts"
     while IFS= read -r file; do echo "$file $(sha256sum < "$data/$file")"; done < <(other_tables)
+    if [ -f "$data/labels.json" ]; then echo "labels.json $(sha256sum < "$data/labels.json")"; fi
     state_of "$@"
 }
 
@@ -128,6 +129,8 @@ else
     rm -f "$parts/joined/$name.rejected" "$table.rejected"
 fi
 put_archives
+# of the seven emotions the parts write none
+[ "$folder" -ef "$data" ] || rm -f "$folder/labels.json"
 for file in "$parts/joined"/*; do
     if [ "${file##*/}" != "$name" ]; then mv "$file" "$folder/"; fi
 done

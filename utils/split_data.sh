@@ -21,6 +21,7 @@ trap 'rm -f "$places"' EXIT
 out=$out awk -v parts="$parts" -v total="$total" \
     '{ print $1 " " ENVIRON["out"] "/" int((NR * parts - 1) / total) + 1 "/data" }' "$data/wav.scp" > "$places"
 for ((part = 1; part <= parts; part++)); do mkdir -p "$out/$part/data"; done
+for ((part = 1; part <= parts; part++)); do copy_classes "$data" "$out/$part/data"; done
 while IFS= read -r name; do deal "$places" "$data/$name" "$name"; done < <(tables_of "$data")
 if [ -f "$data/utt2spk" ]; then
     for ((part = 1; part <= parts; part++)); do make_spk2utt "$out/$part/data"; done

@@ -53,6 +53,17 @@ drop_others() {
     comm -23 <(tables_of "$1" | sort) <(sort -u) | while IFS= read -r name; do rm "$1/$name"; done
 }
 
+# classes_of DIR: the file with the classes of a data directory; an empty one for the seven emotions.
+classes_of() {
+    if [ -f "$1/labels.json" ]; then echo "$1/labels.json"; else echo /dev/null; fi
+}
+
+# copy_classes SOURCE DEST: give a data directory the classes of another one; those of the seven emotions have no file.
+copy_classes() {
+    rm -f "$2/labels.json"
+    if [ -f "$1/labels.json" ]; then cp "$1/labels.json" "$2/labels.json"; fi
+}
+
 # copy_subset IDS SOURCE DEST: write a data directory with the utterances of the file IDS.
 copy_subset() {
     local name
@@ -62,5 +73,6 @@ copy_subset() {
         filter "$1" "$2/$name" > "$3/.$name.new"
         if [ -s "$3/.$name.new" ]; then mv "$3/.$name.new" "$3/$name"; else rm -f "$3/.$name.new" "$3/$name"; fi
     done < <(tables_of "$2")
+    copy_classes "$2" "$3"
     if [ -f "$3/utt2spk" ]; then make_spk2utt "$3"; fi
 }

@@ -10,6 +10,7 @@ import torch
 
 from c2ser import audio
 from c2ser.baselines.config import BaselineConfig
+from c2ser.label_sets import LabelSet, write_label_set
 from c2ser.model.decoding import UTT2MS, UTT2PROB, format_row, unfinished_batches
 from c2ser.tables import TableMap
 
@@ -23,7 +24,7 @@ class Answer:
 
     Attributes:
         text: its answer, in which the parser reads the emotion.
-        probabilities: of the seven emotions, (7,), in the order of `EMOTIONS`.
+        probabilities: of the classes, (classes,).
         milliseconds: time of the answer: the batch's time divided by its size, without the label scores.
         tokens: number of tokens that were generated for it.
         transcript: what was said, from a baseline that writes it down.
@@ -45,6 +46,11 @@ class Answerer(Protocol):
 
     transcribes: bool
 
+    @property
+    def labels(self) -> LabelSet:
+        """The classes that it can name."""
+        ...
+
     def answer(self, waves: Mapping[str, np.ndarray], languages: Mapping[str, str | None]) -> dict[str, Answer]:
         """Answer for the utterances of a batch; each gets the same answer alone and in any batch.
 
@@ -65,6 +71,7 @@ def answer(baseline: Answerer, data: str | Path, out: str | Path, config: Baseli
         ValueError: a batch does not fit into the GPU's memory.
     """
     out = Path(out)
+    write_label_set(out.parent, baseline.labels)
     names = [UTT2MS, UTT2PROB, *([TEXT_ASR] if baseline.transcribes else [])]
     with TableMap(out, *(out.with_name(name) for name in names)) as job:
         sizes = config.batch_seconds, config.batch_utterances

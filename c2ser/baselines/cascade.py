@@ -17,7 +17,7 @@ from c2ser.baselines.answers import Answer
 from c2ser.baselines.config import BaselineConfig
 from c2ser.data.collate import pad_waves
 from c2ser.data.datasets import MAX_SECONDS
-from c2ser.emotions import EMOTIONS
+from c2ser.label_sets import SEVEN, LabelSet
 from c2ser.model.config import GREEDY, LoraSettings
 from c2ser.model.continuations import log_probabilities
 from c2ser.model.lm import LanguageModel, load_llm, load_tokenizer
@@ -53,10 +53,10 @@ NO_WORDS = ("N/A", "...", "[text]")
 """Transcripts that say nothing. What a model answers to them is its bias towards some labels."""
 
 
-def turns(transcript: str) -> list[dict[str, str]]:
-    """Return the chat in which a language model names the emotion of a transcript."""
-    chat = [{"role": "system", "content": INSTRUCTION.format(labels=", ".join(EMOTIONS))}]
-    for text, emotion in EXAMPLES:
+def turns(transcript: str, labels: LabelSet = SEVEN) -> list[dict[str, str]]:
+    """Return the chat in which a language model names the emotion of a transcript, after examples of the seven."""
+    chat = [{"role": "system", "content": INSTRUCTION.format(labels=", ".join(labels))}]
+    for text, emotion in ((text, emotion) for text, emotion in EXAMPLES if emotion in labels):
         chat += [
             {"role": "user", "content": QUESTION.format(transcript=text)},
             {"role": "assistant", "content": emotion},
@@ -137,28 +137,29 @@ class Cascade:
     Args:
         transcriber: Whisper.
         language: the language model, with a chat template.
+        labels: the classes that it can name.
     """
 
     transcribes = True
 
-    def __init__(self, transcriber: Transcriber, language: LanguageModel) -> None:
-        self.transcriber, self.language = transcriber, language.eval()
-        text = language.tokenizer.apply_chat_template(turns(PLACE), tokenize=False, add_generation_prompt=True)
+    def __init__(self, transcriber: Transcriber, language: LanguageModel, labels: LabelSet = SEVEN) -> None:
+        self.transcriber, self.language, self.labels = transcriber, language.eval(), labels
+        text = language.tokenizer.apply_chat_template(turns(PLACE, labels), tokenize=False, add_generation_prompt=True)
         assert isinstance(text, str)  # ids only where `tokenize` asks for them
         self.around = [self._ids(part) for part in text.split(PLACE)]
-        self.labels = [[*self._ids(emotion), language.end] for emotion in EMOTIONS]
+        self.words = [[*self._ids(emotion), language.end] for emotion in labels]
         self.bias: Tensor | None = None
 
     @classmethod
-    def from_pretrained(cls, config: BaselineConfig) -> "Cascade":
-        """Load both models.
+    def from_pretrained(cls, config: BaselineConfig, labels: LabelSet = SEVEN) -> "Cascade":
+        """Load both models, to name these classes.
 
         Raises:
             ValueError: one is missing, of another kind or damaged, or the language model has no chat template.
         """
         whisper, llm = find_model(config.whisper, "Whisper"), find_model(config.llm, "language model")
         language = LanguageModel(*load_llm(llm, config.llm_dtype), LoraSettings(r=0), chat_template=True)
-        return cls(Transcriber.from_pretrained(whisper), language)
+        return cls(Transcriber.from_pretrained(whisper), language, labels)
 
     def to(self, device: torch.device | str) -> "Cascade":
         """Move both models to a device."""
@@ -210,7 +211,7 @@ class Cascade:
         return [(text, len(row)) for text, row in zip(texts, cut, strict=True)]
 
     def _probabilities(self, contexts: Sequence[Tensor]) -> np.ndarray:
-        """Return the probabilities (batch, 7) of the emotions, freed of the model's bias towards some labels.
+        """Return the probabilities (batch, classes) of the emotions, freed of the model's bias towards some labels.
 
         Each label's probability is divided by what it has, on average, after transcripts that say nothing (contextual
         calibration, Zhao et al., 2021): small language models would otherwise nearly always name the same one.
@@ -220,6 +221,6 @@ class Cascade:
         return (self._scores(contexts) - self.bias).softmax(dim=-1).cpu().numpy()
 
     def _scores(self, contexts: Sequence[Tensor]) -> Tensor:
-        """Return the log-probabilities (batch, 7) of the labels, end token included, in float64."""
-        rows = log_probabilities(self.language.llm, contexts, [self.labels] * len(contexts))
+        """Return the log-probabilities (batch, classes) of the labels, end token included, in float64."""
+        rows = log_probabilities(self.language.llm, contexts, [self.words] * len(contexts))
         return torch.stack(rows).double()

@@ -20,8 +20,9 @@ def main(data: Path, out: Path, baseline: BaselineConfig, device: str = "auto") 
     from c2ser.baselines.answers import answer
     from c2ser.baselines.kinds import load_baseline
     from c2ser.devices import move
+    from c2ser.label_sets import read_label_set
 
-    answer(move(load_baseline(baseline), device), data, out, baseline)
+    answer(move(load_baseline(baseline, read_label_set(data)), device), data, out, baseline)
 
 
 if __name__ == "__main__":

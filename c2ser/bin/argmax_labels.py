@@ -11,13 +11,17 @@ def main(probabilities: Path, out: Path) -> None:
     """Write the table OUT: the emotion of the greatest probability, another decision than the one in the answer.
 
     Args:
-        probabilities: utt2prob, seven numbers for each utterance.
-        out: table of labels.
+        probabilities: utt2prob, a number for each class; labels.json beside it holds the classes, if they are not the
+            seven emotions.
+        out: table of labels; it gets the same labels.json.
     """
+    from c2ser.label_sets import read_label_set, write_label_set
     from c2ser.scoring.probabilities import argmax_labels
     from c2ser.tables import read_table, write_table
 
-    write_table(out, argmax_labels(read_table(probabilities)))
+    labels = read_label_set(probabilities.parent)
+    write_label_set(out.parent, labels)
+    write_table(out, argmax_labels(read_table(probabilities), labels))
 
 
 if __name__ == "__main__":

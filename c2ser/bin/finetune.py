@@ -56,7 +56,9 @@ def main(
         report: score the validation and test sets, and write OUT/report.html.
     """
     if len(data) > 1:
-        raise ValueError(f"{data[1]}: one data set makes one model; give one folder, the others with --valid and --tests")
+        raise ValueError(
+            f"{data[1]}: one data set makes one model; give one folder, the others with --valid and --tests"
+        )
     if sum((lora is not None, full, frozen)) > 1:
         raise ValueError("--lora, --full, --frozen: three ways to train an encoder; give one of them")
     if lora is not None and lora < 1:

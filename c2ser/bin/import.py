@@ -28,7 +28,7 @@ def main(
         columns: headings that cannot be guessed.
         out: where the data directories go.
         labels: "seven" emotions, also by their synonyms; a YAML or JSON file that says for each label which of the
-            seven it is; or "raw", which keeps other labels as classes for the probe.
+            seven it is; "raw", which keeps other labels as classes; or a labels.json, which names the classes to keep.
         audio_root: folder in which the files' paths begin; by default that of the table.
         language: ISO 639-1 code for rows that name no language.
         folds: what utt2fold says: "published" (what the table says or, if sets are made, five folds of speakers),

@@ -21,11 +21,11 @@ def main(
     levels: Path | None = None,
     text: Path | None = None,
 ) -> None:
-    """Write OUT/scores.json, confusion.png and durations.png, of the seven emotions; raw labels are refused.
+    """Write OUT/scores.json, confusion.png and durations.png, of the classes that the model can name.
 
     Args:
         reference: utt2emo of the data directory.
-        labels: table of labels.
+        labels: table of labels; labels.json beside it holds the classes, if they are not the seven emotions.
         out: folder of the results.
         data: the data directory, for intervals and for figures of each language, duration and speaker.
         times: utt2ms, for the time an answer takes.
@@ -34,17 +34,23 @@ def main(
         levels: utt2level of the data directory.
         text: transcripts of the data directory.
     """
+    from c2ser.emotions import UNPARSED
+    from c2ser.label_sets import read_label_set
     from c2ser.scoring.agreement import reader_gap
     from c2ser.scoring.bootstrap import intervals
     from c2ser.scoring.faithfulness import explicit_figures
     from c2ser.scoring.groups import in_parts, slices
-    from c2ser.scoring.metrics import check_seven, scores, timing
+    from c2ser.scoring.metrics import scores, seven_scores, timing
     from c2ser.scoring.pictures import plot_confusion, plot_durations
     from c2ser.tables import read_table, write_json
 
     true, predicted = read_table(reference), read_table(labels)
-    check_seven(true, predicted)
+    classes = read_label_set(labels.parent)
+    for table in (true, predicted):
+        classes.check_table(table, UNPARSED)
     figures = scores(true, predicted)
+    if mapped := seven_scores(true, predicted, classes):
+        figures["seven"] = mapped
     speakers = read_table(data / "utt2spk") if data else {}
     title = f"{out.parent.name}, {out.name.removeprefix('decode_')}"
     if data:

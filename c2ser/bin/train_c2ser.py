@@ -50,11 +50,12 @@ def main(
     from accelerate import PartialState
 
     from c2ser.data.datasets import read_items
+    from c2ser.label_sets import common_label_set
     from c2ser.training.c2ser_objective import C2SERObjective, Corpus
     from c2ser.training.loop import train as fit
     from c2ser.training.models import export, export_epochs, start
 
-    make = partial(start, stage, model, init, training.seed)
+    make = partial(start, stage, model, init, training.seed, common_label_set([train, valid]))
     learner = make()
     styles = ["explicit", "implicit"] if stage == "implicit" else [learner.config.style]
     learnt, held_out = (read_items(folder, styles, acoustic) for folder in (train, valid))

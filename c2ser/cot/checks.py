@@ -1,9 +1,12 @@
 """Checks of a chain of thought: it must agree with the labels of its utterance."""
 
+from itertools import product
+
 from c2ser.cot.config import Style
-from c2ser.cot.prompts import Request, single_quotes
-from c2ser.emotions import ATTRIBUTES
-from c2ser.scoring.labels import QUOTES, read_answer
+from c2ser.cot.prompts import INSTRUCTIONS, SENTENCES, Request, single_quotes
+from c2ser.emotions import ATTRIBUTES, LEVEL_WORDS, LEVELS
+from c2ser.label_sets import PROSES, LabelSet
+from c2ser.scoring.labels import QUOTES, mentions, read_answer, read_label, unquoted
 
 
 def find_problem(request: Request, style: Style, text: str) -> str | None:
@@ -12,7 +15,7 @@ def find_problem(request: Request, style: Style, text: str) -> str | None:
     An explicit one must quote the transcript once and name the three levels. Both styles must conclude with the true
     emotion and name no other one. A text that fails would teach the model something false.
     """
-    reading = read_answer(text, single_quotes(request.text))
+    reading = read_answer(text, single_quotes(request.text), request.labels)
     if reading.emotion != request.emotion:
         return f"the text says '{reading.emotion}', not '{request.emotion}'"
     if style == "implicit":
@@ -26,6 +29,23 @@ def find_problem(request: Request, style: Style, text: str) -> str | None:
         if stated != true:
             return f"the text says {stated or 'nothing'} of the {attribute}, not {true}"
     return None
+
+
+def check_readable(labels: LabelSet) -> None:
+    """Refuse classes whose names would be misread in answers, such as "speech" in "The emotion of this speech is …".
+
+    Raises:
+        ValueError: a sentence that names a class could not be read; the message names the class that is to blame.
+    """
+    for style, prose, level in product(INSTRUCTIONS, PROSES, LEVELS):
+        words = {**dict.fromkeys(ATTRIBUTES, LEVEL_WORDS[level][prose]), "text": "…"}
+        pattern = SENTENCES[style][prose]
+        around = next(mentions(unquoted(pattern.format(**words, emotion="…")), labels), None)
+        for name in labels:
+            text = pattern.format(**words, emotion=labels.word(name, prose))
+            if read_label(text, labels=labels) != name:
+                raise ValueError(f"class '{around.emotion if around else name}': answers such as '{text}' could not be "
+                                 "read; rename it, or give it other words in labels.json")  # fmt: skip
 
 
 def _plain(text: str) -> str:

@@ -4,10 +4,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from c2ser.chat.config import ChatConfig
+from c2ser.cot.checks import check_readable
 from c2ser.cot.config import Fallback, Style, WriterName
 from c2ser.cot.prompts import Request
 from c2ser.cot.writers import describe, open_writer, write_all
-from c2ser.emotions import ATTRIBUTES, check_emotion
+from c2ser.emotions import ATTRIBUTES
+from c2ser.label_sets import SEVEN, LabelSet, read_label_set
 from c2ser.tables import TableMap, read_table, write_json
 from c2ser.transcripts import spoken
 
@@ -27,12 +29,14 @@ def generate_cot(
         fallback: what happens to utterances whose texts all fail.
 
     Raises:
-        ValueError: the attempts would all give the same text, or there is none.
+        ValueError: the attempts would all give the same text, or there is none; or a class could not be read in it.
     """
     check_attempts(attempts, writer, chat)
+    labels = read_label_set(data)
+    check_readable(labels)
     settings = {"style": style, **describe(writer, chat), "attempts": attempts, "fallback": fallback}
     with open_writer(writer, chat, out) as opened, TableMap(out, out.with_name(f"{out.name}.writer")) as job:
-        write_all(opened, read_requests(data, style, job), style, attempts, job, fallback)
+        write_all(opened, read_requests(data, style, job, labels), style, attempts, job, fallback)
         write_json(out.with_name(f"{out.name}.json"), settings)
 
 
@@ -48,20 +52,22 @@ def check_attempts(attempts: int, writer: WriterName, chat: ChatConfig) -> None:
         raise ValueError("--chat.sampling.temperature 0 writes the same text in each attempt; give --attempts 1")
 
 
-def read_requests(data: Path, style: Style, job: TableMap) -> list[Request]:
+def read_requests(data: Path, style: Style, job: TableMap, labels: LabelSet = SEVEN) -> list[Request]:
     """Return the labels of each utterance as a request, its text without annotations; reject those without a label."""
-    emotions, languages, texts = (read_table(data / name) for name in ("utt2emo", "utt2lang", "text"))
+    emotions, languages = read_table(data / "utt2emo"), read_table(data / "utt2lang")
+    texts = read_table(data / "text") if style == "explicit" or (data / "text").exists() else {}
     texts = {utterance: spoken(text) for utterance, text in texts.items()}
     levels = read_table(data / "utt2level") if style == "explicit" else {}
     requests = []
     for utterance in job.todo(emotions):
         try:
             level_of = _levels(utterance, levels, texts) if style == "explicit" else {}
-            emotion = check_emotion(emotions[utterance], utterance)
+            emotion = labels.check(emotions[utterance], utterance)
         except ValueError as error:
             job.reject(utterance, str(error))
         else:
-            requests.append(Request(utterance, languages[utterance], texts.get(utterance, ""), emotion, level_of))
+            text = texts.get(utterance, "")
+            requests.append(Request(utterance, languages[utterance], text, emotion, level_of, labels))
     return requests
 
 

@@ -7,7 +7,8 @@ import re
 from dataclasses import dataclass
 
 from c2ser.cot.config import Style
-from c2ser.emotions import LEVEL_WORDS, WORDS
+from c2ser.emotions import LEVEL_WORDS
+from c2ser.label_sets import SEVEN, LabelSet
 
 INSTRUCTIONS: dict[Style, str] = {
     "explicit": "Please describe the speaking style, content, and the speaker's emotional state of this speech.",
@@ -83,6 +84,7 @@ class Request:
         text: its transcript.
         emotion: its true emotion.
         levels: level by attribute; empty for implicit ones.
+        labels: the classes, of which the emotion is one.
     """
 
     utterance: str
@@ -90,6 +92,7 @@ class Request:
     text: str
     emotion: str
     levels: dict[str, str]
+    labels: LabelSet = SEVEN
 
     @property
     def prose(self) -> str:
@@ -99,7 +102,7 @@ class Request:
     def words(self) -> dict[str, str]:
         """Return the values for the braces of a sentence."""
         levels = {attribute: LEVEL_WORDS[level][self.prose] for attribute, level in self.levels.items()}
-        return {**levels, "text": single_quotes(self.text), "emotion": WORDS[self.emotion][self.prose]}
+        return {**levels, "text": single_quotes(self.text), "emotion": self.labels.word(self.emotion, self.prose)}
 
 
 def single_quotes(text: str) -> str:

@@ -136,6 +136,9 @@ def read_items(folder: str | Path, styles: Sequence[str], acoustic: str | Path |
 
 def _read_cot(path: Path) -> dict[str, str]:
     if not path.exists():
+        if path.name == "cot_explicit" and not path.with_name("text").exists():
+            raise ValueError(f"{path}: missing, for {path.with_name('text')} is missing and explicit chains of thought "
+                             "quote words; add transcripts, or start from an implicit model")  # fmt: skip
         raise ValueError(f"{path}: missing; run stage 3 first")
     return read_table(path)
 

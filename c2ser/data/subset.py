@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from c2ser.corpus import TABLES
+from c2ser.label_sets import read_label_set, write_label_set
 from c2ser.tables import read_table, write_table
 
 
@@ -42,4 +43,5 @@ def write_subset(
         speakers.setdefault(tables["utt2spk"][i], []).append(i)
     write_table(out / "spk2utt", {speaker: " ".join(ids) for speaker, ids in speakers.items()})
     write_table(out / "rejected", rejected)
+    write_label_set(out, read_label_set(data))
     write_table(out / "wav.scp", {i: path for i, path in tables["wav.scp"].items() if i in names})

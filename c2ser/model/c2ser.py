@@ -11,7 +11,7 @@ import torch
 from c2ser.cot.prompts import Style
 from c2ser.devices import move
 from c2ser.emotion2vec import convert
-from c2ser.emotions import EMOTIONS
+from c2ser.label_sets import SEVEN, LabelSet
 from c2ser.model.c2ser_network import C2SERNetwork
 from c2ser.model.config import C2SERConfig, DecodeConfig
 from c2ser.model.folder import load_network, read_temperature, save_network
@@ -28,16 +28,16 @@ class C2SER(SpeechModel):
 
     Args:
         network: the network.
-        temperature: divides the log-probabilities of the seven emotions; fitted on a validation set.
+        temperature: divides the log-probabilities of the classes; fitted on a validation set.
     """
 
     def __init__(self, network: C2SERNetwork, temperature: float = 1.0) -> None:
         self.network, self.temperature = network, temperature
-        self.classes = EMOTIONS
+        self.classes = network.labels.names
 
     @classmethod
-    def build(cls, config: C2SERConfig) -> "C2SER":
-        """Make a model of trained parts; the connector and the adapters are new."""
+    def build(cls, config: C2SERConfig, labels: LabelSet = SEVEN) -> "C2SER":
+        """Make a model of trained parts, for these classes; the connector and the adapters are new."""
         whisper = WhisperEncoder.from_pretrained(config.whisper, config.whisper_dropout) if config.whisper else None
         if whisper and config.whisper_layers is not None:
             whisper.cut(config.whisper_layers)
@@ -46,7 +46,7 @@ class C2SER(SpeechModel):
             acoustic = AcousticEncoder(convert.load_model(config.emotion2vec), config.acoustic)
         llm, tokenizer = load_llm(config.llm, config.llm_dtype)
         language = LanguageModel(llm, tokenizer, config.lora, config.chat_template, config.end_token)
-        return cls(C2SERNetwork(config, whisper, acoustic, language))
+        return cls(C2SERNetwork(config, whisper, acoustic, language, labels=labels))
 
     @classmethod
     def from_pretrained(cls, model: str | Path, device: str = "cpu") -> "C2SER":

@@ -14,6 +14,7 @@ from transformers import PreTrainedModel
 
 from c2ser.cot.prompts import Style, instruction, published_spelling
 from c2ser.data.collate import pad_waves
+from c2ser.label_sets import SEVEN, LabelSet
 from c2ser.model.config import GREEDY, C2SERConfig, Part, SearchConfig
 from c2ser.model.connector import Connector
 from c2ser.model.lm import LanguageModel
@@ -29,6 +30,7 @@ class C2SERNetwork(nn.Module):
         acoustic: acoustic encoder, or None.
         language: language model.
         llm_inside: whether the language model's own weights belong to this model, because they were trained with it.
+        labels: the classes that its answers name.
 
     Attributes:
         wording: number of the wording of the instruction in prompts; see `c2ser.cot.prompts.instruction`.
@@ -41,9 +43,11 @@ class C2SERNetwork(nn.Module):
         acoustic: AcousticEncoder | None,
         language: LanguageModel,
         llm_inside: bool = False,
+        labels: LabelSet = SEVEN,
     ) -> None:
         super().__init__()
         self.llm_inside = llm_inside
+        self.labels = labels
         self.wording = 0
         self.config = config
         self.whisper, self.acoustic, self.language = whisper, acoustic, language

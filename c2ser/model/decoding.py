@@ -10,7 +10,7 @@ from c2ser.corpus import Utterance, read_data_dir
 from c2ser.data.datasets import MAX_SECONDS, check_seconds, load_wave
 from c2ser.data.prefetch import prefetch_batches
 from c2ser.data.sampler import by_length
-from c2ser.emotions import EMOTIONS
+from c2ser.label_sets import write_label_set
 from c2ser.log import get_logger, progress
 from c2ser.model.c2ser import C2SER
 from c2ser.model.config import DecodeConfig
@@ -25,23 +25,24 @@ UTT2MS = "utt2ms"
 """The table beside the answers: milliseconds (a batch's time divided by its size) and tokens of each."""
 
 UTT2PROB = "utt2prob"
-"""The table beside the answers: the probability of each emotion, in the order of `EMOTIONS`."""
+"""The table beside the answers: the probability of each class, in their order."""
 
 
 def decode(model: C2SER, data: str | Path, out: str | Path, config: DecodeConfig) -> None:
-    """Write the table of answers, and `utt2ms` and `utt2prob` beside it.
+    """Write the table of answers, and `utt2ms`, `utt2prob` and, for classes of their own, `labels.json` beside it.
 
     Batches are made from the whole data directory, also from utterances that are done: a run that continues after a
     kill gives the answers of an uninterrupted one. Utterances that the model cannot take are rejected with the reason.
     """
     out = Path(out)
+    write_label_set(out.parent, model.network.labels)
     with TableMap(out, out.with_name(UTT2MS), out.with_name(UTT2PROB)) as job:
         sizes = config.batch_seconds, config.batch_utterances
         for waves, languages in unfinished_batches(job, data, *sizes, audio.MAX_SECONDS):
             results = model.recognise(waves, languages, config)
             for name in job.todo(results):
                 result = results[name]
-                numbers = [result.probabilities[emotion] for emotion in EMOTIONS]
+                numbers = [result.probabilities[emotion] for emotion in model.classes]
                 spent = f"{result.milliseconds:.1f} {result.tokens}"
                 job.write(name, result.answer, spent, format_row(numbers), numbers=numbers)
 
@@ -64,7 +65,7 @@ def calibrate(model: C2SER, folder: str | Path, data: str | Path, config: Decode
         the temperature.
 
     Raises:
-        ValueError: no utterance of the set is usable.
+        ValueError: no utterance of the set is usable, or its emotions are not those of the model.
     """
     table = Path(folder) / CALIBRATION.removesuffix(".json") / "utt2score"
     reference = {name: u.emotion for name, u in read_data_dir(data).items() if u.emotion}
@@ -76,7 +77,7 @@ def calibrate(model: C2SER, folder: str | Path, data: str | Path, config: Decode
             for name in job.todo(results):
                 scores = [float(score) for score in results[name].scores]
                 job.write(name, " ".join(f"{score:.9g}" for score in scores), numbers=scores)
-    fitted = fit_temperature(read_table(table), reference)
+    fitted = fit_temperature(read_table(table), reference, model.network.labels)
     write_json(Path(folder) / CALIBRATION, {**fitted, "data": Path(data).name})
     logger.info("%s: temperature %.4f, fitted on %d utterances", folder, fitted["temperature"], fitted["utterances"])
     model.temperature = fitted["temperature"]

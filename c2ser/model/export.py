@@ -74,7 +74,7 @@ def _card(network: C2SERNetwork, source: Path) -> str:
         for folder in folders
         if (folder / "wav.scp").exists()
     }
-    return format_card(network.config, network.llm_inside, training, counts, scores)
+    return format_card(network.config, network.llm_inside, network.labels, training, counts, scores)
 
 
 def _settings(path: Path) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from torch import nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from c2ser.cot.prompts import INSTRUCTIONS, SENTENCES
-from c2ser.emotions import WORDS
+from c2ser.label_sets import PROSES, SEVEN, LabelSet
 
 SAMPLE = 16
 """How many numbers of each weight are hashed."""
@@ -31,9 +31,9 @@ def llm_fingerprint(llm: PreTrainedModel) -> str:
     return weights_fingerprint(parameter for name, parameter in llm.named_parameters() if ".lora_" not in name)
 
 
-def tokenizer_fingerprint(tokenizer: PreTrainedTokenizerBase) -> str:
-    """Return a hash of how a tokenizer splits the prompts and the answers of models."""
+def tokenizer_fingerprint(tokenizer: PreTrainedTokenizerBase, labels: LabelSet = SEVEN) -> str:
+    """Return a hash of how a tokenizer splits the prompts and the answers of models with these classes."""
     texts = [*INSTRUCTIONS.values(), *(text for row in SENTENCES.values() for text in row.values())]
-    texts += [word for names in WORDS.values() for word in names.values()]
+    texts += [labels.word(name, prose) for name in labels for prose in PROSES]
     ids = [tokenizer(text, add_special_tokens=False)["input_ids"] for text in texts]
     return hashlib.sha256(json.dumps([ids, tokenizer.eos_token_id]).encode()).hexdigest()

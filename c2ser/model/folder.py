@@ -17,6 +17,7 @@ from c2ser.audio import SAMPLE_RATE
 from c2ser.data.datasets import MAX_SECONDS
 from c2ser.emotion2vec.config import Emotion2VecConfig
 from c2ser.emotion2vec.model import Emotion2Vec
+from c2ser.label_sets import SEVEN, LabelSet
 from c2ser.log import one_line
 from c2ser.model.c2ser_network import C2SERNetwork
 from c2ser.model.config import C2SERConfig, ConnectorConfig, LoraSettings
@@ -29,6 +30,12 @@ from c2ser.tensors import read_tensors, whole_folder, write_tensors
 
 FORMAT = 3
 """Raised when the folder's layout changes in a way that older versions cannot read."""
+
+OWN_CLASSES_FORMAT = 4
+"""The format of models with classes other than the seven; older versions would take these for the seven."""
+
+FORMATS = (2, FORMAT, OWN_CLASSES_FORMAT)
+"""The formats that this version reads."""
 
 OLD_KEYS = {"llm_print": "llm_fingerprint", "tokenizer_print": "tokenizer_fingerprint"}
 """Keys of config.json in format 2, and what they are called now."""
@@ -67,7 +74,7 @@ def save_network(network: C2SERNetwork, folder: str | Path) -> None:
     temporary = folder / f".{WEIGHTS}.tmp"
     write_tensors(temporary, tensors)
     os.replace(temporary, folder / WEIGHTS)
-    write_text(folder / "README.md", format_card(network.config, network.llm_inside))
+    write_text(folder / "README.md", format_card(network.config, network.llm_inside, network.labels))
     write_json(folder / "config.json", _describe(network))
 
 
@@ -106,9 +113,9 @@ def read_temperature(folder: str | Path) -> float:
 def _read_description(folder: Path) -> dict[str, Any]:
     """Return the content of config.json, with the keys of the present format."""
     description = read_json(folder / "config.json")
-    if not isinstance(description, dict) or description.get("format") not in (2, FORMAT):
+    if not isinstance(description, dict) or description.get("format") not in FORMATS:
         raise ValueError(
-            f"{folder}/config.json: not a C²SER model of format 2 or {FORMAT}; use the version that wrote it"
+            f"{folder}/config.json: not a C²SER model of format 2 to {FORMATS[-1]}; use the version that wrote it"
         )
     return {OLD_KEYS[key] if key in OLD_KEYS else key: value for key, value in description.items()}
 
@@ -176,8 +183,9 @@ def _describe(network: C2SERNetwork) -> dict[str, Any]:
     config = dataclasses.asdict(network.config)
     if not network.llm_inside and Path(network.config.llm).is_dir():
         config["llm"] = str(Path(network.config.llm).resolve())
+    seven = network.labels == SEVEN
     return {
-        "format": FORMAT,
+        "format": FORMAT if seven else OWN_CLASSES_FORMAT,
         "c2ser": config,
         "features": FEATURES,
         "whisper": network.whisper and network.whisper.config.to_dict(),
@@ -185,7 +193,8 @@ def _describe(network: C2SERNetwork) -> dict[str, Any]:
         "llm_inside": network.llm_inside,
         "llm": network.language.llm.config.to_dict(),
         "llm_fingerprint": None if network.llm_inside else llm_fingerprint(network.language.llm),
-        "tokenizer_fingerprint": tokenizer_fingerprint(network.language.tokenizer),
+        "tokenizer_fingerprint": tokenizer_fingerprint(network.language.tokenizer, network.labels),
+        **({} if seven else {"labels": network.labels.as_json()}),
     }
 
 
@@ -200,12 +209,13 @@ def _build_empty(folder: Path, description: Mapping[str, Any]) -> C2SERNetwork:
             Emotion2Vec(Emotion2VecConfig(**check_fields(Emotion2VecConfig, description["emotion2vec"]))),
             config.acoustic,
         )
+        labels = LabelSet.from_json(description["labels"], "its classes") if "labels" in description else SEVEN
         tokenizer = load_tokenizer(folder / "tokenizer")
-        if tokenizer_fingerprint(tokenizer) != description["tokenizer_fingerprint"]:
+        if tokenizer_fingerprint(tokenizer, labels) != description["tokenizer_fingerprint"]:
             raise ValueError("its tokenizer splits texts differently from the one that it was trained with")
         llm = _language_model(config, description)
         language = LanguageModel(llm, tokenizer, config.lora, config.chat_template, config.end_token)
-        return C2SERNetwork(config, whisper, acoustic, language, llm_inside=description["llm_inside"])
+        return C2SERNetwork(config, whisper, acoustic, language, description["llm_inside"], labels)
     except KeyError as error:
         raise ValueError(f"{folder}/config.json: {error} is missing; copy the model again from its source") from None
     except (TypeError, ValueError, OSError) as error:

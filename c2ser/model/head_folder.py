@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from c2ser.emotion2vec.checkpoints import find_mismatch
+from c2ser.label_sets import SEVEN, LabelSet
 from c2ser.log import one_line
 from c2ser.model.folder import CALIBRATION, WEIGHTS
 from c2ser.model.head_network import HeadNetwork
@@ -23,13 +24,16 @@ FORMAT = 1
 """Raised when the folder's layout changes in a way that older versions cannot read."""
 
 
-def save_head(network: HeadNetwork, folder: str | Path, target: Target, source: Mapping[str, Any]) -> None:
+def save_head(
+    network: HeadNetwork, folder: str | Path, target: Target, labels: LabelSet, source: Mapping[str, Any]
+) -> None:
     """Write a trained network, its adapters merged; config.json, which loading needs, appears last.
 
     Args:
         network: the network.
         folder: where to; an older temperature there is removed.
         target: what its outputs are.
+        labels: all classes of its data.
         source: what the encoder was and how it was trained, for people.
 
     Raises:
@@ -45,6 +49,7 @@ def save_head(network: HeadNetwork, folder: str | Path, target: Target, source: 
         "format": FORMAT,
         "target": target,
         "outputs": network.outputs,
+        **({} if labels == SEVEN else {"labels": labels.as_json()}),
         "hidden": network.head.hidden.out_features,
         "encoder": network.encoder.describe(),
         "source": source,
@@ -58,11 +63,11 @@ def is_head(folder: Path) -> bool:
     return isinstance(values, dict) and values.get("kind") == KIND
 
 
-def load_head(folder: str | Path) -> tuple[HeadNetwork, Target]:
+def load_head(folder: str | Path) -> tuple[HeadNetwork, Target, LabelSet]:
     """Read the folder that `save_head` wrote; the network is in evaluation mode.
 
     Returns:
-        the network, and what its outputs are.
+        the network, what its outputs are, and all classes of its data.
 
     Raises:
         ValueError: the folder is none of these, or its weights do not fit or are not finite.
@@ -78,6 +83,9 @@ def load_head(folder: str | Path) -> tuple[HeadNetwork, Target]:
         if values["target"] not in get_args(Target):
             raise ValueError(f"unknown target {values['target']}")
         outputs = [str(name) for name in values["outputs"]]
+        labels = LabelSet.from_json(values["labels"], "its classes") if "labels" in values else SEVEN
+        if values["target"] != "dimensions" and (strange := sorted({*outputs} - {*labels})):
+            raise ValueError(f"{strange[0]} is none of its classes")
         network = HeadNetwork(empty_encoder(values["encoder"]), outputs, values["hidden"])
         if mismatch := find_mismatch(tensors, {name: t.shape for name, t in network.state_dict().items()}):
             raise ValueError(mismatch)
@@ -85,7 +93,7 @@ def load_head(folder: str | Path) -> tuple[HeadNetwork, Target]:
     except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
         reason = f"{error} is missing" if isinstance(error, KeyError) else one_line(error, 300)
         raise ValueError(f"{folder}: damaged ({reason}); copy it again from its source, or train again") from None
-    return network.eval(), values["target"]
+    return network.eval(), values["target"], labels
 
 
 def _not_finite(tensors: Mapping[str, Tensor]) -> str | None:

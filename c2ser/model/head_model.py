@@ -11,6 +11,7 @@ from c2ser.audio import SAMPLE_RATE
 from c2ser.data.datasets import MAX_SECONDS
 from c2ser.data.sampler import by_length
 from c2ser.emotion2vec.speech_classifier import SpeechClassifier
+from c2ser.label_sets import SEVEN, LabelSet
 from c2ser.model.config import DecodeConfig
 from c2ser.model.folder import read_temperature
 from c2ser.model.head_folder import load_head
@@ -27,11 +28,14 @@ class HeadModel(SpeechModel):
     Args:
         network: the network, in evaluation mode.
         target: what its outputs are: logits of classes, or values of dimensions.
+        labels: all classes of its data; those that no training utterance had are no outputs.
         temperature: divides logits; fitted on a validation set.
     """
 
-    def __init__(self, network: HeadNetwork, target: Target, temperature: float = 1.0) -> None:
-        self.network, self.target, self.temperature = network.eval(), target, temperature
+    def __init__(
+        self, network: HeadNetwork, target: Target, labels: LabelSet = SEVEN, temperature: float = 1.0
+    ) -> None:
+        self.network, self.target, self.labels, self.temperature = network.eval(), target, labels, temperature
         self.classes = tuple(network.outputs)
 
     @classmethod
@@ -41,7 +45,7 @@ class HeadModel(SpeechModel):
         Raises:
             ValueError: it is none, or damaged.
         """
-        return cls(*load_head(folder), read_temperature(folder))
+        return cls(*load_head(folder), temperature=read_temperature(folder))
 
     def to(self, device: str | torch.device) -> "HeadModel":
         """Move the model to a device and return it."""
@@ -88,6 +92,11 @@ class HeadModel(SpeechModel):
             values = row if self.target == "dimensions" else _softmax(row / self.temperature)
             sums[name] += values * (len(pieces[key]) / len(waves[name]))
         return sums
+
+    def probabilities(self, row: np.ndarray) -> np.ndarray:
+        """Return probabilities (outputs,) as those of all classes (labels,): 0 for classes that are no outputs."""
+        known = dict(zip(self.classes, row, strict=True))
+        return np.array([known.get(name, 0.0) for name in self.labels])
 
     @torch.no_grad()
     def piece_outputs(self, waves: Mapping[str, np.ndarray], config: DecodeConfig) -> dict[str, np.ndarray]:

@@ -1,4 +1,4 @@
-"""The probability of each of the seven emotions, from the log-probabilities of answers that name it.
+"""The probability of each emotion that a model knows, from the log-probabilities of answers that name it.
 
 For implicit models the short answer of Table I, "The emotion of this speech is …", is scored once for each emotion.
 Explicit models describe the speech before they name the emotion; there the model's own answer is kept up to that word,
@@ -13,12 +13,14 @@ import torch
 from torch import Tensor
 
 from c2ser.cot.prompts import SENTENCES, Style
-from c2ser.emotions import EMOTIONS, WORDS
+from c2ser.label_sets import SEVEN, LabelSet
 from c2ser.model.c2ser_network import C2SERNetwork
 from c2ser.model.perception import Vectors
-from c2ser.scoring.labels import EMOTION_PATTERNS, QUOTES
+from c2ser.scoring.labels import QUOTES
+from c2ser.scoring.vocabulary import vocabulary
 
 FULL_STOP = {"en": ".", "zh": "。"}
+CHINESE = re.compile("[\u4e00-\u9fff]")
 
 
 def label_scores(
@@ -37,45 +39,47 @@ def label_scores(
         answers: the model's own answers; explicit scores need them.
 
     Returns:
-        float64, shape (batch, 7), in the order of `EMOTIONS`.
+        float64, shape (batch, classes), in the order of the network's classes.
 
     Raises:
         ValueError: explicit without answers.
     """
+    labels = network.labels
     if style == "explicit":
         if answers is None:
             raise ValueError("probabilities of explicit models follow from their answers; let them answer")
-        forms = [[endings(answer, language)] for answer, language in zip(answers, languages, strict=True)]
+        forms = [[endings(answer, language, labels)] for answer, language in zip(answers, languages, strict=True)]
     else:
-        forms = [short_answers(language) for language in languages]
+        forms = [short_answers(language, labels) for language in languages]
     flat = [[text for form in row for text in form] for row in forms]
     scores = network.score(speech, style, flat)
-    rows = [row.double().view(-1, len(EMOTIONS)).logsumexp(dim=0) for row in scores]  # (languages, 7) to (7,)
+    # (languages, classes) to (classes,)
+    rows = [row.double().view(-1, len(labels)).logsumexp(dim=0) for row in scores]
     return torch.stack(rows).cpu()
 
 
-def short_answers(language: str | None) -> list[list[str]]:
-    """Return the seven implicit answers in the language of the speech, or in both languages if it is unknown."""
+def short_answers(language: str | None, labels: LabelSet = SEVEN) -> list[list[str]]:
+    """Return the implicit answer of each class in the language of the speech, or in both languages if it is unknown."""
     codes = ["zh", "en"] if not language else ["zh" if language == "zh" else "en"]
-    return [[SENTENCES["implicit"][prose].format(emotion=WORDS[e][prose]) for e in EMOTIONS] for prose in codes]
+    sentences = SENTENCES["implicit"]
+    return [[sentences[prose].format(emotion=labels.word(name, prose)) for name in labels] for prose in codes]
 
 
-def endings(answer: str, language: str | None) -> list[str]:
-    """Return an explicit answer seven times, ending with each of the emotions.
+def endings(answer: str, language: str | None, labels: LabelSet = SEVEN) -> list[str]:
+    """Return an explicit answer once for each class, ending with it.
 
     It is kept up to the first emotion named outside quotations. If it names none, Table I's conclusion is added.
     """
     unquoted = QUOTES.sub(lambda quoted: " " * len(quoted.group()), answer)
-    matches = [match for pattern in EMOTION_PATTERNS.values() if (match := pattern.search(unquoted))]
-    if matches:
-        first = min(matches, key=re.Match.start)
-        prose, stem = "en" if first.group().isascii() else "zh", answer[: first.start()]
-        return [stem + WORDS[emotion][prose] + FULL_STOP[prose] for emotion in EMOTIONS]
-    prose = "zh" if (language or "zh") == "zh" and re.search("[\u4e00-\u9fff]", unquoted) else "en"
+    if spans := vocabulary(labels).spans(unquoted):
+        start, end = spans[0][0]
+        prose = "zh" if CHINESE.search(unquoted[start:end]) else "en"
+        return [answer[:start] + labels.word(name, prose) + FULL_STOP[prose] for name in labels]
+    prose = "zh" if (language or "zh") == "zh" and CHINESE.search(unquoted) else "en"
     gap, conclusion = " " if prose == "en" else "", SENTENCES["explicit"][prose].partition("{text}”")[2].lstrip(".。 ")
-    return [f"{answer.strip()}{gap}" + conclusion.format(emotion=WORDS[emotion][prose]) for emotion in EMOTIONS]
+    return [f"{answer.strip()}{gap}" + conclusion.format(emotion=labels.word(name, prose)) for name in labels]
 
 
 def probabilities(scores: Tensor, temperature: float) -> Tensor:
-    """Return the softmax over the seven emotions of log-probabilities (…, 7) divided by the temperature."""
+    """Return the softmax over the classes of log-probabilities (…, classes) divided by the temperature."""
     return (scores / temperature).softmax(dim=-1)

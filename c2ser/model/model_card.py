@@ -5,7 +5,7 @@ from typing import Any
 
 import yaml
 
-from c2ser.emotions import EMOTIONS
+from c2ser.label_sets import SEVEN, LabelSet
 from c2ser.model.config import C2SERConfig
 
 HEAD = """---
@@ -57,6 +57,7 @@ Whoever distributes a model trained on texts by GLM-4-9B must show "Built with g
 def format_card(
     config: C2SERConfig,
     llm_inside: bool,
+    labels: LabelSet = SEVEN,
     training: Mapping[str, Any] | None = None,
     counts: Mapping[str, Mapping[str, int]] | None = None,
     scores: Mapping[str, Mapping[str, Any]] | None = None,
@@ -67,13 +68,14 @@ def format_card(
     Args:
         config: the model's settings.
         llm_inside: whether the folder holds the language model's own weights.
+        labels: the classes that it knows.
         training: settings of its training, as `config.yaml` holds them.
         counts: utterances by emotion, by data set.
         scores: content of `scores.json` by test set.
         notes: what else a user should know, in its own section.
     """
     head = HEAD.format(
-        emotions=", ".join(EMOTIONS),
+        emotions=", ".join(labels),
         style=config.style,
         whisper=config.whisper or "none",
         emotion2vec=config.emotion2vec and f"Emotion2Vec-S, frozen ({config.acoustic})" or "none",
@@ -81,15 +83,22 @@ def format_card(
         inside="weights inside" if llm_inside else "weights from there, adapters inside",
         trainable=", ".join(config.trainable) or "none",
     )
-    parts = [head, f"\n{notes.strip()}\n" if notes else "", _data(counts), _scores(scores), _training(training), USE]
+    parts = [
+        head,
+        f"\n{notes.strip()}\n" if notes else "",
+        _data(counts, labels),
+        _scores(scores),
+        _training(training),
+        USE,
+    ]
     return "".join(parts)
 
 
-def _data(counts: Mapping[str, Mapping[str, int]] | None) -> str:
+def _data(counts: Mapping[str, Mapping[str, int]] | None, labels: LabelSet) -> str:
     if not counts:
         return "\n## Data\n\nSee the training configuration; nothing more was recorded in this folder.\n"
-    rows: list[list[object]] = [["set", *EMOTIONS, "all"]]
-    rows += [[name, *(count.get(e, 0) for e in EMOTIONS), sum(count.values())] for name, count in counts.items()]
+    rows: list[list[object]] = [["set", *labels, "all"]]
+    rows += [[name, *(count.get(e, 0) for e in labels), sum(count.values())] for name, count in counts.items()]
     return "\n## Data\n\nUtterances by emotion.\n\n" + format_table(rows)
 
 

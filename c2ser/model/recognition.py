@@ -12,11 +12,12 @@ from c2ser.audio import SAMPLE_RATE
 from c2ser.cot.prompts import Style
 from c2ser.data.datasets import MAX_SECONDS
 from c2ser.data.sampler import by_length
-from c2ser.emotions import EMOTIONS
+from c2ser.label_sets import SEVEN, LabelSet
 from c2ser.model.c2ser_network import C2SERNetwork
 from c2ser.model.config import DecodeConfig
 from c2ser.model.label_scores import label_scores, probabilities
 from c2ser.recordings.results import Recognition
+from c2ser.scoring.labels import read_label
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class SegmentResult:
         answer: the model's answer; "" if it was not asked for.
         tokens: number of tokens of the answer.
         milliseconds: time of the answer: the batch's time divided by its size, without the label scores.
-        scores: log-probability of each emotion's answer, (7,) float64.
+        scores: log-probability of each emotion's answer, (classes,) float64.
         seconds: duration of the segment.
     """
 
@@ -106,14 +107,16 @@ def recognise(
     for key in segments:  # in the order in which they were spoken
         by_utterance[_utterance(key)].append(results[key])
     style = config.style or network.config.style
-    return {name: combine(parts, style, temperature) for name, parts in by_utterance.items()}
+    return {name: combine(parts, style, temperature, network.labels) for name, parts in by_utterance.items()}
 
 
 def _utterance(key: str) -> str:
     return key.rpartition("/")[0]
 
 
-def combine(segments: Sequence[SegmentResult], style: Style, temperature: float) -> Recognition:
+def combine(
+    segments: Sequence[SegmentResult], style: Style, temperature: float, labels: LabelSet = SEVEN
+) -> Recognition:
     """Combine the segments of an utterance into one result.
 
     Probabilities are means weighted by duration. The answer is that of the segment with the largest weight for the most
@@ -123,17 +126,20 @@ def combine(segments: Sequence[SegmentResult], style: Style, temperature: float)
         segments: the results of its segments.
         style: the chain of thought that was asked for.
         temperature: of the probabilities.
+        labels: the classes.
     """
     scores = torch.from_numpy(np.stack([segment.scores for segment in segments]))
     rows = probabilities(scores, temperature).numpy()
     weights = np.array([segment.seconds for segment in segments])
     mean = weights @ rows / weights.sum()
     best = int(mean.argmax())
+    answer = segments[int((weights * rows[:, best]).argmax())].answer
     return Recognition(
-        emotion=EMOTIONS[best],
-        probabilities={emotion: float(p) for emotion, p in zip(EMOTIONS, mean, strict=True)},
-        answer=segments[int((weights * rows[:, best]).argmax())].answer,
+        emotion=labels.names[best],
+        probabilities={emotion: float(p) for emotion, p in zip(labels, mean, strict=True)},
+        answer=answer,
         style=style,
         tokens=sum(segment.tokens for segment in segments),
         milliseconds=sum(segment.milliseconds for segment in segments),
+        said="" if labels == SEVEN else read_label(answer, labels=labels),
     )

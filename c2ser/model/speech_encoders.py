@@ -165,7 +165,9 @@ class TransformersStates(SpeechEncoder):
 
     def adaptable(self) -> list[str]:
         """Return the linear layers; not those of WavLM's attention, which reads their weights past any adapter."""
-        return ["intermediate_dense", "output_dense"] if self.model.config.model_type == "wavlm" else super().adaptable()
+        return (
+            ["intermediate_dense", "output_dense"] if self.model.config.model_type == "wavlm" else super().adaptable()
+        )
 
     def describe(self) -> dict[str, Any]:
         """Return its configuration."""

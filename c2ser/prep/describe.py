@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from c2ser.emotions import check_emotion
+from c2ser.label_sets import SEVEN, LabelSet
 from c2ser.prep.download import Archive
 
 ALL = "all"
@@ -36,6 +36,7 @@ class Corpus:
         remedy: what to do if every utterance is rejected.
         unlabelled: whether an utterance may have no emotion, because it has numbers on dimensions instead.
         makes_audio: whether the generator writes the corpus itself, so that its folder need not exist.
+        kept: the classes that the user asks for, which leaves out the corpus' others; None keeps all.
     """
 
     layout: tuple[str, ...] = ()
@@ -49,19 +50,24 @@ class Corpus:
     remedy: str = "check --db-root against the layout in the recipe's README.md"
     unlabelled: bool = False
     makes_audio: bool = False
+    kept: LabelSet | None = None
 
     def class_of(self, label: str | None, labels: Labels, utterance: str) -> str | None:
-        """Return the class of a corpus' label; None where it is none of the seven.
+        """Return the class of a corpus' label; None where it is none of the seven, or of `kept`.
 
         Raises:
             ValueError: the label is not known; the message names the utterance.
         """
+        name = self._class_of(label, labels, utterance)
+        return name if self.kept is None or name is None or name in self.kept else None
+
+    def _class_of(self, label: str | None, labels: Labels, utterance: str) -> str | None:
         if label is None:
             return None
         if labels == "raw" and label in self.classes:
             return self.classes[label]
         if self.emotions is None:
-            return label if labels == "raw" else check_emotion(label, utterance)
+            return label if labels == "raw" else SEVEN.check(label, utterance)
         if label not in self.emotions:
             raise ValueError(f"{utterance}: unknown label '{label}'; add it to EMOTIONS in local/data_prep.py")
         return self.emotions[label]

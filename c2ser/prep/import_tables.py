@@ -12,9 +12,9 @@ from c2ser.prep.assign_sets import set_of, with_sets
 from c2ser.prep.audio_paths import file_names, locate
 from c2ser.prep.columns import Columns, Roles, find_roles, number
 from c2ser.prep.count_report import report
-from c2ser.prep.describe import Corpus, Labels
+from c2ser.prep.describe import Corpus
 from c2ser.prep.folds import Folds, with_folds
-from c2ser.prep.label_names import LabelNames, read_label_map
+from c2ser.prep.label_names import LabelNames, read_labels
 from c2ser.prep.table_recordings import REJECTED, UNCLEAR, Recording, cell, language_code, utterance_of
 from c2ser.prep.table_rows import Row, Table, read_rows_of
 from c2ser.prep.table_warnings import (
@@ -48,8 +48,7 @@ def import_tables(
         ValueError: a table is malformed, lacks a column, or names sets that are not known; speakers are too few; or no
             recording can be used.
     """
-    raw = labels == "raw"
-    names = LabelNames({} if labels in ("seven", "raw") else read_label_map(Path(labels)))
+    chosen, kept, names = read_labels(labels)
     recordings: list[Recording] = []
     for path in tables:
         table = read_rows_of(path, out / "audio/embedded")
@@ -58,17 +57,17 @@ def import_tables(
         recordings += _recordings(table, roles, (audio_root or table.root).absolute(), into)
     recordings = _joined(recordings)
     utterances = _utterances(recordings, names, language)
-    emotions = _emotions(utterances, raw)
+    emotions = _emotions(utterances, {*EMOTIONS} if chosen == "seven" else kept and {*kept})
     corpus = Corpus(
         emotions=emotions,
         remedy="correct the table",
         unlabelled=all(utterance.emotion in (None, UNCLEAR) for utterance in utterances),
+        kept=kept,
     )
     _check_usable(utterances, corpus, tables)
     done = ""
     if not into:
         utterances, done = with_sets(utterances, emotions)
-    chosen: Labels = "raw" if raw else "seven"
     written = write_corpus(with_folds(utterances, folds), out, corpus, chosen, nj, (out / "audio").absolute())
     report(written, corpus, chosen, into)
     if done:
@@ -157,10 +156,10 @@ def _check_ids(recordings: Sequence[Recording], utterances: Sequence[Utterance])
             raise ValueError(f"{row.place}: the same part of a file as in {ids[utterance.id]}; remove one")
 
 
-def _emotions(utterances: Sequence[Utterance], raw: bool) -> dict[str, str | None]:
-    """Return the class of each label of the tables, None for those that are rejected."""
+def _emotions(utterances: Sequence[Utterance], wanted: set[str] | None) -> dict[str, str | None]:
+    """Return the class of each label of the tables, None for those that are rejected; None wants all."""
     labels = {utterance.emotion for utterance in utterances if utterance.emotion}
-    kept = labels - REJECTED if raw else labels & {*EMOTIONS}
+    kept = labels - REJECTED if wanted is None else labels & wanted
     return {label: label if label in kept else None for label in ordered(labels)}
 
 
@@ -171,5 +170,5 @@ def _check_usable(utterances: Sequence[Utterance], corpus: Corpus, tables: Seque
         raise ValueError(f"{where}: none of {len(utterances)} recordings is there, such as {utterances[0].wav}; "
                          "give the folder of the audio files with --audio-root")  # fmt: skip
     if not corpus.unlabelled and not any((corpus.emotions or {}).values()):
-        raise ValueError(f"{where}: no label is one of {', '.join(EMOTIONS)}, only "
+        raise ValueError(f"{where}: no label is one of {', '.join(corpus.kept or EMOTIONS)}, only "
                          f"{counted(Counter(str(one.emotion) for one in utterances))}; {OUTSIDE_REMEDY}")  # fmt: skip

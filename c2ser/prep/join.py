@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from c2ser.corpus import Utterance, durations, read_data_dir
+from c2ser.label_sets import common_label_set
 from c2ser.log import get_logger
 from c2ser.prep.writer import write_set
 from c2ser.tables import read_table
@@ -60,8 +61,9 @@ def join(sources: Sequence[Source], out: Path, max_seconds: float = float("inf")
         max_seconds: longer utterances are rejected.
 
     Raises:
-        ValueError: an utterance stands in two of them, or none is left.
+        ValueError: an utterance stands in two of them, none is left, or their classes differ.
     """
+    labels = common_label_set(source.folder for source in sources)
     joined: dict[str, Utterance] = {}
     rejected: dict[str, str] = {}
     for source in sources:
@@ -74,6 +76,6 @@ def join(sources: Sequence[Source], out: Path, max_seconds: float = float("inf")
     long = {i: f"{one.duration:.1f} s, over {max_seconds:g} s; left out of training"
             for i, one in joined.items() if (one.duration or 0.0) > max_seconds}  # fmt: skip
     kept = {i: one for i, one in joined.items() if i not in long}
-    write_set(out, kept, rejected | long)
+    write_set(out, kept, rejected | long, labels)
     logger.info("%s: %d utterances out of %d data directories", out, len(kept), len(sources))
     return kept

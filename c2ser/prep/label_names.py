@@ -4,10 +4,13 @@ import re
 import unicodedata
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import yaml
 
 from c2ser.emotions import EMOTIONS
+from c2ser.label_sets import LabelSet
+from c2ser.prep.describe import Labels
 
 SYNONYMS = {
     "anger": "angry|ang|mad|rage|fury|furious|wut|wütend|ärger|verärgert|zorn|zornig|愤怒|生气",
@@ -65,21 +68,45 @@ class LabelNames:
         return _key(heading) in self._known or _key(heading) in OUTSIDE
 
 
-def read_label_map(path: Path) -> dict[str, str | None]:
-    """Read a YAML or JSON file with an emotion for each label.
-
-    Returns:
-        one of the seven emotions by label, None for a label that is none of them.
+def chosen_classes(labels: str) -> tuple[Labels, LabelSet | None]:
+    """Return which classes `--labels` asks for: seven, raw, or the file of a label set, whose classes alone are kept.
 
     Raises:
-        ValueError: the file cannot be read, or names something else; the message names the label.
+        ValueError: there is no such file, or it holds no classes.
     """
+    if labels == "seven" or labels == "raw":
+        return labels, None
+    return "raw", LabelSet.from_json(_read(Path(labels)), labels)
+
+
+def read_labels(labels: str) -> tuple[Labels, LabelSet | None, LabelNames]:
+    """Return the same of a table's import, where the file may also map labels to the seven, and what labels mean."""
+    if labels == "seven" or labels == "raw":
+        return labels, None, LabelNames()
+    content = _read(Path(labels))
+    if isinstance(content, dict) and isinstance(content.get("names"), list):
+        kept = LabelSet.from_json(content, labels)
+        return "raw", kept, LabelNames({form: name for name in kept for form in kept.forms(name)})
+    return "seven", None, LabelNames(_label_map(content, Path(labels)))
+
+
+def _read(path: Path) -> Any:
+    """Return what a YAML or JSON file holds."""
     try:
-        content = yaml.safe_load(path.read_text("utf-8-sig"))
+        content: Any = yaml.safe_load(path.read_text("utf-8-sig"))
     except OSError as error:
         raise ValueError(f"--labels {path}: {error.strerror}; give seven, raw or a YAML or JSON file") from None
     except (yaml.YAMLError, UnicodeDecodeError):
         raise ValueError(f"{path}: neither YAML nor JSON; write lines such as 'livid: anger'") from None
+    return content
+
+
+def _label_map(content: Any, path: Path) -> dict[str, str | None]:
+    """Return one of the seven emotions by label, None for a label that is none of them.
+
+    Raises:
+        ValueError: the file's content is something else; the message names the label.
+    """
     if not isinstance(content, dict):
         raise ValueError(f"{path}: no emotion by label; write lines such as 'livid: anger'")
     for label, emotion in content.items():

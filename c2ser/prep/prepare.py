@@ -10,6 +10,7 @@ from c2ser.prep.count_report import report
 from c2ser.prep.describe import Corpus, Labels
 from c2ser.prep.download import fetch
 from c2ser.prep.folds import Folds, with_folds
+from c2ser.prep.label_names import chosen_classes
 from c2ser.prep.layout import find_top
 from c2ser.prep.writer import Written, write_corpus
 
@@ -26,7 +27,7 @@ def prepare(generator: Callable[[Path], Iterable[Utterance]], corpus: Corpus | N
     def main(
         db_root: Path,
         out: Path = Path("data"),
-        labels: Labels = "seven",
+        labels: str = "seven",
         folds: Folds = "published",
         into: str | None = None,
         download: bool = False,
@@ -37,7 +38,8 @@ def prepare(generator: Callable[[Path], Iterable[Utterance]], corpus: Corpus | N
         Args:
             db_root: the folder that holds the corpus, or one above it.
             out: where the data directories go.
-            labels: "seven" emotions, or "raw" for the corpus' own classes, as EmoBox has them.
+            labels: "seven" emotions, "raw" for the corpus' own classes, as EmoBox has them, or a labels.json that
+                names those to keep.
             folds: what utt2fold says: "published", "speaker" or "session" (each left out in turn), or "none".
             into: put all utterances into one data directory of this name, instead of the recipe's sets.
             download: fetch the corpus into db_root first, where its licence allows it.
@@ -47,7 +49,9 @@ def prepare(generator: Callable[[Path], Iterable[Utterance]], corpus: Corpus | N
             _fetch(description, db_root)
         if description.makes_audio:
             db_root.mkdir(parents=True, exist_ok=True)
-        write_data(generator, description, db_root, out, labels, folds, into, nj)
+        chosen, kept = chosen_classes(labels)
+        wanted = dataclasses.replace(description, kept=kept)
+        write_data(generator, wanted, db_root, out, chosen, folds, into, nj)
 
     cli.run(main)
 

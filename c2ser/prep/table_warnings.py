@@ -8,10 +8,8 @@ from c2ser.emotions import ordered
 from c2ser.prep.table_recordings import REJECTED, Recording, cell
 from c2ser.prep.writer import Written
 
-OUTSIDE_REMEDY = (
-    "say with --labels FILE which of the seven they mean, or keep them as classes for the probe alone with --labels raw"
-)
-"""What to do about labels beyond the seven emotions, which are all that C²SER itself learns."""
+OUTSIDE_REMEDY = "say with --labels FILE which of the seven they mean, or keep them as classes with --labels raw"
+"""What to do about labels beyond the seven emotions."""
 
 
 def gaps(recordings: Sequence[Recording], assumed_language: str | None) -> Iterator[str]:
@@ -25,7 +23,7 @@ def gaps(recordings: Sequence[Recording], assumed_language: str | None) -> Itera
         "speaker": "each of their files counts as a speaker of its own, so that one person may be in several sets and "
         "scores may be too good; name the column with --columns.speaker",
         "language": f"{assumed_language} is assumed; give --language, such as de",
-        "text": "chains of thought need transcripts; name the column with --columns.text",
+        "text": "explicit chains of thought need transcripts; name the column with --columns.text",
     }
     if not assumed_language:
         consequences.pop("language")
@@ -63,7 +61,7 @@ def outside_labels(utterances: Sequence[Utterance], emotions: Mapping[str, str |
     labels = Counter(u.emotion for u in utterances if u.emotion and emotions[u.emotion] is None)
     labels = Counter({label: number for label, number in labels.items() if label not in REJECTED})
     if labels:
-        yield f"labels that are none of the seven emotions are rejected: {counted(labels)}; {OUTSIDE_REMEDY}"
+        yield f"labels that are none of the classes are rejected: {counted(labels)}; {OUTSIDE_REMEDY}"
 
 
 def absent_classes(written: Written) -> Iterator[str]:

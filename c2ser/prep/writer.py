@@ -14,6 +14,7 @@ from typing import TypeVar
 from c2ser import audio
 from c2ser.corpus import Utterance
 from c2ser.emotions import ordered
+from c2ser.label_sets import SEVEN, LabelSet, own_classes, write_label_set
 from c2ser.log import get_logger, progress
 from c2ser.prep.describe import Corpus, Labels, limit
 from c2ser.prep.segments import cut, source_stamp
@@ -106,9 +107,11 @@ def write_corpus(
         some = [f"{i}: {rejected.reason}" for part in written.rejected.values() for i, rejected in part.items()][:2]
         why = f"every utterance was rejected, such as {'; '.join(some)}" if some else "no utterance found"
         raise ValueError(f"{out}: {why}; {description.remedy}")
+    found = {u.emotion for part in written.kept.values() for u in part.values() if u.emotion}
+    classes = description.kept or own_classes(found)
     for name in written.sets:
         reasons = {i: rejected.reason for i, rejected in written.rejected[name].items()}
-        write_set(Path(out) / name, written.kept[name], reasons)
+        write_set(Path(out) / name, written.kept[name], reasons, classes)
     return written
 
 
@@ -217,7 +220,9 @@ def _is_pointer(path: Path) -> bool:
         return False
 
 
-def write_set(folder: Path, utterances: Mapping[str, Utterance], rejected: Mapping[str, str]) -> None:
+def write_set(
+    folder: Path, utterances: Mapping[str, Utterance], rejected: Mapping[str, str], labels: LabelSet = SEVEN
+) -> None:
     """Write a data directory.
 
     Args:
@@ -225,6 +230,7 @@ def write_set(folder: Path, utterances: Mapping[str, Utterance], rejected: Mappi
             made if it had other utterances.
         utterances: by id, with durations.
         rejected: reason by id of the rejected utterances.
+        labels: the classes.
 
     Raises:
         ValueError: there is no utterance.
@@ -250,6 +256,7 @@ def write_set(folder: Path, utterances: Mapping[str, Utterance], rejected: Mappi
         speakers[utterances[i].speaker].append(i)
     columns["spk2utt"] = {speaker: " ".join(ids) for speaker, ids in speakers.items()}
     _remove_stale(folder, utterances, columns)
+    write_label_set(folder, labels)
     for name, rows in columns.items():
         if rows:
             write_table(folder / name, rows)

@@ -128,11 +128,15 @@ class Assembly:
         """Return what was recognised in the whole recording."""
         found = self._found()
         results = [result for _, result in found]
+        emotion, probabilities, answer, said = summary(found, self.options.min_confidence)
         return Recognition(
-            *summary(found, self.options.min_confidence),
+            emotion,
+            probabilities,
+            answer,
             style=results[0].style if results else None,
             tokens=sum(result.tokens for result in results),
             milliseconds=sum(result.milliseconds for result in results),
+            said=said,
         )
 
     def _found(self) -> list[tuple[float, Recognition]]:
@@ -146,9 +150,10 @@ class Assembly:
         return sorted(self.parts.items(), key=place)
 
     def _segment(self, number: int, channel: int | None, part: Part) -> Segment:
-        emotion, probabilities, answer = summary(part.found, self.options.min_confidence)
+        emotion, probabilities, answer, said = summary(part.found, self.options.min_confidence)
         times = round(part.start, 3), round(part.end, 3)
-        return Segment(*times, channel, emotion, probabilities, answer, part.speaker, self._columns(number))
+        columns = self._columns(number)
+        return Segment(*times, channel, emotion, probabilities, answer, part.speaker, columns, said)
 
     def _columns(self, number: int) -> Mapping[str, str]:
         if not self.columns:
@@ -156,8 +161,10 @@ class Assembly:
         return self.columns[number] if self.spans else self.columns[0]
 
 
-def summary(found: Sequence[tuple[float, Recognition]], min_confidence: float) -> tuple[str, dict[str, float], str]:
-    """Return the emotion, the probabilities and the answer for several pieces together.
+def summary(
+    found: Sequence[tuple[float, Recognition]], min_confidence: float
+) -> tuple[str, dict[str, float], str, str]:
+    """Return the emotion, the probabilities, the answer and what it says for several pieces together.
 
     Probabilities are means weighted by seconds. The answer is that of the piece with the largest weight for the most
     probable emotion: its probability there times the piece's seconds.
@@ -169,12 +176,12 @@ def summary(found: Sequence[tuple[float, Recognition]], min_confidence: float) -
         min_confidence: an emotion with a smaller probability is `UNSURE`.
     """
     if not found:
-        return NO_SPEECH, {}, ""
+        return NO_SPEECH, {}, "", ""
     total = sum(seconds for seconds, _ in found)
     classes = found[0][1].probabilities
     mean = {name: sum(s * result.probabilities[name] for s, result in found) / total for name in classes}
     if not found[0][1].emotion:
-        return "", mean, ""
+        return "", mean, "", ""
     best = max(mean, key=lambda name: mean[name])
-    answer = max(found, key=lambda item: item[0] * item[1].probabilities[best])[1].answer
-    return best if mean[best] >= min_confidence else UNSURE, mean, answer
+    told = max(found, key=lambda item: item[0] * item[1].probabilities[best])[1]
+    return best if mean[best] >= min_confidence else UNSURE, mean, told.answer, told.said

@@ -27,6 +27,7 @@ class Segment:
         answer: the model's answer; "" if it was not asked for, or the model gives none.
         speaker: who speaks, where it was told.
         columns: what the list of recordings says about it, by heading.
+        said: the class that the answer names, from models with classes of their own.
     """
 
     start: float
@@ -37,11 +38,12 @@ class Segment:
     answer: str
     speaker: str | None = None
     columns: Mapping[str, str] = field(default_factory=dict)
+    said: str = ""
 
     @property
     def differs(self) -> bool:
         """Whether the answer does not name this emotion."""
-        return differs(self.answer, self.emotion)
+        return differs(self.answer, self.emotion, self.said)
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,7 @@ class Timeline:
         emotion: of the whole: the most probable one by the mean over all segments with speech, weighted by seconds.
         probabilities: that mean; none without speech.
         answer: of the segment that contributes most to this emotion.
+        said: the class that the answer names, from models with classes of their own.
         error: None; see `Unusable`.
     """
 
@@ -64,17 +67,21 @@ class Timeline:
     emotion: str
     probabilities: dict[str, float]
     answer: str
+    said: str = ""
     error: None = None
 
     @property
     def differs(self) -> bool:
         """Whether the answer does not name this emotion."""
-        return differs(self.answer, self.emotion)
+        return differs(self.answer, self.emotion, self.said)
 
 
-def differs(answer: str, emotion: str) -> bool:
-    """Return whether an answer does not name an emotion, or names another one too; an empty answer says nothing."""
-    return bool(answer) and read_label(answer) != emotion
+def differs(answer: str, emotion: str, said: str = "") -> bool:
+    """Return whether an answer does not name an emotion, or names another one too; an empty answer says nothing.
+
+    What it names is `said` or, where that is empty, what one reads in it of the seven emotions.
+    """
+    return bool(answer) and (said or read_label(answer)) != emotion
 
 
 @dataclass(frozen=True)
@@ -88,6 +95,7 @@ class Recognition:
         style: the chain of thought that was asked for; None for models that give no answers.
         tokens: number of tokens of the answers, of all segments of long speech.
         milliseconds: time of the answer: a batch's time divided by its size.
+        said: the class that the answer names, from models with classes of their own.
         error: None; see `Unusable`.
     """
 
@@ -97,12 +105,13 @@ class Recognition:
     style: str | None = None
     tokens: int = 0
     milliseconds: float = 0.0
+    said: str = ""
     error: None = None
 
     @property
     def differs(self) -> bool:
         """Whether the answer does not name this emotion."""
-        return differs(self.answer, self.emotion)
+        return differs(self.answer, self.emotion, self.said)
 
 
 Recogniser = Callable[[Mapping[str, np.ndarray]], Mapping[str, Recognition]]

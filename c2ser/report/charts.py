@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from c2ser.emotions import EMOTIONS
+from c2ser.label_sets import SEVEN
 from c2ser.scoring.results_page import cell
 from c2ser.training.curves import CURVES, Points, curve_title
 
@@ -147,7 +147,7 @@ def reliability_chart(model: str, calibration: Mapping[str, Any]) -> Chart:
         places.append(f"{x},{y}")
         errors.append(Line("error", f"{x},{ideal} {x},{y}"))
         dots.append(Dot("group", x, y, f"{text}, {group['utterances']} utterances"))
-    chance = _up(100 / len(EMOTIONS), ticks)
+    chance = _up(100 / calibration.get("classes", len(SEVEN)), ticks)
     lines = [Line("ideal", f"{LEFT},{BOTTOM} {RIGHT},{TOP}"), Line("chance", f"{LEFT},{chance} {RIGHT},{chance}")]
     marks = [(_across(tick, ticks), _number(tick)) for tick in ticks]
     ups = [(_up(tick, ticks), _number(tick)) for tick in ticks]

@@ -13,7 +13,8 @@ import soundfile
 
 from c2ser.audio import SAMPLE_RATE
 from c2ser.corpus import Utterance, wave
-from c2ser.emotions import EMOTIONS, UNPARSED
+from c2ser.emotions import UNPARSED
+from c2ser.label_sets import read_label_set
 from c2ser.log import one_line, progress
 from c2ser.scoring.probabilities import read_vectors
 from c2ser.scoring.results_page import LABEL_SCORE
@@ -58,18 +59,19 @@ def read_cells(exp: Path, model: str, name: str, reference: Mapping[str, str]) -
         reference: true emotion by utterance.
 
     Raises:
-        ValueError: a row of utt2prob is not seven numbers.
+        ValueError: a row of utt2prob has not a number for each class.
         OSError: the model has no table of labels.
     """
     labels = read_table(exp / model / f"decode_{name}/utt2emo")
     asked = exp / model.removesuffix(LABEL_SCORE) / f"decode_{name}"
-    vectors = read_vectors(_table(asked / "utt2prob"))
+    classes = read_label_set(asked)
+    vectors = read_vectors(_table(asked / "utt2prob"), classes)
     answers = _table(exp / model / f"decode_{name}/answer")
     cells: dict[tuple[str, str], list[Row]] = defaultdict(list)
     for utterance, emotion in reference.items():
         label = labels.get(utterance, UNPARSED)
-        known = utterance in vectors and label in EMOTIONS
-        probability = float(vectors[utterance][EMOTIONS.index(label)]) if known else None
+        known = utterance in vectors and label in classes
+        probability = float(vectors[utterance][classes.index(label)]) if known else None
         cells[emotion, label].append(Row(utterance, probability, answers.get(utterance, "")))
     for rows in cells.values():
         rows.sort(key=lambda row: (-(row.probability or 0.0), row.utterance))

@@ -1,7 +1,8 @@
 """How labels hold when something changes that should not matter, and whether a model hears more than the words."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -19,9 +20,6 @@ from c2ser.scoring.bootstrap import (
 )
 from c2ser.scoring.faithfulness import plain_words
 from c2ser.scoring.metrics import scores
-
-READINGS = [*EMOTIONS, UNPARSED]
-"""What can be read in an answer."""
 
 
 def flip_rate(labels: Mapping[str, str], other_labels: Mapping[str, str]) -> float:
@@ -166,8 +164,9 @@ def agreement(
         "utterances": len(pairs),
     }
     if speakers and several_speakers(pairs, speakers):
-        first, second = np.array([[READINGS.index(label) for label in pair] for pair in pairs.values()]).T
-        counts = count_pairs(speaker_places([*pairs], speakers), first, second, len(READINGS))
+        readings = _readings(chain.from_iterable(pairs.values()))
+        first, second = np.array([[readings.index(label) for label in pair] for pair in pairs.values()]).T
+        counts = count_pairs(speaker_places([*pairs], speakers), first, second, len(readings))
         figures["intervals"] = ends_by_name(("agreement", "kappa"), drawn_intervals(counts, _agreements))
     return figures
 
@@ -185,7 +184,14 @@ def _kappa(first: Sequence[str], second: Sequence[str]) -> float:
     from sklearn.metrics import cohen_kappa_score  # slow to import
 
     # chance is 1 where both say one label alone, and sklearn gives NaN
-    return 1.0 if [*first] == [*second] else float(cohen_kappa_score(first, second, labels=READINGS))
+    return (
+        1.0 if [*first] == [*second] else float(cohen_kappa_score(first, second, labels=_readings([*first, *second])))
+    )
+
+
+def _readings(labels: Iterable[str]) -> list[str]:
+    """Return what can be read in an answer: the seven emotions, nothing, and what else stands in tables."""
+    return [*EMOTIONS, UNPARSED, *sorted({*labels} - {*EMOTIONS, UNPARSED})]
 
 
 def _agreements(counts: np.ndarray) -> np.ndarray:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from c2ser.emotions import EMOTIONS
+from c2ser.label_sets import SEVEN, LabelSet
 from c2ser.scoring.palette import BLACK, BLUE, CHANCE, VERMILLION, save_figure
 from c2ser.scoring.probabilities import read_vectors
 
@@ -14,22 +14,23 @@ BINS = 15
 """Groups of equal size, by confidence."""
 
 
-def calibration(reference: Mapping[str, str], rows: Mapping[str, str]) -> dict[str, Any]:
+def calibration(reference: Mapping[str, str], rows: Mapping[str, str], labels: LabelSet = SEVEN) -> dict[str, Any]:
     """Compare probabilities with what was true; `docs/metrics.md` has the formulas.
 
     Args:
         reference: true emotion by utterance.
-        rows: seven probabilities by utterance, `utt2prob`.
+        rows: probabilities of the classes by utterance, `utt2prob`.
+        labels: the classes.
 
     Returns:
         `utterances` that have both; `accuracy` of the most probable emotion; `ece`, `brier`, `nll` (nats), `aurc`;
         `coverage_at_90`, the share of utterances, the surest first, of which 90 % are right; `bins`, for each group of
-        utterances its `confidence`, `accuracy` and `utterances`.
+        utterances its `confidence`, `accuracy` and `utterances`; `classes`, their number, where they are not the seven.
 
     Raises:
-        ValueError: a row is no distribution over the seven emotions, or no utterance has both.
+        ValueError: a row is no distribution over the classes, or no utterance has both.
     """
-    vectors = {name: vector for name, vector in read_vectors(rows).items() if name in reference}
+    vectors = {name: vector for name, vector in read_vectors(rows, labels).items() if name in reference}
     if not vectors:
         raise ValueError("no utterance has both probabilities and an emotion; check utt2prob against the set decoded")
     for name, vector in vectors.items():
@@ -37,10 +38,11 @@ def calibration(reference: Mapping[str, str], rows: Mapping[str, str]) -> dict[s
             raise ValueError(f"{name}: '{rows[name]}' are no probabilities that sum to 1; decode again")
     names = sorted(vectors)
     matrix = np.stack([vectors[name] / vectors[name].sum() for name in names])
-    true = np.array([EMOTIONS.index(reference[name]) for name in names])
+    true = np.array([labels.index(reference[name]) for name in names])
     confidence, right = matrix.max(axis=1), matrix.argmax(axis=1) == true
     bins = reliability(confidence, right)
-    truth = np.eye(len(EMOTIONS))[true]
+    own = {} if labels == SEVEN else {"classes": len(labels)}
+    truth = np.eye(len(labels))[true]
     return {
         "utterances": len(names),
         "accuracy": float(right.mean()),
@@ -48,6 +50,7 @@ def calibration(reference: Mapping[str, str], rows: Mapping[str, str]) -> dict[s
         "brier": float(((matrix - truth) ** 2).sum(axis=1).mean()),
         "nll": float(-np.log(np.maximum(matrix[np.arange(len(true)), true], 1e-12)).mean()),
         **selective(confidence, right),
+        **own,
         "bins": bins,
     }
 
@@ -104,10 +107,10 @@ def plot_reliability(models: Mapping[str, Mapping[str, Any]], title: str, path: 
 
     figure = Figure(figsize=(1.2 + 3.6 * len(models), 4.6), layout="constrained")
     axes = figure.subplots(1, len(models), squeeze=False, sharey=True)[0]
-    chance = 100 / len(EMOTIONS)
     for axis, (model, figures) in zip(axes, models.items(), strict=True):
         confidence, accuracy = ([100 * b[name] for b in figures["bins"]] for name in ("confidence", "accuracy"))
         axis.plot([0, 100], [0, 100], color=BLACK, linewidth=0.8, label="perfect calibration")
+        chance = 100 / figures.get("classes", len(SEVEN))
         axis.axhline(chance, label=f"chance, {chance:.1f} %", **CHANCE)
         axis.vlines(confidence, confidence, accuracy, color=VERMILLION, alpha=0.5, linewidth=3, label="error")
         axis.plot(confidence, accuracy, marker="o", markersize=4, color=BLUE, label="groups of utterances")

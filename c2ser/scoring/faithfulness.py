@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from c2ser.emotions import ATTRIBUTES, LEVELS, UNPARSED
+from c2ser.label_sets import SEVEN, LabelSet
 from c2ser.scoring.labels import KINDS, read_answer, read_kind
 from c2ser.transcripts import spoken
 
@@ -140,19 +141,23 @@ def rationale_figures(rationales: Mapping[str, str], labels: Mapping[str, str]) 
 
 
 def answer_kinds(
-    answers: Mapping[str, str], reference: Mapping[str, str], labels: Mapping[str, str], texts: Mapping[str, str]
+    answers: Mapping[str, str],
+    reference: Mapping[str, str],
+    labels: Mapping[str, str],
+    texts: Mapping[str, str],
+    classes: LabelSet = SEVEN,
 ) -> dict[str, float]:
-    """Return what share of the reference's utterances has which kind of answer.
+    """Return what share of the reference's utterances has which kind of answer, if answers can name these classes.
 
     Returns:
         the share of each kind of `c2ser.scoring.labels.KINDS` but "label", of `missing` answers and of those
         `out_of_set`, whose label is none of the reference's emotions; `unreadable` is the sum of all but the last, and
         `invalid` the sum of all.
     """
-    classes, counts = set(reference.values()), dict.fromkeys(["missing", "out_of_set", *KINDS], 0)
+    true, counts = set(reference.values()), dict.fromkeys(["missing", "out_of_set", *KINDS], 0)
     for name in reference:
-        kind: Any = read_kind(answers[name], texts.get(name, "")) if name in answers else "missing"
-        if kind == "label" and labels.get(name, UNPARSED) not in {*classes, UNPARSED}:
+        kind: Any = read_kind(answers[name], texts.get(name, ""), classes) if name in answers else "missing"
+        if kind == "label" and labels.get(name, UNPARSED) not in {*true, UNPARSED}:
             kind = "out_of_set"
         counts[kind] += 1
     shares = {kind: count / len(reference) for kind, count in counts.items() if kind != "label"}

@@ -11,15 +11,9 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from c2ser.emotions import ATTRIBUTES, UNPARSED
-from c2ser.scoring.keywords import (
-    DENIAL,
-    EMOTION_PATTERNS,
-    FOREIGN_PATTERN,
-    LEVEL_PATTERNS,
-    LISTED,
-    NEGATION,
-    REFUSAL_PATTERN,
-)
+from c2ser.label_sets import SEVEN, LabelSet
+from c2ser.scoring.keywords import DENIAL, LEVEL_PATTERNS, LISTED, NEGATION, REFUSAL_PATTERN
+from c2ser.scoring.vocabulary import vocabulary
 
 LONG = r"(?=(?:{inner})*?(?:\s|[\u4e00-\u9fff]{{4}}))"
 """Looks for more than a word between single marks: a label alone often stands in them."""
@@ -47,7 +41,7 @@ be apostrophes."""
 
 Kind = Literal["label", "empty", "several", "denied", "foreign", "refusal", "nothing"]
 """What an answer is as an answer: it names one emotion; or it is empty, names several, only denies some, names only
-others than the seven, refuses, or names none."""
+others than the classes, refuses, or names none."""
 
 KINDS: tuple[Kind, ...] = ("label", "empty", "several", "denied", "foreign", "refusal", "nothing")
 
@@ -86,7 +80,7 @@ class Mention:
     denied: bool
 
 
-def read_label(answer: str, transcript: str = "") -> str:
+def read_label(answer: str, transcript: str = "", labels: LabelSet = SEVEN) -> str:
     """Return the emotion an answer names, or "unparsed" if it names none or several.
 
     Words in quotation marks are the speaker's and do not count: somebody may speak of fear and be happy.
@@ -95,12 +89,13 @@ def read_label(answer: str, transcript: str = "") -> str:
         answer: what a model says.
         transcript: what the speaker said, where it is known: quoted as a whole it does not count even if it holds
             quotation marks itself.
+        labels: the classes.
     """
-    return _label(mentions(unquoted(answer, transcript)))
+    return _label(mentions(unquoted(answer, transcript), labels))
 
 
-def read_answer(answer: str, transcript: str = "") -> Reading:
-    """Return what an answer says; the transcript is as for `read_label`."""
+def read_answer(answer: str, transcript: str = "", labels: LabelSet = SEVEN) -> Reading:
+    """Return what an answer says; the arguments are those of `read_label`."""
     match = QUOTES.search(answer)
     quoted = next((group for group in match.groups() if group is not None), None) if match else None
     if transcript and any(mark + transcript + CLOSED[mark] in answer for mark in CLOSED):
@@ -108,29 +103,29 @@ def read_answer(answer: str, transcript: str = "") -> Reading:
     rest = unquoted(answer, transcript)
     levels = {attribute: _level(attribute, rest) for attribute in ATTRIBUTES}
     named = {attribute: level for attribute, level in levels.items() if level is not None}
-    return Reading(_label(mentions(rest)), quoted, named)
+    return Reading(_label(mentions(rest, labels)), quoted, named)
 
 
-def read_kind(answer: str, transcript: str = "") -> Kind:
-    """Return what an answer is as an answer; see `Kind`."""
+def read_kind(answer: str, transcript: str = "", labels: LabelSet = SEVEN) -> Kind:
+    """Return what an answer is as an answer, see `Kind`; the arguments are those of `read_label`."""
     if not answer.strip():
         return "empty"
     rest = unquoted(answer, transcript)
-    emotions = list(mentions(rest))
+    emotions = list(mentions(rest, labels))
     claimed = {mention.emotion for mention in emotions if not mention.denied}
     if claimed:
         return "label" if len(claimed) == 1 else "several"
     if emotions:
         return "denied"
-    if FOREIGN_PATTERN.search(rest):
+    if vocabulary(labels).is_foreign(rest):
         return "foreign"
     return "refusal" if REFUSAL_PATTERN.search(rest) else "nothing"
 
 
-def rationale(answer: str, transcript: str = "") -> str:
+def rationale(answer: str, transcript: str = "", labels: LabelSet = SEVEN) -> str:
     """Return what an answer says before its conclusion, the sentence with its last emotion; quotations are left out."""
     rest = unquoted(answer, transcript)
-    last = max((mention.start for mention in mentions(rest) if not mention.denied), default=0)
+    last = max((mention.start for mention in mentions(rest, labels) if not mention.denied), default=0)
     begins = max((end.end() for end in re.finditer(r"[.!?;。！？；]\s*", rest[:last])), default=0)
     return rest[:begins].strip()
 
@@ -143,11 +138,9 @@ def unquoted(answer: str, transcript: str = "") -> str:
     return QUOTES.sub(" ", answer)
 
 
-def mentions(text: str) -> Iterator[Mention]:
-    """Yield the places where a text, quotations taken out, names one of the seven emotions, in order."""
-    spans = sorted(
-        (match.span(), emotion) for emotion, pattern in EMOTION_PATTERNS.items() for match in pattern.finditer(text)
-    )
+def mentions(text: str, labels: LabelSet = SEVEN) -> Iterator[Mention]:
+    """Yield the places where a text, quotations taken out, names one of the classes, in order."""
+    spans = vocabulary(labels).spans(text)
     named = [Mention(*span, emotion, _is_denied(text, *span)) for span, emotion in spans]
     denied = False
     for mention, is_listed in zip(named, _listed(text, named), strict=True):

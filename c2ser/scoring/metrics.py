@@ -5,7 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from c2ser.emotions import UNPARSED, check_emotion, ordered
+from c2ser.emotions import UNPARSED, ordered
+from c2ser.label_sets import LabelSet
 
 
 def scores(reference: Mapping[str, str], labels: Mapping[str, str]) -> dict[str, Any]:
@@ -13,7 +14,7 @@ def scores(reference: Mapping[str, str], labels: Mapping[str, str]) -> dict[str,
 
     Every utterance of the reference counts: one without a label (`missing`) or whose answer could not be read
     (`unparsed`) is wrong, so that a model gains nothing by silence. The classes are those that stand in the two tables,
-    so that a corpus' own (`--labels raw`) count like the seven emotions; `check_seven` refuses them.
+    so that a corpus' own (`--labels raw`) count like the seven emotions.
 
     Args:
         reference: true emotion by utterance.
@@ -87,19 +88,25 @@ def aligned(reference: Mapping[str, str], labels: Mapping[str, str]) -> tuple[li
     return list(reference.values()), [labels.get(utterance, UNPARSED) for utterance in reference]
 
 
-def check_seven(reference: Mapping[str, str], labels: Mapping[str, str]) -> None:
-    """Refuse classes other than the seven emotions, which are all that C²SER's answers know.
+def seven_scores(
+    reference: Mapping[str, str], labels: Mapping[str, str], classes: LabelSet
+) -> dict[str, float | int] | None:
+    """Return UA, WA and macro F1 by the seven emotions that classes come nearest to, to compare with other corpora.
 
     Args:
-        reference: true emotion by utterance.
-        labels: emotion or "unparsed" by utterance.
+        reference: true class by utterance; those that come near none of the seven do not count.
+        labels: class or "unparsed" by utterance.
+        classes: the classes, and which of the seven they are.
 
-    Raises:
-        ValueError: an emotion is none of the seven; the message names the utterance.
+    Returns:
+        `ua`, `wa`, `f1_reference` and `utterances`; None where the classes are not mapped to the seven.
     """
-    for table in (reference, {name: label for name, label in labels.items() if label != UNPARSED}):
-        for utterance, emotion in table.items():
-            check_emotion(emotion, utterance)
+    if not classes.seven:
+        return None
+    true = {name: emotion for name, label in reference.items() if (emotion := classes.emotion_of(label))}
+    said = {name: classes.emotion_of(labels[name]) or UNPARSED for name in true if name in labels}
+    figures = scores(true, said)
+    return {name: figures[name] for name in ("ua", "wa", "f1_reference", "utterances")}
 
 
 def timing(rows: Mapping[str, str]) -> dict[str, float]:

@@ -1,18 +1,18 @@
-"""Probabilities of the seven emotions: reading them, the most probable one, the temperature that fits them best."""
+"""Probabilities of the classes: reading them, the most probable one, the temperature that fits them best."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from c2ser.emotions import EMOTIONS
+from c2ser.label_sets import SEVEN, LabelSet
 
 
-def read_vectors(rows: Mapping[str, str], labels: Sequence[str] = EMOTIONS) -> dict[str, np.ndarray]:
-    """Return the seven numbers of each row, in the order of `EMOTIONS`.
+def read_vectors(rows: Mapping[str, str], labels: LabelSet = SEVEN) -> dict[str, np.ndarray]:
+    """Return the numbers of each row, one for each class, in their order.
 
     Raises:
-        ValueError: a row is not seven numbers; the message names the utterance.
+        ValueError: a row has not so many numbers; the message names the utterance.
     """
     vectors = {}
     for utterance, row in rows.items():
@@ -25,17 +25,17 @@ def read_vectors(rows: Mapping[str, str], labels: Sequence[str] = EMOTIONS) -> d
     return vectors
 
 
-def argmax_labels(rows: Mapping[str, str]) -> dict[str, str]:
-    """Return the emotion of the greatest probability by utterance; the first in the order of `EMOTIONS` among equals.
+def argmax_labels(rows: Mapping[str, str], labels: LabelSet = SEVEN) -> dict[str, str]:
+    """Return the class of the greatest probability by utterance; the first in the order of classes among equals.
 
     Raises:
-        ValueError: a row is not seven numbers.
+        ValueError: as `read_vectors`.
     """
-    return {utterance: EMOTIONS[int(vector.argmax())] for utterance, vector in read_vectors(rows).items()}
+    return {utterance: labels.names[int(vector.argmax())] for utterance, vector in read_vectors(rows, labels).items()}
 
 
 def fit_temperature(
-    scores: Mapping[str, str], reference: Mapping[str, str], labels: Sequence[str] = EMOTIONS
+    scores: Mapping[str, str], reference: Mapping[str, str], labels: LabelSet = SEVEN
 ) -> dict[str, Any]:
     """Find the temperature T for which softmax(scores / T) gives the true emotions the greatest likelihood.
 
@@ -43,15 +43,16 @@ def fit_temperature(
     calibration (1999), each of n labels therefore counts as wrong by 1 / (n + 2), for the most probable other emotion.
 
     Args:
-        scores: seven log-probabilities by utterance.
+        scores: log-probabilities of the classes by utterance.
         reference: true emotion by utterance.
+        labels: the classes.
 
     Returns:
         `temperature`, between 0.05 and 20; `nll_before` and `nll_after`, the mean negative log-likelihood (nats) with
         T = 1 and with that temperature; `utterances`, how many counted.
 
     Raises:
-        ValueError: no utterance has both scores and an emotion.
+        ValueError: no utterance has both scores and an emotion, or an emotion is no class.
     """
     from scipy.optimize import minimize_scalar  # slow to import
 
@@ -59,7 +60,7 @@ def fit_temperature(
     common = sorted(set(vectors) & set(reference))
     if not common:
         raise ValueError("no utterance has both label scores and an emotion; check the validation set")
-    true = np.array([labels.index(reference[name]) for name in common])
+    true = np.array([labels.index(labels.check(reference[name], name)) for name in common])
     stacked = np.stack([vectors[name] for name in common])
     others = stacked.copy()
     others[np.arange(len(true)), true] = -np.inf

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from c2ser.emotions import UNPARSED
+from c2ser.label_sets import SEVEN, LabelSet, read_label_set
 from c2ser.log import get_logger
 from c2ser.scoring.agreement import agreement, changes, reader_gap, same_text
 from c2ser.scoring.bootstrap import intervals
@@ -13,7 +15,7 @@ from c2ser.scoring.calibration import calibration
 from c2ser.scoring.faithfulness import answer_kinds, level_figures, rationale_figures, transcript_figures
 from c2ser.scoring.groups import in_parts
 from c2ser.scoring.labels import rationale, read_answer, read_label
-from c2ser.scoring.metrics import check_seven, scores
+from c2ser.scoring.metrics import scores
 from c2ser.tables import read_table
 
 logger = get_logger(__name__)
@@ -33,6 +35,7 @@ class Decoded:
         judge: labels that a language model read.
         rationales: emotions that stand before the conclusions, where a language model read them.
         variants: labels of the same utterances with another instruction or changed audio, by variant.
+        classes: what answers can name.
     """
 
     labels: dict[str, str]
@@ -41,6 +44,7 @@ class Decoded:
     judge: dict[str, str]
     rationales: dict[str, str]
     variants: dict[str, dict[str, str]] = field(default_factory=dict)
+    classes: LabelSet = SEVEN
 
 
 def read_decoded(exp: Path, name: str) -> dict[str, Decoded]:
@@ -57,6 +61,7 @@ def read_decoded(exp: Path, name: str) -> dict[str, Decoded]:
             _table(folder / table) for table in ("utt2emo", "answer", "utt2prob", "utt2judge", "utt2rationale")
         )
         decoded = models[folder.parent.name] = Decoded(labels, answers, probabilities, judge, rationales)
+        decoded.classes = read_label_set(folder)
         for table in sorted(folder.parent.glob(f"decode_{name}-*/utt2emo")):
             variant = table.parent.name.removeprefix(f"decode_{name}-")
             if VARIANT.fullmatch(variant):
@@ -78,7 +83,7 @@ def measure_stability(data: Path, models: Mapping[str, Decoded]) -> dict[str, An
         models: what was decoded, by model.
 
     Raises:
-        ValueError: an emotion is none of the seven, or as `c2ser.scoring.metrics.scores`.
+        ValueError: an emotion is no class of a model, or as `c2ser.scoring.metrics.scores`.
     """
     tables = {name: _table(data / name) for name in ("utt2emo", "text", "utt2lang", "utt2level", "utt2spk", "utt2dur")}
     figures = {model: _model_figures(decoded, tables) for model, decoded in models.items()}
@@ -91,7 +96,8 @@ def measure_stability(data: Path, models: Mapping[str, Decoded]) -> dict[str, An
 
 def _model_figures(decoded: Decoded, tables: Mapping[str, dict[str, str]]) -> dict[str, Any]:
     reference, texts = tables["utt2emo"], tables["text"]
-    check_seven(reference, decoded.labels)
+    for table in (reference, decoded.labels):
+        decoded.classes.check_table(table, UNPARSED)
     accuracy = scores(reference, decoded.labels)
     figures: dict[str, Any] = {name: accuracy[name] for name in ("ua", "wa", "f1_reference", "f1_union")}
     if ends := intervals(reference, decoded.labels, tables["utt2spk"]):
@@ -99,7 +105,7 @@ def _model_figures(decoded: Decoded, tables: Mapping[str, dict[str, str]]) -> di
     parts = in_parts(reference, decoded.labels, tables)
     figures |= {part: rows for part, rows in parts.items() if len(rows) > 1}
     if decoded.answers:
-        figures["answers"] = answer_kinds(decoded.answers, reference, decoded.labels, texts)
+        figures["answers"] = answer_kinds(decoded.answers, reference, decoded.labels, texts, decoded.classes)
         if explains(decoded.answers):
             figures |= _faithfulness(decoded, tables)
     if decoded.judge:
@@ -107,7 +113,7 @@ def _model_figures(decoded: Decoded, tables: Mapping[str, dict[str, str]]) -> di
     if texts and (parallel := same_text(reference, decoded.labels, texts)):
         figures["same_text"] = parallel
     if decoded.probabilities:
-        figures["calibration"] = calibration(reference, decoded.probabilities)
+        figures["calibration"] = calibration(reference, decoded.probabilities, decoded.classes)
     if decoded.variants:
         figures |= changes(reference, decoded.labels, decoded.variants, tables["utt2spk"])
     return figures
@@ -126,6 +132,10 @@ def _faithfulness(decoded: Decoded, tables: Mapping[str, dict[str, str]]) -> dic
         figures["transcripts"] = quoted
     if set(answers) & set(tables["utt2level"]):
         figures["levels"] = level_figures(answers, tables["utt2level"])
-    parsed = {name: read_label(rationale(answer, texts.get(name, ""))) for name, answer in answers.items()}
+    classes = decoded.classes
+    parsed = {
+        name: read_label(rationale(answer, texts.get(name, ""), classes), labels=classes)
+        for name, answer in answers.items()
+    }
     figures["rationales"] = rationale_figures(decoded.rationales or parsed, decoded.labels)
     return figures

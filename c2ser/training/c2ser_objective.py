@@ -14,12 +14,12 @@ from c2ser.data.collate import augment
 from c2ser.data.datasets import Item, LoadedItem, load_item
 from c2ser.data.prefetch import LoadedBatch, load_batch, load_first_usable, log_rejected, prefetch_batches
 from c2ser.data.sampler import Batches, balanced_subset, by_length, rng
-from c2ser.emotions import EMOTIONS
+from c2ser.label_sets import SEVEN
 from c2ser.model.c2ser_network import C2SERNetwork, part_of
 from c2ser.model.fingerprints import weights_fingerprint
 from c2ser.model.perception import Features, Vectors
 from c2ser.scoring.labels import read_label
-from c2ser.scoring.metrics import check_seven, scores
+from c2ser.scoring.metrics import scores
 from c2ser.training.c2ser_data import Batch, Corpus, RawBatch
 from c2ser.training.config import LossConfig, Stage
 from c2ser.training.memory import explain_oom
@@ -47,7 +47,7 @@ class C2SERObjective(Objective):
 
     Raises:
         ValueError: an utterance fits into no batch, bfloat16 weights would be trained, the extracted acoustic
-            vectors are not the model's, or a validation utterance has none of the seven emotions.
+            vectors are not the model's, or a validation utterance has none of the model's classes.
     """
 
     oom_hint = f"{Objective.oom_hint}, or set model.checkpointing: true"
@@ -61,12 +61,12 @@ class C2SERObjective(Objective):
         for name, parameter in model.named_parameters():
             if parameter.requires_grad and parameter.dtype != torch.float32:
                 raise ValueError(f"{name}: would lose small updates in {parameter.dtype}; set model.llm_dtype: float32")
-        self.emotion_head = nn.Linear(model.language.dim, len(EMOTIONS)) if self.losses.emotion else None
+        self.emotion_head = nn.Linear(model.language.dim, len(model.labels)) if self.losses.emotion else None
         sizes, durations = corpus.batches, {i: item.seconds for i, item in corpus.train.items()}
         tokens = _tokens(model, corpus.train)
         self.batches = Batches(durations, sizes.seconds, sizes.utterances, seed, tokens=tokens, max_tokens=sizes.tokens)
         self.emotions = emotions_of({name: item.utterance for name, item in corpus.valid.items()})
-        check_seven(self.emotions, {})
+        model.labels.check_table(self.emotions)
         subset = balanced_subset(self.emotions, corpus.validation.utterances, seed)
         self.chance = 1 / len({self.emotions[name] for name in subset})
         lengths = {name: corpus.valid[name].seconds for name in subset}
@@ -154,8 +154,9 @@ class C2SERObjective(Objective):
     def _emotion_loss(self, speech: Vectors, items: Sequence[Item]) -> Tensor:
         """Return the auxiliary loss of a batch; utterances without an emotion do not count."""
         assert self.emotion_head is not None
+        labels = self.model.labels
         mean = speech.values.sum(dim=1) / speech.lengths[:, None]  # padding is zero
-        classes = [EMOTIONS.index(item.utterance.emotion) if item.utterance.emotion else -100 for item in items]
+        classes = [labels.index(item.utterance.emotion) if item.utterance.emotion else -100 for item in items]
         target = torch.tensor(classes, device=mean.device)
         total = cross_entropy(self.emotion_head(mean).float(), target, reduction="sum")
         return total / max(1, sum(index >= 0 for index in classes))
@@ -205,7 +206,8 @@ class C2SERObjective(Objective):
         if not losses:
             raise ValueError("no validation utterance has readable audio; check the paths in wav.scp")
         loss, reference = sum(losses) / len(losses), {name: self.emotions[name] for name in answers}
-        ua = scores(reference, {name: read_label(answer) for name, answer in answers.items()})["ua"]
+        said = {name: read_label(answer, labels=self.model.labels) for name, answer in answers.items()}
+        ua = scores(reference, said)["ua"]
         self.shown = {name: f"{reference[name]}: {answers[name]}" for name in sorted(answers)[:SHOWN]}
         return {"loss": loss, "ua": ua, "score": ua - LOSS_WEIGHT * loss}
 
@@ -229,6 +231,7 @@ class C2SERObjective(Objective):
             "train": len(corpus.train),
             "valid": len(corpus.valid),
             "data": [_fingerprint(part) for part in (corpus.train, corpus.valid)],
+            **({} if self.model.labels == SEVEN else {"labels": self.model.labels.as_json()}),
         }
 
 

@@ -21,7 +21,7 @@ from c2ser.emotion2vec import losses as parts
 from c2ser.emotion2vec.config import LossConfig, MaskConfig
 from c2ser.emotion2vec.masking import block_masks
 from c2ser.emotion2vec.model import Emotion2Vec, embed
-from c2ser.emotions import EMOTIONS
+from c2ser.label_sets import SEVEN, LabelSet
 from c2ser.training.config import Emotion2VecValidConfig, GuardConfig, TeacherConfig
 from c2ser.training.objective import Objective
 from c2ser.training.settings import fingerprint
@@ -35,12 +35,12 @@ class Material:
     """The training and validation data.
 
     Attributes:
-        train: training utterances; those without an emotion, or with a class of the corpus' own (`--labels raw`), count
-            for the first two losses only.
+        train: training utterances; those without an emotion count for the first two losses only.
         valid: validation utterances.
         seconds: duration of each.
         crops: how they become batches.
         validation: how the encoder is validated.
+        labels: the classes of the category loss.
     """
 
     train: dict[str, Utterance]
@@ -48,6 +48,7 @@ class Material:
     seconds: dict[str, float]
     crops: CropConfig = field(default_factory=CropConfig)
     validation: Emotion2VecValidConfig = field(default_factory=Emotion2VecValidConfig)
+    labels: LabelSet = SEVEN
 
 
 @dataclass
@@ -57,7 +58,7 @@ class Batch:
     Attributes:
         utterances: their ids.
         waves: shape (batch, samples).
-        labels: number of the emotion, -1 without one or with none of the seven, (batch,).
+        labels: number of the emotion, -1 without one, (batch,).
         masked: shape (batch * clones, frames), True on masked frames; an utterance's clones follow each other.
     """
 
@@ -95,10 +96,10 @@ class Emotion2VecObjective(Objective):
         super().__init__()
         self.model, self.material, self.seed = model, material, seed
         self.masks, self.losses, self.teaching, self.guard = masks, losses, teacher, guard
-        self.head = parts.CategoryHead(model.config.dim, len(EMOTIONS), losses)
+        self.head = parts.CategoryHead(model.config.dim, len(material.labels), losses)
         self.teacher = make_teacher(model, teacher.front)
         shortest = 2 * model.audio.local_encoder.receptive_field
-        self.chance = 1 / max(1, len({*EMOTIONS} & {utterance.emotion for utterance in material.valid.values()}))
+        self.chance = 1 / max(1, len({*material.labels} & {utterance.emotion for utterance in material.valid.values()}))
         self.stream = CropBatches(material.train, material.seconds, material.crops, seed, shortest)
         self.valid_stream = CropBatches(material.valid, material.seconds, material.crops, seed, shortest)
 
@@ -115,7 +116,8 @@ class Emotion2VecObjective(Objective):
         log_rejected(raw.rejected, self.stream.rejected)
         frames = int(self.model.audio.local_encoder.frames(torch.tensor(raw.waves.shape[1])))
         masked = block_masks(len(raw.waves) * self.masks.clones, frames, self.masks, raw.generator)
-        labels = torch.tensor([EMOTIONS.index(e) if e in EMOTIONS else -1 for e in raw.emotions])
+        known = self.material.labels
+        labels = torch.tensor([known.index(e) if e is not None and e in known else -1 for e in raw.emotions])
         tensors = (torch.from_numpy(raw.waves), labels, torch.from_numpy(masked))
         return Batch(raw.utterances, *(tensor.to(self.model.slopes.device) for tensor in tensors))
 
@@ -199,7 +201,8 @@ class Emotion2VecObjective(Objective):
 
     def _embed(self, utterances: Mapping[str, Utterance], number: int) -> tuple[np.ndarray, list[str]]:
         """Return mean frames (utterances, dim) and emotions of at most `number` utterances."""
-        labelled = {name: u.emotion for name, u in utterances.items() if u.emotion in EMOTIONS}
+        known = self.material.labels
+        labelled = {name: u.emotion for name, u in utterances.items() if u.emotion and u.emotion in known}
         seconds = {name: self.material.seconds[name] for name in balanced_subset(labelled, number, self.seed)}
         batches = by_length(seconds, 2 * self.material.crops.seconds, 256)
         vectors, emotions = [], []
@@ -216,7 +219,9 @@ class Emotion2VecObjective(Objective):
         shared |= {"crops": self.material.crops, "validation": self.material.validation, "guard": self.guard}
         sets, seconds = {"train": self.material.train, "valid": self.material.valid}, self.material.seconds
         data = [fingerprint((i, seconds[i], u.emotion or "") for i, u in part.items()) for part in sets.values()]
-        return {**shared, **{name: len(part) for name, part in sets.items()}, "data": data}
+        labels = self.material.labels
+        own = {} if labels == SEVEN else {"labels": labels.as_json()}
+        return {**shared, **{name: len(part) for name, part in sets.items()}, "data": data, **own}
 
     def extra_state(self) -> dict[str, Tensor]:
         """Return the teacher's weights."""

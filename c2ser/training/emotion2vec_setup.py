@@ -12,6 +12,7 @@ from c2ser.emotion2vec.config import Emotion2VecConfig
 from c2ser.emotion2vec.convert import load_model, prepare_for_training
 from c2ser.emotion2vec.layers import set_filter_bank
 from c2ser.emotion2vec.model import Emotion2Vec
+from c2ser.label_sets import common_label_set
 from c2ser.training.config import Emotion2VecValidConfig
 from c2ser.training.emotion2vec_objective import Material
 
@@ -50,4 +51,4 @@ def read_material(
         utterances |= {i: replace(u, emotion=None) for i, u in read_data_dir(folder).items() if i not in utterances}
     held_out = read_data_dir(valid)
     seconds = {i: length for part in (utterances, held_out) for i, length in durations(part, unreadable=0.0)}
-    return Material(utterances, held_out, seconds, batches, validation)
+    return Material(utterances, held_out, seconds, batches, validation, common_label_set([train, valid]))

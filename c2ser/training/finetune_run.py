@@ -1,7 +1,7 @@
 """From data directories to the folder of an encoder with a head: trained, calibrated, scored, described."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from c2ser.corpus import Utterance
 from c2ser.data.config import SpecAugment
 from c2ser.data.datasets import read_items
 from c2ser.data.targets import target_names
+from c2ser.label_sets import LabelSet, own_classes, read_label_set
 from c2ser.log import get_logger
 from c2ser.model.config import Tuning
 from c2ser.model.folder import CALIBRATION
@@ -94,6 +95,7 @@ def finetune(sets: FinetuneSets, config: FinetuneConfig, out: Path, score: bool 
     outputs = target_names(utterances, config.target)
     if config.target != "dimensions" and len(outputs) < 2:
         raise ValueError(f"{sets.train}: has {', '.join(outputs)} alone, and a classifier needs two classes")
+    labels = _labels(sets.train, outputs, config.target)
     torch.manual_seed(config.training.seed)
     network = HeadNetwork(read_encoder(config.encoder, config.layer), outputs, config.hidden)
     network.tune(config.tuning, config.rank)
@@ -105,8 +107,8 @@ def finetune(sets: FinetuneSets, config: FinetuneConfig, out: Path, score: bool 
     network.eval()
     logits = objective.outputs(objective.valid_batches, "the calibration") if config.target == "emotion" else {}
     objective.finish()
-    save_head(network, out, config.target, _source(config))
-    model = HeadModel(network, config.target)
+    save_head(network, out, config.target, labels, _source(config))
+    model = HeadModel(network, config.target, labels)
     if logits:
         model.temperature = _calibrate(logits, objective.emotions, network, out, sets.valid)
     save_config(out, train=sets.train, valid=sets.valid, tests=list(sets.tests), **vars(config))
@@ -116,6 +118,12 @@ def finetune(sets: FinetuneSets, config: FinetuneConfig, out: Path, score: bool 
     write_text(out / "README.md", _card(config, network, figures, counts if config.target != "dimensions" else {}))
     logger.info("%s: written; try it with c2ser predict --model %s", out, out)
     return figures
+
+
+def _labels(data: Path, outputs: Sequence[str], target: Target) -> LabelSet:
+    """Return all classes of a data directory, also those that no utterance has."""
+    labels = read_label_set(data)
+    return labels if target == "dimensions" or {*outputs} <= {*labels} else own_classes(outputs)
 
 
 def _source(config: FinetuneConfig) -> dict[str, Any]:
@@ -132,7 +140,7 @@ def _calibrate(
     """Fit the temperature on the validation set, write it into the folder and return it."""
     reference = {name: emotions[name] for name in outputs if emotions[name] in network.outputs}
     rows = {name: " ".join(f"{value:.9g}" for value in row) for name, row in outputs.items()}
-    fitted = fit_temperature(rows, reference, network.outputs)
+    fitted = fit_temperature(rows, reference, LabelSet(tuple(network.outputs)))
     write_json(out / CALIBRATION, {**fitted, "data": valid.name})
     logger.info("temperature %.3f, fitted on %d utterances", fitted["temperature"], fitted["utterances"])
     return float(fitted["temperature"])

@@ -11,10 +11,13 @@ from c2ser.data.datasets import load_wave
 from c2ser.data.prefetch import log_rejected, prefetch_batches
 from c2ser.data.sampler import by_length
 from c2ser.data.targets import ratings_of
+from c2ser.label_sets import write_label_set
 from c2ser.log import get_logger
 from c2ser.model.config import DecodeConfig
+from c2ser.model.decoding import format_row
 from c2ser.model.head_model import HeadModel
 from c2ser.ratings import numbers_text, vote_shares
+from c2ser.scoring.calibration import calibration
 from c2ser.scoring.concordance import dimension_figures
 from c2ser.scoring.cross_validation import figures_with_intervals
 from c2ser.scoring.divergence import js_divergence, kl_divergence
@@ -41,7 +44,7 @@ def score_set(model: HeadModel, data: Path, out: Path) -> dict[str, Any]:
     Args:
         model: the model.
         data: the data directory; utterances that cannot be used are rejected with the reason, and count as wrong.
-        out: gets utt2emo and utt2prob, utt2votes, or utt2vad; scores.json; confusion.png.
+        out: gets utt2emo and utt2prob, or utt2vad; scores.json; confusion.png.
 
     Returns:
         the figures.
@@ -93,14 +96,18 @@ def _score_classes(
 ) -> dict[str, Any]:
     labels = {name: model.classes[int(row.argmax())] for name, row in outputs.items()}
     write_table(out / "utt2emo", labels)
+    write_label_set(out, model.labels)
+    rows = {name: format_row(model.probabilities(row)) for name, row in outputs.items()}
+    write_table(out / "utt2prob", rows)
     figures: dict[str, Any] = {}
     labelled = {name: utterance for name, utterance in utterances.items() if utterance.emotion}
     if labelled:
         figures = figures_with_intervals(labelled, {i: label for i, label in labels.items() if i in labelled})
+        reference = {name: str(utterance.emotion) for name, utterance in labelled.items()}
+        believed = calibration({i: e for i, e in reference.items() if e in model.labels}, rows, model.labels)
+        figures |= {name: believed[name] for name in ("ece", "nll")}
         plot_confusion(figures, f"{out.parent.name}, {out.name.removeprefix('decode_')}", out / "confusion.png")
     if model.target == "votes":
-        rows = {name: dict(zip(model.classes, map(float, row), strict=True)) for name, row in outputs.items()}
-        write_table(out / "utt2votes", {name: numbers_text(row, model.classes) for name, row in rows.items()})
         figures |= _divergences(model, utterances, outputs)
     return figures
 

@@ -74,7 +74,9 @@ def split_speakers(folder: Path, out: Path) -> tuple[Path, Path]:
     chosen = {name for name, utterance in utterances.items() if folds[utterance.speaker] == "1"}
     for name, part in (("valid", chosen), ("train", {*utterances} - chosen)):
         write_subset(folder, out / name, part, {}, {})
-    speakers = Counter(folds[utterance.speaker] == "1" for utterance in {u.speaker: u for u in utterances.values()}.values())
+    speakers = Counter(
+        folds[utterance.speaker] == "1" for utterance in {u.speaker: u for u in utterances.values()}.values()
+    )
     logger.info("no validation set: %d of %d utterances, those of %d of %d speakers, became %s", len(chosen),
                 len(utterances), speakers[True], len(folds), out / "valid")  # fmt: skip
     return out / "train", out / "valid"

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import torch
 
+from c2ser.label_sets import SEVEN, LabelSet
+from c2ser.log import get_logger
 from c2ser.model.c2ser import C2SER
 from c2ser.model.c2ser_network import C2SERNetwork
 from c2ser.model.config import C2SERConfig
@@ -13,6 +15,8 @@ from c2ser.training.config import Stage
 from c2ser.training.settings import flat, plain
 from c2ser.training.weights import check_fit
 
+logger = get_logger(__name__)
+
 PREFIX = "model."
 """Prefix of the network's weights in a checkpoint: its name in the objective."""
 
@@ -20,7 +24,7 @@ FREE = ("trainable", "style", "checkpointing")
 """Settings that a training may change in the model that it starts from."""
 
 
-def start(stage: Stage, config: C2SERConfig, init: Path | None, seed: int) -> C2SERNetwork:
+def start(stage: Stage, config: C2SERConfig, init: Path | None, seed: int, labels: LabelSet = SEVEN) -> C2SERNetwork:
     """Return the network that a stage starts from; each call gives the same one.
 
     Args:
@@ -28,6 +32,7 @@ def start(stage: Stage, config: C2SERConfig, init: Path | None, seed: int) -> C2
         config: settings of a new model; with `init`, only `trainable` and `checkpointing` count.
         init: folder of a trained model.
         seed: decides new weights.
+        labels: the classes of the data; a model that starts from one with others learns to name these instead.
 
     Raises:
         ValueError: the stage needs a trained model, or `init` differs from the configuration.
@@ -36,9 +41,12 @@ def start(stage: Stage, config: C2SERConfig, init: Path | None, seed: int) -> C2
         what = "the explicit stage's folder" if stage == "implicit" else "its folder"
         raise ValueError(f"the {stage} stage starts from a model; give {what} with --init")
     torch.manual_seed(seed)
-    network = (C2SER.from_pretrained(init) if init else C2SER.build(config)).network
+    network = (C2SER.from_pretrained(init) if init else C2SER.build(config, labels)).network
     if init:
         _check_same(config, network.config, init)
+        if network.labels != labels:
+            logger.info("%s: names %s; now it learns %s", init, ", ".join(network.labels), ", ".join(labels))
+            network.labels = labels
     network.set_trainable(config.trainable)
     network.set_checkpointing(config.checkpointing)
     if stage != "finetune":
