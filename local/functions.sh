@@ -175,8 +175,8 @@ train_baselines() {
     for name in "${compared[@]}"; do
         [[ $name = classifier* ]] || continue
         read_configs "baselines/$name"
-        on_gpu "$trained/$name/train.log" python -m c2ser.bin.train_classifier "${configs[@]}" \
-            --train "data/$train_set" --valid "data/$valid_set" --out "$trained/$name"
+        on_gpu "$trained/$name/train.log" python -m c2ser.bin.finetune "data/$train_set" "${configs[@]}" \
+            --valid "data/$valid_set" --out "$trained/$name"
     done
 }
 

@@ -358,7 +358,7 @@ CONFIGS = {
     "decode": "decode",
     "decode_published": "decode",
     "tiny_models": "make_tiny_models",
-    "classifier": "train_classifier",
+    "classifier": "finetune",
     "cascade": "answer",
 }
 """Which entry point reads the configurations of a name."""
@@ -390,7 +390,7 @@ def parsers():
 def test_every_configuration_is_accepted_by_its_entry_point(path, parsers):
     made = parsers[CONFIGS[path.stem]]
     values = yaml.safe_load(path.read_text("utf-8"))
-    required = {"style": "explicit", "stage": "explicit", "tests": "[]"}
+    required = {"style": "explicit", "stage": "explicit", "tests": "[]", "data": "[x]"}
     words = [f"--config={path}"]
     for action in made._actions:
         if getattr(action, "required", False) and action.dest not in values:

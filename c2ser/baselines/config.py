@@ -6,22 +6,7 @@ from typing import Literal
 from c2ser.model.config import Dtype
 
 Kind = Literal["cascade", "classifier"]
-"""Whisper writes the words down and a language model names their emotion; or a classifier on Whisper's encoder."""
-
-
-@dataclass
-class ClassifierConfig:
-    """A classifier on Whisper's encoder, with the layers of transformers' WhisperForAudioClassification.
-
-    Attributes:
-        whisper: Whisper model, folder or hub id; a path in tools/models is looked for in the project.
-        dim: size of the projection between the mean of Whisper's states and the classes.
-        whisper_dropout: dropout in Whisper in training.
-    """
-
-    whisper: str = "tools/models/whisper-base"
-    dim: int = 256
-    whisper_dropout: float = 0.0
+"""Whisper writes the words down and a language model names their emotion; or an encoder with a head."""
 
 
 @dataclass
@@ -29,8 +14,8 @@ class BaselineConfig:
     """A baseline that answers.
 
     Attributes:
-        kind: cascade: Whisper writes the words down, and a language model names their emotion; classifier: one that
-            `train_classifier` has trained.
+        kind: cascade: Whisper writes the words down, and a language model names their emotion; classifier: a
+            model of `c2ser finetune`.
         model: classifier: its folder.
         whisper: cascade: Whisper model, folder or hub id; a path in tools/models is looked for in the project.
         llm: cascade: causal language model with a chat template; likewise.

@@ -11,10 +11,11 @@ def main(model: Path, out: Path, probe: Path | None = None, int8: bool = False, 
     """Write the file OUT: from waveforms of any length, in any batch, to the probabilities of emotions.
 
     Args:
-        model: folder of an Emotion2Vec-S model, or a published checkpoint of the emotion2vec family.
+        model: folder of an Emotion2Vec-S model, a published checkpoint of the emotion2vec family, or a model that
+            c2ser finetune made of one of these.
         out: the file, for example emotion.onnx; an older one is replaced.
-        probe: folder that train_probe wrote, with a probe on the embeddings of this model; not needed for emotion2vec+,
-            which has a classifier of its own.
+        probe: folder that train_probe wrote, with a probe on the embeddings of this model; not needed for emotion2vec+
+            and models of c2ser finetune, which have a classifier of their own.
         int8: store the weights of matrix products in 8 bits: a smaller file that answers a little differently.
         data: data directory on which the file is compared with the model in torch: UA, labels, probabilities and the
             processor time of both.
@@ -22,9 +23,13 @@ def main(model: Path, out: Path, probe: Path | None = None, int8: bool = False, 
     from c2ser.emotion2vec.onnx_check import compare_on_speech
     from c2ser.emotion2vec.onnx_export import check_packages, export_onnx
     from c2ser.emotion2vec.speech_classifier import load_speech_classifier
+    from c2ser.model.head_folder import is_head
+    from c2ser.model.head_model import load_exportable
 
     check_packages()
-    classifier = load_speech_classifier(model, probe)
+    if is_head(model) and probe:
+        raise ValueError(f"{model}: has a head of its own; leave --probe out")
+    classifier = load_exportable(model) if is_head(model) else load_speech_classifier(model, probe)
     export_onnx(classifier, out, int8)
     if data:
         compare_on_speech(classifier, out, data)

@@ -21,7 +21,7 @@ def main(
     matrix.
 
     Args:
-        exp: the folder with `<model>/decode_<set>/scores.json`.
+        exp: the folder with `<model>/decode_<set>/scores.json`, or that of one model.
         out: the page; by default report.html in that folder.
         data: folder of the data directories, for the recordings; by default `data` beside that folder.
         title: its heading; by default the name of the recipe.

@@ -14,6 +14,9 @@ Padding = Literal["exact", "30s"]
 Part = Literal["whisper", "connector", "lora", "llm"]
 """The parts of a model that can be trained."""
 
+Tuning = Literal["frozen", "lora", "full"]
+"""What of an encoder under a head is trained: nothing, adapters beside its weights, or all of it."""
+
 AcousticProjection = Literal["auto", "pad", "linear"]
 
 

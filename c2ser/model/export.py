@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from peft.tuners.tuners_utils import BaseTunerLayer
 
 from c2ser.corpus import read_data_dir
 from c2ser.log import get_logger
+from c2ser.model.adapters import merge_adapters
 from c2ser.model.c2ser_network import C2SERNetwork
 from c2ser.model.folder import CALIBRATION, load_network, save_network
 from c2ser.model.hub import find_model
@@ -56,13 +56,8 @@ def merge_lora(network: C2SERNetwork) -> None:
     Raises:
         ValueError: the model has none.
     """
-    llm = network.language.llm
-    adapted = [(name, module) for name, module in llm.named_modules() if isinstance(module, BaseTunerLayer)]
-    if not adapted:
+    if not merge_adapters(network.language.llm):
         raise ValueError("the model has no LoRA adapters; export it without --merge_lora")
-    for name, module in adapted:
-        module.merge(safe_merge=True)
-        llm.set_submodule(name, module.get_base_layer())
     network.config.lora = dataclasses.replace(network.config.lora, r=0)
     network.llm_inside = True
     network.set_trainable([part for part in network.config.trainable if part != "lora"])

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from peft import LoraConfig, inject_adapter_in_model
 from torch import Tensor, nn
 from torch.distributed.fsdp import FSDPModule
 from torch.nn.functional import cross_entropy, pad
@@ -21,6 +20,7 @@ from transformers import (
 from transformers.models.auto.tokenization_auto import get_tokenizer_config
 
 from c2ser.cot.prompts import INSTRUCTIONS
+from c2ser.model.adapters import add_adapters
 from c2ser.model.config import GREEDY, Dtype, LoraSettings, SearchConfig
 from c2ser.model.continuations import log_probabilities
 from c2ser.model.perception import Vectors, padding_mask
@@ -116,7 +116,9 @@ class LanguageModel(nn.Module):
         if scaled := [key for key in SCALED_LOGITS if getattr(llm.config, key, None) is not None]:
             raise ValueError(f"{name}: scales its logits ({', '.join(scaled)}); choose a model of another family")
         self.tokenizer, self.chat_template = tokenizer, chat_template
-        self.llm = _adapted(llm, lora) if lora.r else llm
+        if lora.r:
+            add_adapters(llm, lora)
+        self.llm = llm
         self.dim, self.end = table.embedding_dim, end
         # a hub's generation settings (sampling, repetition penalty) would make answers differ from run to run
         self.llm.generation_config = GenerationConfig(eos_token_id=self.end, pad_token_id=self.end)
@@ -262,15 +264,3 @@ class LanguageModel(nn.Module):
 
     def _until_end(self, ids: list[int]) -> list[int]:
         return ids[: ids.index(self.end) + 1] if self.end in ids else ids
-
-
-def _adapted(llm: PreTrainedModel, lora: LoraSettings) -> PreTrainedModel:
-    """Add adapters; they are float32 whatever the model's own weights are, so that small updates are not lost."""
-    config = LoraConfig(
-        r=lora.r, lora_alpha=lora.alpha, lora_dropout=lora.dropout, target_modules=list(lora.targets), bias="none"
-    )
-    inject_adapter_in_model(config, llm)
-    for name, parameter in llm.named_parameters():
-        if ".lora_" in name:
-            parameter.data = parameter.data.float()
-    return llm

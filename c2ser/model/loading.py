@@ -7,7 +7,9 @@ from c2ser.devices import move
 from c2ser.emotion2vec.checkpoints import read_published
 from c2ser.model.c2ser import C2SER
 from c2ser.model.emotion2vec_classifier import Emotion2VecClassifier, read_labels
-from c2ser.model.hub import CHECKPOINTS, fetch
+from c2ser.model.head_folder import is_head
+from c2ser.model.head_model import HeadModel
+from c2ser.model.hub import CHECKPOINTS, fetch, find_model
 from c2ser.recordings.speech_model import SpeechModel
 from c2ser.tables import read_json
 
@@ -25,7 +27,8 @@ def load(model: str | Path, device: str = "auto") -> SpeechModel:
     """Load a model that recognises emotions; nothing in its files is run.
 
     Args:
-        model: the folder of a C²SER model or its id on the Hugging Face hub, also the authors' `ASLP-lab/C2SER-LLM`;
+        model: the folder of a C²SER model or of an encoder with a head (`c2ser finetune`), or its id on the Hugging Face
+            hub, also the authors' `ASLP-lab/C2SER-LLM`;
             a checkpoint of emotion2vec with a classifier, such as emotion2vec+ large, its folder, or its id.
         device: "cpu", "cuda", …; "auto" takes a GPU where there is one.
 
@@ -39,10 +42,13 @@ def load(model: str | Path, device: str = "auto") -> SpeechModel:
         path = next((path / name for name in FILES if (path / name).is_file()), path)
     if path.is_file():
         return move(_classifier(path), device)
+    folder = find_model(path)
+    if is_head(folder):
+        return move(HeadModel.from_pretrained(folder), device)
     if path.is_dir() and _is_encoder(path):
         raise ValueError(f"{model}: an encoder without a classifier gives embeddings (c2ser extract-embeddings) and no "
-                         "emotions; give a C²SER model")  # fmt: skip
-    return C2SER.from_pretrained(model, device)
+                         "emotions; train a head on it with c2ser finetune")  # fmt: skip
+    return C2SER.from_pretrained(folder, device)
 
 
 def _classifier(path: Path) -> Emotion2VecClassifier:

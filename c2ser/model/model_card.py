@@ -99,7 +99,7 @@ def _data(counts: Mapping[str, Mapping[str, int]] | None, labels: LabelSet) -> s
         return "\n## Data\n\nSee the training configuration; nothing more was recorded in this folder.\n"
     rows: list[list[object]] = [["set", *labels, "all"]]
     rows += [[name, *(count.get(e, 0) for e in labels), sum(count.values())] for name, count in counts.items()]
-    return "\n## Data\n\nUtterances by emotion.\n\n" + _table(rows)
+    return "\n## Data\n\nUtterances by emotion.\n\n" + format_table(rows)
 
 
 def _scores(scores: Mapping[str, Mapping[str, Any]] | None) -> str:
@@ -110,10 +110,11 @@ def _scores(scores: Mapping[str, Mapping[str, Any]] | None) -> str:
         rows.append(
             [name, f"{100 * score['ua']:.1f}", f"{100 * score['wa']:.1f}", score["utterances"], score["unreadable"]]
         )
-    return "\n## Scores\n\nBy the emotion that the answer names.\n\n" + _table(rows)
+    return "\n## Scores\n\nBy the emotion that the answer names.\n\n" + format_table(rows)
 
 
-def _table(rows: list[list[object]]) -> str:
+def format_table(rows: list[list[object]]) -> str:
+    """Return rows as a table of Markdown, the first one as its heading."""
     lines = ["| " + " | ".join(map(str, row)) + " |" for row in rows]
     return "\n".join([lines[0], "|---" * len(rows[0]) + "|", *lines[1:]]) + "\n"
 

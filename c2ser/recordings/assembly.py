@@ -169,6 +169,8 @@ def summary(
     Probabilities are means weighted by seconds. The answer is that of the piece with the largest weight for the most
     probable emotion: its probability there times the piece's seconds.
 
+    A model of dimensions names no emotion: then there are means alone.
+
     Args:
         found: seconds and result of each piece with speech.
         min_confidence: an emotion with a smaller probability is `UNSURE`.
@@ -178,6 +180,8 @@ def summary(
     total = sum(seconds for seconds, _ in found)
     classes = found[0][1].probabilities
     mean = {name: sum(s * result.probabilities[name] for s, result in found) / total for name in classes}
+    if not found[0][1].emotion:
+        return "", mean, "", ""
     best = max(mean, key=lambda name: mean[name])
     told = max(found, key=lambda item: item[0] * item[1].probabilities[best])[1]
     return best if mean[best] >= min_confidence else UNSURE, mean, told.answer, told.said

@@ -89,8 +89,8 @@ class Recognition:
     """What a model recognises in an utterance.
 
     Attributes:
-        emotion: the most probable one, `UNSURE` or `NO_SPEECH`.
-        probabilities: of each emotion; their sum is 1; none without speech.
+        emotion: the most probable one, `UNSURE` or `NO_SPEECH`; "" of a model of dimensions.
+        probabilities: of each emotion, their sum is 1; or the value of each dimension; none without speech.
         answer: the model's answer, "" if it was not asked for; the emotion that it names may be another one.
         style: the chain of thought that was asked for; None for models that give no answers.
         tokens: number of tokens of the answers, of all segments of long speech.

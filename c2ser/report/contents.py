@@ -117,17 +117,17 @@ class Heard:
     remarks: list[str] = field(default_factory=list)
 
 
-def read_set(exp: Path, data: Path, name: str, rows: Mapping[str, Mapping[str, Any]]) -> tuple[TestSet, Heard]:
+def read_set(exp: Path, folder: Path, name: str, rows: Mapping[str, Mapping[str, Any]]) -> tuple[TestSet, Heard]:
     """Return what the page shows of a set, and the recordings behind it.
 
     Args:
         exp: folder of the results.
-        data: folder of the data directories.
+        folder: data directory of the set.
         name: of the set.
         rows: figures by model, as in scores.json.
     """
     heard = Heard()
-    cells = _read_all_cells(exp, data / name, rows, heard)
+    cells = _read_all_cells(exp, folder, name, rows, heard)
     best, emotions = best_model(rows), ordered(emotion for row in rows.values() for emotion in row["per_emotion"])
     order = sorted(rows, key=lambda model: model != best)
     folded = {title: row for model in rows for title, row in with_folds(model, rows[model])}
@@ -150,7 +150,9 @@ def read_set(exp: Path, data: Path, name: str, rows: Mapping[str, Mapping[str, A
     return shown, heard
 
 
-def _read_all_cells(exp: Path, folder: Path, rows: Mapping[str, Mapping[str, Any]], heard: Heard) -> dict[str, Cells]:
+def _read_all_cells(
+    exp: Path, folder: Path, name: str, rows: Mapping[str, Mapping[str, Any]], heard: Heard
+) -> dict[str, Cells]:
     """Return the recordings of all cells by model; what is in the way becomes a remark."""
     if not (folder / "wav.scp").exists():
         heard.remarks.append(f"The cells name no recordings, because there is no {folder}/wav.scp.")
@@ -159,7 +161,7 @@ def _read_all_cells(exp: Path, folder: Path, rows: Mapping[str, Mapping[str, Any
     reference, cells = read_table(folder / "utt2emo"), {}
     for model, figures in rows.items():
         try:
-            found = read_cells(exp, model, folder.name, reference)
+            found = read_cells(exp, model, name, reference)
         except OSError:
             continue  # figures alone, such as those of a cross-validation
         if same_counts(found, figures["confusion"]):

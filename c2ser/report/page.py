@@ -21,12 +21,12 @@ logger = get_logger(__name__)
 HERE = Path(__file__).parent
 
 
-def write_report(exp: Path, data: Path, out: Path, title: str, sound_mb: float) -> str:
+def write_report(exp: Path, data: Path | Mapping[str, Path], out: Path, title: str, sound_mb: float) -> str:
     """Write the page of results.
 
     Args:
-        exp: folder with `<model>/decode_<set>/scores.json` and what else stage 9 writes.
-        data: folder of the data directories, for the recordings.
+        exp: folder with `<model>/decode_<set>/scores.json` and what else stage 9 writes; or the folder of one model.
+        data: folder of the data directories, for the recordings; or the data directory of each set.
         out: the page.
         title: its heading.
         sound_mb: how many megabytes of recordings it may hold; 0 for none.
@@ -37,13 +37,16 @@ def write_report(exp: Path, data: Path, out: Path, title: str, sound_mb: float) 
     Raises:
         ValueError: there are no results, or as `read_set`.
     """
-    found = by_set(find_results(exp))
+    model = exp.resolve().name if any(exp.glob("decode_*/scores.json")) else None
+    above = exp.resolve().parent if model else exp
+    found = by_set(find_results(above, model))
     results = {name: labelled for name, rows in found.items() if (labelled := with_labels(rows))}
     if not results:
         raise ValueError(f"{exp}: no scores.json in it{' with labels' * bool(found)}; run stages 8 and 9 first")
-    if hidden := sorted({model for rows in found.values() for model in rows if "ua" not in rows[model]}):
+    if hidden := sorted({name for rows in found.values() for name in rows if "ua" not in rows[name]}):
         logger.warning("%s: values on dimensions are not on this page; see show-results", ", ".join(hidden))
-    sets = {name: read_set(exp, data, name, rows) for name, rows in results.items()}
+    folders = {name: data.get(name, Path(name)) if isinstance(data, Mapping) else data / name for name in results}
+    sets = {name: read_set(above, folders[name], name, rows) for name, rows in results.items()}
     heard = {name: recordings for name, (_, recordings) in sets.items()}
     sounds = Sounds(int(sound_mb * 1e6))
     sounds.fill(_wanted(heard))
@@ -55,7 +58,7 @@ def write_report(exp: Path, data: Path, out: Path, title: str, sound_mb: float) 
         title=title,
         sets=[shown for shown, _ in sets.values()],
         tiles=tiles,
-        trainings=read_trainings(exp),
+        trainings=read_trainings(above, model),
         versions=versions(),
         legend=[line.removeprefix("- ") for line in LEGEND.replace("\n  ", " ").replace("`", "").splitlines()[2:]],
         recordings=_embedded(heard, sounds),

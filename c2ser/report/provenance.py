@@ -4,6 +4,7 @@ import platform
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from glob import escape
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -39,9 +40,10 @@ class Training:
     settings: str
 
 
-def read_trainings(exp: Path) -> list[Training]:
-    """Return the trainings below a folder: those whose folders hold curves.png or config.yaml."""
-    found = {path.parent for deep in ("*", "*/*") for path in exp.glob(f"{deep}/c*") if path.name in MARKS}
+def read_trainings(exp: Path, model: str | None = None) -> list[Training]:
+    """Return the trainings below a folder, or a model's alone: those whose folders hold curves.png or config.yaml."""
+    places = ("*", "*/*") if model is None else (escape(model),)
+    found = {path.parent for place in places for path in exp.glob(f"{place}/c*") if path.name in MARKS}
     return [_read_training(exp, folder) for folder in sorted(found)]
 
 

@@ -1,6 +1,7 @@
 """Results for people: one Markdown page with a headline, the tables of all models and their pictures."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from glob import escape
 from pathlib import Path
 from typing import Any
 
@@ -58,13 +59,17 @@ LEGEND = """## How to read this page
 - Mean of folds: what EmoBox reports of a cross-validation."""
 
 
-def find_results(exp: Path) -> dict[tuple[str, str], dict[str, Any]]:
+def find_results(exp: Path, model: str | None = None) -> dict[tuple[str, str], dict[str, Any]]:
     """Return the content of every `<model>/decode_<set>/scores.json` below a folder, by (set, model).
 
     A model may lie one or two folders deeper, as `finetune/epoch_3` and, under a tag, `<tag>/finetune/epoch_3` do.
+
+    Args:
+        exp: the folder.
+        model: this model alone; None for all.
     """
-    results = {}
-    for path in sorted(path for deep in ("*", "*/*", "*/*/*") for path in exp.glob(f"{deep}/decode_*/scores.json")):
+    results, places = {}, ("*", "*/*", "*/*/*") if model is None else (escape(model),)
+    for path in sorted(path for place in places for path in exp.glob(f"{place}/decode_*/scores.json")):
         model = path.parent.parent.relative_to(exp).as_posix()
         results[path.parent.name.removeprefix("decode_"), model] = read_json(path)
     return results

@@ -55,6 +55,7 @@ class TrainConfig:
         keep: newest checkpoints kept besides the best.
         num_workers: threads of each process that load the audio of the next micro-batches; they do not change the
             result.
+        patience: end after this many validations in a row without a better score; null trains all steps.
         seed: decides initial weights, batches, masks and dropout.
         precision: bf16 uses autocast with float32 weights; auto is bf16 on GPUs, and on CPUs that multiply bfloat16
             themselves, else fp32.
@@ -69,12 +70,14 @@ class TrainConfig:
     save_every: int = 100
     keep: int = 2
     num_workers: int = 2
+    patience: int | None = None
     seed: int = 777
     precision: Precision = "fp32"
 
     def __post_init__(self) -> None:
         """Refuse counts below 1."""
-        counts = ("steps", "accumulate", "log_every", "valid_every", "save_every", "keep", "num_workers")
+        counts = ["steps", "accumulate", "log_every", "valid_every", "save_every", "keep", "num_workers"]
+        counts += ["patience"] if self.patience is not None else []
         if low := [name for name in counts if getattr(self, name) < 1]:
             raise ValueError(f"training.{low[0]} is {getattr(self, low[0])}; give 1 or more")
 
@@ -205,15 +208,25 @@ class Emotion2VecValidConfig:
 
 
 @dataclass
-class ClassifierBatchConfig:
-    """How the utterances of the classifier baseline become batches.
+class HeadBatchConfig:
+    """How the utterances of an encoder with a head become batches.
 
     Attributes:
         seconds: padded audio in one batch, at most.
         utterances: utterances in one batch, at most.
-        keep_features: keep the spectrograms of all utterances in memory once they are computed.
+        keep_features: keep what of each utterance does not change in memory once it is computed: spectrograms or, of a
+            frozen encoder, its states; null does so with up to two hours of speech.
     """
 
-    seconds: float = 100.0
+    seconds: float = 120.0
     utterances: int = 16
-    keep_features: bool = False
+    keep_features: bool | None = None
+
+
+@dataclass
+class HeadTrainConfig(TrainConfig):
+    """The same with defaults for an encoder with a head: each epoch ends with a validation, and training ends early."""
+
+    epochs: int | None = 40
+    valid_every: int = 1_000_000
+    patience: int | None = 8

@@ -58,6 +58,10 @@ class Record:
             for name, text in texts.items():
                 self._writer.add_text(name, text, step)
 
+    def validations_after(self, step: int) -> int:
+        """Return how many validations there were after a step."""
+        return sum(row["step"] > step and any(name.startswith("valid/") for name in row) for row in self.history)
+
     def state(self) -> dict[str, Any]:
         """Return what a checkpoint keeps; what TensorBoard shows up to here survives a kill too."""
         if self._writer:

@@ -62,6 +62,7 @@ class Trainer:
 
     def __init__(self, objective: Objective, optim: OptimConfig, training: TrainConfig, out: Path) -> None:
         self.optim, self.training, self.out = optim, training, out
+        self.checkpoints = out / "checkpoints"
         parallel = DistributedDataParallelKwargs(find_unused_parameters=objective.find_unused_parameters)
         self.accelerator = Accelerator(mixed_precision="no", kwargs_handlers=[parallel])
         self.accelerator.gradient_accumulation_steps = training.accumulate  # accelerate's launcher may say otherwise
@@ -105,9 +106,10 @@ class Trainer:
         self.weights = Weights(self.accelerator.unwrap_model(self.wrapped), self.optimiser.optimizer)
 
     @property
-    def checkpoints(self) -> Path:
-        """The folder of all checkpoints."""
-        return self.out / "checkpoints"
+    def _over(self) -> bool:
+        """Whether the last step was done, or the last validations were all no better than the best before them."""
+        best, patience = self.best["step"], self.training.patience or inf
+        return self.step >= self.steps or (best is not None and self.record.validations_after(best) >= patience)
 
     def run(self) -> Path:
         """Train to the end; see `train`."""
@@ -124,7 +126,7 @@ class Trainer:
         self.lines = LogLines(self.step, self.steps, self.accelerator.num_processes)
         try:
             with closing(self._raw_batches()) as raw_batches:
-                while self.step < self.steps:
+                while not self._over:
                     self._one_step(raw_batches)
         finally:
             for number, handler in previous.items():
@@ -155,9 +157,9 @@ class Trainer:
         if epoch in self.training.keep_epochs:
             self._save_epoch(epoch)
         stop = self._any_rank(self.stop or self._launcher_died())
-        if self.step % self.training.save_every == 0 or improved or last or stop:
+        if self.step % self.training.save_every == 0 or improved or self._over or stop:
             self._save()
-        if stop and not last:
+        if stop and not self._over:
             logger.info("step %d: told to stop; saved, run the same command to go on", self.step)
             raise SystemExit(REQUEUE_STATUS)
 
@@ -275,8 +277,7 @@ class Trainer:
         checkpoint.check_settings(state["settings"], self._settings(), self.out)
         self.weights.load_trainable_state_dict(tensors["trained"], newest)
         self.weights.load_optimizer_state_dict(optimiser)
-        if "extra" in tensors:
-            self.objective.load_extra_state(tensors["extra"])
+        self.objective.load_extra_state(tensors.get("extra", {}))
         self.step, self.best = state["step"], state["best"]
         self.record.load(state)
         logger.info("going on from %s", newest)
@@ -292,9 +293,8 @@ class Trainer:
             raise ValueError(f"{self.checkpoints}: the best checkpoint is missing or damaged; train again")
         tensors, _, _ = checkpoint.load(best)
         self.weights.load_trainable_state_dict(tensors["trained"], best)
-        if "extra" in tensors:
-            self.objective.load_extra_state(tensors["extra"])
+        self.objective.load_extra_state(tensors.get("extra", {}))
         if self.accelerator.is_main_process:
             plot_curves(self.record.history, self.out / "curves.png", self.best["step"], self.objective.chance)
-        logger.info("kept: step %d, score %.4f", self.best["step"], self.best["score"])
+        logger.info("kept: step %d, score %.4f, of %d steps", self.best["step"], self.best["score"], self.step)
         return best

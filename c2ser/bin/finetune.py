@@ -1,0 +1,82 @@
+"""Train an encoder with a head on your own data: classes, votes or dimensions."""
+
+from pathlib import Path
+
+from c2ser.cli import run
+from c2ser.data.config import SpecAugment
+from c2ser.ratings import Target
+from c2ser.training.config import HeadBatchConfig, HeadTrainConfig, OptimConfig
+
+GROUP = "Train"
+PATHS = "data"
+
+SOUND_MB = 12.0
+"""Megabytes of recordings in the report, at most."""
+
+
+def main(
+    data: list[Path],
+    out: Path,
+    batches: HeadBatchConfig,
+    training: HeadTrainConfig,
+    encoder: str = "tools/models/whisper-base",
+    layer: int | None = None,
+    lora: int | None = None,
+    full: bool = False,
+    frozen: bool = False,
+    target: Target = "emotion",
+    hidden: int = 256,
+    valid: Path | None = None,
+    tests: list[Path] | None = None,
+    optim: OptimConfig | None = None,
+    spec_augment: SpecAugment | None = None,
+    report: bool = True,
+) -> None:
+    """Train a head on an encoder that is frozen, has adapters or is trained too; OUT becomes the model's folder.
+
+    `c2ser predict`, `c2ser serve` and `c2ser.load` take that folder.
+
+    Args:
+        data: a data directory, or a folder with train, valid and test, as `c2ser import` writes it.
+        out: the model's folder, with checkpoints, curves, scores, report and model card.
+        batches: how utterances become batches.
+        training: how long to train and how often to look.
+        encoder: folder of an Emotion2Vec-S model, checkpoint of its family, or folder or hub id of Whisper, wav2vec
+            2.0, HuBERT, WavLM and the like; the default is what `make small` brings.
+        layer: keep so many of the encoder's first layers; by default all, of Whisper the first half.
+        lora: train adapters of this rank in the encoder's layers.
+        full: train the whole encoder.
+        frozen: train the head alone; the default.
+        target: what is learnt: the emotion of utt2emo, the votes of utt2votes, or the dimensions of utt2vad.
+        hidden: size of the head's projection.
+        valid: data directory to choose the best weights on; by default DATA/valid, else a fifth of the speakers.
+        tests: data directories to score; by default DATA/test and DATA/test1, DATA/test2, ….
+        optim: optimiser and schedule, with the parts head and encoder; by default what suits the way to train.
+        spec_augment: masks on Whisper's spectrograms in training; null for none.
+        report: score the validation and test sets, and write OUT/report.html.
+    """
+    if len(data) > 1:
+        raise ValueError(
+            f"{data[1]}: one data set makes one model; give one folder, the others with --valid and --tests"
+        )
+    if sum((lora is not None, full, frozen)) > 1:
+        raise ValueError("--lora, --full, --frozen: three ways to train an encoder; give one of them")
+    if lora is not None and lora < 1:
+        raise ValueError(f"--lora {lora}: no rank of adapters; give 1 or more, 8 for example")
+    from c2ser.training.finetune_run import FinetuneConfig, finetune
+    from c2ser.training.finetune_sets import find_sets
+
+    tuning = "lora" if lora else "full" if full else "frozen"
+    config = FinetuneConfig(
+        encoder, layer, tuning, lora or 0, hidden, target, batches, optim, training, spec_augment
+    )  # fmt: skip
+    sets = find_sets(data[0], valid, tests, out)
+    figures = finetune(sets, config, out, report)
+    if any("ua" in row for row in figures.values()):
+        from c2ser.report.page import write_report
+
+        write_report(out, sets.scored(), out / "report.html", out.resolve().name, SOUND_MB)
+
+
+if __name__ == "__main__":
+    run(main, PATHS)

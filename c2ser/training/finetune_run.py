@@ -1,0 +1,175 @@
+"""From data directories to the folder of an encoder with a head: trained, calibrated, scored, described."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate import PartialState
+
+from c2ser.cli import save_config
+from c2ser.corpus import Utterance
+from c2ser.data.config import SpecAugment
+from c2ser.data.datasets import read_items
+from c2ser.data.targets import target_names
+from c2ser.label_sets import LabelSet, own_classes, read_label_set
+from c2ser.log import get_logger
+from c2ser.model.config import Tuning
+from c2ser.model.folder import CALIBRATION
+from c2ser.model.head_card import HeadFacts, format_head_card
+from c2ser.model.head_folder import save_head
+from c2ser.model.head_model import HeadModel
+from c2ser.model.head_network import HeadNetwork
+from c2ser.model.speech_encoders import read_encoder
+from c2ser.ratings import Target
+from c2ser.scoring.probabilities import fit_temperature
+from c2ser.tables import write_json, write_text
+from c2ser.training.config import HeadBatchConfig, OptimConfig, TrainConfig
+from c2ser.training.finetune_scores import score_set, shown_figures
+from c2ser.training.finetune_sets import FinetuneSets
+from c2ser.training.head_objective import HeadMaterial, HeadObjective
+from c2ser.training.loop import train
+
+logger = get_logger(__name__)
+
+RATES: Mapping[Tuning, float] = {"frozen": 1e-3, "lora": 5e-4, "full": 2e-5}
+"""Peak learning rate of what is trained; a new head takes that of a frozen encoder in any case."""
+
+
+@dataclass
+class FinetuneConfig:
+    """What is trained.
+
+    Attributes:
+        encoder: the encoder, as `c2ser.model.speech_encoders.read_encoder` takes it.
+        layer: how many of its layers are kept; see there.
+        tuning: what of it is trained.
+        rank: of its adapters, if they are trained.
+        hidden: size of the head's projection.
+        target: what is learnt.
+        batches: how utterances become batches.
+        optim: optimiser and schedule; None takes what suits `tuning`.
+        training: how long to train and how often to look.
+        spec_augment: masks on spectrograms; None for none.
+    """
+
+    encoder: str
+    layer: int | None = None
+    tuning: Tuning = "frozen"
+    rank: int = 8
+    hidden: int = 256
+    target: Target = "emotion"
+    batches: HeadBatchConfig = field(default_factory=HeadBatchConfig)
+    optim: OptimConfig | None = None
+    training: TrainConfig = field(default_factory=TrainConfig)
+    spec_augment: SpecAugment | None = None
+
+
+def default_optim(tuning: Tuning) -> OptimConfig:
+    """Return the optimiser that suits a way to train."""
+    return OptimConfig(
+        lr=RATES[tuning], lr_by_part={"head": RATES["frozen"]}, betas=(0.9, 0.98), warmup=0.1, schedule="cosine"
+    )
+
+
+def finetune(sets: FinetuneSets, config: FinetuneConfig, out: Path, score: bool = True) -> dict[str, dict[str, Any]]:
+    """Train, and write the model's folder with its results; a run that was killed goes on.
+
+    Args:
+        sets: data directories.
+        config: what is trained.
+        out: the folder.
+        score: whether the validation and test sets are scored.
+
+    Returns:
+        figures by set, as scores.json has them; none in all but the first of several processes.
+
+    Raises:
+        ValueError: the encoder or a set cannot be used, or training fails.
+    """
+    learnt, held_out = (read_items(folder, []) for folder in (sets.train, sets.valid))
+    utterances = {name: item.utterance for name, item in learnt.items()}
+    outputs = target_names(utterances, config.target)
+    if config.target != "dimensions" and len(outputs) < 2:
+        raise ValueError(f"{sets.train}: has {', '.join(outputs)} alone, and a classifier needs two classes")
+    labels = _labels(sets.train, outputs, config.target)
+    torch.manual_seed(config.training.seed)
+    network = HeadNetwork(read_encoder(config.encoder, config.layer), outputs, config.hidden)
+    network.tune(config.tuning, config.rank)
+    material = HeadMaterial(learnt, held_out, config.target, config.batches, config.spec_augment)
+    objective = HeadObjective(network, material, config.training.seed)
+    train(objective, config.optim or default_optim(config.tuning), config.training, out)
+    if not PartialState().is_main_process:
+        return {}
+    network.eval()
+    logits = objective.outputs(objective.valid_batches, "the calibration") if config.target == "emotion" else {}
+    objective.finish()
+    save_head(network, out, config.target, labels, _source(config))
+    model = HeadModel(network, config.target, labels)
+    if logits:
+        model.temperature = _calibrate(logits, objective.emotions, network, out, sets.valid)
+    save_config(out, train=sets.train, valid=sets.valid, tests=list(sets.tests), **vars(config))
+    scored = sets.scored() if score else {}
+    figures = {name: score_set(model, folder, out / f"decode_{name}") for name, folder in scored.items()}
+    counts = {"train": _counts(utterances), "valid": _counts({i: item.utterance for i, item in held_out.items()})}
+    write_text(out / "README.md", _card(config, network, figures, counts if config.target != "dimensions" else {}))
+    logger.info("%s: written; try it with c2ser predict --model %s", out, out)
+    return figures
+
+
+def _labels(data: Path, outputs: Sequence[str], target: Target) -> LabelSet:
+    """Return all classes of a data directory, also those that no utterance has."""
+    labels = read_label_set(data)
+    return labels if target == "dimensions" or {*outputs} <= {*labels} else own_classes(outputs)
+
+
+def _source(config: FinetuneConfig) -> dict[str, Any]:
+    return {"encoder": config.encoder, "layer": config.layer, "tuned": _tuned(config)}
+
+
+def _tuned(config: FinetuneConfig) -> str:
+    return {"frozen": "nothing", "lora": f"adapters of rank {config.rank}, merged", "full": "all"}[config.tuning]
+
+
+def _calibrate(
+    outputs: Mapping[str, np.ndarray], emotions: Mapping[str, str], network: HeadNetwork, out: Path, valid: Path
+) -> float:
+    """Fit the temperature on the validation set, write it into the folder and return it."""
+    reference = {name: emotions[name] for name in outputs if emotions[name] in network.outputs}
+    rows = {name: " ".join(f"{value:.9g}" for value in row) for name, row in outputs.items()}
+    fitted = fit_temperature(rows, reference, LabelSet(tuple(network.outputs)))
+    write_json(out / CALIBRATION, {**fitted, "data": valid.name})
+    logger.info("temperature %.3f, fitted on %d utterances", fitted["temperature"], fitted["utterances"])
+    return float(fitted["temperature"])
+
+
+def _counts(utterances: Mapping[str, Utterance]) -> dict[str, int]:
+    return dict(Counter(u.emotion for u in utterances.values() if u.emotion))
+
+
+def _card(
+    config: FinetuneConfig,
+    network: HeadNetwork,
+    figures: Mapping[str, Mapping[str, Any]],
+    counts: Mapping[str, Mapping[str, int]],
+) -> str:
+    layers = f", the first {len(network.encoder.layers())} layers"
+    notes = ["The validation set chose the weights" + (" and the temperature" if config.target == "emotion" else "")
+             + ", so its figures are too good."]  # fmt: skip
+    settings = {"optim": config.optim or default_optim(config.tuning), "training": config.training}
+    facts = HeadFacts(
+        encoder=config.encoder + layers,
+        tuned=_tuned(config),
+        counts=counts,
+        figures={name: shown_figures(row) for name, row in figures.items()},
+        training={name: {key: _plain(value) for key, value in vars(part).items()} for name, part in settings.items()},
+        notes=notes,
+    )
+    return format_head_card(config.target, network.outputs, facts)
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
