@@ -18,8 +18,8 @@ probe_models=       # further encoders for stage 5 to compare, folders or hub id
 init=               # folder of a trained C²SER model: stage 7 fine-tunes it on this corpus, stages 4 to 6 are skipped
 cot=true            # true|false: if false, stage 7 trains on implicit chains of thought alone, and stage 6 is skipped
 tag=                # name of a further training: C²SER and, if it has options of its own, the encoder are in exp/<tag>
-models=             # the models for stages 8 and 9; all if empty
-baselines=          # systems to compare with, trained, decoded and scored beside C²SER, such as "cascade classifier"
+models=             # the models for stages 8 and 9; all if empty, none of C²SER if "none"
+baselines=          # systems to compare with, trained, decoded and scored beside C²SER, such as "cascade qwen2_audio"
 root=$(CDPATH='' cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 . "$root/local/cmd.sh"
 . "$root/local/options.sh"
@@ -42,6 +42,7 @@ gpu_launcher=("${launcher[@]}")
 read -ra changes <<< "$perturb"
 read -ra compared <<< "$baselines"
 check_baselines
+failed=""
 variants=("${changes[@]}")
 [ "$wordings" -le 10 ] || die "--wordings: there are 10, not $wordings"
 for ((wording = 1; wording <= wordings; wording++)); do variants+=("wording$wording"); done
@@ -203,6 +204,7 @@ fi
 # What is decoded and scored: both models, or a fine-tuned one after each epoch that was kept.
 read -ra chosen <<< "${models:-explicit implicit}"
 [ "$cot" = true ] || chosen=(implicit)
+[ "$models" != none ] || chosen=()
 if [ -n "$init" ]; then
     chosen=()
     for folder in "$trained"/finetune/epoch_*; do
@@ -248,11 +250,18 @@ if stage 9 "score: read the emotions in the answers, make tables and pictures"; 
         if [ -s "data/$name/text" ]; then transcript_option=(--text "data/$name/text"); fi
         for model in "${chosen[@]}" "${compared[@]}"; do
             out=$trained/$model/decode_$name
+            is_baseline=false
+            if [[ " $baselines " = *" $model "* ]]; then is_baseline=true; fi
+            if $is_baseline && [ ! -s "$out/answer" ]; then
+                log "$model has no answers for $name: left out" && continue
+            fi
             need "$out/answer" 8
             extract_set_labels "$out" utt2emo
             for variant in "${variants[@]}"; do
-                # nobody asks a baseline in other words
-                if [[ " $baselines " = *" $model "* && $variant = wording* ]]; then continue; fi
+                if $is_baseline && [[ $variant = wording* ]] && ! is_asked "$out"; then continue; fi
+                if $is_baseline && [ ! -s "$out-$variant/answer" ]; then
+                    log "$model has no answers for $name-$variant: left out" && continue
+                fi
                 need "$out-$variant/answer" 8
                 extract_set_labels "$out-$variant" utt2emo
             done
@@ -268,6 +277,7 @@ if stage 9 "score: read the emotions in the answers, make tables and pictures"; 
             py score --reference "data/$name/utt2emo" --labels "$out/utt2emo" --times "$out/utt2ms" \
                 --data "data/$name" --out "$out" "${more[@]}"
             # the most probable emotion is another decision than the answer: a row of its own
+            if $is_baseline && [ ! -s "$out/utt2prob" ]; then continue; fi # a server gives text alone
             need "$out/utt2prob" 8
             scored=$trained/${model}_label_score/decode_$name
             py argmax_labels --probabilities "$out/utt2prob" --out "$scored/utt2emo"
@@ -282,4 +292,5 @@ if stage 9 "score: read the emotions in the answers, make tables and pictures"; 
     py report "$exp" --data data --title "$(basename "$PWD")"
 fi
 
+[ -z "$failed" ] || die "--baselines:$failed failed in stage 8; see above what to do, and run stages 8 and 9 again"
 finish

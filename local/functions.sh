@@ -166,9 +166,20 @@ train_baselines() {
     done
 }
 
-# answer_sets SET: let all of --baselines answer for a test set and its changed copies.
+# is_asked FOLDER: whether the baseline that answered into a folder got an instruction, and can be asked in other words.
+is_asked() {
+    grep -qs '"prompt"' "$1/answer.json"
+}
+
+# answer_set BASELINE SET VARIANT OPTION...: let a baseline answer for a data directory, into its decode_VARIANT.
+answer_set() {
+    run_map_on_gpu "data/$2" "$trained/$1/decode_$3/answer" c2ser.bin.answer "${@:4}"
+}
+
+# answer_sets SET: let all of --baselines answer for a test set and its changed copies, and those that get an instruction
+# to its paraphrases. One that fails is named in `failed` and does not stop the others.
 answer_sets() {
-    local name variant options
+    local name change wording options
     for name in "${compared[@]}"; do
         if [[ $name = classifier* ]]; then
             need "$trained/$name/config.json" 7
@@ -177,10 +188,21 @@ answer_sets() {
             read_configs "baselines/$name"
             options=("${configs[@]}")
         fi
-        for variant in "$1" "${changes[@]/#/$1-}"; do
-            run_map_on_gpu "data/$variant" "$trained/$name/decode_$variant/answer" c2ser.bin.answer "${options[@]}"
+        answer_set "$name" "$1" "$1" "${options[@]}" || { fail_baseline "$name" && continue; }
+        for change in "${changes[@]}"; do
+            answer_set "$name" "$1-$change" "$1-$change" "${options[@]}" || fail_baseline "$name"
+        done
+        is_asked "$trained/$name/decode_$1" || continue
+        for ((wording = 1; wording <= wordings; wording++)); do
+            answer_set "$name" "$1" "$1-wording$wording" "${options[@]}" --wording "$wording" || fail_baseline "$name"
         done
     done
+}
+
+# fail_baseline NAME: remember that a baseline failed.
+fail_baseline() {
+    log "baseline $1 failed, see above; the others go on"
+    [[ " $failed " = *" $1 "* ]] || failed+=" $1"
 }
 
 # extract_set_labels FOLDER TABLE OPTION...: read the emotions that the answers in a folder name.

@@ -8,20 +8,21 @@ from c2ser.cli import run
 GROUP = "Decode and score"
 
 
-def main(data: Path, out: Path, baseline: BaselineConfig, device: str = "auto") -> None:
-    """Write the table of answers OUT, and utt2ms, utt2prob and, of a cascade, text_asr beside it.
+def main(data: Path, out: Path, baseline: BaselineConfig, device: str = "auto", wording: int = 0) -> None:
+    """Write the table of answers OUT, and beside it utt2ms, utt2prob and text_asr where the baseline has them.
 
     Args:
         data: data directory.
         out: table of answers.
         baseline: what answers.
         device: "cpu", "cuda", …; "auto" takes a GPU where there is one.
+        wording: 0 asks as the configuration says, 1 to 10 as C²SER is asked in other words.
     """
     from c2ser.baselines.answers import answer
     from c2ser.baselines.kinds import load_baseline
     from c2ser.devices import move
 
-    answer(move(load_baseline(baseline), device), data, out, baseline)
+    answer(move(load_baseline(baseline, wording), device), data, out, baseline, wording)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from c2ser.corpus import Utterance
 from c2ser.report.contents import Heard, read_set, tiles
 from c2ser.report.provenance import read_trainings, versions
 from c2ser.report.recordings import NO_ROOM, SHOWN, Sounds, take_turns
-from c2ser.scoring.results_page import LEGEND, by_set, clock, find_results
+from c2ser.scoring.results_page import LEGEND, PROMPT_HEAD, by_set, clock, find_prompts, find_results
 from c2ser.tables import write_text
 
 HERE = Path(__file__).parent
@@ -34,7 +34,8 @@ def write_report(exp: Path, data: Path, out: Path, title: str, sound_mb: float) 
     Raises:
         ValueError: there are no results, or as `read_set`.
     """
-    results = by_set(find_results(exp))
+    found = find_results(exp)
+    results = by_set(found)
     if not results:
         raise ValueError(f"{exp}: no scores.json in it; run stages 8 and 9 first")
     sets = {name: read_set(exp, data, name, rows) for name, rows in results.items()}
@@ -50,6 +51,7 @@ def write_report(exp: Path, data: Path, out: Path, title: str, sound_mb: float) 
         sets=[shown for shown, _ in sets.values()],
         tiles=tiles,
         trainings=read_trainings(exp),
+        prompts=(PROMPT_HEAD, find_prompts(exp, found)),
         versions=versions(),
         legend=[line.removeprefix("- ") for line in LEGEND.replace("\n  ", " ").replace("`", "").splitlines()[2:]],
         recordings=_embedded(heard, sounds),
