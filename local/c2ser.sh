@@ -14,7 +14,7 @@ labels=seven        # seven|raw: the seven emotions, or the corpus' own classes 
 folds=published     # published|speaker|session|none: folds in utt2fold; each speaker or session left out in turn
 download=false      # true|false: fetch the corpus into db_root (default: db) first, where its licence allows it
 encoder=emotion2vec_s  # name that the encoder of stage 4 has in exp
-probe_models=       # further encoders for stage 5 to compare, folders or hub ids, separated by blanks
+probe_models=       # further encoders for stage 5 to compare, folders, files, hub ids or NAME=one of these, with blanks between
 init=               # folder of a trained C²SER model: stage 7 fine-tunes it on this corpus, stages 4 to 6 are skipped
 cot=true            # true|false: if false, stage 7 trains on implicit chains of thought alone, and stage 6 is skipped
 tag=                # name of a further training: C²SER and, if it has options of its own, the encoder are in exp/<tag>
@@ -139,7 +139,7 @@ if stage 5 "probe: score its embeddings with a small classifier"; then
     read -ra encoders <<< "$probe_models"
     encoders=("$acoustic" "${encoders[@]}")
     twice=$(for encoder_dir in "${encoders[@]}"; do probe_dir "$encoder_dir"; done | sort | uniq -d)
-    [ -z "$twice" ] || die "two encoders would share ${twice%%$'\n'*}; rename the folder of one of them"
+    [ -z "$twice" ] || die "two encoders would share ${twice%%$'\n'*}; give one as NAME=path"
     # an encoder from stage 4 knows the training set's emotions, so that no fold of it can be tested on
     if [ -n "$emotion2vec" ] && [ -s "data/$train_set/utt2fold" ]; then
         probe_data=(--folds "$(listed "${sets[@]/#/data/}")")
@@ -148,12 +148,12 @@ if stage 5 "probe: score its embeddings with a small classifier"; then
     fi
     read_configs probe
     for encoder_dir in "${encoders[@]}"; do
-        out=$(probe_dir "$encoder_dir")
+        out=$(probe_dir "$encoder_dir") encoder_path=$(encoder_path "$encoder_dir")
         for name in "${sets[@]}"; do
-            run_map_on_gpu "data/$name" "$out/$name.scp" c2ser.bin.extract_embeddings --model "$encoder_dir"
+            run_map_on_gpu "data/$name" "$out/$name.scp" c2ser.bin.extract_embeddings --model "$encoder_path"
         done
         on_gpu "$out/train_probe.log" python -m c2ser.bin.train_probe "${configs[@]}" \
-            --embeddings "$out" "${probe_data[@]}" --encoder "$encoder_dir" --out "$out"
+            --embeddings "$out" "${probe_data[@]}" --encoder "$encoder_path" --out "$out"
     done
     if [ "${probe_data[0]}" = --folds ]; then
         show_probes cross-validation "${sets[@]/#/data/}"
@@ -281,7 +281,8 @@ if stage 9 "score: read the emotions in the answers, make tables and pictures"; 
             need "$out/utt2prob" 8
             scored=$trained/${model}_label_score/decode_$name
             py argmax_labels --probabilities "$out/utt2prob" --out "$scored/utt2emo"
-            py score --reference "data/$name/utt2emo" --labels "$scored/utt2emo" --data "data/$name" --out "$scored"
+            py score --reference "data/$name/utt2emo" --labels "$scored/utt2emo" --data "data/$name" --out "$scored" \
+                --reader probabilities
         done
         [ -z "$init" ] || continue # what follows is about both models
         speakers=$(awk '{ print $2 }' "data/$name/utt2spk" | sort -u | wc -l)

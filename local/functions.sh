@@ -122,9 +122,19 @@ read_new_parts() {
     fi
 }
 
+# encoder_name ENCODER: what an encoder is called: what stands before =, or the last part of its path.
+encoder_name() {
+    if [[ $1 =~ ^[A-Za-z0-9][A-Za-z0-9_.-]*= ]]; then echo "${1%%=*}"; else basename "$1"; fi
+}
+
+# encoder_path ENCODER: where it is: what stands behind NAME=, or all of it.
+encoder_path() {
+    if [[ $1 =~ ^[A-Za-z0-9][A-Za-z0-9_.-]*= ]]; then echo "${1#*=}"; else echo "$1"; fi
+}
+
 # probe_dir ENCODER: the folder of what the probe of an encoder gives.
 probe_dir() {
-    if [ "$1" = "$acoustic" ]; then echo "$encoder_home/probe"; else echo "$encoder_home/probe_$(basename "$1")"; fi
+    if [ "$1" = "$acoustic" ]; then echo "$encoder_home/probe"; else echo "$encoder_home/probe_$(encoder_name "$1")"; fi
 }
 
 # show_probes NAME DATA...: tables and pictures of what all probes predict; the data directories are scored together as NAME.
@@ -133,9 +143,9 @@ show_probes() {
     data=$(listed "${@:2}")
     for encoder_dir in "${encoders[@]}"; do
         folder=$(probe_dir "$encoder_dir")
-        systems+="$(json "$(basename "$encoder_dir")"): $(listed "$folder/decode_$1/utt2emo"), "
+        systems+="$(json "$(encoder_name "$encoder_dir")"): $(listed "$folder/decode_$1/utt2emo"), "
         py plot_embeddings --data "$data" --embeddings "$folder" --out "$folder/decode_$1/embeddings.png" \
-            --title "$(basename "$encoder_dir") on $(basename "$PWD"), $1"
+            --title "$(encoder_name "$encoder_dir") on $(basename "$PWD"), $1"
     done
     py compare_systems --data "$data" --systems "{${systems%, }}" --out "$encoder_home/probe/decode_$1" \
         --title "Probes on $(basename "$PWD"), $1"
@@ -152,6 +162,7 @@ check_baselines() {
     for name in "${compared[@]}"; do
         [ -f "$root/local/conf/baselines/$name.yaml" ] || [ -f "conf/baselines/$name.yaml" ] ||
             die "--baselines: $name has no configuration in $root/local/conf/baselines; choose one that has"
+        [ "$name" != "$tag" ] || die "--tag: $tag is the folder of a baseline; choose another name"
     done
 }
 

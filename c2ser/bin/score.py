@@ -1,6 +1,7 @@
 """Score labels, and what explicit answers say."""
 
 from pathlib import Path
+from typing import Literal
 
 from c2ser.cli import run
 from c2ser.log import get_logger
@@ -20,6 +21,7 @@ def main(
     answers: Path | None = None,
     levels: Path | None = None,
     text: Path | None = None,
+    reader: Literal["parser", "judge", "probabilities"] = "parser",
 ) -> None:
     """Write OUT/scores.json, confusion.png and durations.png, of the seven emotions; raw labels are refused.
 
@@ -33,6 +35,7 @@ def main(
         answers: explicit answers, to compare what they name with `levels` and `text`.
         levels: utt2level of the data directory.
         text: transcripts of the data directory.
+        reader: who made `labels`, as scores.json says: our parser or a language model, of answers; or probabilities.
     """
     from c2ser.scoring.agreement import reader_gap
     from c2ser.scoring.bootstrap import intervals
@@ -44,7 +47,7 @@ def main(
 
     true, predicted = read_table(reference), read_table(labels)
     check_seven(true, predicted)
-    figures = scores(true, predicted)
+    figures = {"reader": reader, **scores(true, predicted)}
     speakers = read_table(data / "utt2spk") if data else {}
     title = f"{out.parent.name}, {out.name.removeprefix('decode_')}"
     if data:

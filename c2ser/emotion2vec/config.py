@@ -135,6 +135,8 @@ class ProbeConfig:
             utterance by utterance, without regard to speaker or emotion.
         max_seconds: longer utterances are left out of every set.
         seed: decides initial weights, order and what is drawn.
+        sweep: try the learning rates and sizes of the published code, 1e-3 and 1e-4 by 128 and 256, in place of `lr`
+            and `hidden`, and keep what is best on the validation set.
     """
 
     hidden: int = 128
@@ -146,6 +148,7 @@ class ProbeConfig:
     valid_share: float = 0.2
     max_seconds: float = 30.0
     seed: int = 1234
+    sweep: bool = False
 
 
 @dataclass

@@ -3,8 +3,9 @@
 Its settings are EmoBox's, but EmoBox's code selects no checkpoint; here the best accuracy on the validation set does.
 """
 
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -23,6 +24,9 @@ logger = get_logger(__name__)
 
 WARM_UP = 10
 """Epochs of warm-up in EmoBox's schedule."""
+
+SWEEP = ((1e-3, 1e-4), (128, 256))
+"""Learning rates and hidden sizes that the published code tries."""
 
 
 @dataclass
@@ -173,6 +177,20 @@ def train_probe(train: ProbeData, valid: ProbeData, config: ProbeConfig) -> Trai
     return probe
 
 
+def choose_probe(train: ProbeData, valid: ProbeData, config: ProbeConfig) -> TrainedProbe:
+    """Train a probe or, if `config.sweep` says so, one of each setting of the published code, and return the best.
+
+    Of equal ones the first counts. The test set has no say, unlike where the best result of a sweep is reported.
+
+    Raises:
+        ValueError: as `train_probe`.
+    """
+    if not config.sweep:
+        return train_probe(train, valid, config)
+    settings = [replace(config, lr=lr, hidden=hidden) for lr, hidden in itertools.product(*SWEEP)]
+    return max((train_probe(train, valid, setting) for setting in settings), key=lambda probe: probe.accuracy)
+
+
 def _batches(names: Iterable[str], config: ProbeConfig, epoch: int) -> list[list[str]]:
     ordered_names = sorted(names, key=str.encode)
     order = [ordered_names[i] for i in rng(config.seed, epoch).permutation(len(ordered_names))]
@@ -209,6 +227,6 @@ def cross_validate(data: ProbeData, config: ProbeConfig) -> tuple[dict[str, str]
         rest = data.part(name for name in fold_of if fold_of[name] not in (fold, VALID_ONLY))
         logger.info("fold %s of %d: %d training utterances", fold, len(folds), len(rest.utterances))
         parts = (rest, choosing) if choosing.utterances else rest.split(config.valid_share, config.seed)
-        probes[fold] = train_probe(*parts, config)
+        probes[fold] = choose_probe(*parts, config)
         labels |= probes[fold].label(data.part(name for name in fold_of if fold_of[name] == fold).embeddings)
     return labels, probes

@@ -8,7 +8,7 @@ from typing import Any
 from c2ser.cli import save_config
 from c2ser.corpus import tested
 from c2ser.emotion2vec.config import ProbeConfig
-from c2ser.emotion2vec.probe import ProbeData, TrainedProbe, cross_validate, read_probe_data, train_probe
+from c2ser.emotion2vec.probe import ProbeData, TrainedProbe, choose_probe, cross_validate, read_probe_data
 from c2ser.emotion2vec.probe_files import save_probe, weights_sha256
 from c2ser.log import get_logger
 from c2ser.scoring.cross_validation import figures_of_folds, figures_with_intervals
@@ -45,10 +45,16 @@ def run_probe(
         config, folder = dataclasses.replace(probe, seed=seed), out / f"seed{seed}" if seeds else out
         label = label_folds if "folds" in data else label_tests
         probes = label(data, config, folder)
-        chosen = {name: {"valid_accuracy": best.accuracy, "epoch": best.epoch} for name, best in probes.items()}
+        chosen = {name: _chosen(best) for name, best in probes.items()}
         save_config(folder, sets=sets, embeddings=embeddings, encoder=encoder, probe=config, chosen=chosen)
         if "train" in probes:
             save_probe(dataclasses.replace(probes["train"], encoder=fingerprint), folder)
+
+
+def _chosen(probe: TrainedProbe) -> dict[str, float]:
+    """Return what the validation set chose."""
+    settings = {"lr": probe.config.lr, "hidden": probe.config.hidden} if probe.config.sweep else {}
+    return {"valid_accuracy": probe.accuracy, "epoch": probe.epoch, **settings}
 
 
 def label_folds(data: dict[str, ProbeData], config: ProbeConfig, out: Path) -> dict[str, TrainedProbe]:
@@ -63,7 +69,7 @@ def label_tests(data: dict[str, ProbeData], config: ProbeConfig, out: Path) -> d
     train, valid = data["train"], data.get("valid")
     if valid is None:
         train, valid = train.split(config.valid_share, config.seed)
-    probe = train_probe(train, valid, config)
+    probe = choose_probe(train, valid, config)
     for name, part in data.items():
         if name.startswith("decode_"):
             labels = probe.label(part.embeddings)
