@@ -158,7 +158,7 @@ def test_a_model_without_weights_package_or_template_is_one_line(place, tmp_path
     with pytest.raises(ValueError, match="no chat template; give baseline.template"):
         AudioLlm.from_pretrained(llm_config(tmp_path, "bare"))
     error = ImportError("Qwen2VLVideoProcessor requires the Torchvision library but it was not found")
-    assert _broken("x", "processor", error).endswith("; pip install 'torchvision'")
+    assert _broken("x", "processor", error).endswith("; pip install -U 'torchvision'")
 
 
 # --- servers

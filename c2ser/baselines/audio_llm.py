@@ -100,9 +100,11 @@ class AudioLlm:
                 raise
             raise ValueError(_broken(name, "model", error.__cause__)) from error
         if config.adapter:
-            with readable(name, f"adapter in {config.adapter}", "download it again"):
+            try:
                 model.load_adapter(name, adapter_name="speech", adapter_kwargs={"subfolder": config.adapter})
-                model.set_adapter("speech")
+            except Exception as error:  # files of strangers make transformers raise nearly anything
+                raise ValueError(_broken(name, f"adapter {config.adapter}", error)) from error
+            model.set_adapter("speech")
         return cls(model, processor, config, wording)
 
     def to(self, device: torch.device | str) -> "AudioLlm":
@@ -118,9 +120,8 @@ class AudioLlm:
         inputs = self._inputs([*waves.values()])
         answers = self._generate(inputs)
         milliseconds = 1000 * (time.perf_counter() - start) / len(waves)
-        rows: Sequence[np.ndarray | None] = (
-            self._probabilities(inputs) if self.config.label_scores else [None] * len(waves)
-        )
+        scored = self.config.label_scores
+        rows: Sequence[np.ndarray | None] = [*self._probabilities(inputs)] if scored else [None] * len(waves)
         return {
             name: Answer(text, row, milliseconds, count)
             for name, (text, count), row in zip(waves, answers, rows, strict=True)
@@ -158,10 +159,9 @@ class AudioLlm:
         turns: list[dict[str, Any]] = []
         if system:
             turns.append({"role": "system", "content": [{"type": "text", "text": system}]})
+        audio: dict[str, Any] = {"type": "audio", "audio": wave}
         if type(self.processor).__name__ in BASE64:
             audio = {"type": "audio", "base64": base64.b64encode(wav_bytes(wave)).decode()}
-        else:
-            audio = {"type": "audio", "audio": wave}
         return [*turns, {"role": "user", "content": [audio, {"type": "text", "text": self.prompt}]}]
 
     def _generate(self, inputs: Mapping[str, Tensor]) -> list[tuple[str, int]]:
@@ -248,18 +248,21 @@ def load_processor(name: str) -> Any:
         ValueError: there is none, or a package that it needs is missing or half-installed.
     """
     try:
-        return AutoProcessor.from_pretrained(name, trust_remote_code=False)
+        processor = AutoProcessor.from_pretrained(name, trust_remote_code=False)
+        if type(processor).__name__ in BASE64 and type(processor.tokenizer).__name__ != "MistralCommonBackend":
+            raise ImportError("it needs mistral-common")
     except (MemoryError, torch.OutOfMemoryError):
         raise
     except Exception as error:  # files of strangers make transformers raise nearly anything
         raise ValueError(_broken(name, "processor", error)) from error
+    return processor
 
 
 def _broken(name: str, what: str, error: Exception) -> str:
     """Return what is wrong with a model, and what to do: an error in loading it may be a package that is missing."""
     text = str(error)
     package = next((name for word, name in PACKAGES.items() if word in text.lower()), None)
-    remedy = f"pip install '{package}'" if package else "check its folder or hub id"
+    remedy = f"pip install -U '{package}'" if package else "check its folder or hub id"
     return f"{name}: no {what} that loads ({one_line(error)}); {remedy}"
 
 
