@@ -1,6 +1,7 @@
 """Score labels, and what explicit answers say."""
 
 from pathlib import Path
+from typing import Literal
 
 from c2ser.cli import run
 from c2ser.log import get_logger
@@ -21,6 +22,7 @@ def main(
     levels: Path | None = None,
     text: Path | None = None,
     probabilities: Path | None = None,
+    reader: Literal["parser", "judge", "probabilities"] = "parser",
 ) -> None:
     """Write OUT/scores.json, confusion.png and durations.png, of the classes that the model can name.
 
@@ -36,6 +38,7 @@ def main(
         levels: utt2level of the data directory.
         text: transcripts of the data directory.
         probabilities: utt2prob, to compare it with the votes.
+        reader: who made `labels`, as scores.json says: our parser or a language model, of answers; or probabilities.
     """
     from c2ser.emotions import UNPARSED
     from c2ser.label_sets import read_label_set
@@ -54,7 +57,7 @@ def main(
     classes = read_label_set(labels.parent)
     for table in (true, predicted):
         classes.check_table(table, UNPARSED)
-    figures = scores(true, predicted)
+    figures = {"reader": reader, **scores(true, predicted)}
     if mapped := seven_scores(true, predicted, classes):
         figures["seven"] = mapped
     speakers = read_table(data / "utt2spk") if data else {}
