@@ -15,6 +15,7 @@ from c2ser import audio
 from c2ser.audio import SAMPLE_RATE
 from c2ser.baselines.answers import Answer
 from c2ser.baselines.config import BaselineConfig
+from c2ser.chat_templates import render_around
 from c2ser.data.collate import pad_waves
 from c2ser.data.datasets import MAX_SECONDS
 from c2ser.emotions import EMOTIONS
@@ -143,9 +144,8 @@ class Cascade:
 
     def __init__(self, transcriber: Transcriber, language: LanguageModel) -> None:
         self.transcriber, self.language = transcriber, language.eval()
-        text = language.tokenizer.apply_chat_template(turns(PLACE), tokenize=False, add_generation_prompt=True)
-        assert isinstance(text, str)  # ids only where `tokenize` asks for them
-        self.around = [self._ids(part) for part in text.split(PLACE)]
+        parts = render_around(language.tokenizer, turns(PLACE), PLACE, language.name)
+        self.around = [self._ids(part) for part in parts]
         self.labels = [[*self._ids(emotion), language.end] for emotion in EMOTIONS]
         self.bias: Tensor | None = None
 

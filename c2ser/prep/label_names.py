@@ -5,9 +5,8 @@ import unicodedata
 from collections.abc import Mapping
 from pathlib import Path
 
-import yaml
-
 from c2ser.emotions import EMOTIONS
+from c2ser.yaml_files import read_yaml
 
 SYNONYMS = {
     "anger": "angry|ang|mad|rage|fury|furious|wut|wütend|ärger|verärgert|zorn|zornig|愤怒|生气",
@@ -75,11 +74,9 @@ def read_label_map(path: Path) -> dict[str, str | None]:
         ValueError: the file cannot be read, or names something else; the message names the label.
     """
     try:
-        content = yaml.safe_load(path.read_text("utf-8-sig"))
+        content = read_yaml(path)
     except OSError as error:
         raise ValueError(f"--labels {path}: {error.strerror}; give seven, raw or a YAML or JSON file") from None
-    except (yaml.YAMLError, UnicodeDecodeError):
-        raise ValueError(f"{path}: neither YAML nor JSON; write lines such as 'livid: anger'") from None
     if not isinstance(content, dict):
         raise ValueError(f"{path}: no emotion by label; write lines such as 'livid: anger'")
     for label, emotion in content.items():
