@@ -70,8 +70,11 @@ def open_audio(source: str | Path | IO[bytes], name: str, start: float = 0.0) ->
         else:
             file, what = source, name
         what = "it" if what == name else what
-        _check_size(file, name, what)
-        file.seek(0)
+        try:
+            _check_size(file, name, what)
+            file.seek(0)
+        except OSError as error:
+            raise ValueError(f"{name}: cannot read {what} ({error.strerror}); check the disk it is on") from None
         opened = _open_sndfile(source)  # a path is read faster than an open file
         if opened is not None:
             stack.enter_context(opened)

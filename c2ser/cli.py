@@ -19,7 +19,7 @@ import yaml
 
 from c2ser.log import get_logger, one_line
 from c2ser.tables import write_text
-from c2ser.yaml_files import read_yaml_text
+from c2ser.yaml_files import read_yaml
 
 OWN_CODE = ["c2ser", "paper"]
 """Packages of the toolkit, whose classes hold settings."""
@@ -47,7 +47,8 @@ class ConfigFile(jsonargparse.ActionConfigFile):
         """Read the file; a text that is no file (`--config "{...}"`) is taken as YAML itself."""
         try:
             if os.path.isfile(values):
-                read_yaml_text(values)
+                if not isinstance(read_yaml(values) or {}, dict):
+                    raise ValueError("no names with values")
             super().__call__(parser, cfg, values, option_string)
         except (ValueError, AttributeError, RecursionError, OSError) as error:
             text = one_line(error)

@@ -1,5 +1,6 @@
 """Utterances, and the data directories they are read from; `c2ser.prep` writes these."""
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -140,6 +141,8 @@ def emotions_of(utterances: Mapping[str, Utterance]) -> dict[str, str]:
 
 
 def _read_utterance(i: str, wav: str, folder: Path, columns: Mapping[str, Mapping[str, str]]) -> Utterance:
+    if not wav:
+        raise ValueError(f"{i}: no path in {folder}/wav.scp; complete its line")
     if wav.endswith("|") or wav.startswith("|"):
         raise ValueError(f"{i}: {folder}/wav.scp holds a pipe; pipes are never run, write the audio to a file")
     speaker = columns["utt2spk"].get(i)
@@ -154,9 +157,9 @@ def _read_utterance(i: str, wav: str, folder: Path, columns: Mapping[str, Mappin
         emotion=columns["utt2emo"].get(i) or None,
         language=columns["utt2lang"].get(i, ""),
         text=columns["text"].get(i, ""),
-        channel=int(channel) if channel else None,
+        channel=_channel(i, folder / "utt2channel", channel) if channel else None,
         fold=columns["utt2fold"].get(i),
-        duration=float(seconds) if seconds else None,
+        duration=table_number(i, folder / "utt2dur", seconds) if seconds else None,
         votes=_numbers(i, folder / "utt2votes", columns["utt2votes"].get(i)),
         dimensions=_numbers(i, folder / "utt2vad", columns["utt2vad"].get(i)),
     )
@@ -167,14 +170,38 @@ def numbers_text(numbers: Mapping[str, float], order: Iterable[str]) -> str:
     return " ".join(f"{name}:{numbers[name]:g}" for name in order if name in numbers)
 
 
+def _channel(i: str, path: Path, text: str) -> int:
+    if not text.isdecimal():
+        raise ValueError(f"{i}: '{text}' in {path} is no number of a channel; write 0 for the first")
+    return int(text)
+
+
+def table_number(i: str, path: str | Path, text: str) -> float:
+    """Return the number that a table holds for an utterance.
+
+    Raises:
+        ValueError: it is none, negative or not finite; the message names the utterance.
+    """
+    try:
+        number = float(text)
+    except ValueError:
+        number = -1.0
+    if not 0 <= number < math.inf:
+        raise ValueError(f"{i}: '{text}' in {path} is no number from 0; write it anew")
+    return number
+
+
 def _numbers(i: str, path: Path, text: str | None) -> dict[str, float] | None:
     """Return what `numbers_text` wrote."""
     if not text:
         return None
     try:
-        return {name: float(number) for name, number in (word.rsplit(":", 1) for word in text.split())}
+        numbers = {name: float(number) for name, number in (word.rsplit(":", 1) for word in text.split())}
     except ValueError:
-        raise ValueError(f"{i}: '{text}' in {path} is not of the form anger:3 sadness:1; write it anew") from None
+        numbers = {"": math.nan}
+    if not all(map(math.isfinite, numbers.values())):
+        raise ValueError(f"{i}: '{text}' in {path} is not of the form anger:3 sadness:1; write it anew")
+    return numbers
 
 
 def wave(utterance: Utterance) -> np.ndarray:

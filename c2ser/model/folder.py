@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 from collections.abc import Mapping
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -98,7 +99,7 @@ def read_temperature(folder: str | Path) -> float:
         return 1.0
     values = read_json(path)
     temperature = values.get("temperature") if isinstance(values, dict) else None
-    if not isinstance(temperature, int | float) or not temperature > 0:
+    if isinstance(temperature, bool) or not isinstance(temperature, int | float) or not 0 < temperature < inf:
         raise ValueError(f"{path}: holds no temperature above 0; delete it and calibrate again")
     return float(temperature)
 
