@@ -89,8 +89,9 @@ def run(
 ) -> None:
     """Parse the command line and call `main`.
 
-    Bad options end with status 2. A `ValueError` or `OSError` of `main` means bad input and ends with status 1. Both
-    print one line, and so does an interrupt (Ctrl-C). Every other error is a defect and keeps its traceback.
+    Bad options end with status 2. A `ValueError` or `OSError` of `main` means bad input and ends with status 1, and so
+    does a lack of memory. All print one line, and so does an interrupt (Ctrl-C). Every other error is a defect and
+    keeps its traceback.
 
     Args:
         main: the entry point.
@@ -115,10 +116,12 @@ def run(
     except BrokenPipeError:  # such as `| head`: who reads has enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(128 + signal.SIGPIPE) from None
-    except (ValueError, OSError) as error:
-        if os.environ.get("C2SER_DEBUG"):
+    except (ValueError, OSError, MemoryError, RuntimeError) as error:
+        full = isinstance(error, MemoryError) or "can't allocate memory" in str(error)  # the second is torch's
+        if os.environ.get("C2SER_DEBUG") or (isinstance(error, RuntimeError) and not full):
             raise
-        _logger(parser.prog).error(" ".join(str(error).split()))
+        text = "out of memory; use smaller batches or fewer jobs, or a machine with more" if full else str(error)
+        _logger(parser.prog).error(" ".join(text.split()))
         raise SystemExit(1) from None
 
 

@@ -242,8 +242,9 @@ class TableMap:
         self._append({"utterance": check_id(utterance), "values": [_one_line(value) for value in values]})
 
     def reject(self, utterance: str, reason: str) -> None:
-        """Record that an utterance is rejected, and the reason."""
-        self._append({"utterance": check_id(utterance), "reason": _one_line(reason)})
+        """Record that an utterance is rejected, and the reason, which may begin with its id."""
+        reason = _one_line(reason).removeprefix(f"{utterance}: ")
+        self._append({"utterance": check_id(utterance), "reason": reason})
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
         """Write the tables if the job is done; else keep what is finished for the next run."""
@@ -274,4 +275,4 @@ def map_table(
             try:
                 job.write(utterance, function(utterance))
             except (ValueError, OSError) as error:
-                job.reject(utterance, str(error).removeprefix(f"{utterance}: "))
+                job.reject(utterance, str(error))

@@ -481,7 +481,9 @@ def test_not_finite_names_the_utterances(tmp_path, spoil):
                 loss = loss + (loss - loss.detach()).sqrt()  # its value is finite
             return {"loss": loss * float("nan") if step == 2 and spoil == "loss" else loss}
 
-    with pytest.raises(ValueError, match=f"step 3: the {spoil} is not finite .*a-1, b-2.*; lower optim.lr"):
+    with pytest.raises(
+        ValueError, match=f"step 3: the {spoil} is not finite .*a-1, b-2.*; look at these utterances, or lower optim.lr"
+    ):
         train(Speech(), OPTIM, config(accumulate=1), tmp_path)
 
 

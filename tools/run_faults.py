@@ -1,5 +1,6 @@
 """Run the catalogue of faults: every row of tools/faults, and count how each ended; docs/faults.md tells more."""
 
+import importlib
 import logging
 import random
 import tempfile
@@ -7,45 +8,66 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from c2ser.cli import run
 from faults.row import Row, Verdict, judge
+
+from c2ser.cli import run
 
 VERDICTS: tuple[Verdict, ...] = ("good", "weak", "wrong", "executed", "lost")
 
+QUICK = ("bad_tables", "bad_audio", "bad_configs", "bad_archives", "bad_texts")
+"""Modules whose rows take milliseconds."""
 
-def all_rows() -> Iterator[Row]:
-    """Yield every row that runs in this process."""
-    from faults import bad_archives, bad_audio, bad_configs, bad_models, bad_tables, bad_texts, canaries
+OTHERS = ("bad_models", "bad_options", "canaries")
 
-    for module in (bad_tables, bad_audio, bad_configs, bad_archives, bad_models, bad_texts, canaries):
-        yield from module.rows()
+Seen = tuple[str, str, Verdict, str]
+"""Group, name, verdict, and what was seen."""
 
 
-def main(group: str = "", sample: int = 0, seed: int = 777) -> None:
+def rows_of(modules: tuple[str, ...] = QUICK + OTHERS) -> Iterator[Row]:
+    """Yield the rows of modules of tools/faults."""
+    for module in modules:
+        yield from importlib.import_module(f"faults.{module}").rows()
+
+
+def try_rows(rows: list[Row]) -> Iterator[Seen]:
+    """Try rows, each in an empty folder."""
+    for row in rows:
+        with tempfile.TemporaryDirectory() as folder:
+            yield (row.group, row.name, *judge(row, Path(folder)))
+
+
+def inject(job: str, seed: int) -> Iterator[Seen]:
+    """Inject faults into one job, or into all ("")."""
+    from faults.injections import run_all  # imports what every stage needs
+
+    with tempfile.TemporaryDirectory() as folder:
+        yield from run_all(Path(folder), job, seed)
+
+
+def main(group: str = "", injected: bool = False, sample: int = 0, seed: int = 777) -> None:
     """Run rows and print how many are good, weak, wrong, executed and lost; the status is 1 if one is not good.
 
     Args:
-        group: only the rows of this group.
-        sample: only so many, drawn at random; 0 for all.
-        seed: of the draw.
+        group: only the rows of this group or, of injected faults, this stage.
+        injected: inject faults into stages instead of trying bad inputs.
+        sample: only so many rows, drawn at random; 0 for all.
+        seed: of the draw, or of the moments of kills.
     """
     logging.getLogger("c2ser").setLevel(logging.CRITICAL)
-    rows = [row for row in all_rows() if group in ("", row.group)]
-    if sample:
-        rows = random.Random(seed).sample(rows, min(sample, len(rows)))
+    if injected:
+        results = inject(group, seed)
+    else:
+        rows = [row for row in rows_of() if group in ("", row.group)]
+        results = try_rows(random.Random(seed).sample(rows, min(sample, len(rows))) if sample else rows)
     counts: dict[str, Counter[str]] = {}
-    for row in rows:
-        with tempfile.TemporaryDirectory() as folder:
-            verdict, seen = judge(row, Path(folder))
-        counts.setdefault(row.group, Counter())[verdict] += 1
+    for where, name, verdict, seen in results:
+        counts.setdefault(where, Counter())[verdict] += 1
         if verdict != "good":
-            print(f"{verdict}: {row.group}, {row.name}: {' '.join(seen.split())[:300]}", flush=True)
+            print(f"{verdict}: {where}, {name}: {' '.join(seen.split())[:300]}", flush=True)
+    total = sum(counts.values(), Counter())
     print(f"{'':20}{'tried':>10}" + "".join(f"{verdict:>10}" for verdict in VERDICTS))
-    total: Counter[str] = Counter()
-    for name, found in counts.items():
-        total += found
-        print(f"{name:20}{found.total():10}" + "".join(f"{found[verdict]:10}" for verdict in VERDICTS))
-    print(f"{'all':20}{total.total():10}" + "".join(f"{total[verdict]:10}" for verdict in VERDICTS))
+    for where, found in {**counts, "all": total}.items():
+        print(f"{where:20}{found.total():10}" + "".join(f"{found[verdict]:10}" for verdict in VERDICTS))
     if total["good"] < total.total():
         raise ValueError(f"{total.total() - total['good']} rows are not good; mend what is named above")
 

@@ -124,7 +124,9 @@ def load_classifier(folder: str | Path) -> Classifier:
     """
     folder = Path(folder)
     if not (folder / "config.json").is_file():
-        raise ValueError(f"{folder}: no config.json, so no classifier is here; finish train_classifier first")
+        raise ValueError(
+            f"{folder}: no config.json, so no classifier is here; give the folder of train_classifier, or finish it"
+        )
     values = read_json(folder / "config.json")
     if not isinstance(values, dict) or values.get("kind") != KIND or values.get("emotions") != [*EMOTIONS]:
         raise ValueError(f"{folder}: not a classifier of the seven emotions; give the folder of train_classifier")

@@ -80,7 +80,9 @@ def load_network(folder: str | Path) -> C2SERNetwork:
     """
     folder = Path(folder)
     if not (folder / "config.json").is_file():
-        raise ValueError(f"{folder}: no config.json, so no trained model is here; finish its training first")
+        raise ValueError(
+            f"{folder}: no config.json, so no C²SER model is here; give the folder of one, or finish its training"
+        )
     description = _read_description(folder)
     network = _build_empty(folder, description)
     tensors = read_tensors(folder / WEIGHTS)

@@ -185,7 +185,8 @@ class Trainer:
         norm = float(gather(self.accelerator.clip_grad_norm_(self.weights.parameters.values(), longest)))
         if not isfinite(norm):
             raise ValueError(
-                f"step {self.step + 1}: the gradient is not finite ({describe_batch(self.utterances)}); lower optim.lr"
+                f"step {self.step + 1}: the gradient is not finite ({describe_batch(self.utterances)}); "
+                "look at these utterances, or lower optim.lr"
             )
         self.record.add({**figures, "gradient_norm": norm, "learning_rate": self.optim.lr * factor})
         with explain_oom(f"step {self.step + 1}", self.utterances, self.objective.oom_hint):
@@ -213,7 +214,8 @@ class Trainer:
             losses = self.wrapped(batch, self.step)
             if not torch.isfinite(losses["loss"]):
                 raise ValueError(
-                    f"step {self.step + 1}: the loss is not finite ({describe_batch(names)}); lower optim.lr"
+                    f"step {self.step + 1}: the loss is not finite ({describe_batch(names)}); "
+                    "look at these utterances, or lower optim.lr"
                 )
             self.accelerator.backward(losses["loss"])
         return losses

@@ -12,10 +12,10 @@ from typing import Any
 
 import kaldiio
 import numpy as np
-from faults.row import Gives, Refused, Row
 
 from c2ser.data.arks import read_matrix
 from c2ser.prep.unpack import unpack
+from faults.row import Gives, Refused, Row
 
 NAMES = ("../x", "/x", "a/../../x", "a\\x", "..", "a/../..", "a/./../../x")
 """Names that lead out of the folder, or nowhere."""

@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 import soundfile
-from faults.row import Gives, Refused, Row
 
 from c2ser import audio
 from c2ser.attributes.loudness import loudness
 from c2ser.prep.segments import cut
+from faults.row import Gives, Refused, Row
 
 RATE = 16000
 
@@ -23,7 +23,8 @@ TONE = (0.3 * np.sin(2 * np.pi * 220 * np.arange(RATE) / RATE)).astype(np.float3
 """A second of sound."""
 
 
-def _encoded(samples: np.ndarray = TONE, rate: int = RATE, **form: str) -> bytes:
+def encoded(samples: np.ndarray = TONE, rate: int = RATE, **form: str) -> bytes:
+    """Return sound as the content of a file."""
     file = io.BytesIO()
     soundfile.write(file, samples, rate, **{"format": "WAV", **form})
     return file.getvalue()
@@ -95,7 +96,7 @@ def _headers() -> Iterator[Row]:
         "a concat script": b"ffconcat version 1.0\nfile /etc/passwd\n", "an SDP": b"v=0\no=- 0 0 IN IP4 127.0.0.1\n",
     }.items():  # fmt: skip
         yield header(name, content)
-    flac = _encoded(format="FLAC")
+    flac = encoded(format="FLAC")
     yield header("a good flac named wav", flac, Gives(1.0))
     for size in (4, 30, 60, len(flac) // 2, len(flac) - 20):
         yield Row("audio headers", f"the first {size} bytes of a flac", _seconds, flac[:size], suffix=".flac")
@@ -109,20 +110,20 @@ def _formats() -> Iterator[Row]:
         return Row("audio formats", name, _seconds, content, Gives(1.0), suffix)
 
     for subtype in ("PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE", "ULAW", "ALAW"):
-        yield form(f"wav, {subtype}", _encoded(subtype=subtype))
+        yield form(f"wav, {subtype}", encoded(subtype=subtype))
     for kind in ("RF64", "W64", "AIFF", "AU", "CAF", "WAVEX"):
-        yield form(kind, _encoded(format=kind, subtype="PCM_16"), f".{kind.lower()}")
-    yield form("ogg vorbis", _encoded(format="OGG", subtype="VORBIS"), ".ogg")
+        yield form(kind, encoded(format=kind, subtype="PCM_16"), f".{kind.lower()}")
+    yield form("ogg vorbis", encoded(format="OGG", subtype="VORBIS"), ".ogg")
     for rate in (4000, 8000, 11025, 22050, 44100, 44101, 48000, 96000, 191999, 192000):
         samples = np.resize(TONE, rate)
-        yield form(f"{rate} Hz", _encoded(samples, rate, subtype="PCM_16"))
+        yield form(f"{rate} Hz", encoded(samples, rate, subtype="PCM_16"))
     for channels in (2, 3, 6, 8, 64):
-        yield form(f"{channels} channels", _encoded(np.repeat(TONE[:, None], channels, 1), subtype="PCM_16"))
+        yield form(f"{channels} channels", encoded(np.repeat(TONE[:, None], channels, 1), subtype="PCM_16"))
 
 
 def _samples() -> Iterator[Row]:
     def made(name: str, samples: Any, must: Refused | Gives) -> Row:
-        content = _encoded(np.asarray(samples, np.float32), subtype="FLOAT")
+        content = encoded(np.asarray(samples, np.float32), subtype="FLOAT")
         return Row("samples", name, _loudness, content, must, ".wav")
 
     one = np.array([1.0], np.float32)
@@ -174,7 +175,8 @@ def _no_files() -> Iterator[Row]:
     for name, make in {
         "no file": lambda path: None, "a folder": lambda path: path.mkdir(), "a pipe": os.mkfifo,
         "a device": lambda path: path.symlink_to("/dev/zero"), "a link to itself": lambda path: path.symlink_to(path),
-        "a link to nothing": lambda path: path.symlink_to("nothing"), "a terminal": lambda path: path.symlink_to("/dev/tty"),
+        "a link to nothing": lambda path: path.symlink_to("nothing"),
+        "a terminal": lambda path: path.symlink_to("/dev/tty"),
         "memory": lambda path: path.symlink_to("/proc/self/mem"),
     }.items():  # fmt: skip
         yield Row("no files", name, _seconds, make, suffix=".wav")

@@ -1,24 +1,18 @@
-"""Bad YAML and JSON files, and abused options of every verb."""
+"""Bad YAML and JSON files."""
 
-import contextlib
 import functools
-import importlib
-import io
-import typing
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from faults.row import Gives, Refused, Row
-
-from c2ser.__main__ import verbs
-from c2ser.cli import run as run_verb
 from c2ser.labelling.annotation import digest, read_annotations
 from c2ser.model.decoding import CALIBRATION
 from c2ser.model.folder import read_temperature
 from c2ser.prep.label_names import read_label_map
 from c2ser.tables import read_json, write_json
 from c2ser.yaml_files import read_yaml
+from faults.bad_options import run_parser
+from faults.row import Gives, Refused, Row
 
 LAUGHS = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n" + "".join(
     f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 12)
@@ -39,7 +33,6 @@ def rows() -> Iterator[Row]:
     """Yield the rows."""
     yield from _yaml()
     yield from _json()
-    yield from _options()
 
 
 def _yaml() -> Iterator[Row]:
@@ -60,7 +53,7 @@ def _yaml() -> Iterator[Row]:
 
 
 def _config(path: Path) -> None:
-    _verb("score", [f"--config={path}"], "")
+    run_parser("score", [f"--config={path}"], path)
 
 
 def _json() -> Iterator[Row]:
@@ -108,50 +101,3 @@ def _temperature(path: Path) -> float:
         raise ValueError(str(error).replace(CALIBRATION, "bad")) from None
     finally:
         path.with_name(CALIBRATION).rename(path)
-
-
-def _options() -> Iterator[Row]:
-    for verb in verbs():
-        module = importlib.import_module(f"c2ser.bin.{verb}")
-        for option, value in _abuses(module.main):
-            stage = functools.partial(_verb, verb, [f"--{option}={value}"])
-            yield Row("options", f"{verb} --{option}={value}", stage, b"", Refused(option.split(".")[-1]))
-        stage = functools.partial(_verb, verb, ["--no_such_option", "1"])
-        yield Row("options", f"{verb} --no_such_option", stage, b"", Refused("no_such_option"))
-        stage = functools.partial(_verb, verb, ["--config", "/no/such.yaml"])
-        yield Row("options", f"{verb} --config of no file", stage, b"", Refused("/no/such.yaml"))
-
-
-def _abuses(main: Any) -> Iterator[tuple[str, str]]:
-    """Yield an option of each type that a verb has, with a value that it must refuse."""
-    seen: set[Any] = set()
-    for name, kind in typing.get_type_hints(main).items():
-        plain = next((part for part in typing.get_args(kind) if part in (int, float)), kind)
-        key = Literal if typing.get_origin(plain) is Literal else plain
-        if key in (int, float, bool, Literal) and key not in seen and name != "return":
-            seen.add(key)
-            yield name, {int: "1.5", float: "1,5", bool: "perhaps", Literal: "zz"}[key]
-            yield name, "$(touch executed)"
-
-
-def _verb(verb: str, words: Sequence[str], path: object) -> None:
-    """Run a verb that must refuse its options: status 2, one line."""
-    module = importlib.import_module(f"c2ser.bin.{verb}")
-    errors = io.StringIO()
-    try:
-        with contextlib.redirect_stderr(errors), contextlib.redirect_stdout(io.StringIO()):
-            run_verb(_nothing_of(module.main), getattr(module, "PATHS", None), f"c2ser {verb}", words)
-    except SystemExit as end:
-        if end.code == 2:
-            raise ValueError(errors.getvalue().strip()) from None
-        raise AssertionError(f"status {end.code}: {errors.getvalue()}") from None
-
-
-def _nothing_of(main: Any) -> Any:
-    """Return an entry point with the options of another, which does nothing."""
-
-    @functools.wraps(main)
-    def nothing(*args: Any, **named: Any) -> None:
-        pass
-
-    return nothing

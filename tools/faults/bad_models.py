@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from faults.row import Gives, Row
 from safetensors.torch import save, save_file
 from transformers import WhisperConfig, WhisperModel
 
@@ -21,6 +20,7 @@ from c2ser.model.folder import load_network
 from c2ser.pretrained import load_pretrained, read_sizes
 from c2ser.tensors import read_tensors
 from c2ser.training import checkpoint
+from faults.row import Gives, Row
 
 GOOD = {"x": torch.ones(2, 3)}
 
@@ -108,12 +108,15 @@ def _pretrained() -> Iterator[Row]:
             yield Row("pretrained", f"{field} is {value}", _whisper, making)
     weights = WhisperModel(tiny).state_dict()
     bad = {
-        "none": {}, "one missing": dict(list(weights.items())[1:]), "of NaN": {n: t * torch.nan for n, t in weights.items()},
+        "none": {}, "one missing": dict(list(weights.items())[1:]),
+        "of NaN": {n: t * torch.nan for n, t in weights.items()},
         "of other shapes": {n: t.flatten()[:1].clone() for n, t in weights.items()},
     }  # fmt: skip
     for name, tensors in bad.items():
         content = save({key: value.clone() for key, value in tensors.items()}, {"format": "pt"})
-        yield Row("pretrained", f"weights, {name}", _whisper, functools.partial(_folder, json.dumps(values).encode(), content))
+        yield Row(
+            "pretrained", f"weights, {name}", _whisper, functools.partial(_folder, json.dumps(values).encode(), content)
+        )
 
 
 def _checkpoints() -> Iterator[Row]:
@@ -127,7 +130,7 @@ def _checkpoints() -> Iterator[Row]:
         "a manifest of another kind": lambda path: (path / checkpoint.MANIFEST).write_text("[]"),
         "a manifest that names a folder": lambda path: (path / checkpoint.MANIFEST).write_text('{"files": {".": "0"}}'),
         "files that are a list": lambda path: (path / checkpoint.MANIFEST).write_text('{"files": ["x"]}'),
-        "digests that are numbers": lambda path: (path / checkpoint.MANIFEST).write_text('{"files": {"state.json": 3}}'),
+        "digests that are numbers": lambda path: (path / checkpoint.MANIFEST).write_text('{"files": {"x": 3}}'),
     }.items():  # fmt: skip
         making = functools.partial(_two_checkpoints, damage)
         yield Row("checkpoints", f"{name}, so the one before is taken", _newest, making, Gives(1))
@@ -153,7 +156,8 @@ def _published() -> Iterator[Row]:
         return Row("published", name, read_published, make, suffix=".pt")
 
     for name, value in {
-        "no weights": {}, "a list": [1], "a number": 3, "weights of another model": {"model": {"layer.weight": torch.ones(2)}},
+        "no weights": {}, "a list": [1], "a number": 3,
+        "weights of another model": {"model": {"layer.weight": torch.ones(2)}},
         "weights that are text": {"model": {"a": "b"}}, "keys that are numbers": {"model": {1: torch.ones(1)}},
     }.items():  # fmt: skip
         yield published(name, functools.partial(torch.save, value))
@@ -169,4 +173,3 @@ def _published() -> Iterator[Row]:
 def _half(path: Path) -> None:
     torch.save({"model": {"a": torch.ones(1000)}}, path)
     path.write_bytes(path.read_bytes()[:2000])
-

@@ -5,8 +5,6 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from faults.row import Gives, Refused, Row
-
 from c2ser.attributes.levels import read_attributes, stats_from_json
 from c2ser.corpus import durations, emotions_of, read_data_dir
 from c2ser.prep.columns import Columns
@@ -16,6 +14,7 @@ from c2ser.recordings.turns import read_rttm
 from c2ser.scoring.metrics import check_seven, timing
 from c2ser.scoring.probabilities import read_vectors
 from c2ser.tables import read_json, read_table, write_table
+from faults.row import Gives, Refused, Row
 
 LOOK_ALIKE = ("0", "00", "01", "1", "1e3", "null", "NaN", "true", "no", "2026-11-28", "0x10", "~", "inf", "-1", "#a")
 """Ids and texts that other programs take for numbers, truth values or dates."""
@@ -44,7 +43,8 @@ def _data(path: Path) -> Any:
     return emotions_of(utterances), dict(durations(utterances))
 
 
-def _csv(path: Path) -> Any:
+def import_table(path: Path) -> Any:
+    """Import a table beside its file."""
     written = import_tables([path], path.parent / "data", Columns(), into="test", nj=1)
     return written
 
@@ -164,19 +164,19 @@ def _lists() -> Iterator[Row]:
         "a part that ends before it begins": "file,emotion,speaker,start,end\nx.wav,anger,a,2,1\n",
         "a part at NaN": "file,emotion,speaker,start,end\nx.wav,anger,a,nan,1\n",
     }.items():  # fmt: skip
-        yield Row("csv", f"import, {name}", _csv, text.encode(), suffix=".csv")
+        yield Row("csv", f"import, {name}", import_table, text.encode(), suffix=".csv")
     for name, content in {
         "UTF-16 with a mark": "file,emotion\n".encode("utf-16"), "a zip": b"PK\3\4" + b"\0" * 60,
         "a picture": b"\x89PNG\r\n\x1a\n" + b"\0" * 60, "a field of a megabyte": b"file,emotion\n" + b"x" * (1 << 20),
     }.items():  # fmt: skip
-        yield Row("csv", f"import, {name}", _csv, content, suffix=".csv")
+        yield Row("csv", f"import, {name}", import_table, content, suffix=".csv")
     for name, content in {"no parquet": b"PAR1xxxxPAR1", "empty parquet": b""}.items():
-        yield Row("csv", f"import, {name}", _csv, content, suffix=".parquet")
+        yield Row("csv", f"import, {name}", import_table, content, suffix=".parquet")
     for name, content in {
         "no object": b"3\n", "a list": b"[1]\n", "half": b'{"file": ', "deep": b"[" * 90000, "nothing": b"",
         "a number of 5,000 digits": b'{"file": ' + b"9" * 5000 + b"}",
     }.items():  # fmt: skip
-        yield Row("csv", f"import, JSON lines, {name}", _csv, content, suffix=".jsonl")
+        yield Row("csv", f"import, JSON lines, {name}", import_table, content, suffix=".jsonl")
     for name, text in {
         "no rows": "file\n", "nothing": "", "no column file": "a,b\n1,2\n", "an open quote": 'file\n"x.wav\n',
         "too many fields": "file\nx.wav,y\n", "an end that is none": "file,start,end\nx.wav,0,x\n",

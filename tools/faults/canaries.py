@@ -14,8 +14,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from faults.bad_tables import DATA, write_data
-from faults.row import CANARY, Gives, Row
 from transformers import PreTrainedTokenizerFast
 
 from c2ser.chat_templates import render_chats
@@ -29,13 +27,15 @@ from c2ser.prep.unpack import unpack
 from c2ser.pretrained import read_sizes
 from c2ser.tensors import read_tensors
 from c2ser.yaml_files import read_yaml
+from faults.bad_tables import DATA, write_data
+from faults.row import CANARY, Gives, Row
 
 ROOT = Path(__file__).resolve().parents[2]
 
 TOUCH = f"touch {CANARY}"
 
-IDS = (f"$({TOUCH})", f"`{TOUCH}`", f";{TOUCH};", f"|{TOUCH}", f"&{TOUCH}&", f"'$({TOUCH})'", f'"$({TOUCH})"', "-rf", "*",
-       f"a[$({TOUCH})]", f"${{IFS}}{TOUCH}", f"%(system('{TOUCH}'))s")  # fmt: skip
+IDS = (f"$({TOUCH})", f"`{TOUCH}`", f";{TOUCH};", f"|{TOUCH}", f"&{TOUCH}&", f"'$({TOUCH})'", f'"$({TOUCH})"', "-rf",
+       "*", f"a[$({TOUCH})]", f"${{IFS}}{TOUCH}", f"%(system('{TOUCH}'))s")  # fmt: skip
 """Words that a shell, or what writes one, could run; blanks become $IFS in ids."""
 
 
@@ -82,7 +82,9 @@ def _pickles() -> Iterator[Row]:
     for function, text in ((os.system, TOUCH), (subprocess.getoutput, TOUCH), (eval, f"open({CANARY!r}, 'w')")):
         making = functools.partial(_saved, {"model": {}, "cfg": Payload(function, text)})
         yield _row(f"a checkpoint, {function.__name__}", read_published, making, ".pt")
-    yield _row("a checkpoint that is a bare pickle", read_published, lambda path: path.write_bytes(_pickled(path)), ".pt")
+    yield _row(
+        "a checkpoint that is a bare pickle", read_published, lambda path: path.write_bytes(_pickled(path)), ".pt"
+    )
     yield _row("weights that are a pickle", read_tensors, lambda path: path.write_bytes(_pickled(path)), ".safetensors")
     yield _row("an archive of embeddings with a pickle", lambda path: read_matrix(f"{path}:2", "a"),
                lambda path: path.write_bytes(b"a PKL" + _pickled(path)))  # fmt: skip
@@ -118,7 +120,11 @@ READERS: dict[str, Callable[[Path], Any]] = {
 def _remote_code() -> Iterator[Row]:
     for name, reading in READERS.items():
         yield _row(f"auto_map in {name}", reading, functools.partial(_with_code, name))
-    for words in ("lm: {class_path: evil.Evil}", "data: {class_path: evil.Evil, init_args: {}}", "out: {__path__: evil}"):
+    for words in (
+        "lm: {class_path: evil.Evil}",
+        "data: {class_path: evil.Evil, init_args: {}}",
+        "out: {__path__: evil}",
+    ):
         yield _row(f"--config, {words}", _configured, functools.partial(_with_module, words), ".yaml")
 
 
@@ -148,7 +154,9 @@ SCRIPTS = ("validate_data_dir.sh {}", "fix_data_dir.sh {}", "split_data.sh {} 2 
 def _shell() -> Iterator[Row]:
     for script in SCRIPTS:
         yield _row(f"{script.split()[0]}, ids and texts", functools.partial(_run, script), _strange_data)
-    yield _row("a pipe as a path", _read_waves, functools.partial(write_data, files={"wav.scp": f"a-1 {TOUCH} |\nb-2 y\n"}))
+    yield _row(
+        "a pipe as a path", _read_waves, functools.partial(write_data, files={"wav.scp": f"a-1 {TOUCH} |\nb-2 y\n"})
+    )
     yield _row("a path with a command", _read_waves,
                functools.partial(write_data, files={"wav.scp": f"a-1 $({TOUCH})\nb-2 `{TOUCH}`\n"}))  # fmt: skip
     yield _row("a member of an archive", lambda path: unpack(path, path.parent / "out", 1 << 20), _strange_zip, ".zip")
@@ -182,7 +190,8 @@ def _run(script: str, path: Path) -> None:
 INJECTIONS = (
     "{{ ''.__class__.__mro__[1].__subclasses__() }}", "{{ cycler.__init__.__globals__.os.system('touch executed') }}",
     "{% for x in ().__class__.__base__.__subclasses__() %}{% if 'Popen' in x.__name__ %}{{ x(['touch', 'executed']) }}"
-    "{% endif %}{% endfor %}", "{% include '/etc/passwd' %}", "{% import 'os' as os %}{{ os.system('touch executed') }}",
+    "{% endif %}{% endfor %}", "{% include '/etc/passwd' %}",
+    "{% import 'os' as os %}{{ os.system('touch executed') }}",
     "{% set x = lipsum.__globals__['os'].popen('touch executed').read() %}",
 )  # fmt: skip
 """Chat templates that reach for more than a text."""
@@ -192,8 +201,12 @@ def _templates() -> Iterator[Row]:
     for template in INJECTIONS:
         yield _row(f"a chat template, {template[:40]}", functools.partial(_rendered, template), b"")
     for text in ("</script><script>alert(1)</script>", "<img src=x onerror=alert(1)>", "@DATA@", "\u2028</SCRIPT >"):
-        making = functools.partial(write_data, files={"wav.scp": "a-1 a.wav\nb-2 b.wav\n", "text": f"a-1 {text}\nb-2 x\n"})
-        must = Gives(lambda page, text=text: "<script>alert" not in page and "<img" not in page and "</SCRIPT" not in page)
+        making = functools.partial(
+            write_data, files={"wav.scp": "a-1 a.wav\nb-2 b.wav\n", "text": f"a-1 {text}\nb-2 x\n"}
+        )
+        must = Gives(
+            lambda page, text=text: "<script>alert" not in page and "<img" not in page and "</SCRIPT" not in page
+        )
         yield Row("canaries", f"a page of {text}", _page, making, must)
 
 
@@ -216,5 +229,3 @@ def _page(path: Path) -> str:
             Path(name).write_bytes(b"x")
         make_page(path, path.parent / "out", "<script>alert(2)</script>")
     return (path.parent / "out/index.html").read_text("utf-8")
-
-
