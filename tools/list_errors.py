@@ -71,7 +71,7 @@ def message(node: ast.expr) -> str:
 
 def shell_errors(path: Path) -> Iterator[str]:
     """Yield what a script gives to `die` or `usage`."""
-    text = path.read_text("utf-8").replace("\\\n", "")
+    text = re.sub(r"\$\([^()]*\)", "…", path.read_text("utf-8").replace("\\\n", ""))
     for match in re.finditer(r"\b(?:die|usage) ((?:\"(?:[^\"\\]|\\.)*\"\s*)+)", text):
         words = re.findall(r'"((?:[^"\\]|\\.)*)"', match[1])
         yield re.sub(r"\$\(+[^()]*\)+|\$\{[^}]*\}|\$\w+|\$[\d@*#]", "…", " ".join(words))

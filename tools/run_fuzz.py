@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from c2ser.cli import run
 
 PIECES = (
-    b"\0", b"\xff", b"\n", b"\r", b'"', b",", b"\t", b" ", b"nan", b"-1", b"1e999", b"\xef\xbb\xbf", b"{", b"[", b"*", b"&",
-    b"!!", b": ", b"\xff\xff\xff\xff", b"\x00\x00\x00\x80", b"\\", b"'", b"null", b"<", b"\x7f", "高".encode(),
+    b"\0", b"\xff", b"\n", b"\r", b'"', b",", b"\t", b" ", b"nan", b"-1", b"1e999", b"\xef\xbb\xbf", b"{", b"[", b"*",
+    b"&", b"!!", b": ", b"\xff\xff\xff\xff", b"\x00\x00\x00\x80", b"\\", b"'", b"null", b"<", b"\x7f", "高".encode(),
 )  # fmt: skip
 """What damage puts in."""
 
