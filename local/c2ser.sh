@@ -43,7 +43,7 @@ read -ra compared <<< "$baselines"
 check_baselines
 failed=""
 variants=("${changes[@]}")
-[ "$wordings" -le 10 ] || die "--wordings: there are 10, not $wordings"
+[ "$wordings" -le 10 ] || die "--wordings: there are 10, not $wordings; give 1 to 10"
 for ((wording = 1; wording <= wordings; wording++)); do variants+=("wording$wording"); done
 
 # Where trainings write. Under a tag C²SER has a folder of its own. So have the probe and the encoder, if that is chosen or

@@ -26,7 +26,7 @@ root=$(CDPATH='' cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 . "$root/local/functions.sh"
 [ -x run.sh ] || die "run.sh is not here; call this from the folder of a recipe, as in: cd egs/emodb"
 [ "$groups" -ge 3 ] || die "--groups: $groups are too few; one tests, one validates, and at least one trains"
-[[ $seeds =~ ^[0-9]+(\ +[0-9]+)*$ ]] || die "--seeds: '$seeds' is no list of numbers"
+[[ $seeds =~ ^[0-9]+(\ +[0-9]+)*$ ]] || die "--seeds: '$seeds' is no list of numbers; write them with blanks, as \"1 2 3\""
 [[ $name =~ ^[A-Za-z][A-Za-z0-9_.]*$ ]] || die "--name: '$name' cannot be a folder's name; use letters, digits, _ and ."
 read -ra set_list <<< "$sets"
 read -ra seed_list <<< "$seeds"
@@ -65,7 +65,7 @@ prepare_groups() {
     need data/folds/utt2fold 0
     deal_folds > data/folds/groups.new
     [ "$(awk '{ print $2 }' data/folds/groups.new | sort -u | wc -l)" = "$groups" ] ||
-        die "--groups: $groups are more than the folds, which are $(wc -l < data/folds/groups.new)"
+        die "--groups: $groups are more than the folds, which are $(wc -l < data/folds/groups.new); give no more"
     for ((group = 1; group <= groups; group++)); do
         for part in train valid test; do divide_data "$group" "$part"; done
     done

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from c2ser.training.classifier_objective import ClassifierMaterial, ClassifierObjective
 from entry import run_entry
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import (
@@ -31,7 +32,6 @@ from c2ser.model.perception import WhisperEncoder
 from c2ser.prep.writer import write_corpus
 from c2ser.tables import read_table, write_table
 from c2ser.training import checkpoint
-from c2ser.training.classifier_objective import ClassifierMaterial, ClassifierObjective
 from c2ser.training.config import ClassifierBatchConfig, OptimConfig, TrainConfig
 from c2ser.training.loop import REQUEUE_STATUS, train
 
@@ -152,7 +152,7 @@ def test_kept_spectrograms_give_the_same_training(place, tmp_path):
 
 
 def test_a_damaged_or_other_folder_is_refused_in_one_line(place, tmp_path):
-    with pytest.raises(ValueError, match="finish train_classifier first"):
+    with pytest.raises(ValueError, match="give the folder of train_classifier, or finish it"):
         load_classifier(tmp_path)
     with pytest.raises(ValueError, match="not a classifier of the seven emotions"):
         load_classifier(place / "whisper")

@@ -30,7 +30,7 @@ RECIPES = sorted(path.parent for path in FILES if path.name == "run.sh" and path
 
 LAYERS = [
     {"log"},
-    {"audio_files", "devices", "emotions", "pretrained", "tables", "transcripts", "yaml_files"},
+    {"audio_files", "chat_templates", "devices", "emotions", "pretrained", "tables", "transcripts", "yaml_files"},
     {"label_sets", "ratings", "tensors"},
     {"audio", "chat", "cli"},
     {"corpus"},

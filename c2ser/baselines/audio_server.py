@@ -11,6 +11,7 @@ from c2ser.baselines.instructions import instruction, wav_bytes
 from c2ser.chat.config import Sampling
 from c2ser.chat.protocol import Chat, Prompt, read_reply, request
 from c2ser.chat.server import ServerChat
+from c2ser.label_sets import SEVEN
 
 
 class AudioServer:
@@ -25,6 +26,7 @@ class AudioServer:
     """
 
     transcribes = False
+    labels = SEVEN
 
     def __init__(self, config: BaselineConfig, wording: int = 0) -> None:
         if not config.model:

@@ -19,6 +19,7 @@ from c2ser.audio import SAMPLE_RATE
 from c2ser.baselines.answers import Answer
 from c2ser.baselines.config import BaselineConfig
 from c2ser.emotions import EMOTIONS
+from c2ser.label_sets import SEVEN
 from c2ser.log import one_line
 from c2ser.model.hub import fetch
 
@@ -62,6 +63,7 @@ class SenseVoice:
     """
 
     transcribes = False
+    labels = SEVEN
 
     def __init__(self, weights: Weights, statistics: Tensor, ban_unknown: bool) -> None:
         self.weights, self.statistics, self.ban_unknown = dict(weights), statistics, ban_unknown
