@@ -13,7 +13,7 @@ from c2ser.audio import SAMPLE_RATE
 from c2ser.baselines.answers import Answer
 from c2ser.baselines.config import BaselineConfig
 from c2ser.data.datasets import MAX_SECONDS
-from c2ser.emotions import EMOTIONS, check_emotion
+from c2ser.emotions import EMOTIONS
 from c2ser.label_sets import SEVEN
 from c2ser.model.emotion2vec_classifier import Emotion2VecClassifier
 from c2ser.model.loading import load
@@ -103,7 +103,7 @@ def load_audio_classifier(config: BaselineConfig) -> ClassAnswers:
         raise ValueError(f"{name}: takes audio at {extractor.sampling_rate} Hz, not 16,000; choose another model")
     model = load_pretrained(AutoModelForAudioClassification, name, "audio classifier", dtype=torch.float32).eval()
     names = LabelNames(
-        {label: check_emotion(emotion, f"baseline.labels.{label}") for label, emotion in config.labels.items()}
+        {label: SEVEN.check(emotion, f"baseline.labels.{label}") for label, emotion in config.labels.items()}
     )
     labels = model.config.id2label or {}
     classes = [names.class_of(str(labels.get(place, place))) for place in range(model.config.num_labels)]

@@ -12,11 +12,11 @@ import torch
 from safetensors.torch import save, save_file
 from transformers import WhisperConfig, WhisperModel
 
-from c2ser.baselines.classifier import load_classifier
 from c2ser.emotion2vec.checkpoints import read_published
 from c2ser.emotion2vec.convert import load_model
 from c2ser.emotion2vec.probe_files import load_probe
 from c2ser.model.folder import load_network
+from c2ser.model.head_model import HeadModel
 from c2ser.pretrained import load_pretrained, read_sizes
 from c2ser.tensors import read_tensors
 from c2ser.training import checkpoint
@@ -63,7 +63,7 @@ def _weights() -> Iterator[Row]:
 
 
 LOADERS: Mapping[str, Callable[[Path], Any]] = {
-    "probe": load_probe, "classifier": load_classifier, "encoder": load_model, "model": load_network,
+    "probe": load_probe, "classifier": HeadModel.from_pretrained, "encoder": load_model, "model": load_network,
 }  # fmt: skip
 """What reads a folder of the toolkit."""
 

@@ -7,11 +7,12 @@ from typing import Any
 
 from c2ser.attributes.levels import read_attributes, stats_from_json
 from c2ser.corpus import durations, emotions_of, read_data_dir
+from c2ser.label_sets import SEVEN
 from c2ser.prep.columns import Columns
 from c2ser.prep.import_tables import import_tables
 from c2ser.recordings.inputs import find_recordings
 from c2ser.recordings.turns import read_rttm
-from c2ser.scoring.metrics import check_seven, timing
+from c2ser.scoring.metrics import timing
 from c2ser.scoring.probabilities import read_vectors
 from c2ser.tables import read_json, read_table, write_table
 from faults.row import Gives, Refused, Row
@@ -39,7 +40,7 @@ def write_data(path: Path, files: Mapping[str, str]) -> None:
 
 def _data(path: Path) -> Any:
     utterances = read_data_dir(path)
-    check_seven(emotions_of(utterances), {})
+    SEVEN.check_table(emotions_of(utterances))
     return emotions_of(utterances), dict(durations(utterances))
 
 
