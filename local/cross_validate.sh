@@ -6,7 +6,7 @@
 # was killed goes on where it stopped when it is called again with the same options.
 set -euo pipefail
 db_root=            # folder of the corpus
-labels=seven        # seven|raw: see run.sh
+labels=seven        # see run.sh
 folds=speaker       # published|speaker|session: what is never divided
 groups=5            # so many models, each tested on one group, with the weights that are best on the next group
 seeds="1 2 3"       # seeds of the trainings, separated by blanks
@@ -34,7 +34,8 @@ pooled=$exp/folds/all
 
 # recipe STAGE STOP_STAGE OPTION...: stages of the recipe, with the options that were given here.
 recipe() {
-    ./run.sh --labels "$labels" --cot "$cot" --baselines "$baselines" "${shared_options[@]}" --stage "$1" --stop-stage "$2" "${@:3}"
+    ./run.sh --labels "$labels" --cot "$cot" --baselines "$baselines" "${shared_options[@]}" \
+        --stage "$1" --stop-stage "$2" "${@:3}"
 }
 
 # deal_folds: list "fold group" for each fold; the largest fold goes first, each into the group that is the smallest then.
