@@ -1,4 +1,4 @@
-"""`c2ser finetune`: encoders of all kinds with a head, frozen, with adapters or trained; its folder, and who takes it."""
+"""`c2ser finetune`: encoders of all kinds with a head, frozen, with adapters or trained; the folder and its users."""
 
 import json
 import os
@@ -172,7 +172,9 @@ def test_a_damaged_or_other_folder_is_refused_in_one_line(place, tmp_path):
     described = read_json(tmp_path / "config.json")
     for change, reason in (
         ({"encoder": {"kind": "sphinx", "config": {}}}, "no kind of encoder"), ({"hidden": 9}, "has shape"),
-        ({"outputs": ["anger"]}, "has shape"), ({"outputs": ["anger", "joy"]}, "joy is none of its classes"), ({"target": "mood"}, "unknown target"), ({"encoder": {}}, "is missing"),
+        ({"outputs": ["anger"]}, "has shape"),
+        ({"outputs": ["anger", "joy"]}, "joy is none of its classes"),
+        ({"target": "mood"}, "unknown target"), ({"encoder": {}}, "is missing"),
     ):  # fmt: skip
         write_json(tmp_path / "config.json", {**described, **change})
         with pytest.raises(ValueError, match=rf"^{tmp_path}: damaged \(.*{reason}"):

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from c2ser.cli import run
 from c2ser.data.config import SpecAugment
+from c2ser.model.config import Tuning
 from c2ser.ratings import Target
 from c2ser.training.config import HeadBatchConfig, HeadTrainConfig, OptimConfig
 
@@ -59,16 +60,12 @@ def main(
         raise ValueError(
             f"{data[1]}: one data set makes one model; give one folder, the others with --valid and --tests"
         )
-    if sum((lora is not None, full, frozen)) > 1:
-        raise ValueError("--lora, --full, --frozen: three ways to train an encoder; give one of them")
-    if lora is not None and lora < 1:
-        raise ValueError(f"--lora {lora}: no rank of adapters; give 1 or more, 8 for example")
     from c2ser.training.finetune_run import FinetuneConfig, finetune
     from c2ser.training.finetune_sets import find_sets
 
-    tuning = "lora" if lora else "full" if full else "frozen"
     config = FinetuneConfig(
-        encoder, layer, tuning, lora or 0, hidden, target, batches, optim, training, spec_augment
+        encoder, layer, choose_tuning(lora, full, frozen), lora or 0, hidden, target, batches, optim, training,
+        spec_augment,
     )  # fmt: skip
     sets = find_sets(data[0], valid, tests, out)
     figures = finetune(sets, config, out, report)
@@ -76,6 +73,19 @@ def main(
         from c2ser.report.page import write_report
 
         write_report(out, sets.scored(), out / "report.html", out.resolve().name, SOUND_MB)
+
+
+def choose_tuning(lora: int | None, full: bool, frozen: bool) -> Tuning:
+    """Return the way to train an encoder that the options name.
+
+    Raises:
+        ValueError: they name several, or a rank that adapters cannot have.
+    """
+    if sum((lora is not None, full, frozen)) > 1:
+        raise ValueError("--lora, --full, --frozen: three ways to train an encoder; give one of them")
+    if lora is not None and lora < 1:
+        raise ValueError(f"--lora {lora}: no rank of adapters; give 1 or more, 8 for example")
+    return "lora" if lora else "full" if full else "frozen"
 
 
 if __name__ == "__main__":
