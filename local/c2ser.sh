@@ -85,7 +85,7 @@ if stage 0 "data: describe the corpus"; then
 fi
 
 # Explicit chains of thought quote words and state the speaking rate, so that a corpus without transcripts has none.
-if [ "$cot" = true ] && [ -z "$init" ] && lacks_text; then
+if [ "$cot" = true ] && [ -z "$init" ] && lacks_text "${train_valid_sets[@]}"; then
     log "no transcripts: C²SER learns implicit chains of thought from the start, as with --cot false, without stage 6"
     cot=false
     skip_stages+=" 6"
@@ -93,21 +93,19 @@ fi
 
 if stage 1 "attributes: measure pitch, loudness and speaking rate"; then
     read_configs attributes
-    for name in "${sets[@]}"; do
-        need "data/$name/wav.scp" 0
-        if has_no_text "$name"; then continue; fi
+    for name in "${sets[@]}"; do need "data/$name/wav.scp" 0; done
+    read_transcribed
+    for name in "${transcribed[@]}"; do
         run_map "data/$name" "data/$name/utt2attr" c2ser.bin.extract_attributes "${configs[@]}"
     done
 fi
 
 if stage 2 "levels: low, medium or high, by the training set's statistics"; then
-    transcribed=()
-    for name in "${sets[@]}"; do has_no_text "$name" || transcribed+=("$name"); done
+    read_transcribed
+    if lacks_text "$train_set"; then transcribed=(); fi # levels are relative to the training set
     for name in "${transcribed[@]}"; do need "data/$name/utt2attr" 1; done
-    if [ -s "data/$train_set/text" ]; then
+    if [ ${#transcribed[@]} -gt 0 ]; then
         py compute_stats --attributes "data/$train_set/utt2attr" --out "$exp/attr_stats.json"
-    else
-        transcribed=() # levels are relative to the training set
     fi
     for name in "${transcribed[@]}"; do
         run_map "data/$name" "data/$name/utt2level" c2ser.bin.assign_levels --stats "$exp/attr_stats.json"
@@ -120,7 +118,12 @@ if stage 3 "cot: write explicit and implicit chains of thought"; then
     [ "$cot_gpu" = 0 ] || cot_cmd="$gpu_cmd --gpu $cot_gpu"
     for name in "${train_valid_sets[@]}"; do
         styles=(explicit implicit)
-        if lacks_text; then styles=(implicit); else need "data/$name/utt2level" 2; fi
+        # explicit ones are not needed without stage 6
+        if lacks_text "${train_valid_sets[@]}" || { [ "$cot" = false ] && [ ! -s "data/$name/utt2level" ]; }; then
+            styles=(implicit)
+        else
+            need "data/$name/utt2level" 2
+        fi
         for style in "${styles[@]}"; do
             run_map_with "${cot_nj:-$nj}" "$cot_cmd" "data/$name" "data/$name/cot_$style" \
                 c2ser.bin.generate_cot "${configs[@]}" --style "$style"

@@ -82,19 +82,24 @@ run_map_on_gpu() {
     run_map_with "$decode_nj" "$gpu_cmd --gpu $((ngpu > 0))" "$@"
 }
 
-# has_no_text SET: whether a set has no transcripts, so that no speaking rate can be measured.
-has_no_text() {
-    [ -s "data/$1/wav.scp" ] && [ ! -s "data/$1/text" ] || return 1
-    log "data/$1 has no transcripts: no speaking rate, and so no attributes and levels for explicit chains of thought"
-}
-
-# lacks_text: whether the training or the validation set has no transcripts.
+# lacks_text SET...: whether one of these sets has no transcripts.
 lacks_text() {
     local name
-    for name in "${train_valid_sets[@]}"; do
+    for name in "$@"; do
         if [ -s "data/$name/wav.scp" ] && [ ! -s "data/$name/text" ]; then return; fi
     done
     return 1
+}
+
+# read_transcribed: put the sets that have transcripts into the array `transcribed`, and name the others; their speaking
+# rate cannot be measured, and explicit chains of thought are all that the attributes are for.
+read_transcribed() {
+    local name without=()
+    transcribed=()
+    for name in "${sets[@]}"; do
+        if lacks_text "$name"; then without+=("$name"); else transcribed+=("$name"); fi
+    done
+    [ ${#without[@]} = 0 ] || log "no transcripts, so no speaking rates and no attributes and levels: ${without[*]}"
 }
 
 # weight_stamp FOLDER...: sizes and times of the weights in model folders; they change when a model is trained anew.

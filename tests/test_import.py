@@ -15,6 +15,7 @@ from test_corpora import recipe, stage0
 from c2ser.__main__ import main as command
 from c2ser.corpus import read_data_dir
 from c2ser.emotions import EMOTIONS
+from c2ser.label_sets import LabelSet, read_label_set, write_label_set
 from c2ser.prep.audio_paths import file_names, locate
 from c2ser.prep.columns import Columns
 from c2ser.prep.count_report import counts
@@ -275,6 +276,11 @@ def test_own_labels(folder, caplog):
     assert set(all_of(out, "utt2emo").values()) == {"anger"}
     _, out = load(table, into="test", out=folder / "3", labels="raw")
     assert set(all_of(out, "utt2emo").values()) == {"neutral", "calm", "furious!"}
+    assert read_label_set(out / "test").names == ("neutral", "calm", "furious!")
+    kept = LabelSet(("rage", "calm"), {"rage": {"en": "furious!"}})
+    write_label_set(folder, kept)
+    _, out = load(table, into="test", out=folder / "4", labels=str(folder / "labels.json"))
+    assert set(all_of(out, "utt2emo").values()) == {"rage", "calm"} and read_label_set(out / "test") == kept
 
 
 def test_synonyms():

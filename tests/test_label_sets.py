@@ -5,7 +5,9 @@ import shutil
 
 import numpy as np
 import pytest
+import soundfile
 import torch
+from fixtures.sound import voice
 
 from c2ser import C2SER
 from c2ser.bin.argmax_labels import main as argmax_main
@@ -171,17 +173,15 @@ def test_scored_answers_are_those_of_the_classes():
 # ---- stage 0
 
 
-def noise(path, loud):
-    import soundfile
-
-    soundfile.write(path, loud * np.random.default_rng(0).normal(size=9600), 16000)
+def spoken(path, seed):
+    soundfile.write(path, voice(0.6, seed), 16000)
     return path
 
 
 def recordings(folder, names=("calm", "frustrated", "anger")):
     for number in range(18):
         emotion, set_name = names[number % 3], ("train", "valid", "test")[number // 6]
-        path = noise(folder / f"{number}.wav", (0.002, 0.02, 0.2)[number % 3])
+        path = spoken(folder / f"{number}.wav", number)
         yield Utterance(set_name, f"s{number // 3}", f"{number:02d}", path, emotion, "en", "")
 
 

@@ -391,24 +391,6 @@ def test_many_classes_have_markers_of_their_own(tmp_path):
     plot_points(vectors, {str(i): name for i, name in enumerate(names)}, "pca", "t", tmp_path / "x.png")
 
 
-def test_stages_that_raw_labels_cannot_have_are_passed_over(root, tmp_path):
-    environment = os.environ | {"VIRTUAL_ENV": sys.prefix, "PATH": f"{sys.prefix}/bin:{os.environ['PATH']}"}
-    said = "raw labels are for the probe alone: no stages 3 and 6 to 9"
-
-    def stages(first, last, *words):
-        command = [root / "egs/TEMPLATE/run.sh", "--exp", tmp_path, "--stage", str(first), "--stop-stage", str(last)]
-        command += ["--size", "tiny", "--ngpu", "0"]
-        return subprocess.run([*command, *words], capture_output=True, text=True, env=environment, check=False)
-
-    for stage in (3, 6, 7, 8, 9):
-        done = stages(stage, stage, "--labels", "raw")
-        assert done.returncode == 0 and said in done.stderr and f"stage {stage} is skipped" in done.stderr
-        assert len(done.stderr.splitlines()) == 3
-    done = stages(5, 9, "--labels", "raw")  # stage 5 itself is asked for what it needs
-    assert done.returncode == 1 and said in done.stderr and done.stderr.endswith("run stage 4 first\n")
-    assert said not in stages(6, 6).stderr
-
-
 @pytest.mark.slow
 def test_stage_5_cross_validates_and_compares_encoders(root, corpus, tmp_path):
     from transformers import Wav2Vec2FeatureExtractor, WavLMConfig, WavLMModel

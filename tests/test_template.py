@@ -49,6 +49,36 @@ def test_ten_wavs_and_fifteen_lines(tmp_path, own_recipe):
     assert not list(tmp_path.rglob("bad")) and not list(own_recipe.rglob("bad"))
 
 
+@pytest.mark.slow
+def test_a_corpus_without_transcripts(tmp_path, own_recipe):
+    """What needs words is passed over with a line, own classes or not; nothing is rejected for it."""
+    corpus = tmp_path / "corpus"
+    corpus.mkdir()
+    for number in range(6):
+        name = f"s{1 + number % 3}_{'AX'[number // 3]}_{number}"
+        soundfile.write(corpus / f"{name}.wav", 0.1 * np.sin(np.arange(16000) / 20), 16000)
+    wordless = GENERATOR.replace('"A short sentence was said."', '""').replace('{"A"', '{"X": None, "A"')
+    (own_recipe / "local/data_prep.py").write_text(
+        wordless.replace("emotions=LETTERS", 'emotions=LETTERS, classes={"X": "calm"}')
+    )
+    environment = os.environ | {"VIRTUAL_ENV": sys.prefix, "PATH": f"{sys.prefix}/bin:{os.environ['PATH']}"}
+
+    def run(*words):
+        command = [own_recipe / "run.sh", "--db-root", corpus, "--size", "tiny", "--ngpu", "0", "--nj", "1", *words]
+        return subprocess.run(command, env=environment, capture_output=True, text=True)
+
+    done = run("--stop-stage", "3", "--labels", "raw")
+    assert done.returncode == 0, done.stderr
+    assert "C²SER learns implicit chains of thought from the start" in done.stderr
+    assert "no speaking rates and no attributes and levels: train valid test" in done.stderr
+    data = own_recipe / "data/train"
+    assert set(read_table(data / "cot_implicit").values()) == {
+        "The emotion of this speech is anger.", "The emotion of this speech is calm.",
+    }  # fmt: skip
+    assert not (data / "cot_explicit").exists() and not (data / "utt2attr").exists()
+    assert "stage 6 is skipped" in run("--stage", "6", "--stop-stage", "6").stderr
+
+
 SITE = """
 cpu_cmd="run.py --max-jobs 1"
 gpu_cmd="rum.py --mem 4G"

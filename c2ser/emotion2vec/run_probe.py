@@ -10,6 +10,7 @@ from c2ser.corpus import tested
 from c2ser.emotion2vec.config import ProbeConfig
 from c2ser.emotion2vec.probe import ProbeData, TrainedProbe, cross_validate, read_probe_data, train_probe
 from c2ser.emotion2vec.probe_files import save_probe, weights_sha256
+from c2ser.label_sets import own_classes, write_label_set
 from c2ser.log import get_logger
 from c2ser.scoring.cross_validation import figures_of_folds, figures_with_intervals
 from c2ser.tables import write_json, write_table
@@ -72,7 +73,8 @@ def label_tests(data: dict[str, ProbeData], config: ProbeConfig, out: Path) -> d
 
 
 def _write(folder: Path, labels: dict[str, str], figures: dict[str, Any]) -> None:
-    """Write labels and scores, and log the scores."""
+    """Write labels, their classes and scores, and log the scores."""
+    write_label_set(folder, own_classes({*figures["per_emotion"], *labels.values()}))
     write_table(folder / "utt2emo", labels)
     write_json(folder / "scores.json", figures)
     logger.info("%s: UA %.4f, WA %.4f, F1 %.4f", folder, figures["ua"], figures["wa"], figures["f1_reference"])
