@@ -2,7 +2,7 @@
 SHELL         := /bin/bash
 .SHELLFLAGS   := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help tools ready small demo mini try-mini check bench clean
+.PHONY: help tools ready small demo mini try-mini check check-all slow bench clean
 
 environment = root=$$PWD && . local/path.sh
 checkpoint  = tools/penn/fcnf0++.pt
@@ -42,7 +42,9 @@ check: ready ## the quick tests: ruff, shellcheck, types, pytest
 	shellcheck -x -P SCRIPTDIR $(scripts) local/site.sh.example; \
 	python -m pytest -n auto --dist loadgroup -m "not slow"
 
-check-all: check ## the slow tests too, such as whole recipes
+check-all: check slow ## the slow tests too, such as whole recipes
+
+slow: ready
 	@$(environment); python -m pytest -n auto --dist loadgroup -m slow
 
 bench: ready ## speed against other implementations (extra [peer]); docs/benchmarks.md has the rules

@@ -1,6 +1,6 @@
 """Utterances, and the data directories they are read from; `c2ser.prep` writes these."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -9,13 +9,13 @@ import numpy as np
 
 from c2ser import audio
 from c2ser.log import get_logger
-from c2ser.ratings import parse_dimensions, parse_votes
+from c2ser.ratings import parse_dimensions, parse_ratings, parse_votes
 from c2ser.tables import read_table
 
 logger = get_logger(__name__)
 
 TABLES = ("wav.scp", "text", "utt2spk", "utt2emo", "utt2lang", "utt2dur", "utt2channel", "utt2fold",
-          "utt2votes", "utt2vad")  # fmt: skip
+          "utt2votes", "utt2vad", "utt2ratings")  # fmt: skip
 
 CUT = "write each into a file first, for example with Kaldi's utils/data/extract_wav_segments_data_dir.sh"
 """What to do with recordings that Kaldi's table `segments` cuts into utterances."""
@@ -49,6 +49,7 @@ class Utterance:
         end: where in the file it ends, in seconds; None for the end.
         votes: how many annotators chose each class, or the probabilities of the classes; None where there are none.
         dimensions: any of `ratings.DIMENSIONS`, the mean of the annotators on the corpus' scale; None without any.
+        ratings: the value of each annotator by dimension; None where they are not known.
     """
 
     set: str
@@ -67,6 +68,7 @@ class Utterance:
     end: float | None = None
     votes: Mapping[str, float] | None = None
     dimensions: Mapping[str, float] | None = None
+    ratings: Mapping[str, Sequence[float]] | None = None
 
     @property
     def id(self) -> str:
@@ -145,7 +147,7 @@ def _read_utterance(i: str, wav: str, folder: Path, columns: Mapping[str, Mappin
     if not speaker:
         raise ValueError(f"{i}: no speaker in {folder}/utt2spk; run utils/fix_data_dir.sh {folder}")
     channel, seconds = columns["utt2channel"].get(i), columns["utt2dur"].get(i)
-    votes, dimensions = columns["utt2votes"].get(i), columns["utt2vad"].get(i)
+    votes, dimensions, ratings = (columns[name].get(i) for name in ("utt2votes", "utt2vad", "utt2ratings"))
     return Utterance(
         set=folder.name,
         speaker=speaker,
@@ -159,6 +161,7 @@ def _read_utterance(i: str, wav: str, folder: Path, columns: Mapping[str, Mappin
         duration=float(seconds) if seconds else None,
         votes=parse_votes(i, votes, folder / "utt2votes") if votes else None,
         dimensions=parse_dimensions(i, dimensions, folder / "utt2vad") if dimensions else None,
+        ratings=parse_ratings(i, ratings, folder / "utt2ratings") if ratings else None,
     )
 
 

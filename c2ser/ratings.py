@@ -1,4 +1,4 @@
-"""What annotators said of an utterance: votes for classes (`utt2votes`), and its place on dimensions (`utt2vad`)."""
+"""What annotators said: votes (`utt2votes`), means on dimensions (`utt2vad`) and each one's values (`utt2ratings`)."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,6 +19,11 @@ Target = Literal["emotion", "votes", "dimensions"]
 def numbers_text(numbers: Mapping[str, float], order: Iterable[str]) -> str:
     """Return numbers by name, in an order of the names, as a table holds them: "anger:3 sadness:1"."""
     return " ".join(f"{name}:{numbers[name]:g}" for name in order if name in numbers)
+
+
+def ratings_text(ratings: Mapping[str, Sequence[float]]) -> str:
+    """Return each annotator's values as a table holds them: "valence:3,2 arousal:4,5"."""
+    return " ".join(f"{d}:{','.join(f'{value:g}' for value in ratings[d])}" for d in DIMENSIONS if d in ratings)
 
 
 def parse_votes(utterance: str, text: str, path: str | Path) -> dict[str, float]:
@@ -59,14 +64,19 @@ def parse_dimensions(utterance: str, text: str, path: str | Path) -> dict[str, f
     return values
 
 
+def parse_ratings(utterance: str, text: str, path: str | Path) -> dict[str, list[float]]:
+    """Read a row of `utt2ratings`, such as "valence:3,2 arousal:4,5"; arguments and errors as of `parse_dimensions`."""
+    ratings: dict[str, list[float]] = {}
+    for word in text.split():
+        name, _, values = word.rpartition(":")
+        for value in values.split(","):
+            ratings.setdefault(name, []).append(parse_dimensions(utterance, f"{name}:{value}", path)[name])
+    return ratings
+
+
 def read_votes(path: str | Path) -> dict[str, dict[str, float]]:
     """Read `utt2votes`; errors are those of `read_table` and `parse_votes`."""
     return {utterance: parse_votes(utterance, text, path) for utterance, text in read_table(path).items()}
-
-
-def read_dimensions(path: str | Path) -> dict[str, dict[str, float]]:
-    """Read `utt2vad`; errors are those of `read_table` and `parse_dimensions`."""
-    return {utterance: parse_dimensions(utterance, text, path) for utterance, text in read_table(path).items()}
 
 
 def check_scale(utterance: str, values: Mapping[str, float], scale: Sequence[float]) -> None:
@@ -79,7 +89,7 @@ def check_scale(utterance: str, values: Mapping[str, float], scale: Sequence[flo
     outside = next((name for name, value in values.items() if not low <= value <= high), None)
     if outside is not None:
         raise ValueError(f"{utterance}: {outside} {values[outside]:g} is outside the scale, {low:g} to {high:g}; "
-                         "correct it in utt2vad, or the scale")  # fmt: skip
+                         "correct one of them")  # fmt: skip
 
 
 def vote_shares(votes: Mapping[str, float], classes: Sequence[str]) -> np.ndarray | None:

@@ -270,10 +270,11 @@ if stage 9 "score: read the emotions in the answers, make tables and pictures"; 
                 need "$out-$variant/answer" 8
                 extract_set_labels "$out-$variant" utt2emo
             done
-            more=()
+            need "$out/utt2prob" 8
+            more=(--probabilities "$out/utt2prob")
             if [ -n "$judge" ]; then
                 judge_set "$out" utt2judge
-                more=(--judge "$out/utt2judge")
+                more+=(--judge "$out/utt2judge")
             fi
             if [ "$model" = explicit ] && [ -s "data/$name/utt2level" ]; then
                 more+=(--answers "$out/answer" --levels "data/$name/utt2level" --text "data/$name/text")
@@ -282,10 +283,10 @@ if stage 9 "score: read the emotions in the answers, make tables and pictures"; 
             py score --reference "data/$name/utt2emo" --labels "$out/utt2emo" --times "$out/utt2ms" \
                 --data "data/$name" --out "$out" "${more[@]}"
             # the most probable emotion is another decision than the answer: a row of its own
-            need "$out/utt2prob" 8
             scored=$trained/${model}_label_score/decode_$name
             py argmax_labels --probabilities "$out/utt2prob" --out "$scored/utt2emo"
-            py score --reference "data/$name/utt2emo" --labels "$scored/utt2emo" --data "data/$name" --out "$scored"
+            py score --reference "data/$name/utt2emo" --labels "$scored/utt2emo" --data "data/$name" \
+                --probabilities "$out/utt2prob" --out "$scored"
         done
         [ -z "$init" ] || continue # what follows is about both models
         speakers=$(awk '{ print $2 }' "data/$name/utt2spk" | sort -u | wc -l)

@@ -93,17 +93,26 @@ pool() {
     mv "$2.new" "$2"
 }
 
-# score_seed SEED: score the answers of all groups together.
-score_seed() {
-    local run=$name-$1 model table
-    for model in "$exp/folds/1/$run"/*/decode_fold1_test; do
-        model=$(basename "$(dirname "$model")")
+# pool_answers RUN MODEL: join the answers of all groups, those for changed copies and for other wordings too.
+pool_answers() {
+    local folder=$exp/folds/1/$1/$2 table variant
+    for variant in "$folder"/decode_fold1_test*; do
+        variant=${variant#"$folder/decode_fold1_test"}
         for table in answer utt2prob utt2ms; do
-            pool "$exp/folds/{}/$run/$model/decode_fold{}_test/$table" "$pooled/$run/$model/decode_folds/$table"
+            [ -s "$folder/decode_fold1_test$variant/$table" ] || continue
+            pool "$exp/folds/{}/$1/$2/decode_fold{}_test$variant/$table" "$pooled/$1/$2/decode_folds$variant/$table"
         done
         copy_classes data/folds "$pooled/$run/$model/decode_folds"
     done
-    run_once "$pooled/done/$run" "$pooled/$run"/*/decode_folds/answer -- \
+}
+
+# score_seed SEED: score the answers of all groups together.
+score_seed() {
+    local run=$name-$1 model
+    for model in "$exp/folds/1/$run"/*/decode_fold1_test; do
+        pool_answers "$run" "$(basename "$(dirname "$model")")"
+    done
+    run_once "$pooled/done/$run" "$pooled/$run"/*/decode_folds*/answer -- \
         recipe 9 9 --test-sets folds --exp "$pooled" --tag "$run"
 }
 

@@ -16,6 +16,7 @@ import torch
 from accelerate import PartialState
 from accelerate.state import AcceleratorState
 from accelerate.utils import DistributedType, FullyShardedDataParallelPlugin
+from peft.tuners.tuners_utils import BaseTunerLayer
 from scipy.stats import chi2
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from test_c2ser import build, place, waves  # noqa: F401 - the fixture is used by name
@@ -32,6 +33,8 @@ from c2ser.emotions import EMOTIONS
 from c2ser.model.c2ser import C2SER
 from c2ser.model.config import C2SERConfig, LoraSettings
 from c2ser.model.export import export
+from c2ser.model.label_scores import label_scores
+from c2ser.scoring.labels import read_label
 from c2ser.tables import read_json, read_table, write_json, write_table
 from c2ser.training import checkpoint
 from c2ser.training import models as trained_models
@@ -219,6 +222,28 @@ def test_bfloat16_keeps_float32_masters(model_place, tmp_path):
     model.set_trainable(["llm"])
     with pytest.raises(ValueError, match="would lose small updates in torch.bfloat16; set model.llm_dtype: float32"):
         objective(model_place, "explicit", model=model)
+
+
+def test_adapters_get_the_same_without_conversions(model_place, tmp_path):
+    """Under autocast, peft's conversion of what goes into adapters changes no bit of the loss."""
+    losses, gradients = [], []
+    for plain in (True, False):
+        taught = objective(model_place, "explicit", model=half(model_place)).train()
+        taught.use_bfloat16()
+        adapters = [module for module in taught.modules() if isinstance(module, BaseTunerLayer)]
+        assert len(adapters) >= 2 and not any(module.cast_input_dtype_enabled for module in adapters)
+        assert taught.model.language.llm.config._attn_implementation == "eager"
+        for module in adapters:
+            module.cast_input_dtype_enabled = not plain
+        taught.corpus.spec_augment = None
+        torch.manual_seed(0)
+        with torch.autocast("cpu", torch.bfloat16):
+            losses.append(taught(taught.make_batch(taught.load_raw(0)), 0)["loss"])
+        losses[-1].backward()
+        gradients.append([p.grad for p in taught.parameters() if p.requires_grad and p.grad is not None])
+    assert torch.equal(*losses) and len(gradients[0]) > 10
+    for one, other in zip(*gradients, strict=True):  # they are summed in another order
+        assert float((one - other).norm()) <= 0.01 * float(one.norm()) + 1e-6
 
 
 @pytest.mark.parametrize("precision, dtype", [("bf16", torch.bfloat16), ("fp32", torch.float32)])
@@ -649,6 +674,60 @@ def test_the_auxiliary_loss_names_emotions_and_leaves_with_the_training(place, t
     assert "emotion_head.weight" in checkpoint.load(best)[0]["trained"]
     trained_models.export(lambda: start("direct", build(place).config, None, seed=1), best, tmp_path / "model")
     assert (tmp_path / "model/config.json").exists()
+
+
+def voted(place, votes):  # noqa: F811
+    """Training and validation items, of which the training ones have votes."""
+    learnt, checked = (read_items(place / "data" / name, ["implicit"]) for name in ("train", "valid"))
+    return {i: replace(item, utterance=replace(item.utterance, votes=votes)) for i, item in learnt.items()}, checked
+
+
+@pytest.mark.slow
+def test_answers_drawn_from_votes_teach_their_shares(place):  # noqa: F811
+    model = start("direct", build(place, trainable=["connector", "llm"]).config, None, seed=1)
+    items = voted(place, {"anger": 3, "sadness": 1, "calm": 2})  # no answer can name calm
+    sizes = BatchConfig(seconds=60, utterances=8, keep_features=True)
+    taught = C2SERObjective(model, "direct", Corpus(*items, sizes, None, ValidConfig(2)), 3, LossConfig(0.0, True))
+    optimiser, seen = torch.optim.AdamW(model.parameters(), lr=1e-2), []
+    for step in range(80):
+        batch = taught.make_batch(taught.load_raw(step))
+        seen += [read_label(item.answers["implicit"]) for item in batch.items]
+        optimiser.param_groups[0]["lr"] = 1e-2 * min(1, (80 - step) / 30)
+        optimiser.zero_grad()
+        taught(batch, step)["loss"].backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimiser.step()
+    assert 0.68 < seen.count("anger") / len(seen) < 0.82 and {*seen} == {"anger", "sadness"}
+    taught.eval()
+    with torch.no_grad():
+        speech = model.encode_features(batch.features)
+        chances = label_scores(model, speech, "implicit", ["en"] * len(batch.items), None).softmax(dim=1).mean(dim=0)
+    assert 0.6 < chances[0] < 0.9 and 0.1 < chances[3] < 0.4 and chances[[0, 3]].sum() > 0.99
+
+
+def test_draws_from_votes_are_the_same_in_every_run(place):  # noqa: F811
+    model, sampled = build(place, style="implicit"), LossConfig(sample_votes=True)
+    items = voted(place, {"anger": 1, "sadness": 1, "surprise": 1})
+
+    def taught(items, losses=sampled):
+        return C2SERObjective(model, "direct", Corpus(*items, BatchConfig(seconds=2.5, utterances=3)), 3, losses)
+
+    def answers(objective, index):
+        return [item.answers for item in objective.make_batch(objective.load_raw(index)).items]
+
+    first, second, plain = taught(items), taught(items), taught(items, LossConfig())
+    assert all(answers(first, index) == answers(second, index) for index in (0, 7, 30))
+    assert any(answers(first, index) != answers(plain, index) for index in range(4))
+    assert len({answer["implicit"] for index in range(8) for answer in answers(first, index)}) == 3
+    # a given answer stays that of its emotion, and the longest that can be drawn decides the batches
+    own = next(iter(items[0].values()))
+    assert own.answers["implicit"] in first.choices[own.utterance.id].answers
+    assert "votes" in first.settings() and "votes" not in plain.settings()
+    assert taught(voted(place, {"anger": 2, "sadness": 1})).settings()["votes"] != first.settings()["votes"]
+    with pytest.raises(ValueError, match="losses.sample_votes: no training utterance has votes; give the training set"):
+        taught(voted(place, {"calm": 1}))
+    with pytest.raises(ValueError, match="losses.sample_votes: explicit answers keep the emotion; train the implicit"):
+        C2SERObjective(build(place), "explicit", Corpus(*items, BatchConfig()), 3, sampled)
 
 
 def test_states_of_a_frozen_whisper_are_kept(place, monkeypatch):  # noqa: F811

@@ -1,4 +1,4 @@
-"""local/cross_validate.sh: every utterance is answered once, by a model that has not heard its speaker."""
+"""local/cross_validate.sh, claims.sh: every utterance is answered once, by a model that has not heard its speaker."""
 
 import os
 import subprocess
@@ -46,9 +46,10 @@ def recipe(own_recipe, tmp_path):
     (own_recipe / "local/data_prep.py").write_text(GENERATOR)
     environment = os.environ | {"VIRTUAL_ENV": sys.prefix, "PATH": f"{sys.prefix}/bin:{os.environ['PATH']}"}
 
-    def cross_validate(*words, status=0):
+    def cross_validate(*words, kind=None, status=0):
+        script = ["cross_validate.sh"] if kind is None else ["claims.sh", "--kinds", kind, "--"]
         options = ("--db-root", corpus, "--size", "tiny", "--ngpu", "0", "--nj", "1", *words)
-        command = [own_recipe.parents[1] / "local/cross_validate.sh", *options]
+        command = [own_recipe.parents[1] / "local" / script[0], *script[1:], *options]
         done = subprocess.run(command, cwd=own_recipe, env=environment, capture_output=True, text=True)
         assert done.returncode == status, done.stderr
         return done.stderr + done.stdout
@@ -59,8 +60,8 @@ def recipe(own_recipe, tmp_path):
 @pytest.mark.slow
 def test_each_utterance_is_answered_by_a_model_that_has_not_heard_its_speaker(recipe):
     folder, cross_validate = recipe
-    words = ("--groups", "3", "--emotion2vec", "none", "--cot", "false", f"--implicit-options={FEW}")
-    said = cross_validate(*words, "--name", "first", "--seeds", "7")
+    words = ("--groups", "3", "--emotion2vec", "none", "--perturb", "gain-6", f"--implicit-options={FEW}")
+    said = cross_validate(*words, "--seeds", "7", kind="without_cot")
     speakers = read_table(folder / "data/folds/utt2spk")
     assert Counter(speakers.values()) == Counter({"01": 4, "1": 2, "b": 6, "c": 2})
     tests = []
@@ -72,15 +73,19 @@ def test_each_utterance_is_answered_by_a_model_that_has_not_heard_its_speaker(re
         tests += parts["test"]
         assert read_json(folder / f"exp/folds/{group}/attr_stats.json")["loudness"]["count"] == len(parts["train"])
     assert sorted(tests) == sorted(speakers)
-    scored = folder / "exp/folds/all/first-7/implicit/decode_folds"
+    scored = folder / "exp/folds/all/without_cot-7/implicit/decode_folds"
     assert sorted(read_table(scored / "answer")) == sorted(speakers)
     assert read_json(scored / "scores.json")["utterances"] == 14
-    trained = folder / "exp/folds/3/first-7/implicit/config.yaml"
+    assert sorted(read_table(f"{scored}-gain-6/utt2emo")) == sorted(speakers)
+    stability = folder / "exp/folds/all/without_cot-7/stability_folds/stability.json"
+    assert "gain-6" in stability.read_text()
+    trained = folder / "exp/folds/3/without_cot-7/implicit/config.yaml"
     assert yaml.safe_load(trained.read_text())["training"]["seed"] == 7
     compared = read_json(folder / "exp/folds/all/comparison/comparison.json")
-    assert list(compared) == ["first implicit", "first implicit_label_score"] and "| first implicit | 1 |" in said
-    again = cross_validate(*words, "--name", "first", "--seeds", "7", "--compare-with", "first implicit")
-    assert again.count("says that this is done") == 7 and "UA above first implicit" in again
+    assert list(compared) == ["without_cot implicit", "without_cot implicit_label_score"]
+    assert "| without_cot implicit | 1 |" in said
+    again = cross_validate(*words, "--cot", "false", "--name", "without_cot", "--seeds", "7")
+    assert again.count("says that this is done") == 7
 
 
 def test_bad_options_are_refused_before_anything_is_done(recipe, tmp_path):
@@ -91,4 +96,5 @@ def test_bad_options_are_refused_before_anything_is_done(recipe, tmp_path):
         ("--name", "../x"): "--name: '../x' cannot be a folder's name",
     }.items():
         assert reason in cross_validate(*words, status=1)
+    assert "--kinds: there is no x; choose c2ser" in cross_validate(kind="x", status=1)
     assert not (folder / "data").exists()

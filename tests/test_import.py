@@ -239,6 +239,7 @@ def test_columns_of_classes_and_dimensions(folder):
         "s0-angry": "anger:1.4 happiness:0.4 boredom:0.2", "s0-Happy": "anger:1 happiness:5",
     }  # fmt: skip
     assert read_table(out / "test/utt2vad") == {"s0-angry": "valence:3 arousal:2", "s0-Happy": "valence:3"}
+    assert read_table(out / "test/utt2ratings") == {"s0-angry": "valence:4,2 arousal:2,2"}
     assert read_table(out / "test/utt2emo") == {"s0-angry": "anger", "s0-Happy": "happiness"}
     reasons = read_table(out / "test/rejected")
     assert "a tie" in reasons["s0-sad"] and "its valence in my.csv:5 is 'x', no number" in reasons["s0-NEUTRAL"]

@@ -17,12 +17,12 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from c2ser.bin import compare_systems, plot_embeddings, train_probe
-from c2ser.corpus import Utterance
+from c2ser.corpus import Utterance, emotions_of
 from c2ser.data.arks import ArkWriter
 from c2ser.emotion2vec.config import Emotion2VecConfig, ProbeConfig
 from c2ser.emotion2vec.convert import save_model
 from c2ser.emotion2vec.model import Emotion2Vec
-from c2ser.emotion2vec.probe import Probe, ProbeData, cross_validate, learning_rate, read_probe_data
+from c2ser.emotion2vec.probe import Probe, ProbeData, cross_validate, labels_of, learning_rate, read_probe_data
 from c2ser.emotion2vec.probe import train_probe as train
 from c2ser.emotion2vec.probe_files import load_probe, save_probe
 from c2ser.prep.writer import write_corpus
@@ -102,7 +102,7 @@ def test_training_is_that_of_a_plain_loop_and_the_best_epoch_is_kept(schedule):
         return torch.stack([leave(torch.relu(enter(row)).mean(dim=0)) for row in rows])
 
     def truth(part):
-        return torch.tensor([("anger", "neutral", "fear").index(part.reference[name]) for name in part.embeddings])
+        return torch.tensor([("anger", "neutral", "fear").index(one.emotion) for one in part.usable.values()])
 
     best, found = -1.0, None
     for epoch in range(1, 15):
@@ -115,9 +115,9 @@ def test_training_is_that_of_a_plain_loop_and_the_best_epoch_is_kept(schedule):
         accuracy = (logits(checked.embeddings.values()).argmax(dim=1) == truth(checked)).float().mean().item()
         if accuracy > best:
             best, found = accuracy, (epoch, enter.weight.detach().clone())
-    assert (probe.epoch, probe.accuracy) == (found[0], pytest.approx(best))
+    assert (probe.epoch, probe.quality) == (found[0], pytest.approx(best))
     assert torch.allclose(probe.network.hidden.weight, found[1], atol=1e-4)
-    assert probe.accuracy > 0.5 and probe.emotions == ["anger", "neutral", "fear"]
+    assert probe.quality > 0.5 and probe.names == ["anger", "neutral", "fear"]
 
 
 def test_a_fifth_is_drawn_whatever_it_is():
@@ -132,18 +132,23 @@ def test_a_fifth_is_drawn_whatever_it_is():
 CONFIG = ProbeConfig(hidden=8, lr=0.02, batch=8, epochs=12)
 
 
+def folds_labelled(data, config):
+    outputs, probes = cross_validate(data, config)
+    return labels_of(outputs), probes
+
+
 def test_a_fold_is_labelled_without_its_own_emotions():
     data = made()
-    labels, probes = cross_validate(data, CONFIG)
+    labels, probes = folds_labelled(data, CONFIG)
     assert set(labels) == set(data.utterances) and list(probes) == ["1", "2", "3"]
-    right = sum(labels[name] == emotion for name, emotion in data.reference.items())
+    right = sum(labels[name] == emotion for name, emotion in emotions_of(data.utterances).items())
     assert right / len(labels) > 0.8
     turned = dict(zip(EMOTIONS, EMOTIONS[1:] + EMOTIONS[:1], strict=True))
     lied = {
         name: dataclasses.replace(one, emotion=turned[one.emotion]) if one.fold == "2" else one
         for name, one in data.utterances.items()
     }
-    other, _ = cross_validate(ProbeData(lied, data.embeddings), CONFIG)
+    other, _ = folds_labelled(ProbeData(lied, data.embeddings), CONFIG)
     own = [name for name, one in data.utterances.items() if one.fold == "2"]
     assert all(labels[name] == other[name] for name in own)
     assert any(labels[name] != other[name] for name in labels if name not in own)
@@ -163,18 +168,18 @@ def test_what_no_fold_tests_is_learnt_from_or_chooses():
     data, roles = made(), {"1": "1", "2": "train", "3": "valid"}
     data.utterances = {i: dataclasses.replace(one, fold=roles[one.fold]) for i, one in data.utterances.items()}
     parts = {fold: data.part(i for i, one in data.utterances.items() if one.fold == fold) for fold in roles.values()}
-    labels, probes = cross_validate(data, CONFIG)
+    labels, probes = folds_labelled(data, CONFIG)
     assert list(probes) == ["1"] and set(labels) == set(parts["1"].utterances)
     plain = train(parts["train"], parts["valid"], CONFIG)
-    assert labels == plain.label(parts["1"].embeddings) and probes["1"].accuracy == plain.accuracy
+    assert labels == labels_of(plain.outputs(parts["1"].embeddings)) and probes["1"].quality == plain.quality
     for fold, message in (("train", "of fold 1 or valid"), ("1", "of fold train or valid")):
         rest = data.part(i for i, one in data.utterances.items() if one.fold != fold)
         with pytest.raises(ValueError, match=message):
             cross_validate(rest, CONFIG)
     without = data.part(i for i, one in data.utterances.items() if one.fold != "valid")
-    drawn, probes = cross_validate(without, CONFIG)
+    drawn, probes = folds_labelled(without, CONFIG)
     learnt, checked = parts["train"].split(CONFIG.valid_share, CONFIG.seed)
-    assert drawn == train(learnt, checked, CONFIG).label(parts["1"].embeddings)
+    assert drawn == labels_of(train(learnt, checked, CONFIG).outputs(parts["1"].embeddings))
 
 
 @pytest.fixture(scope="module")
@@ -265,8 +270,8 @@ def test_the_trained_probe_is_kept_and_labels_as_it_did(corpus, tmp_path):
     train_probe.main(corpus / "vectors", tmp_path / "probe", CONFIG, **sets, encoder=str(encoder))
     probe = load_probe(tmp_path / "probe")
     data = read_probe_data(sets["tests"], corpus / "vectors", CONFIG)
-    assert probe.label(data.embeddings) == read_table(tmp_path / "probe/decode_test/utt2emo")
-    assert probe.config == CONFIG and probe.emotions == [*EMOTIONS] and 0 < probe.accuracy <= 1 <= probe.epoch
+    assert labels_of(probe.outputs(data.embeddings)) == read_table(tmp_path / "probe/decode_test/utt2emo")
+    assert probe.config == CONFIG and probe.names == [*EMOTIONS] and 0 < probe.quality <= 1 <= probe.epoch
     assert probe.encoder == hashlib.sha256(b"weights").hexdigest()
     train_probe.main(corpus / "vectors", tmp_path / "two", CONFIG, **sets, seeds=[1, 2], encoder="some/hub-id")
     weights = [load_probe(tmp_path / f"two/seed{seed}").network.output.weight for seed in (1, 2)]
@@ -283,8 +288,8 @@ def test_the_trained_probe_is_kept_and_labels_as_it_did(corpus, tmp_path):
     ("damage", "message"),
     [
         (lambda values, tensors: values.update(kind="emotion2vec"), "probe: not a probe; give the folder"),
-        (lambda values, tensors: values.pop("emotions"), "damaged .*; train the probe again"),
-        (lambda values, tensors: values.update(emotions=["anger", "fear"]), "damaged .output.weight has shape"),
+        (lambda values, tensors: values.pop("names"), "damaged .*; train the probe again"),
+        (lambda values, tensors: values.update(names=["anger", "fear"]), "damaged .output.weight has shape"),
         (lambda values, tensors: values["probe"].update(color=1), "damaged .*color"),
         (lambda values, tensors: tensors.pop("output.bias"), "damaged .*output.bias is missing"),
         (lambda values, tensors: tensors["output.bias"].fill_(float("nan")), "damaged .output.bias holds NaN"),
@@ -336,8 +341,8 @@ def test_embeddings_are_drawn_in_the_colours_of_their_emotions(corpus, tmp_path,
 def test_raw_classes_are_cross_validated():
     data = made(number=16, dim=9, shift=2.5, emotions=EIGHT)
     config = dataclasses.replace(CONFIG, lr=0.05)
-    labels, probes = cross_validate(data, config)
-    assert all(probe.emotions == list(EIGHT) for probe in probes.values())
+    labels, probes = folds_labelled(data, config)
+    assert all(probe.names == list(EIGHT) for probe in probes.values())
     figures = figures_of_folds(data.utterances, labels)
     assert list(figures["per_emotion"]) == list(EIGHT) and figures["ua"] > 0.7 and figures["per_emotion"]["calm"] > 0.5
     assert len(figures["intervals"]["ua"]) == 2 and list(figures["folds"]["2"]["per_emotion"]) == list(EIGHT)
@@ -346,8 +351,8 @@ def test_raw_classes_are_cross_validated():
         name: dataclasses.replace(one, emotion="boredom") if one.fold == "1" and one.emotion == "calm" else one
         for name, one in data.utterances.items()
     }
-    labels, probes = cross_validate(ProbeData(lone, data.embeddings), config)
-    assert "boredom" not in probes["1"].emotions and probes["2"].emotions == [*EIGHT[:-1], "boredom", "calm"]
+    labels, probes = folds_labelled(ProbeData(lone, data.embeddings), config)
+    assert "boredom" not in probes["1"].names and probes["2"].names == [*EIGHT[:-1], "boredom", "calm"]
     figures = figures_of_folds(lone, labels)
     assert len(figures["per_emotion"]) == 9 and figures["per_emotion"]["boredom"] == 0
     assert "boredom" not in figures["folds"]["2"]["per_emotion"]

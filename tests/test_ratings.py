@@ -11,10 +11,13 @@ from torch.nn.functional import cross_entropy
 from c2ser.corpus import Utterance, read_data_dir
 from c2ser.data.targets import quality, target_names, target_rows
 from c2ser.emotion2vec.target_losses import ccc_loss, distribution_loss, fold_scale
-from c2ser.ratings import check_scale, read_dimensions, read_votes
+from c2ser.ratings import check_scale, read_votes
 from c2ser.scoring.concordance import concordance, dimension_figures
+from c2ser.scoring.distributions import read_distributions, write_distributions
 from c2ser.scoring.divergence import js_divergence, kl_divergence, ranked_probability_score
-from c2ser.tables import write_table
+from c2ser.scoring.reliability import annotator_agreement, rating_agreement
+from c2ser.scoring.vote_figures import vote_figures
+from c2ser.tables import read_table, write_table
 
 
 def rated(name, votes=None, dimensions=None, speaker="s1"):
@@ -47,16 +50,19 @@ def test_a_data_directory_with_odd_ratings_is_refused(tmp_path):
     write_table(tmp_path / "utt2spk", {"s-1": "s"})
     write_table(tmp_path / "utt2vad", {"s-1": "valence:2.5 arousal:4"})
     assert read_data_dir(tmp_path)["s-1"].dimensions == {"valence": 2.5, "arousal": 4.0}
+    write_table(tmp_path / "utt2ratings", {"s-1": "valence:2,3 arousal:4"})
+    assert read_data_dir(tmp_path)["s-1"].ratings == {"valence": [2.0, 3.0], "arousal": [4.0]}
+    write_table(tmp_path / "utt2ratings", {"s-1": "valence:2,three"})
+    with pytest.raises(ValueError, match="s-1: 'valence:three' in .*utt2ratings is not of the form"):
+        read_data_dir(tmp_path)
     write_table(tmp_path / "utt2vad", {"s-1": "joy:2.5"})
     with pytest.raises(ValueError, match="s-1: unknown dimension 'joy' in .*; name valence, arousal, dominance"):
         read_data_dir(tmp_path)
-    with pytest.raises(ValueError, match="unknown dimension"):
-        read_dimensions(tmp_path / "utt2vad")
 
 
 def test_a_value_outside_its_scale_is_refused():
     check_scale("u", {"valence": 1.0, "arousal": 7.0}, (1, 7))
-    with pytest.raises(ValueError, match="u: arousal 8 is outside the scale, 1 to 7; correct it in utt2vad"):
+    with pytest.raises(ValueError, match="u: arousal 8 is outside the scale, 1 to 7; correct one of them"):
         check_scale("u", {"valence": 1.0, "arousal": 8.0}, (1, 7))
 
 
@@ -155,12 +161,63 @@ def test_dimension_figures_have_intervals_that_hold_the_truth():
     found = {name: {d: x + generator.normal(0, 0.5) for d, x in row.items()} for name, row in true.items()}
     del found["s0-0"]["valence"], found["s1-1"]
     figures = dimension_figures(true, found, speakers)
-    assert list(figures) == ["valence", "arousal", "mean"]
-    assert (figures["valence"]["utterances"], figures["valence"]["missing"]) == (238, 2)
-    assert figures["arousal"]["missing"] == 1
+    assert figures["utterances"] == {"valence": 238, "arousal": 239}
+    assert figures["missing"] == {"valence": 2, "arousal": 1}
     expected = 2 / (1 + 1.25)  # of the population
-    for row in figures.values():
-        low, high = row["intervals"]["ccc"]
-        assert low < row["ccc"] < high and low < expected < high and high - low < 0.1
+    ccc, ends = figures["ccc"], figures["ccc"].pop("intervals")
+    assert list(ccc) == list(ends) == ["valence", "arousal", "mean"]
+    for name, (low, high) in ends.items():
+        assert low < ccc[name] < high and low < expected < high and high - low < 0.1
     with pytest.raises(ValueError, match="no utterance has both a true and a found value"):
         dimension_figures(true, {"s0-0": {"dominance": 1.0}}, speakers)
+
+
+CODERS = ["1 2 3 3 2 1 4 1 2 . . .", "1 2 3 3 2 2 4 1 2 5 . 3", ". 3 3 3 2 3 4 2 2 5 1 .", "1 2 3 3 2 4 4 1 2 5 1 ."]
+"""The worked example of Krippendorff's "Computing Krippendorff's Alpha-Reliability" (2011), part C: twelve units."""
+
+
+def test_alpha_is_that_of_the_worked_example():
+    units = [[float(value) for value in unit if value != "."] for unit in zip(*map(str.split, CODERS), strict=True)]
+    votes = {f"s-{n}": {str(value): unit.count(value) for value in unit} for n, unit in enumerate(units)}
+    figures = annotator_agreement(votes, {})
+    assert figures["alpha"] == pytest.approx(0.743, abs=5e-4) and figures["utterances"] == 11
+    assert "intervals" not in figures
+    ratings = {f"s{n % 2}-{n}": {"arousal": unit} for n, unit in enumerate(units)}
+    alpha = rating_agreement(ratings, {name: name[:2] for name in ratings})
+    assert alpha["arousal"] == pytest.approx(0.849, abs=5e-4) and len(alpha["intervals"]["arousal"]) == 2
+    assert rating_agreement({"a": {"arousal": [1.0]}}, {}) is None
+    assert annotator_agreement({"a": {"fear": 0.5, "anger": 0.5}}, {}) is None  # shares are no annotators
+    assert annotator_agreement({"a": {"fear": 1}}, {}) is None
+
+
+def test_votes_score_labels_and_probabilities():
+    votes = {"s1-a": {"anger": 3, "calm": 1}, "s1-b": {"fear": 2}, "s2-c": {"calm": 1, "fear": 1}, "s2-d": {"bored": 2}}
+    labels = {"s1-a": "calm", "s1-b": "anger", "s2-c": "calm", "s2-d": "unparsed"}
+    speakers = {name: name[:2] for name in votes}
+    model = {name: {"anger": 0.25, "fear": 0.25, "calm": 0.5} for name in votes}
+    figures = vote_figures(votes, labels, speakers, model)
+    assert figures["any_annotator"] == pytest.approx(0.5) and figures["vote_share"] == pytest.approx((0.25 + 0.5) / 4)
+    assert (figures["utterances"], figures["with_probabilities"], figures["outside"]) == (4, 3, 0.25)
+    kl = [0.75 * np.log(3) + 0.25 * np.log(0.5), np.log(4), 0.5 * np.log(2)]
+    assert figures["kl"] == pytest.approx(np.mean(kl))
+    assert set(figures["intervals"]) == {"any_annotator", "vote_share", "kl", "jsd", "rps"}
+    assert figures["humans"]["vote_share"] == pytest.approx((0.5 + 1 + 0 + 1) / 4)
+    assert set(figures["humans"]["intervals"]) == {"alpha", "vote_share"}
+    perfect = {name: {c: n / sum(row.values()) for c, n in row.items()} for name, row in votes.items()}
+    exact = vote_figures(votes, labels, speakers, perfect)
+    assert (exact["kl"], exact["rps"], exact["outside"]) == (pytest.approx(0), pytest.approx(0), 0)
+    assert "kl" not in vote_figures(votes, labels, speakers)
+    with pytest.raises(ValueError, match="no utterance has both probabilities and votes for joy"):
+        vote_figures(votes, labels, speakers, {"s1-a": {"joy": 1.0}})
+
+
+def test_probabilities_keep_their_classes(tmp_path):
+    rows = {"a": {"anger": 0.25, "fear": 0.75}, "b": {"sadness": 1.0}}
+    write_distributions(tmp_path, rows)
+    assert read_table(tmp_path / "utt2prob") == {"a": "0.25 0 0 0 0 0 0.75", "b": "0 0 0 1 0 0 0"}
+    assert read_distributions(tmp_path / "utt2prob")["a"]["fear"] == 0.75 and not (tmp_path / "labels.json").exists()
+    write_distributions(tmp_path, {"a": {"anger": 0.25, "calm": 0.75}})
+    assert read_distributions(tmp_path / "utt2prob") == {"a": {"anger": 0.25, "calm": 0.75}}
+    write_table(tmp_path / "utt2prob", {"a": "0.5 0.1"})
+    with pytest.raises(ValueError, match="a: '0.5 0.1' in .* are not 2 probabilities that sum to 1; decode again"):
+        read_distributions(tmp_path / "utt2prob")

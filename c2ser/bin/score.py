@@ -20,6 +20,7 @@ def main(
     answers: Path | None = None,
     levels: Path | None = None,
     text: Path | None = None,
+    probabilities: Path | None = None,
 ) -> None:
     """Write OUT/scores.json, confusion.png and durations.png, of the classes that the model can name.
 
@@ -27,21 +28,26 @@ def main(
         reference: utt2emo of the data directory.
         labels: table of labels; labels.json beside it holds the classes, if they are not the seven emotions.
         out: folder of the results.
-        data: the data directory, for intervals and for figures of each language, duration and speaker.
+        data: the data directory, for intervals and for figures of each language, duration and speaker; and, if it has
+            utt2votes, for figures of the annotators' votes.
         times: utt2ms, for the time an answer takes.
         judge: table of labels that a language model read, to compare the two readers.
         answers: explicit answers, to compare what they name with `levels` and `text`.
         levels: utt2level of the data directory.
         text: transcripts of the data directory.
+        probabilities: utt2prob, to compare it with the votes.
     """
     from c2ser.emotions import UNPARSED
     from c2ser.label_sets import read_label_set
+    from c2ser.ratings import read_votes
     from c2ser.scoring.agreement import reader_gap
     from c2ser.scoring.bootstrap import intervals
+    from c2ser.scoring.distributions import read_distributions
     from c2ser.scoring.faithfulness import explicit_figures
     from c2ser.scoring.groups import in_parts, slices
     from c2ser.scoring.metrics import scores, seven_scores, timing
     from c2ser.scoring.pictures import plot_confusion, plot_durations
+    from c2ser.scoring.vote_figures import vote_figures
     from c2ser.tables import read_table, write_json
 
     true, predicted = read_table(reference), read_table(labels)
@@ -60,6 +66,10 @@ def main(
         figures["by_speaker"] = slices(true, predicted, speakers, speakers)
         if len(figures["durations"]) > 1:
             plot_durations(figures["durations"], 1 / len(figures["per_emotion"]), title, out / "durations.png")
+        if (data / "utt2votes").exists():
+            votes = {name: row for name, row in read_votes(data / "utt2votes").items() if name in true}
+            sure = read_distributions(probabilities) if probabilities else None
+            figures["votes"] = vote_figures(votes, predicted, speakers, sure)
     if times:
         figures |= timing(read_table(times))
     if judge:

@@ -100,6 +100,7 @@ def quality(target: Target, outputs: np.ndarray, rows: np.ndarray) -> float:
         of emotions the accuracy; of votes minus the mean Kullback-Leibler divergence (nats) of the outputs from them;
         of dimensions the mean concordance (CCC) over dimensions.
     """
+    outputs, rows = outputs.astype(float), rows.astype(float)
     if target == "emotion":
         return float(rows[np.arange(len(rows)), outputs.argmax(axis=1)].mean())
     if target == "votes":

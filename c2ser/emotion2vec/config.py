@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
+from c2ser.ratings import Target
+
 Level = Literal["frame", "tokens", "first-frames", "utterance"]
 """What an embedding stands for: each frame, each utterance token, as many first frames as tokens, the mean frame."""
 
@@ -135,6 +137,10 @@ class ProbeConfig:
             utterance by utterance, without regard to speaker or emotion.
         max_seconds: longer utterances are left out of every set.
         seed: decides initial weights, order and what is drawn.
+        target: what is learnt of each utterance: its emotion; the distribution of the annotators' votes (utt2votes); or
+            its values on dimensions (utt2vad).
+        scale: lowest and highest value of the dimensions, such as [1, 7]; other values are refused, and none is given.
+            null knows no ends.
     """
 
     hidden: int = 128
@@ -146,6 +152,12 @@ class ProbeConfig:
     valid_share: float = 0.2
     max_seconds: float = 30.0
     seed: int = 1234
+    target: Target = "emotion"
+    scale: list[float] | None = None
+
+    def __post_init__(self) -> None:
+        if self.scale and not (len(self.scale) == 2 and self.scale[0] < self.scale[1]):
+            raise ValueError(f"probe.scale {self.scale}: give the lowest and the highest value, such as [1, 7]")
 
 
 @dataclass

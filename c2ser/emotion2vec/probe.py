@@ -1,21 +1,24 @@
-"""The probe: a small classifier of emotions on frozen embeddings (EmoBox's downstream network).
+"""The probe: a small network on frozen embeddings (EmoBox's downstream network) that learns emotions.
 
-Its settings are EmoBox's, but EmoBox's code selects no checkpoint; here the best accuracy on the validation set does.
+It gives probabilities of classes, learnt from one emotion for each utterance or from the annotators' votes, or values
+on dimensions. Its settings are EmoBox's, but EmoBox's code selects no checkpoint; here the validation set does.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy, layer_norm
+from torch.nn.functional import layer_norm
 
-from c2ser.corpus import VALID_ONLY, Utterance, emotions_of, read_data_dirs, tested
+from c2ser.corpus import VALID_ONLY, Utterance, read_data_dirs, tested
 from c2ser.data.arks import read_matrices
 from c2ser.data.sampler import rng
+from c2ser.data.targets import quality, target_names, target_rows
 from c2ser.emotion2vec.config import ProbeConfig
-from c2ser.emotions import ordered
+from c2ser.emotion2vec.target_losses import fold_scale, target_loss
 from c2ser.log import get_logger, progress
 from c2ser.tables import read_table
 
@@ -23,6 +26,9 @@ logger = get_logger(__name__)
 
 WARM_UP = 10
 """Epochs of warm-up in EmoBox's schedule."""
+
+MEASURES = {"emotion": "accuracy", "votes": "minus KL divergence", "dimensions": "CCC"}
+"""What `quality` is, for the log."""
 
 
 @dataclass
@@ -38,9 +44,9 @@ class ProbeData:
     embeddings: dict[str, Tensor]
 
     @property
-    def reference(self) -> dict[str, str]:
-        """Emotion by utterance: one of the seven or, with raw labels, a class of the corpus' own."""
-        return emotions_of(self.utterances)
+    def usable(self) -> dict[str, Utterance]:
+        """The utterances with embeddings."""
+        return {name: self.utterances[name] for name in self.embeddings}
 
     def part(self, names: Iterable[str]) -> "ProbeData":
         """Return these utterances alone."""
@@ -81,12 +87,12 @@ def read_probe_data(
 class Probe(nn.Module):
     """Linear, ReLU, mean over time, linear."""
 
-    def __init__(self, dim: int, hidden: int, classes: int) -> None:
+    def __init__(self, dim: int, hidden: int, outputs: int) -> None:
         super().__init__()
-        self.hidden, self.output = nn.Linear(dim, hidden), nn.Linear(hidden, classes)
+        self.hidden, self.output = nn.Linear(dim, hidden), nn.Linear(hidden, outputs)
 
     def forward(self, rows: Sequence[Tensor]) -> Tensor:
-        """Return logits (batch, classes) of embeddings, each (frames, dim); they are concatenated, without padding."""
+        """Return outputs (batch, outputs) of embeddings, each (frames, dim); they are concatenated, without padding."""
         lengths = torch.tensor([len(row) for row in rows], device=rows[0].device)
         hidden = torch.relu(self.hidden(torch.cat(list(rows))))  # (all frames, hidden)
         return self.output(torch.segment_reduce(hidden, "mean", lengths=lengths, axis=0))
@@ -97,31 +103,40 @@ class TrainedProbe:
     """A trained probe.
 
     Attributes:
-        network: the classifier.
-        emotions: the classes of its outputs, those of the training set.
+        network: the classifier; its outputs are logits of classes, or values on the scale of the corpus.
+        names: classes or dimensions of its outputs, those of the training set.
         config: its settings.
-        accuracy: the best on the validation set.
-        epoch: the epoch of that accuracy, from 1.
+        quality: the best on the validation set; see `c2ser.data.targets.quality`.
+        epoch: the epoch of that quality, from 1.
         encoder: SHA-256 of the weights of the encoder whose embeddings it was trained on; None if nobody said.
     """
 
     network: Probe
-    emotions: list[str]
+    names: list[str]
     config: ProbeConfig
-    accuracy: float = -1.0
+    quality: float = -np.inf
     epoch: int = 0
     encoder: str | None = None
 
     @torch.no_grad()
-    def label(self, embeddings: Mapping[str, Tensor]) -> dict[str, str]:
-        """Return the emotion of each utterance from its embeddings (frames, dim)."""
-        names = list(embeddings)
-        labels: dict[str, str] = {}
+    def outputs(self, embeddings: Mapping[str, Tensor]) -> dict[str, dict[str, float]]:
+        """Return probability by class, or value by dimension, of each utterance from its embeddings (frames, dim)."""
+        names, found = list(embeddings), {}
         for start in range(0, len(names), self.config.batch):
             batch = names[start : start + self.config.batch]
-            best = self.network([embeddings[name] for name in batch]).argmax(dim=1)
-            labels |= {name: self.emotions[i] for name, i in zip(batch, best.tolist(), strict=True)}
-        return labels
+            rows = self.network([embeddings[name] for name in batch])
+            if self.config.target != "dimensions":
+                rows = rows.softmax(dim=1)
+            elif self.config.scale:
+                rows = rows.clamp(*self.config.scale)
+            for name, row in zip(batch, rows.tolist(), strict=True):
+                found[name] = dict(zip(self.names, row, strict=True))
+        return found
+
+
+def labels_of(probabilities: Mapping[str, Mapping[str, float]]) -> dict[str, str]:
+    """Return the most probable class of each utterance, the first of equal ones."""
+    return {name: max(row, key=lambda one: row[one]) for name, row in probabilities.items()}
 
 
 def learning_rate(epoch: int, config: ProbeConfig) -> float:
@@ -139,38 +154,56 @@ def learning_rate(epoch: int, config: ProbeConfig) -> float:
 
 
 def train_probe(train: ProbeData, valid: ProbeData, config: ProbeConfig) -> TrainedProbe:
-    """Train a probe and keep the epoch with the best accuracy on the validation set.
+    """Train a probe and keep the epoch that is best on the validation set.
 
     Raises:
-        ValueError: a set has no embeddings, or an utterance no emotion.
+        ValueError: a set has no embeddings, or an utterance lacks what is learnt.
     """
     if not train.embeddings or not valid.embeddings:
         raise ValueError("no embeddings to train or validate the probe on; run extract_embeddings on both sets")
-    reference = {**train.reference, **valid.reference}
-    emotions = ordered(reference[name] for name in train.embeddings)
+    names = target_names(train.usable, config.target)
+    learnt = target_rows(train.usable, config.target, names, config.scale)
+    checked = target_rows(valid.usable, config.target, names, config.scale)
     first = next(iter(train.embeddings.values()))
+    mean, deviation = _scale(np.stack([*learnt.values()]), config)
     torch.manual_seed(config.seed)
-    network = Probe(first.shape[1], config.hidden, len(emotions)).to(first.device)
+    network = Probe(first.shape[1], config.hidden, len(names)).to(first.device)
     optimiser = torch.optim.Adam(network.parameters(), lr=config.lr)
-    probe, best = TrainedProbe(network, emotions, config), network.state_dict()
-    truth = {name: torch.tensor(emotions.index(reference[name]), device=first.device) for name in train.embeddings}
+    probe, best = TrainedProbe(network, names, config), network.state_dict()
+    truth = {name: torch.from_numpy((row - mean) / deviation).to(first.device) for name, row in learnt.items()}
+    inputs, wanted = [valid.embeddings[name] for name in checked], (np.stack([*checked.values()]) - mean) / deviation
     for epoch in progress(range(1, config.epochs + 1), "epochs"):
         optimiser.param_groups[0]["lr"] = learning_rate(epoch, config)
         for batch in _batches(truth, config, epoch):
-            loss = cross_entropy(
-                network([train.embeddings[name] for name in batch]), torch.stack([truth[name] for name in batch])
-            )
+            outputs = network([train.embeddings[name] for name in batch])
+            loss = target_loss(config.target, outputs, torch.stack([truth[name] for name in batch]))
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
-        labels = probe.label(valid.embeddings)
-        accuracy = sum(reference[name] == label for name, label in labels.items()) / len(labels)
-        if accuracy > probe.accuracy:
-            probe.accuracy, probe.epoch = accuracy, epoch
+        reached = quality(config.target, _valid_outputs(network, inputs, config), wanted)
+        if reached > probe.quality:
+            probe.quality, probe.epoch = reached, epoch
             best = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     network.load_state_dict(best)
-    logger.info("validation accuracy %.4f in epoch %d, %d emotions", probe.accuracy, probe.epoch, len(emotions))
+    fold_scale(network.output, *(torch.from_numpy(part).to(first.device) for part in (mean, deviation)))
+    logger.info("%s %.4f on the validation set in epoch %d, %d outputs", MEASURES[config.target], probe.quality,
+                probe.epoch, len(names))  # fmt: skip
     return probe
+
+
+def _scale(rows: np.ndarray, config: ProbeConfig) -> tuple[np.ndarray, np.ndarray]:
+    """Return mean and deviation of the dimensions of a training set, both (names,); 0 and 1 of classes."""
+    if config.target != "dimensions":
+        return np.zeros(rows.shape[1], np.float32), np.ones(rows.shape[1], np.float32)
+    deviation = np.nanstd(rows, axis=0)
+    return np.nanmean(rows, axis=0), np.where(deviation > 0, deviation, np.float32(1.0))
+
+
+@torch.no_grad()
+def _valid_outputs(network: Probe, inputs: Sequence[Tensor], config: ProbeConfig) -> np.ndarray:
+    """Return probabilities or values of embeddings, (utterances, outputs)."""
+    rows = torch.cat([network(inputs[i : i + config.batch]) for i in range(0, len(inputs), config.batch)])
+    return (rows if config.target == "dimensions" else rows.softmax(dim=1)).cpu().numpy()
 
 
 def _batches(names: Iterable[str], config: ProbeConfig, epoch: int) -> list[list[str]]:
@@ -179,8 +212,8 @@ def _batches(names: Iterable[str], config: ProbeConfig, epoch: int) -> list[list
     return [order[start : start + config.batch] for start in range(0, len(order), config.batch)]
 
 
-def cross_validate(data: ProbeData, config: ProbeConfig) -> tuple[dict[str, str], dict[str, TrainedProbe]]:
-    """Label each fold with a probe trained on the other folds and on utterances that no fold tests.
+def cross_validate(data: ProbeData, config: ProbeConfig) -> tuple[dict[str, dict[str, float]], dict[str, TrainedProbe]]:
+    """Test each fold with a probe trained on the other folds and on utterances that no fold tests.
 
     Utterances of the fold "valid" choose the best epoch if there are any; otherwise a share of the training set does.
 
@@ -189,7 +222,7 @@ def cross_validate(data: ProbeData, config: ProbeConfig) -> tuple[dict[str, str]
         config: settings; every fold begins with the same seed.
 
     Returns:
-        label by utterance, of all folds; probe by fold.
+        what `TrainedProbe.outputs` gives of all folds; probe by fold.
 
     Raises:
         ValueError: an utterance has no fold, nothing is tested, or there is nothing else to learn from.
@@ -203,12 +236,12 @@ def cross_validate(data: ProbeData, config: ProbeConfig) -> tuple[dict[str, str]
     if not folds or len({*kinds} - {VALID_ONLY}) < 2:
         raise ValueError(f"all utterances are of fold {' or '.join(kinds)}; give every data directory of the corpus")
     choosing = data.part(name for name, fold in fold_of.items() if fold == VALID_ONLY)
-    labels: dict[str, str] = {}
+    outputs: dict[str, dict[str, float]] = {}
     probes: dict[str, TrainedProbe] = {}
     for fold in folds:
         rest = data.part(name for name in fold_of if fold_of[name] not in (fold, VALID_ONLY))
         logger.info("fold %s of %d: %d training utterances", fold, len(folds), len(rest.utterances))
         parts = (rest, choosing) if choosing.utterances else rest.split(config.valid_share, config.seed)
         probes[fold] = train_probe(*parts, config)
-        labels |= probes[fold].label(data.part(name for name in fold_of if fold_of[name] == fold).embeddings)
-    return labels, probes
+        outputs |= probes[fold].outputs(data.part(name for name in fold_of if fold_of[name] == fold).embeddings)
+    return outputs, probes

@@ -19,8 +19,8 @@ WEIGHTS = "model.safetensors"
 
 def save_probe(probe: TrainedProbe, folder: str | Path) -> None:
     """Write a probe; each file appears when it is complete, config.json, which loading needs, last."""
-    described = {"kind": KIND, "emotions": probe.emotions, "dim": probe.network.hidden.in_features}
-    chosen = {"valid_accuracy": probe.accuracy, "epoch": probe.epoch, "encoder_sha256": probe.encoder}
+    described = {"kind": KIND, "names": probe.names, "dim": probe.network.hidden.in_features}
+    chosen = {"valid_quality": probe.quality, "epoch": probe.epoch, "encoder_sha256": probe.encoder}
     settings = {"probe": dataclasses.asdict(probe.config)}
     write_weights(folder, WEIGHTS, probe.network.state_dict(), {**described, **chosen, **settings})
 
@@ -39,16 +39,16 @@ def load_probe(folder: str | Path) -> TrainedProbe:
         raise ValueError(f"{folder}: not a probe; give the folder that train_probe wrote")
     tensors = read_tensors(folder / WEIGHTS)
     try:
-        config, emotions = ProbeConfig(**values["probe"]), [str(emotion) for emotion in values["emotions"]]
-        network = Probe(values["dim"], config.hidden, len(emotions))
+        config, names = ProbeConfig(**values["probe"]), [str(name) for name in values["names"]]
+        network = Probe(values["dim"], config.hidden, len(names))
         shapes = {name: tensor.shape for name, tensor in network.state_dict().items()}
         if mismatch := find_mismatch(tensors, shapes):
             raise ValueError(mismatch)
         network.load_state_dict(tensors)
-        chosen = (values["valid_accuracy"], values["epoch"], values["encoder_sha256"])
+        chosen = (values["valid_quality"], values["epoch"], values["encoder_sha256"])
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise ValueError(f"{folder}: damaged ({one_line(error, 300)}); train the probe again") from None
-    return TrainedProbe(network.eval(), emotions, config, *chosen)
+    return TrainedProbe(network.eval(), names, config, *chosen)
 
 
 def weights_sha256(encoder: str | Path) -> str | None:

@@ -5,7 +5,9 @@ from c2ser.prep.describe import ALL, Corpus
 from c2ser.prep.download import Archive
 from c2ser.prep.layout import files, in_share, read_rows, read_text, speaker_id
 from c2ser.prep.prepare import prepare
+from c2ser.ratings import DIMENSIONS
 
 __all__ = [
-    "ALL", "Archive", "Corpus", "Utterance", "files", "in_share", "prepare", "read_rows", "read_text", "speaker_id",
+    "ALL", "DIMENSIONS", "Archive", "Corpus", "Utterance", "files", "in_share", "prepare", "read_rows", "read_text",
+    "speaker_id",
 ]  # fmt: skip

@@ -35,6 +35,7 @@ class Corpus:
         how_to_get: one sentence for who asks for the download of a corpus that has none.
         remedy: what to do if every utterance is rejected.
         unlabelled: whether an utterance may have no emotion, because it has numbers on dimensions instead.
+        scale: lowest and highest value of its dimensions; others reject an utterance. None for a scale of no ends.
         makes_audio: whether the generator writes the corpus itself, so that its folder need not exist.
         kept: the classes that the user asks for, which leaves out the corpus' others; None keeps all.
     """
@@ -49,6 +50,7 @@ class Corpus:
     how_to_get: str = ""
     remedy: str = "check --db-root against the layout in the recipe's README.md"
     unlabelled: bool = False
+    scale: tuple[float, float] | None = None
     makes_audio: bool = False
     kept: LabelSet | None = None
 

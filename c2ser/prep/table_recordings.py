@@ -85,10 +85,10 @@ def utterance_of(recording: Recording, name: str, names: LabelNames, language: s
     is_part = (recording.start, recording.end) != (None, None)
     values = {role: cell(*recording.rows[0], role) for role in ONE_VALUE}
     votes: dict[str, float] = {}
-    dimensions: dict[str, float] = {}
+    ratings: dict[str, list[float]] = {}
     try:
         values = {role: recording.value(role) for role in ONE_VALUE}
-        votes, dimensions = votes_of(recording, names), dimensions_of(recording)
+        votes, ratings = votes_of(recording, names), ratings_of(recording)
         language = language_code(values["language"]) if values["language"] else language
         label, reason = majority(votes_of(recording, names, "emotion") or votes, recording)
     except ValueError as error:
@@ -107,7 +107,8 @@ def utterance_of(recording: Recording, name: str, names: LabelNames, language: s
         start=recording.start,
         end=recording.end,
         votes=votes or None,
-        dimensions=dimensions or None,
+        dimensions={name: sum(values) / len(values) for name, values in ratings.items()} or None,
+        ratings=ratings if any(len(values) > 1 for values in ratings.values()) else None,
     )
 
 
@@ -164,13 +165,13 @@ def majority(votes: Mapping[str, float], recording: Recording) -> tuple[str | No
     return best[0], None
 
 
-def dimensions_of(recording: Recording) -> dict[str, float]:
-    """Return the mean of each dimension over the rows that have a number for it.
+def ratings_of(recording: Recording) -> dict[str, list[float]]:
+    """Return the values of each dimension in the rows that have a number for it.
 
     Raises:
         ValueError: something else stands there.
     """
-    means = {}
+    ratings = {}
     for name in DIMENSIONS:
         texts = [(text, row.place) for row, roles in recording.rows if (text := cell(row, roles, name))]
         values = [value for text, _ in texts if (value := number(text)) is not None]
@@ -178,8 +179,8 @@ def dimensions_of(recording: Recording) -> dict[str, float]:
             wrong, place = next((text, place) for text, place in texts if number(text) is None)
             raise ValueError(f"its {name} in {place} is '{wrong}', no number; correct it")
         if values:
-            means[name] = sum(values) / len(values)
-    return means
+            ratings[name] = values
+    return ratings
 
 
 def language_code(name: str) -> str:

@@ -19,7 +19,7 @@ from c2ser.log import get_logger, progress
 from c2ser.prep.describe import Corpus, Labels, limit
 from c2ser.prep.segments import cut, source_stamp
 from c2ser.prep.video import VIDEO, extract
-from c2ser.ratings import DIMENSIONS, numbers_text
+from c2ser.ratings import DIMENSIONS, check_scale, numbers_text, ratings_text
 from c2ser.tables import check_id, read_table, write_table
 
 T = TypeVar("T")
@@ -152,6 +152,8 @@ def _examine(utterance: Utterance, corpus: Corpus, labels: Labels, sound: Path) 
         kind = "recipe"
         if utterance.reject_reason:
             raise ValueError(f"{utterance.reject_reason}; left out")
+        if corpus.scale and utterance.dimensions:
+            check_scale(utterance.id, utterance.dimensions, corpus.scale)
         kind = "audio"
         checked = _with_audio(utterance, sound)
         kind = "length"
@@ -249,6 +251,7 @@ def write_set(
         "utt2fold": {i: u.fold for i, u in utterances.items() if u.fold is not None},
         "utt2votes": {i: numbers_text(u.votes, ordered(u.votes)) for i, u in utterances.items() if u.votes},
         "utt2vad": {i: numbers_text(u.dimensions, DIMENSIONS) for i, u in utterances.items() if u.dimensions},
+        "utt2ratings": {i: ratings_text(u.ratings) for i, u in utterances.items() if u.ratings},
         "rejected": rejected,
     }
     speakers = defaultdict(list)

@@ -9,11 +9,14 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from c2ser.corpus import Utterance
+from c2ser.log import get_logger
 from c2ser.report.contents import Heard, read_set, tiles
 from c2ser.report.provenance import read_trainings, versions
 from c2ser.report.recordings import NO_ROOM, SHOWN, Sounds, take_turns
-from c2ser.scoring.results_page import LEGEND, by_set, clock, find_results
+from c2ser.scoring.results_page import LEGEND, by_set, clock, find_results, with_labels
 from c2ser.tables import write_text
+
+logger = get_logger(__name__)
 
 HERE = Path(__file__).parent
 
@@ -36,9 +39,12 @@ def write_report(exp: Path, data: Path | Mapping[str, Path], out: Path, title: s
     """
     model = exp.resolve().name if any(exp.glob("decode_*/scores.json")) else None
     above = exp.resolve().parent if model else exp
-    results = by_set(find_results(above, model))
+    found = by_set(find_results(above, model))
+    results = {name: labelled for name, rows in found.items() if (labelled := with_labels(rows))}
     if not results:
-        raise ValueError(f"{exp}: no scores.json in it; run stages 8 and 9 first")
+        raise ValueError(f"{exp}: no scores.json in it{' with labels' * bool(found)}; run stages 8 and 9 first")
+    if hidden := sorted({name for rows in found.values() for name in rows if "ua" not in rows[name]}):
+        logger.warning("%s: values on dimensions are not on this page; see show-results", ", ".join(hidden))
     folders = {name: data.get(name, Path(name)) if isinstance(data, Mapping) else data / name for name in results}
     sets = {name: read_set(above, folders[name], name, rows) for name, rows in results.items()}
     heard = {name: recordings for name, (_, recordings) in sets.items()}

@@ -12,7 +12,7 @@ the same speakers from all of them. What another seed would change is not in the
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 
@@ -88,6 +88,34 @@ def drawn_intervals(
     ends = [(1 - draws.confidence) / 2, (1 + draws.confidence) / 2]
     quantiles = [np.quantile(column[~np.isnan(column)], ends) for column in drawn.T]
     return [Interval(float(v), float(low), float(high)) for v, (low, high) in zip(values, quantiles, strict=True)]
+
+
+def summed_figures(
+    values: np.ndarray,
+    figures: Callable[[np.ndarray], np.ndarray],
+    names: Sequence[str],
+    utterances: Sequence[str],
+    speakers: Mapping[str, str],
+) -> dict[str, Any]:
+    """Return figures by name and, where there are several speakers, the ends of their `intervals`.
+
+    Args:
+        values: what each utterance adds to the sums that figures are made of, (utterances, …).
+        figures: makes figures (sums, names) of sums (sums, …), as in `drawn_intervals`.
+        names: of the figures.
+        utterances: ids, in the order of the values.
+        speakers: speaker by utterance.
+
+    Raises:
+        ValueError: an utterance has no speaker, but others have.
+    """
+    found: dict[str, Any] = dict(zip(names, figures(values.sum(axis=0)[None])[0].tolist(), strict=True))
+    if several_speakers(utterances, speakers):
+        rows = speaker_places(utterances, speakers)
+        counts = np.zeros((rows.max() + 1, *values.shape[1:]))
+        np.add.at(counts, rows, values)
+        found["intervals"] = ends_by_name(names, drawn_intervals(counts, figures))
+    return found
 
 
 def interval(

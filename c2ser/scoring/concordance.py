@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from c2ser.ratings import DIMENSIONS
-from c2ser.scoring.bootstrap import drawn_intervals, ends_by_name, several_speakers, speaker_places
+from c2ser.scoring.bootstrap import summed_figures
 
 
 def concordance(true: np.ndarray, values: np.ndarray) -> float:
@@ -31,8 +31,8 @@ def dimension_figures(
         speakers: speaker by utterance.
 
     Returns:
-        of each dimension of both sides, and of their `mean`, `ccc`, `utterances`, `missing` and, with several speakers,
-        `intervals`; the mean has `ccc` and `intervals` alone.
+        `ccc` by dimension and the `mean` of dimensions, with `intervals` where there are several speakers; by dimension
+        the counts `utterances` and `missing`.
 
     Raises:
         ValueError: no utterance has a value of a dimension on both sides.
@@ -43,27 +43,18 @@ def dimension_figures(
     both = [i for i in reference if i in values]
     true, found = (np.array([[table[i].get(d, np.nan) for d in names] for i in both]) for table in (reference, values))
     moments = np.stack([_moments(true[:, d], found[:, d]) for d in range(len(names))], axis=1)  # (utterances, names, 6)
-    coefficients = _coefficients(moments.sum(axis=0))
-    figures: dict[str, Any] = {
-        name: {
-            "ccc": float(coefficients[d]),
-            "utterances": int(moments[:, d, 0].sum()),
-            "missing": sum(name in row for row in reference.values()) - int(moments[:, d, 0].sum()),
-        }
-        for d, name in enumerate(names)
+    counts = moments[:, :, 0].sum(axis=0).astype(int).tolist()
+    rated = [sum(name in row for row in reference.values()) for name in names]
+    return {
+        "ccc": summed_figures(moments, _with_mean, [*names, "mean"], both, speakers),
+        "utterances": dict(zip(names, counts, strict=True)),
+        "missing": {name: all_of - count for name, all_of, count in zip(names, rated, counts, strict=True)},
     }
-    figures["mean"] = {"ccc": float(coefficients.mean())}
-    if several_speakers(both, speakers):
-        rows = speaker_places(both, speakers)
-        counts = np.zeros((rows.max() + 1, *moments.shape[1:]))
-        np.add.at(counts, rows, moments)
-        ends = drawn_intervals(counts, lambda sums: _with_mean(_coefficients(sums)))
-        for name, drawn in zip(figures, ends, strict=True):
-            figures[name]["intervals"] = ends_by_name(["ccc"], [drawn])
-    return figures
 
 
-def _with_mean(coefficients: np.ndarray) -> np.ndarray:
+def _with_mean(sums: np.ndarray) -> np.ndarray:
+    """Return the coefficient of each dimension, and their mean, of summed moments (sums, dimensions, 6)."""
+    coefficients = _coefficients(sums)
     return np.column_stack([coefficients, coefficients.mean(axis=1)])
 
 

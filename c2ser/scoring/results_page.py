@@ -23,6 +23,13 @@ COLUMNS = {
     "names all %": ("names_all", 100, 1),
     "levels %": ("level_accuracy", 100, 1),
     "WER %": ("wer", 100, 1),
+    "any annotator %": ("votes.any_annotator", 100, 1),
+    "votes %": ("votes.vote_share", 100, 1),
+    "KL": ("votes.kl", 1, 3),
+    "JSD": ("votes.jsd", 1, 3),
+    "RPS": ("votes.rps", 1, 3),
+    "humans: votes %": ("votes.humans.vote_share", 100, 1),
+    "humans: alpha": ("votes.humans.alpha", 1, 3),
 }
 """Heading, and which figure stands under it: its place in scores.json, factor, decimals."""
 
@@ -44,6 +51,11 @@ LEGEND = """## How to read this page
   columns are the parser's.
 - Names all: explicit answers that name a transcript and three levels. Levels: the share of all levels that are right.
   WER: word error rate of the transcript.
+- Any annotator: labels that an annotator of the utterance chose. Votes: the mean share of the annotators who chose the
+  label. KL (nats), JSD (bits), RPS: how far the probabilities lie from the votes; less is better. Humans: how often
+  another annotator chose the same, and Krippendorff's alpha; no model can be expected to agree much better.
+- CCC: concordance of values on dimensions with the means of the annotators; 1 is perfect. Humans: Krippendorff's alpha
+  (interval scale).
 - Mean of folds: what EmoBox reports of a cross-validation."""
 
 
@@ -82,11 +94,14 @@ def markdown(
     """
     if not results:
         raise ValueError("no scores.json found; run stages 8 and 9 for a model first")
-    sets = by_set(results)
-    shown, headlines = dict(pictures or {}), [headline(name, rows) for name, rows in sets.items()]
+    sets, shown = by_set(results), dict(pictures or {})
+    headlines = [headline(name, labelled) for name, rows in sets.items() if (labelled := with_labels(rows))]
     lines = [f"# {title}", "", *(headlines if len(sets) == 1 else [f"- {line}" for line in headlines]), ""]
     for name, rows in sets.items():
-        lines += [f"## {name}", "", *_table(rows), "", *_recalls(rows), *_languages(rows)]
+        lines += [f"## {name}", ""]
+        if labelled := with_labels(rows):
+            lines += [*_table(labelled), "", *_recalls(labelled), *_languages(labelled)]
+        lines += _dimensions(rows)
         lines += picture_lines(shown.pop(name, []))
     for heading, rest in shown.items():
         lines += [f"## {heading}", "", *picture_lines(rest)] if rest else []
@@ -99,6 +114,11 @@ def by_set(results: Mapping[tuple[str, str], Mapping[str, Any]]) -> dict[str, di
     for (name, model), figures in sorted(results.items(), key=lambda item: item[0][0]):
         sets.setdefault(name, {})[model] = figures
     return sets
+
+
+def with_labels(rows: Mapping[str, Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
+    """Return the figures of the models that chose classes; others gave values on dimensions."""
+    return {model: figures for model, figures in rows.items() if "ua" in figures}
 
 
 def best_model(rows: Mapping[str, Mapping[str, Any]]) -> str:
@@ -158,6 +178,21 @@ def _recalls(rows: Mapping[str, Mapping[str, Any]]) -> list[str]:
     emotions = ordered(emotion for row in rows.values() for emotion in row["per_emotion"])
     body = [[model, *(cell(row["per_emotion"], e, 100, 1) for e in emotions)] for model, row in rows.items()]
     return ["Recall of each emotion, %:", "", *pipe_table(["model", *emotions], body), ""]
+
+
+def _dimensions(rows: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Return the lines of a table of the models that gave values on dimensions; none without them."""
+    valued = {name: row for model in rows for name, row in with_folds(model, rows[model]) if "dimensions" in row}
+    names = [*dict.fromkeys(name for row in valued.values() for name in row["dimensions"]["utterances"])]
+    if not names:
+        return []
+    columns = {f"CCC {name}": f"dimensions.ccc.{name}" for name in [*names, "mean"]}
+    columns |= {f"humans: {name}": f"dimensions.humans.{name}" for name in names}
+    cells = {model: [cell(row, place, 1, 3) for place in columns.values()] for model, row in valued.items()}
+    used = [place for place in range(len(columns)) if any(row[place] != NOTHING for row in cells.values())]
+    head = ["model", *([*columns][place] for place in used), "utterances"]
+    body = [[model, *(row[p] for p in used), str(valued[model]["utterances"])] for model, row in cells.items()]
+    return ["Values on dimensions:", "", *pipe_table(head, body), ""]
 
 
 def _languages(rows: Mapping[str, Mapping[str, Any]]) -> list[str]:

@@ -16,10 +16,12 @@ class RawBatch:
     Attributes:
         loaded: its utterances; None in place of an item whose features are cached.
         style_draw: uniform in [0, 1); decides between explicit and implicit in the implicit stage.
+        vote_draws: uniform in [0, 1), one for each utterance; they decide between the answers that votes allow.
     """
 
     loaded: LoadedBatch[LoadedItem | None]
     style_draw: float
+    vote_draws: list[float] = field(default_factory=list)
 
 
 @dataclass

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
@@ -15,6 +16,7 @@ from c2ser.data.datasets import Item, LoadedItem, load_item
 from c2ser.data.prefetch import LoadedBatch, load_batch, load_first_usable, log_rejected, prefetch_batches
 from c2ser.data.sampler import Batches, balanced_subset, by_length, rng
 from c2ser.label_sets import SEVEN
+from c2ser.log import get_logger
 from c2ser.model.c2ser_network import C2SERNetwork, part_of
 from c2ser.model.fingerprints import weights_fingerprint
 from c2ser.model.perception import Features, Vectors
@@ -26,6 +28,9 @@ from c2ser.training.memory import explain_oom
 from c2ser.training.objective import Objective
 from c2ser.training.schedule import explicit_probability
 from c2ser.training.settings import fingerprint
+from c2ser.training.vote_sampling import Choices, choices, with_drawn_answer
+
+logger = get_logger(__name__)
 
 LOSS_WEIGHT = 1e-4
 """Weight of the validation loss in the score: it decides between checkpoints of equal UA, never against UA."""
@@ -47,7 +52,8 @@ class C2SERObjective(Objective):
 
     Raises:
         ValueError: an utterance fits into no batch, bfloat16 weights would be trained, the extracted acoustic
-            vectors are not the model's, or a validation utterance has none of the model's classes.
+            vectors are not the model's, a validation utterance has none of the model's classes, or answers are to be
+            drawn from votes that are not there.
     """
 
     oom_hint = f"{Objective.oom_hint}, or set model.checkpointing: true"
@@ -63,7 +69,8 @@ class C2SERObjective(Objective):
                 raise ValueError(f"{name}: would lose small updates in {parameter.dtype}; set model.llm_dtype: float32")
         self.emotion_head = nn.Linear(model.language.dim, len(model.labels)) if self.losses.emotion else None
         sizes, durations = corpus.batches, {i: item.seconds for i, item in corpus.train.items()}
-        tokens = _tokens(model, corpus.train)
+        self.choices = self._choices() if self.losses.sample_votes else {}
+        tokens = _tokens(model, corpus.train, self.choices)
         self.batches = Batches(durations, sizes.seconds, sizes.utterances, seed, tokens=tokens, max_tokens=sizes.tokens)
         self.emotions = emotions_of({name: item.utterance for name, item in corpus.valid.items()})
         model.labels.check_table(self.emotions)
@@ -76,6 +83,19 @@ class C2SERObjective(Objective):
         self.shown: dict[str, str] = {}
         self.frozen_fingerprint = weights_fingerprint(p for p in model.parameters() if not p.requires_grad)
         self._check_acoustic()
+
+    def _choices(self) -> dict[str, Choices]:
+        """Return the answers that votes allow, by training utterance."""
+        if self.model.config.style != "implicit":
+            raise ValueError(
+                "losses.sample_votes: explicit answers keep the emotion; train the implicit or direct stage"
+            )
+        found = {name: choices(item, self.model.labels) for name, item in self.corpus.train.items()}
+        known = {name: allowed for name, allowed in found.items() if allowed}
+        if not known:
+            raise ValueError("losses.sample_votes: no training utterance has votes; give the training set utt2votes")
+        logger.info("answers of %d of %d training utterances are drawn from votes", len(known), len(found))
+        return known
 
     def _check_acoustic(self) -> None:
         """Compute the acoustic vectors of one utterance and compare them with the extracted ones."""
@@ -104,10 +124,20 @@ class C2SERObjective(Objective):
         return part_of(name.removeprefix("model."))
 
     def use_bfloat16(self) -> None:
-        """Keep the language model's frozen weights in bfloat16; otherwise each forward pass would convert them anew."""
-        for parameter in self.model.language.llm.parameters():
+        """Keep the language model's frozen weights in bfloat16; otherwise each forward pass would convert them anew.
+
+        Adapters take what comes in bfloat16 as it is, for autocast converts their weights; peft would make it float32
+        first, for nothing. On a CPU the backward pass of PyTorch's fused attention is slow in bfloat16.
+        """
+        llm = self.model.language.llm
+        for parameter in llm.parameters():
             if not parameter.requires_grad:
                 parameter.data = parameter.data.bfloat16()
+        for module in llm.modules():
+            if isinstance(module, BaseTunerLayer):
+                module.cast_input_dtype_enabled = False
+        if self.model.device.type == "cpu":
+            llm.set_attn_implementation("eager")
 
     def ignored_modules(self) -> list[nn.Module]:
         """Return Emotion2Vec-S, which `make_batch` uses."""
@@ -123,7 +153,9 @@ class C2SERObjective(Objective):
         """Load the index-th micro-batch; if all its audio is unusable, the next usable one."""
         batches = (self.batches.at(i) for i in range(index, index + self.batches.per_epoch))
         loaded = load_first_usable(batches, lambda name: self._load_item(self.corpus.train[name]), self.rejected)
-        return RawBatch(loaded, draw_style(self.seed, index))
+        return RawBatch(
+            loaded, draw_style(self.seed, index), rng(self.seed, index, 3).random(len(loaded.items)).tolist()
+        )
 
     def _load_item(self, item: Item) -> LoadedItem | None:
         """Load an utterance, unless its features are cached."""
@@ -133,6 +165,9 @@ class C2SERObjective(Objective):
         """Compute the features of a batch."""
         log_rejected(raw.loaded.rejected, self.rejected)
         items, features = self._features_of(raw.loaded, self.corpus.train)
+        if self.losses.sample_votes:
+            drawn = zip(items, raw.vote_draws, strict=True)
+            items = [with_drawn_answer(item, self.choices.get(item.utterance.id), draw) for item, draw in drawn]
         return Batch(items, features, raw.style_draw)
 
     def forward(self, batch: Batch, step: int) -> dict[str, Tensor]:
@@ -224,7 +259,7 @@ class C2SERObjective(Objective):
             "frozen weights": self.frozen_fingerprint[:16],
             "vocabulary": fingerprint(vocabulary),
             "acoustic": any(item.acoustic for item in corpus.train.values()),
-            "losses": self.losses,
+            "losses": {"emotion": self.losses.emotion},
             "batches": corpus.batches,
             "spec_augment": corpus.spec_augment,
             "validation": corpus.validation,
@@ -232,7 +267,12 @@ class C2SERObjective(Objective):
             "valid": len(corpus.valid),
             "data": [_fingerprint(part) for part in (corpus.train, corpus.valid)],
             **({} if self.model.labels == SEVEN else {"labels": self.model.labels.as_json()}),
+            **({"votes": self._votes_fingerprint()} if self.choices else {}),
         }
+
+    def _votes_fingerprint(self) -> str:
+        """Return a hash of the answers that votes allow."""
+        return fingerprint((name, some.answers, some.cumulated.tolist()) for name, some in self.choices.items())
 
 
 def draw_style(seed: int, index: int) -> float:
@@ -240,13 +280,16 @@ def draw_style(seed: int, index: int) -> float:
     return float(rng(seed, index, 2).random())
 
 
-def _tokens(model: C2SERNetwork, items: Mapping[str, Item]) -> dict[str, int]:
+def _tokens(model: C2SERNetwork, items: Mapping[str, Item], allowed: Mapping[str, Choices]) -> dict[str, int]:
     """Return the longest sequence that each utterance gives in the language model, in any style."""
     longest = {name: 0 for name in items}
     styles = [style for style in INSTRUCTIONS if any(style in item.answers for item in items.values())]
     for style in styles:
-        lengths = model.language.sequence_lengths(instruction(style), [item.answers[style] for item in items.values()])
-        longest = {name: max(longest[name], length) for name, length in zip(items, lengths, strict=True)}
+        answers = [(name, item.answers[style]) for name, item in items.items()]
+        answers += [(name, one) for name, some in allowed.items() for one in some.answers if style == "implicit"]
+        lengths = model.language.sequence_lengths(instruction(style), [answer for _, answer in answers])
+        for (name, _), length in zip(answers, lengths, strict=True):
+            longest[name] = max(longest[name], length)
     return {name: longest[name] + model.max_embeddings(item.seconds) for name, item in items.items()}
 
 

@@ -120,15 +120,18 @@ class BatchConfig:
 
 @dataclass
 class LossConfig:
-    """Losses of C²SER beside the language model's.
+    """What C²SER learns beside the given answers.
 
     Attributes:
         emotion: weight of an auxiliary loss: the cross-entropy of a linear layer that names the emotion from the mean
             speech embedding. It shows the encoder and the new connector what to keep of the sound before the language
             model can. The layer is dropped after the training. 0 is without it, as in the paper.
+        sample_votes: draw the class of an implicit answer from the annotators' votes (utt2votes) whenever an utterance
+            is used, so that the loss is the expected one over the votes. Explicit answers keep the emotion.
     """
 
     emotion: float = 0.0
+    sample_votes: bool = False
 
 
 @dataclass
