@@ -1,7 +1,5 @@
 """Baselines: a fine-tuned Whisper classifier, and a cascade of Whisper and a language model."""
 
-import os
-import signal
 from unittest import mock
 
 import numpy as np
@@ -15,25 +13,19 @@ from transformers import (
     PreTrainedTokenizerFast,
     WhisperConfig,
     WhisperFeatureExtractor,
-    WhisperForAudioClassification,
     WhisperForConditionalGeneration,
 )
 
 from c2ser.baselines.answers import answer
 from c2ser.baselines.cascade import NO_WORDS, Cascade, turns
-from c2ser.baselines.classifier import Classifier, ClassifierAnswers, load_classifier, new_classifier, save_classifier
-from c2ser.baselines.config import BaselineConfig, ClassifierConfig
+from c2ser.baselines.classifier import ClassifierAnswers
+from c2ser.baselines.config import BaselineConfig
 from c2ser.corpus import Utterance
-from c2ser.data.config import SpecAugment
-from c2ser.data.datasets import read_items
 from c2ser.emotions import EMOTIONS
 from c2ser.model.decoding import UTT2PROB
-from c2ser.model.perception import WhisperEncoder
+from c2ser.model.head_model import HeadModel
 from c2ser.prep.writer import write_corpus
 from c2ser.tables import read_table, write_table
-from c2ser.training import checkpoint
-from c2ser.training.config import ClassifierBatchConfig, OptimConfig, TrainConfig
-from c2ser.training.loop import REQUEUE_STATUS, train
 
 SIZES = {
     "d_model": 32, "encoder_layers": 1, "encoder_attention_heads": 2, "encoder_ffn_dim": 64, "decoder_layers": 1,
@@ -79,6 +71,7 @@ def make_whisper(folder):
     settings.is_multilingual, settings.no_timestamps_token_id, settings.suppress_tokens = True, 6, [*range(1, 7)]
     settings.begin_suppress_tokens, settings.max_length = [0], 60
     model.save_pretrained(folder)
+    WhisperFeatureExtractor().save_pretrained(folder)
     tokenizer.save_pretrained(folder)
 
 
@@ -87,93 +80,14 @@ def waves(*seconds):
     return [generator.normal(size=int(16000 * s)).astype(np.float32) * 0.1 for s in seconds]
 
 
-def start(place, **changes):
-    return new_classifier(ClassifierConfig(str(place / "whisper"), 8, **changes), seed=1)
-
-
 # --- the classifier
-
-
-def test_the_classifier_is_that_of_transformers():
-    torch.manual_seed(0)
-    theirs = WhisperForAudioClassification(WhisperConfig(**SIZES, classifier_proj_size=8, num_labels=7)).eval()
-    ours = Classifier(WhisperEncoder(theirs.config), 8).eval()
-    ours.whisper.layers = theirs.encoder
-    ours.head[0], ours.head[1] = theirs.projector, theirs.classifier
-    mel = ours.log_mel(waves(30))
-    with torch.no_grad():
-        assert torch.allclose(ours(mel), theirs(mel.values).logits, atol=1e-5)
-
-
-def test_an_utterance_is_classified_alike_alone_and_in_a_batch(place):
-    model, given = start(place).eval(), waves(0.4, 2.0, 1.1)
-    with torch.no_grad():
-        together = model(model.log_mel(given))
-        alone = torch.cat([model(model.log_mel([wave])) for wave in given])
-    assert torch.allclose(together, alone, atol=1e-5) and (alone[0] - alone[1]).abs().max() > 1e-3
-
-
-class Stopped(ClassifierObjective):
-    """Asks its own process to stop after some steps, once."""
-
-    stop_after = None
-
-    def update_ema(self, step):
-        if step == self.stop_after:
-            os.kill(os.getpid(), signal.SIGTERM)
-
-
-def study(place, out, stop_after=None, keep_features=False):
-    """Train a few steps; return how the training ended, and what it has learnt."""
-    items = [read_items(place / "data" / name, []) for name in ("train", "valid")]
-    sizes = ClassifierBatchConfig(seconds=6.0, utterances=4, keep_features=keep_features)
-    objective = Stopped(start(place, whisper_dropout=0.1), ClassifierMaterial(*items, sizes, SpecAugment()), 3)
-    objective.stop_after = stop_after
-    try:
-        train(objective, OptimConfig(lr=1e-3), TrainConfig(epochs=2, valid_every=3, save_every=100), out)
-    except SystemExit as end:
-        return end.code, None
-    return 0, checkpoint.load(checkpoint.newest(out / "checkpoints"))
-
-
-def test_interrupted_training_gives_the_same_bits(place, tmp_path):
-    assert study(place, tmp_path / "twice", stop_after=2) == (REQUEUE_STATUS, None)
-    (_, (one, moments, state)), (_, two) = study(place, tmp_path / "whole"), study(place, tmp_path / "twice")
-    assert state == two[2] and state["step"] >= 8
-    assert all(torch.equal(tensor, two[0]["trained"][name]) for name, tensor in one["trained"].items())
-    assert all(torch.equal(tensor, two[1][name]) for name, tensor in moments.items())
-    assert {name.split(".")[1] for name in one["trained"]} == {"whisper", "head"}
-
-
-def test_kept_spectrograms_give_the_same_training(place, tmp_path):
-    (_, one), (_, two) = study(place, tmp_path / "one"), study(place, tmp_path / "two", keep_features=True)
-    trained = [result[0]["trained"] for result in (one, two)]
-    assert all(torch.allclose(tensor, trained[1][name], atol=1e-6) for name, tensor in trained[0].items())
-
-
-def test_a_damaged_or_other_folder_is_refused_in_one_line(place, tmp_path):
-    with pytest.raises(ValueError, match="give the folder of train_classifier, or finish it"):
-        load_classifier(tmp_path)
-    with pytest.raises(ValueError, match="not a classifier of emotions"):
-        load_classifier(place / "whisper")
-    model = start(place)
-    save_classifier(model, tmp_path)
-    read = load_classifier(tmp_path)
-    assert all(torch.equal(tensor, read.state_dict()[name]) for name, tensor in model.state_dict().items())
-    (tmp_path / "model.safetensors").write_bytes((tmp_path / "model.safetensors").read_bytes()[:-9])
-    with pytest.raises(ValueError, match="damaged"):
-        load_classifier(tmp_path)
-    model.head[0].weight.data[0, 0] = float("nan")
-    save_classifier(model, tmp_path)
-    with pytest.raises(ValueError, match="NaN"):
-        load_classifier(tmp_path)
 
 
 def train_words(place, out):
     return [
-        "train-classifier", "--train", place / "data/train", "--valid", place / "data/valid", "--out", out,
-        "--model.whisper", place / "whisper", "--model.dim", 16, "--optim.lr", "3e-3", "--batches.keep_features=true",
-        "--training.epochs", 6, "--training.valid_every", 1000,
+        "finetune", place / "data/train", "--valid", place / "data/valid", "--out", out, "--report", "false",
+        "--encoder", place / "whisper", "--layer", 1, "--full", "--hidden", 16, "--optim.lr", "3e-3",
+        "--training.epochs", 6,
     ]  # fmt: skip
 
 
@@ -186,28 +100,11 @@ def trained(place, tmp_path_factory):
 
 
 def test_it_learns_loud_from_quiet(place, trained):
-    model, labels = load_classifier(trained), read_table(place / "data/valid/utt2emo")
-    for name, path in read_table(place / "data/valid/wav.scp").items():
-        with torch.no_grad():
-            logits = model(model.log_mel([soundfile.read(path, dtype="float32")[0]]))
-        assert EMOTIONS[int(logits.argmax())] == labels[name]
-    assert (trained / "config.yaml").exists() and (trained / "curves.png").exists()
-
-
-def test_bad_input_is_one_line(place, tmp_path):
-    done = run_entry(*train_words(place, tmp_path / "x"), "--model.whisper", "tools/models/none")
-    assert done.returncode == 1 and "tools/models/none: no Whisper here; run make small" in done.stderr
-    assert done.stderr.count("\n") == 1
-    data = tmp_path / "raw"
-    data.mkdir()
-    for name in ("wav.scp", "utt2spk"):
-        write_table(data / name, read_table(place / "data/train" / name))
-    done = run_entry(*train_words(place, tmp_path / "x"), "--train", data)
-    assert done.returncode == 1 and "no emotion in raw/utt2emo; complete it" in done.stderr.splitlines()[-1]
-    write_table(data / "utt2emo", dict.fromkeys(read_table(data / "wav.scp"), "boredom"))
-    done = run_entry(*train_words(place, tmp_path / "x"), "--train", data)
-    assert done.returncode == 1 and "unknown emotion 'boredom'" in done.stderr.splitlines()[-1]
-    assert not (tmp_path / "x/config.json").exists()
+    model, labels = ClassifierAnswers(HeadModel.from_pretrained(trained)), read_table(place / "data/valid/utt2emo")
+    paths = read_table(place / "data/valid/wav.scp")
+    given = {name: soundfile.read(path, dtype="float32")[0] for name, path in paths.items()}
+    assert {name: row.text for name, row in model.answer(given, {}).items()} == labels
+    assert not (trained / "decode_valid").exists() and not (trained / "report.html").exists()
 
 
 def test_classifier_answers_become_the_tables_of_decode(place, trained, tmp_path):
@@ -222,17 +119,7 @@ def test_classifier_answers_become_the_tables_of_decode(place, trained, tmp_path
     assert {name: EMOTIONS[int(np.argmax(row))] for name, row in rows.items()} == reference
     assert {*read_table(tmp_path / "utt2ms")} == {*reference} and not (tmp_path / "text_asr").exists()
     done = run_entry("answer", "--baseline.kind", "classifier", "--data", place / "data/valid", "--out", tmp_path / "b")
-    assert done.returncode == 1 and "give that of train_classifier" in done.stderr
-
-
-def test_long_speech_is_classified_in_pieces(trained):
-    model = ClassifierAnswers(load_classifier(trained))
-    quiet, loud = (level * waves(25)[0] for level in (0.02, 2.0))
-    long = np.concatenate([quiet, np.zeros(8000, np.float32), loud])
-    names = {"long": long, "quiet": quiet, "loud": loud}
-    found = {name: row.probabilities for name, row in model.answer(names, {}).items()}
-    assert found["quiet"].argmax() != found["loud"].argmax()
-    assert np.abs(found["long"] - (found["quiet"] + found["loud"]) / 2).max() < 0.1
+    assert done.returncode == 1 and "give that of c2ser finetune" in done.stderr
 
 
 # --- the cascade

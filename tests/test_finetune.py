@@ -1,4 +1,4 @@
-"""`c2ser finetune`: encoders of all kinds with a head, frozen, with adapters or trained; its folder, and who takes it."""
+"""`c2ser finetune`: encoders of all kinds with a head, frozen, with adapters or trained; the folder and its users."""
 
 import json
 import os
@@ -33,13 +33,14 @@ from c2ser.emotion2vec.config import Emotion2VecConfig
 from c2ser.emotion2vec.convert import save_model
 from c2ser.emotion2vec.encoders import load_encoder
 from c2ser.emotion2vec.model import Emotion2Vec
+from c2ser.emotions import EMOTIONS
 from c2ser.label_sets import SEVEN, LabelSet
 from c2ser.model.head_folder import load_head, save_head
 from c2ser.model.head_model import HeadModel
 from c2ser.model.head_network import HeadNetwork
 from c2ser.model.speech_encoders import read_encoder
 from c2ser.prep.writer import write_corpus
-from c2ser.tables import read_json, read_table, write_json
+from c2ser.tables import read_json, read_table, write_json, write_table
 from c2ser.training import checkpoint
 from c2ser.training.config import HeadBatchConfig, OptimConfig, TrainConfig
 from c2ser.training.head_objective import HeadMaterial, HeadObjective
@@ -172,7 +173,9 @@ def test_a_damaged_or_other_folder_is_refused_in_one_line(place, tmp_path):
     described = read_json(tmp_path / "config.json")
     for change, reason in (
         ({"encoder": {"kind": "sphinx", "config": {}}}, "no kind of encoder"), ({"hidden": 9}, "has shape"),
-        ({"outputs": ["anger"]}, "has shape"), ({"outputs": ["anger", "joy"]}, "joy is none of its classes"), ({"target": "mood"}, "unknown target"), ({"encoder": {}}, "is missing"),
+        ({"outputs": ["anger"]}, "has shape"),
+        ({"outputs": ["anger", "joy"]}, "joy is none of its classes"),
+        ({"target": "mood"}, "unknown target"), ({"encoder": {}}, "is missing"),
     ):  # fmt: skip
         write_json(tmp_path / "config.json", {**described, **change})
         with pytest.raises(ValueError, match=rf"^{tmp_path}: damaged \(.*{reason}"):
@@ -334,6 +337,37 @@ def test_a_head_on_emotion2vec_is_one_graph(place, tmp_path):
     assert done.returncode == 1 and "export-onnx writes emotion2vec alone" in done.stderr
     done = run_entry("export-onnx", "--model", tmp_path / "w", "--probe", tmp_path, "--out", tmp_path / "x.onnx")
     assert done.returncode == 1 and "has a head of its own" in done.stderr
+
+
+@pytest.mark.slow
+def test_a_trained_c2ser_learns_own_classes(place, tmp_path):
+    from c2ser.cot.prompts import SENTENCES
+    from c2ser.model.c2ser import C2SER
+    from c2ser.model.config import C2SERConfig, ConnectorConfig, TinyLlm, TinyWhisper
+    from c2ser.model.tiny import make_tiny_models
+
+    texts = {f"{name}-{code}": text.format(emotion=name) for code, text in SENTENCES["implicit"].items()
+             for name in (*EMOTIONS, "calm")}  # fmt: skip
+    write_table(tmp_path / "cot/cot_implicit", texts)
+    make_tiny_models(tmp_path / "cot", tmp_path, TinyWhisper(32, 1, 2), TinyLlm(32, 2, 2, vocabulary=360), seed=1)
+    parts = {"whisper": str(tmp_path / "whisper"), "llm": str(tmp_path / "llm"), "emotion2vec": None}
+    connector = ConnectorConfig(dim=32, layers=1, heads=2, feed_forward=64)
+    C2SER.build(C2SERConfig(connector=connector, style="implicit", **parts)).save_pretrained(tmp_path / "trained")
+    words = ["finetune", place / "data", "--model", tmp_path / "trained", "--out", tmp_path / "out"]
+    run_entry(*words, "--training.epochs", 1, check=True)
+    assert c2ser.load(tmp_path / "out").classes == ("anger", "calm")
+    figures = read_json(tmp_path / "out/decode_test/scores.json")
+    assert figures["utterances"] == 12 and (tmp_path / "out/report.html").exists()
+    assert {*read_table(tmp_path / "out/decode_test/utt2prob")} == {*read_table(place / "data/test/utt2emo")}
+    assert 0.05 <= read_json(tmp_path / "out/calibration.json")["temperature"] <= 20
+    for options, reason in (
+        (["--lora", 2], "of a C²SER is trained what was"),
+        (["--target", "dimensions"], "leave --model"),
+    ):
+        done = run_entry(*words, *options)
+        assert done.returncode == 1 and reason in done.stderr.splitlines()[-1]
+    done = run_entry(*words, "--model", place / "whisper")
+    assert done.returncode == 1 and "no C²SER model" in done.stderr.splitlines()[-1]
 
 
 def test_bad_input_is_one_line(place, tmp_path):

@@ -350,15 +350,20 @@ def test_predict_prints_a_column_for_each_class(place, folder, capsys):
 
 
 def test_the_classifier_learns_the_classes(place, tmp_path):
-    from c2ser.baselines.classifier import Classifier, ClassifierAnswers, load_classifier, save_classifier
+    from c2ser.baselines.classifier import ClassifierAnswers
+    from c2ser.model.head_folder import save_head
+    from c2ser.model.head_model import HeadModel
+    from c2ser.model.head_network import HeadNetwork
     from c2ser.model.perception import WhisperEncoder
+    from c2ser.model.speech_encoders import WhisperStates
 
     labels = read_label_set(place / "data/train")
-    made = Classifier(WhisperEncoder.from_pretrained(str(place / "whisper"), 0.0), 8, labels)
-    save_classifier(made, tmp_path / "classifier")
-    answers = ClassifierAnswers(load_classifier(tmp_path / "classifier"))
+    encoder = WhisperStates(WhisperEncoder.from_pretrained(str(place / "whisper"), 0.0))
+    save_head(HeadNetwork(encoder, labels.names[1:], 8), tmp_path / "classifier", "emotion", labels, {})
+    answers = ClassifierAnswers(HeadModel.from_pretrained(tmp_path / "classifier"))
     found = answers.answer({"u": np.ones(16000, np.float32)}, {"u": "en"})["u"]
     assert answers.labels == labels and found.probabilities.shape == (3,) and found.text in labels
+    assert found.probabilities[0] == 0  # no training utterance had it
 
 
 def test_the_cascade_is_told_the_classes():

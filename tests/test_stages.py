@@ -27,7 +27,7 @@ if "--out" in sys.argv:
 """
 """Writes down what it is to run, and makes the folder that this would make."""
 
-TRAININGS = ("c2ser.bin.train_emotion2vec", "c2ser.bin.train_c2ser", "c2ser.bin.train_classifier")
+TRAININGS = ("c2ser.bin.train_emotion2vec", "c2ser.bin.train_c2ser", "c2ser.bin.finetune")
 
 
 class Recipe:
@@ -54,6 +54,7 @@ class Call:
     def __init__(self, args, project):
         at = next(number for number, arg in enumerate(args) if arg in TRAININGS)
         self.gpus, self.log, self.launch, self.entry = args[1], args[2], args[3 : at - 1], args[at]
+        self.data = args.pop(at + 1) if not args[at + 1].startswith("--") else None
         self.options = list(zip(args[at + 1 :: 2], args[at + 2 :: 2], strict=True))
         prefix = f"{project}/local/conf/"
         self.configs = [value.removeprefix(prefix) for name, value in self.options if name == "--config"]
@@ -152,10 +153,10 @@ def test_baselines_that_are_trained_are_trained_in_stage_7(recipe):
     calls, _ = recipe.run("--baselines", "cascade classifier classifier_own", "--skip-stages", "4 5 6", status=1)
     assert calls == []  # a stage that fails before them trains none
     (*_, one, two), _ = recipe.run("--baselines", "cascade classifier classifier_own", "--tag", "x")
-    assert {call.entry for call in (one, two)} == {"c2ser.bin.train_classifier"}
+    assert {call.entry for call in (one, two)} == {"c2ser.bin.finetune"}
     assert (one.configs, two.configs) == (["baselines/classifier.yaml"], ["conf/baselines/classifier_own.yaml"])
     assert (one["out"], one.log) == ("exp/x/classifier", "exp/x/classifier/train.log")
-    assert (one["train"], one["valid"], one.gpus) == ("data/train", "data/valid", "1")
+    assert (one.data, one["valid"], one.gpus) == ("data/train", "data/valid", "1")
     calls, said = recipe.run("--baselines", "cascade clasifier", status=1)
     assert calls == [] and "--baselines: clasifier has no configuration in " in said and len(said.splitlines()) == 1
 

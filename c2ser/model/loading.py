@@ -27,8 +27,8 @@ def load(model: str | Path, device: str = "auto") -> SpeechModel:
     """Load a model that recognises emotions; nothing in its files is run.
 
     Args:
-        model: the folder of a C²SER model or of an encoder with a head (`c2ser finetune`), or its id on the Hugging Face
-            hub, also the authors' `ASLP-lab/C2SER-LLM`;
+        model: the folder of a C²SER model or of an encoder with a head (`c2ser finetune`), or its id on the Hugging
+            Face hub, also the authors' `ASLP-lab/C2SER-LLM`;
             a checkpoint of emotion2vec with a classifier, such as emotion2vec+ large, its folder, or its id.
         device: "cpu", "cuda", …; "auto" takes a GPU where there is one.
 
