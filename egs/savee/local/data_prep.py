@@ -1,4 +1,4 @@
-"""SAVEE (Haq & Jackson 2009): `AudioData/<speaker>/<letters><number>.wav`, or flat, `<speaker>_<letters><number>.wav`."""
+"""SAVEE (Haq & Jackson 2009): `AudioData/<speaker>/<letters><number>.wav`, or flat: `<speaker>_<letters><number>`."""
 
 import re
 from collections.abc import Iterator
