@@ -9,6 +9,7 @@ import inspect
 import re
 import time
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -262,6 +263,8 @@ def load_processor(name: str) -> Any:
 
 def _broken(name: str, what: str, error: Exception) -> str:
     """Return what is wrong with a model, and what to do: an error in loading it may be a package that is missing."""
+    if name.startswith(("/", ".")) and not Path(name).is_dir():
+        return f"{name}: no such folder; put the model's files there"
     text = str(error)
     package = next((name for word, name in PACKAGES.items() if word in text.lower()), None)
     remedy = f"pip install -U '{package}'" if package else "check its folder or hub id"
