@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from c2ser.training.classifier_objective import ClassifierMaterial, ClassifierObjective
 from entry import run_entry
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import (
