@@ -42,15 +42,11 @@ def main(
     """
     from c2ser.emotions import UNPARSED
     from c2ser.label_sets import read_label_set
-    from c2ser.ratings import read_votes
     from c2ser.scoring.agreement import reader_gap
-    from c2ser.scoring.bootstrap import intervals
-    from c2ser.scoring.distributions import read_distributions
+    from c2ser.scoring.data_figures import data_figures
     from c2ser.scoring.faithfulness import explicit_figures
-    from c2ser.scoring.groups import in_parts, slices
     from c2ser.scoring.metrics import scores, seven_scores, timing
     from c2ser.scoring.pictures import plot_confusion, plot_durations
-    from c2ser.scoring.vote_figures import vote_figures
     from c2ser.tables import read_table, write_json
 
     true, predicted = read_table(reference), read_table(labels)
@@ -63,16 +59,9 @@ def main(
     speakers = read_table(data / "utt2spk") if data else {}
     title = f"{out.parent.name}, {out.name.removeprefix('decode_')}"
     if data:
-        tables = {"utt2spk": speakers, **{name: read_table(data / name) for name in ("utt2lang", "utt2dur")}}
-        figures |= {"speakers": len({speakers.get(name) for name in true})}
-        figures |= {"intervals": intervals(true, predicted, speakers), **in_parts(true, predicted, tables)}
-        figures["by_speaker"] = slices(true, predicted, speakers, speakers)
+        figures |= data_figures(data, true, predicted, probabilities)
         if len(figures["durations"]) > 1:
             plot_durations(figures["durations"], 1 / len(figures["per_emotion"]), title, out / "durations.png")
-        if (data / "utt2votes").exists():
-            votes = {name: row for name, row in read_votes(data / "utt2votes").items() if name in true}
-            sure = read_distributions(probabilities) if probabilities else None
-            figures["votes"] = vote_figures(votes, predicted, speakers, sure)
     if times:
         figures |= timing(read_table(times))
     if judge:
