@@ -94,6 +94,7 @@ def test_an_audio_llm_answers_alike_alone_and_in_a_batch(place, name, template):
         check_scores(model, waves(0.6)["a"])
 
 
+@pytest.mark.slow
 def test_qwen_omni_counts_positions_itself(tmp_path):
     pytest.importorskip("torchvision", reason="its processor needs torchvision")
     make_omni(tmp_path / "omni")
