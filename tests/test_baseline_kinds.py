@@ -70,7 +70,7 @@ def check_scores(model, wave):
     """Each label is scored as by a pass over all tokens, and divided by what it has where nobody speaks."""
     inputs = model._inputs([wave])
     (found,) = model._scores(inputs)
-    for place, label in enumerate(model.labels):
+    for place, label in enumerate(model.label_ids):
         tokens = torch.tensor([label])
         ids = torch.cat([inputs["input_ids"], tokens], dim=1)
         mask = torch.cat([inputs["attention_mask"], torch.ones_like(tokens)], dim=1)
@@ -116,7 +116,7 @@ def test_an_audio_llm_is_asked_what_the_configuration_says(place):
     with pytest.raises(ValueError, match="wording: 11 is none"):
         instruction(BaselineConfig(), 11)
     with pytest.raises(ValueError, match="leave --wording out"):
-        load_baseline(BaselineConfig(kind="sensevoice"), 1)
+        load_baseline(BaselineConfig(kind="sensevoice"), wording=1)
 
 
 def test_audio_llm_answers_become_tables_and_the_report_prints_the_prompt(place, tmp_path):

@@ -79,7 +79,7 @@ class AudioLlm:
         pad = self.tokenizer.pad_token_id
         self.pad: int = self.end if pad is None else pad
         space = " " if config.template else ""  # a chat's answer begins its turn, other text goes on
-        self.labels = [[*self._ids(space + emotion), self.end] for emotion in EMOTIONS]
+        self.label_ids = [[*self._ids(space + emotion), self.end] for emotion in EMOTIONS]
         self.bias: Tensor | None = None
 
     @classmethod
@@ -198,7 +198,7 @@ class AudioLlm:
         output = self.model(**inputs, use_cache=True, **keep)
         first = output.logits[:, -1].double().log_softmax(dim=-1)  # what follows the instruction
         past = output["cache" if "cache" in output else "past_key_values"]
-        return torch.stack([self._score(ids, first, past, inputs["attention_mask"]) for ids in self.labels], dim=1)
+        return torch.stack([self._score(ids, first, past, inputs["attention_mask"]) for ids in self.label_ids], dim=1)
 
     def _score(self, ids: Sequence[int], first: Tensor, past: Any, mask: Tensor) -> Tensor:
         """Return the log-probability (batch,) of a label's tokens; the cache is left as it was."""
