@@ -16,15 +16,16 @@ CHAT = (
 )
 
 
-def _tokenizer(*special):
+def _tokenizer(*special, **named):
     from transformers import PreTrainedTokenizerFast
 
+    special = [*special, *named.values()]
     special = ["<|im_end|>", "<|endoftext|>", "<|im_start|>", *special]
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     raw = Tokenizer(models.BPE(vocab={token: i for i, token in enumerate([*special, *alphabet])}, merges=[]))
     raw.pre_tokenizer, raw.decoder = pre_tokenizers.ByteLevel(add_prefix_space=False), decoders.ByteLevel()
     return PreTrainedTokenizerFast(
-        tokenizer_object=raw, eos_token=special[0], pad_token=special[1], extra_special_tokens=special[2:]
+        tokenizer_object=raw, eos_token=special[0], pad_token=special[1], extra_special_tokens=named or special[2:]
     )
 
 
@@ -73,20 +74,13 @@ def make_omni(folder):
     """Write a tiny random thinker of Qwen2.5-Omni; its processor needs torchvision."""
     import transformers as t
 
-    names = ["audio_token", "image_token", "video_token", "audio_bos_token", "audio_eos_token", "vision_bos_token",
-             "vision_eos_token"]  # fmt: skip
-    special = [
-        "<|AUDIO|>",
-        "<|IMAGE|>",
-        "<|VIDEO|>",
-        "<|audio_bos|>",
-        "<|audio_eos|>",
-        "<|vision_bos|>",
-        "<|vision_eos|>",
-    ]
-    tokenizer = _tokenizer()
-    tokenizer.add_special_tokens({"extra_special_tokens": dict(zip(names, special, strict=True))})
-    ids = tokenizer.convert_tokens_to_ids(special)
+    named = {
+        "audio_token": "<|AUDIO|>", "image_token": "<|IMAGE|>", "video_token": "<|VIDEO|>",
+        "audio_bos_token": "<|audio_bos|>", "audio_eos_token": "<|audio_eos|>", "vision_bos_token": "<|vision_bos|>",
+        "vision_eos_token": "<|vision_eos|>",
+    }  # fmt: skip
+    tokenizer = _tokenizer(**named)
+    ids = tokenizer.convert_tokens_to_ids([*named.values()])
     rope = {"rope_type": "default", "rope_theta": 10000.0, "mrope_section": [1, 1, 2]}
     text = {**TEXT, "vocab_size": len(tokenizer), "head_dim": 8, "rope_parameters": rope, "rope_scaling": rope}
     text.pop("model_type")
@@ -95,7 +89,8 @@ def make_omni(folder):
     torch.manual_seed(0)
     config = t.Qwen2_5OmniThinkerConfig(
         audio_config=encoder, text_config=text, pad_token_id=1, audio_token_index=ids[0], image_token_index=ids[1],
-        video_token_index=ids[2], audio_start_token_id=ids[3], audio_end_token_id=ids[4],
+        video_token_index=ids[2], audio_start_token_id=ids[3], audio_end_token_id=ids[4], audio_token_id=ids[0],
+        image_token_id=ids[1], video_token_id=ids[2], vision_start_token_id=ids[5], vision_end_token_id=ids[6],
         vision_config={"depth": 1, "hidden_size": 16, "intermediate_size": 32, "num_heads": 2, "out_hidden_size": 16},
     )  # fmt: skip
     t.Qwen2_5OmniThinkerForConditionalGeneration(config).save_pretrained(folder)

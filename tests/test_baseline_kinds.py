@@ -21,6 +21,9 @@ from c2ser.baselines.kinds import load_baseline
 from c2ser.baselines.sensevoice import TAGS, SenseVoice
 from c2ser.chat.protocol import completion
 from c2ser.cot.prompts import INSTRUCTIONS, PARAPHRASES
+from c2ser.emotion2vec.checkpoints import LABELS, read_published
+from c2ser.emotion2vec.config import Emotion2VecConfig
+from c2ser.emotion2vec.model import Emotion2Vec
 from c2ser.emotions import EMOTIONS
 from c2ser.scoring.labels import read_label
 from c2ser.scoring.results_page import find_prompts, prompt_lines
@@ -70,7 +73,7 @@ def check_scores(model, wave):
     """Each label is scored as by a pass over all tokens, and divided by what it has where nobody speaks."""
     inputs = model._inputs([wave])
     (found,) = model._scores(inputs)
-    for place, label in enumerate(model.labels):
+    for place, label in enumerate(model.label_ids):
         tokens = torch.tensor([label])
         ids = torch.cat([inputs["input_ids"], tokens], dim=1)
         mask = torch.cat([inputs["attention_mask"], torch.ones_like(tokens)], dim=1)
@@ -94,6 +97,7 @@ def test_an_audio_llm_answers_alike_alone_and_in_a_batch(place, name, template):
         check_scores(model, waves(0.6)["a"])
 
 
+@pytest.mark.slow
 def test_qwen_omni_counts_positions_itself(tmp_path):
     pytest.importorskip("torchvision", reason="its processor needs torchvision")
     make_omni(tmp_path / "omni")
@@ -115,7 +119,7 @@ def test_an_audio_llm_is_asked_what_the_configuration_says(place):
     with pytest.raises(ValueError, match="wording: 11 is none"):
         instruction(BaselineConfig(), 11)
     with pytest.raises(ValueError, match="leave --wording out"):
-        load_baseline(BaselineConfig(kind="sensevoice"), 1)
+        load_baseline(BaselineConfig(kind="sensevoice"), wording=1)
 
 
 def test_audio_llm_answers_become_tables_and_the_report_prints_the_prompt(place, tmp_path):
@@ -258,6 +262,27 @@ def test_any_audio_classifier_answers(tmp_path):
     assert answers["a"].text == EMOTIONS[int(row.argmax())] and row[EMOTIONS.index("disgust")] == 0
     with pytest.raises(ValueError, match="unknown emotion 'wrath'"):
         load_audio_classifier(BaselineConfig(kind="audio_classifier", model=str(tmp_path), labels={"neu": "wrath"}))
+
+
+def test_emotion2vec_plus_answers_with_its_most_probable_class(tmp_path):
+    torch.manual_seed(3)
+    convs = [[8, 10, 5], *([8, 3, 2] for _ in range(4)), [8, 2, 2], [8, 2, 2]]
+    sizes = {"dim": 32, "heads": 2, "inner": 48, "prenet_depth": 1, "depth": 1, "tokens": 2, "position_depth": 1}
+    config = Emotion2VecConfig(**sizes, convs=convs, position_kernel=3, position_groups=4, decoder_layers=0)
+    weights = {f"d2v_model.{name}": tensor for name, tensor in Emotion2Vec(config).state_dict().items()}
+    head = {"proj.weight": 3 * torch.randn(9, 32), "proj.bias": torch.zeros(9)}
+    torch.save({"model": weights | head}, tmp_path / "model.pt")
+    settings = BaselineConfig(kind="emotion2vec", model=str(tmp_path))
+    answers = same_alone_and_together(load_baseline(settings).to("cpu"), waves(0.4, 1.0))
+    published = read_published(tmp_path / "model.pt")
+    for name, wave in waves(0.4, 1.0).items():
+        shares = published.classify(torch.from_numpy(wave)[None], torch.tensor([len(wave)]))[0].numpy()
+        angry, happy = (shares[LABELS.index(label)] for label in ("angry", "happy"))
+        assert answers[name].probabilities[0] / answers[name].probabilities[1] == pytest.approx(angry / happy, rel=1e-4)
+        assert read_label(answers[name].text) == read_label(LABELS[int(shares.argmax())])
+    torch.save({"model": weights}, tmp_path / "model.pt")
+    with pytest.raises(ValueError, match="without a classifier it gives embeddings"):
+        load_baseline(settings)
 
 
 def test_classes_of_one_emotion_are_added_and_others_can_win():

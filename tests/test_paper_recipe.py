@@ -364,6 +364,13 @@ def test_what_the_stages_ask_of_the_shared_recipe(paper):
     asked, said = calls()
     assert "no ablations (Table VIII): emo_emilia is absent" in said and "no fine-tuning (Table IX): meld is" in said
     assert [line.split()[0] for line in asked] == [f"stage={n}" for n in (4, 4, 5, 6, 7, 8)]
+    asked, _ = calls("--stage", "8", "--baselines", "qwen2_audio sensevoice")
+    assert asked == ["stage=8 exp=exp test-sets=esd_test", *["stage=8 exp=exp models=none test-sets=esd_test"] * 2]
+    shared.write_text(RECORDER + '[[ "$*" != *"--baselines qwen2_audio"* ]]\n')  # it fails for one of them
+    with pytest.raises(AssertionError, match="--baselines: no answers of qwen2_audio on esd_test; see above"):
+        calls("--stage", "8", "--baselines", "qwen2_audio sensevoice")
+    assert (paper / "exp/done/answers_esd_test_sensevoice").exists()
+    assert not (paper / "exp/done/answers_esd_test_qwen2_audio").exists()
 
 
 SMALL = {
