@@ -40,22 +40,16 @@ def main(
         probabilities: utt2prob, to compare it with the votes.
         reader: who made `labels`, as scores.json says: our parser or a language model, of answers; or probabilities.
     """
-    from c2ser.emotions import UNPARSED
     from c2ser.label_sets import read_label_set
     from c2ser.scoring.agreement import reader_gap
     from c2ser.scoring.data_figures import data_figures
     from c2ser.scoring.faithfulness import explicit_figures
-    from c2ser.scoring.metrics import scores, seven_scores, timing
+    from c2ser.scoring.metrics import class_scores, timing
     from c2ser.scoring.pictures import plot_confusion, plot_durations
     from c2ser.tables import read_table, write_json
 
     true, predicted = read_table(reference), read_table(labels)
-    classes = read_label_set(labels.parent)
-    for table in (true, predicted):
-        classes.check_table(table, UNPARSED)
-    figures = {"reader": reader, **scores(true, predicted)}
-    if mapped := seven_scores(true, predicted, classes):
-        figures["seven"] = mapped
+    figures = {"reader": reader, **class_scores(true, predicted, read_label_set(labels.parent))}
     speakers = read_table(data / "utt2spk") if data else {}
     title = f"{out.parent.name}, {out.name.removeprefix('decode_')}"
     if data:

@@ -4,7 +4,7 @@ import re
 import unicodedata
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from c2ser.emotions import EMOTIONS
 from c2ser.label_sets import LabelSet
@@ -73,15 +73,15 @@ def chosen_classes(labels: str) -> tuple[Labels, LabelSet | None]:
     Raises:
         ValueError: there is no such file, or it holds no classes.
     """
-    if labels == "seven" or labels == "raw":
-        return labels, None
+    if labels in ("seven", "raw"):
+        return cast(Labels, labels), None
     return "raw", LabelSet.from_json(_read(Path(labels)), labels)
 
 
 def read_labels(labels: str) -> tuple[Labels, LabelSet | None, LabelNames]:
     """Return the same of a table's import, where the file may also map labels to the seven, and what labels mean."""
-    if labels == "seven" or labels == "raw":
-        return labels, None, LabelNames()
+    if labels in ("seven", "raw"):
+        return cast(Labels, labels), None, LabelNames()
     content = _read(Path(labels))
     if isinstance(content, dict) and isinstance(content.get("names"), list):
         kept = LabelSet.from_json(content, labels)

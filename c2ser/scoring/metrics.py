@@ -89,25 +89,30 @@ def aligned(reference: Mapping[str, str], labels: Mapping[str, str]) -> tuple[li
     return list(reference.values()), [labels.get(utterance, UNPARSED) for utterance in reference]
 
 
-def seven_scores(
-    reference: Mapping[str, str], labels: Mapping[str, str], classes: LabelSet
-) -> dict[str, float | int] | None:
-    """Return UA, WA and macro F1 by the seven emotions that classes come nearest to, to compare with other corpora.
+def class_scores(reference: Mapping[str, str], labels: Mapping[str, str], classes: LabelSet) -> dict[str, Any]:
+    """Compare labels with the reference, if both are of these classes.
 
     Args:
-        reference: true class by utterance; those that come near none of the seven do not count.
+        reference: true class by utterance.
         labels: class or "unparsed" by utterance.
-        classes: the classes, and which of the seven they are.
+        classes: the classes, and which of the seven emotions they come nearest to.
 
     Returns:
-        `ua`, `wa`, `f1_reference` and `utterances`; None where the classes are not mapped to the seven.
+        what `scores` returns and, where classes are mapped to the seven, under `seven` the `ua`, `wa`, `f1_reference`
+        and `utterances` of these, to compare with other corpora; classes that come near none do not count.
+
+    Raises:
+        ValueError: a label is none of the classes, or as `scores`.
     """
-    if not classes.seven:
-        return None
+    for table in (reference, labels):
+        classes.check_table(table, UNPARSED)
+    figures = scores(reference, labels)
     true = {name: emotion for name, label in reference.items() if (emotion := classes.emotion_of(label))}
-    said = {name: classes.emotion_of(labels[name]) or UNPARSED for name in true if name in labels}
-    figures = scores(true, said)
-    return {name: figures[name] for name in ("ua", "wa", "f1_reference", "utterances")}
+    if classes.seven and true:
+        said = {name: classes.emotion_of(labels[name]) or UNPARSED for name in true if name in labels}
+        mapped = scores(true, said)
+        figures["seven"] = {name: mapped[name] for name in ("ua", "wa", "f1_reference", "utterances")}
+    return figures
 
 
 def timing(rows: Mapping[str, str]) -> dict[str, float]:
