@@ -30,7 +30,9 @@ from c2ser.emotion2vec.config import Emotion2VecConfig
 from c2ser.emotion2vec.convert import save_model
 from c2ser.emotion2vec.model import Emotion2Vec
 from c2ser.emotions import EMOTIONS
+from c2ser.recordings.assembly import Options
 from c2ser.recordings.formats import FORMATS, SINGLE, render
+from c2ser.recordings.pooling import Recording, recognise_recordings
 from c2ser.recordings.results import NO_SPEECH, UNSURE, Recognition, Segment, Timeline, differs
 from c2ser.recordings.segmenting import SpanCutter, SpeechCutter, grid
 from c2ser.recordings.timeline import make_timeline
@@ -832,3 +834,12 @@ def test_what_recognises_no_emotions_is_refused(tmp_path, folder):
             c2ser.load(tmp_path / name)
         assert "\n" not in str(caught.value)
     assert isinstance(c2ser.load(folder, "cpu"), C2SER)
+
+
+def test_nan_is_no_result():
+    def recognise(waves):
+        return {name: Recognition("anger", dict.fromkeys(EMOTIONS, float("nan")), "") for name in waves}
+
+    (outcomes,) = recognise_recordings([Recording("x", voice(1.0), RATE)], recognise, Options("none"))
+    (outcome,) = outcomes
+    assert outcome.timeline is None and outcome.rejected[0].error.startswith("x: its result is NaN or infinite; ")

@@ -36,7 +36,7 @@ def cut(
     """
     if not (0 <= start < math.inf if end is None else 0 <= start < end < math.inf):
         to = "its end" if end is None else f"{end:g} s"
-        raise ValueError(f"{utterance}: its part of the file is from {start:g} s to {to}; correct start and end")
+        raise ValueError(f"{utterance}: its part of the file is from {start:g} to {to}; correct start and end")
     wav = folder / f"{utterance}.{source_stamp(path, start, end, channel)}.wav"
     if not wav.exists():
         wave, rate = _read_part(path, utterance, start, end)

@@ -1,5 +1,6 @@
 """Recordings go in, timelines come out: pieces of several recordings are recognised together."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -13,6 +14,7 @@ from c2ser.recordings.results import Recogniser, Recognition, Timeline, Unusable
 from c2ser.recordings.segmenting import Cutter, Piece, Span
 from c2ser.recordings.sources import Source, blocks
 from c2ser.recordings.turns import Turn
+from c2ser.tables import NOT_FINITE
 
 POOL_SECONDS = 60.0
 """Speech that is recognised together, unless somebody wants more: a CPU gains nothing by that."""
@@ -193,4 +195,7 @@ def _outcome(assembly: Assembly, reader: Reader) -> Outcome:
         for start, end in late.values()
     ]
     timeline = assembly.timeline(seconds, reader.channels, late)
-    return Outcome(recording, timeline, assembly.recognition(), rejected)
+    recognition = assembly.recognition()
+    if not all(map(math.isfinite, recognition.probabilities.values())):
+        return Outcome(recording, rejected=[Unusable(recording.name, f"{recording.name}: {NOT_FINITE}")])
+    return Outcome(recording, timeline, recognition, rejected)

@@ -41,6 +41,10 @@ def _zipped(fill: Callable[[zipfile.ZipFile], Any]) -> bytes:
     return file.getvalue()
 
 
+def _store(name: str, archive: zipfile.ZipFile) -> None:
+    archive.writestr(name, "x")
+
+
 def _tarred(fill: Callable[[tarfile.TarFile], Any], mode: str = "w:gz") -> bytes:
     file = io.BytesIO()
     with tarfile.open(fileobj=file, mode=mode) as archive:  # type: ignore[call-overload]
@@ -66,7 +70,7 @@ def _zips() -> Iterator[Row]:
     hole[40:50] = bytes(10)
     yield archive("a hole", bytes(hole))
     for name in NAMES:
-        yield archive(f"the member {name!r}", _zipped(lambda out, name=name: out.writestr(name, "x")), Refused(""))
+        yield archive(f"the member {name!r}", _zipped(functools.partial(_store, name)), Refused(""))
     yield archive("a bomb", _zipped(lambda out: out.writestr("x", bytes(1 << 22))))
     lying = good.replace(struct.pack("<I", 3000), struct.pack("<I", 10))
     yield archive("a member larger than it says", lying)
@@ -106,10 +110,10 @@ def _tars() -> Iterator[Row]:
         if mode != "w:":  # tar alone has no checksum of contents
             yield archive(f"a hole, {mode}", bytes(hole))
     for name in NAMES:
-        yield archive(f"the member {name!r}", _tarred(lambda out, name=name: _member(out, name)), Refused(""))
+        yield archive(f"the member {name!r}", _tarred(functools.partial(_member, name=name)), Refused(""))
     for kind, name in ((tarfile.SYMTYPE, "link"), (tarfile.LNKTYPE, "hard link"), (tarfile.CHRTYPE, "device"),
                        (tarfile.FIFOTYPE, "pipe"), (tarfile.BLKTYPE, "block device")):  # fmt: skip
-        yield archive(f"a {name}", _tarred(lambda out, kind=kind: _member(out, "x", kind, "/etc/passwd")))
+        yield archive(f"a {name}", _tarred(functools.partial(_member, name="x", kind=kind, link="/etc/passwd")))
     yield archive("a bomb", _tarred(lambda out: _member(out, "x", size=1 << 22)))
     yield archive(
         "a size below nothing",

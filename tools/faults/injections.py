@@ -46,6 +46,11 @@ class Bench:
     files: dict[str, bytes] = field(default_factory=dict)
     seconds: float = 0.0
 
+    def new(self, name: str) -> Path:
+        """Return the output folder of another run; all have one name, which stands in pictures."""
+        (self.folder / name).mkdir()
+        return self.folder / name / "out"
+
     def start(self, out: Path, limit: Callable[[], object] | None = None) -> int:
         """Start a run and return its process."""
         sys.stdout.flush()
@@ -78,13 +83,14 @@ class Bench:
     def learn(self) -> None:
         """Remember what an undisturbed run gives; raises an AssertionError if two runs differ."""
         with contextlib.redirect_stdout(io.StringIO()):
-            main(self.job.words(self.inputs, self.folder / "first"))  # here, so that all is imported from now on
+            main(self.job.words(self.inputs, self.new("first")))  # here, so that all is imported from now on
         for name in ("second", "third"):
             begin = time.monotonic()
-            status = self.run(self.folder / name)
+            out = self.new(name)
+            status = self.run(out)
             self.seconds = time.monotonic() - begin
-            assert status == 0, (self.folder / f"{name}.stderr").read_text()
-            made = contents(self.folder / name)
+            assert status == 0, _last_line(out)
+            made = contents(out)
             assert not self.files or made == self.files, f"{self.job.name}: {differing(made, self.files)} differ"
             self.files = made
 
@@ -239,8 +245,8 @@ def run_all(folder: Path, only: str, seed: int) -> Iterator[tuple[str, str, Verd
         bench.learn()
         chance = random.Random(f"{seed} {job.name}")
         for number, (name, inject) in enumerate(faults_of(job, chance)):
-            out = bench.folder / str(number)
+            out = bench.new(str(number))
             verdict, seen = inject(bench, out)
             yield job.name, name, verdict, seen
             with contextlib.suppress(OSError):
-                shutil.rmtree(out)
+                shutil.rmtree(out.parent)
