@@ -227,7 +227,7 @@ def _change(plan: Plan, setting: str, peak: int, slower: float | None = None) ->
 
 
 def _by_size(plan: Plan, sizes: dict[str, float], accumulate: int) -> list[Change]:
-    """Return the micro-batch that fills the card; where there is too little room, several cards and a larger one too."""
+    """Return the micro-batch that fills the card; where there is too little room, also other and more cards."""
     memory = plan.fullest.memory
     grows = memory.peak - memory.fixed
     factor = ((plan.card.memory - RESERVE - plan.kept) * GIB - memory.fixed) / grows
