@@ -26,7 +26,7 @@ from c2ser.training.config import LossConfig as C2SERLossConfig
 from c2ser.training.emotion2vec_objective import Emotion2VecObjective, Material
 from c2ser.training.emotion2vec_setup import read_material
 
-NUMBER = 2000
+NUMBER = 500
 """Made-up utterances of an epoch."""
 
 

@@ -10,6 +10,10 @@ out=$root/exp/gpu_check pack='' rehearse=false seconds=540
 while [ $# -gt 0 ]; do
     case $1 in
         --rehearse) rehearse=true && shift ;;
+        --help)
+            sed -n '2,/^set /s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
+            exit
+            ;;
         --pack | --out | --seconds)
             [ $# -ge 2 ] || { echo "check.sh: $1 wants a value" >&2; exit 2; }
             case $1 in

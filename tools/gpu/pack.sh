@@ -4,6 +4,10 @@
 # It brings wheels for Linux on x86-64 and Python 3.12 unless another version is given, of the releases installed here, and
 # PENN's checkpoint without the state of its optimiser.
 set -euo pipefail
+if [ "${1-}" = --help ]; then
+    sed -n '2,/^set /s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
+    exit
+fi
 [ $# -ge 1 ] || { echo "pack.sh: give a folder" >&2; exit 2; }
 root=$(CDPATH='' cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 folder=$1 python_version=${2:-3.12}

@@ -1,4 +1,4 @@
-"""The first minutes on a card: attention that gives NaN, the time of steps with and without levers, memory against a plan.
+"""The first minutes on a card: attention that gives NaN, steps with and without levers, memory beside a plan.
 
 python tools/gpu/probe.py --device cuda --out probe.json
 
@@ -9,12 +9,15 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 
-sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parents[2])]
+sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from benchmark.cases import signals
 from benchmark.harness import Setting, machine, timed
@@ -26,8 +29,12 @@ from torch.nn.functional import scaled_dot_product_attention
 from c2ser.cli import run
 from c2ser.devices import avoid_cudnn_attention
 from c2ser.model.c2ser_network import C2SERNetwork
+from c2ser.model.config import C2SERConfig
+from c2ser.planning.objectives import C2SERPlan
+from c2ser.planning.update import GIB, count_update
+from c2ser.planning.workload import usual_items
 from c2ser.tables import write_json
-from c2ser.training.config import OptimConfig
+from c2ser.training.config import BatchConfig, OptimConfig
 
 STEPS = 3
 """Steps that are timed, after one that is not."""
@@ -137,6 +144,16 @@ def measure(update: Callable[[], None], device: str) -> dict[str, float]:
     return {"seconds": times[len(times) // 2], "peak_gib": peak}
 
 
+def planned(real: bool, utterances: int, seconds: float) -> dict[str, float]:
+    """Return the peak in GiB that `c2ser plan` expects of such a step."""
+    sizes = {} if real else {"whisper": "tiny", "llm": "tiny"}
+    model = C2SERConfig(llm_dtype="bfloat16" if real else "float32", emotion2vec="base", **sizes)
+    items = {name: replace(item, seconds=seconds) for name, item in usual_items(utterances, ["explicit"]).items()}
+    plan = C2SERPlan("explicit", model, BatchConfig(seconds=1e6, tokens=10**6), None, None, items, False)
+    found = count_update(plan.make, lambda o: plan.raw(o, [*items], True), OptimConfig(), real, real)
+    return {"peak_gib": found.memory.peak / GIB}
+
+
 def main(out: Path, device: Literal["cpu", "cuda"] = "cuda") -> None:
     """Probe a card, or rehearse it on the processor with small models; OUT is a JSON file.
 
@@ -149,6 +166,10 @@ def main(out: Path, device: Literal["cpu", "cuda"] = "cuda") -> None:
     findings.note("machine", lambda: machine(device))
     findings.note("gradients that are not finite, of 6", lambda: attention(device))
     avoid_cudnn_attention()
+    for utterances in (6, 24) if device == "cuda" else (2,):
+        seconds = 6.5 if device == "cuda" else 0.5
+        find_plan = partial(planned, device == "cuda", utterances, seconds)
+        findings.note(f"plan of {utterances} × {seconds} s", find_plan)
     begin = time.monotonic()
     model = system(setting, dropout=0.1).train()
     findings.note("seconds to make the model", lambda: time.monotonic() - begin)
