@@ -135,7 +135,7 @@ def _counted(update: Update, data: Any, counter: CostCounter) -> Counted:
         loss = update.loss(batch)
     activations = counter.live - fixed - features
     with counter.during(BACKWARD):
-        loss.backward()
+        torch.autograd.backward(loss)  # the method would hide recomputed functions from what counts as on a card
     del loss, batch
     with counter.during(UPDATE):
         update.finish()

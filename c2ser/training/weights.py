@@ -57,10 +57,11 @@ class Weights:
         for key, value in tensors.items():
             quantity, _, name = key.partition("/")
             parameter = self.parameters[name]
-            # a count of steps is a single number and stays on the CPU, unless one kernel does it all
-            moved = bool(value.dim()) or bool(self.optimiser.param_groups[0].get("fused"))
-            plain = value.to(parameter.device) if moved and not value.dim() else value
-            self.optimiser.state[parameter][quantity] = shard(plain, parameter) if value.dim() else plain
+            if value.dim():
+                value = shard(value, parameter)
+            elif self.optimiser.param_groups[0].get("fused"):
+                value = value.to(parameter.device)  # elsewhere a count of steps stays on the CPU
+            self.optimiser.state[parameter][quantity] = value
 
     def check_finite(self) -> None:
         """Refuse weights with which no training can continue.

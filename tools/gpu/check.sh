@@ -11,7 +11,7 @@ while [ $# -gt 0 ]; do
     case $1 in
         --rehearse) rehearse=true && shift ;;
         --help)
-            sed -n '2,/^set /s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
+            sed -n '2,/^[^#]/{/^#/s/^# \{0,1\}//p}' "${BASH_SOURCE[0]}"
             exit
             ;;
         --pack | --out | --seconds)

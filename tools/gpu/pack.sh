@@ -5,7 +5,7 @@
 # PENN's checkpoint without the state of its optimiser.
 set -euo pipefail
 if [ "${1-}" = --help ]; then
-    sed -n '2,/^set /s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
+    sed -n '2,/^[^#]/{/^#/s/^# \{0,1\}//p}' "${BASH_SOURCE[0]}"
     exit
 fi
 [ $# -ge 1 ] || { echo "pack.sh: give a folder" >&2; exit 2; }
