@@ -19,8 +19,9 @@ Model = TypeVar("Model", bound=Movable)
 def avoid_cudnn_attention() -> None:
     """Choose among torch's own attentions; whatever runs on a card goes through here, and `pick_device` does it.
 
-    On Hopper torch takes cuDNN's nearly everywhere. It is reported to give NaN gradients under a mask (pytorch#196678) and
-    wrong text with few key-value heads (pytorch#193893), and it plans anew for each shape, of which speech has thousands.
+    On Hopper torch takes cuDNN's nearly everywhere. It is reported to give NaN gradients under a mask (pytorch#196678)
+    and wrong text with few key-value heads (pytorch#193893), and it plans anew for each shape, of which speech has
+    thousands.
     """
     torch.backends.cuda.enable_cudnn_sdp(False)
 

@@ -305,15 +305,16 @@ def instruct(place):
     return LanguageModel(llm, tokenizer, LoraSettings(r=2, dropout=0.0), chat_template=True)
 
 
-def test_the_chat_template_holds_prompt_speech_and_end(place):
+def test_the_chat_template_holds_prompt_speech_and_end(place, monkeypatch):
     language = instruct(place)
+    monkeypatch.setattr("c2ser.model.lm.TOKENISED_AT_ONCE", 2)
     before, after = language.prompt_ids("Say it.")
     assert language.tokenizer.decode(before) == "<|im_start|>user\nSay it."
     assert language.tokenizer.decode(after) == "<|im_end|>\n<|im_start|>assistant\n"
     assert language.tokenizer.decode([language.end]) == "<|im_end|>"
-    assert language.sequence_lengths("Say it.", ["sad"]) == [
-        len(before) + len(after) + 3 + len(language._tokens("sad"))
-    ]
+    answers = ["sad", "", "He is sad, and she is not.", "glad", "no"]
+    around = len(before) + len(after) + 3
+    assert language.sequence_lengths("Say it.", answers) == [around + len(language._tokens(text)) for text in answers]
     with pytest.raises(ValueError, match="no chat template; set chat_template: false"):
         LanguageModel(*load_llm(str(place / "tiny/llm"), "float32"), LoraSettings(), chat_template=True)
 

@@ -42,6 +42,7 @@ LAYERS = [
     {"labelling", "model"},
     {"baselines"},
     {"training"},
+    {"planning"},
     {"report", "serving"},
     {"bin"},
     {"__main__"},

@@ -220,7 +220,7 @@ def test_the_programs_and_options_of_the_block_exist(block):
 
 def test_options_in_the_text_stand_in_the_code():
     files = [path for top in ("c2ser", "egs", "local", "utils") for path in (ROOT / top).rglob("*")]
-    files += (ROOT / "tools").glob("*.py")
+    files += [*(ROOT / "tools").glob("*.py"), *(ROOT / "tools/gpu").iterdir()]
     code = "\n".join(path.read_text("utf-8") for path in files if path.suffix in (".sh", ".py"))
     known = set(re.findall(r"\w+", code)) | FOREIGN_OPTIONS
     unknown = []

@@ -17,6 +17,7 @@ def main(
     out: Path = Path("exp/benchmark"),
     speech: Path | None = None,
     peer_path: Path | None = None,
+    alone: bool = False,
 ) -> None:
     """Run cases, write OUT/<case>.json for each and print a Markdown table.
 
@@ -30,6 +31,7 @@ def main(
         out: the folder of the reports.
         speech: folder of wav files for the pitch case; tones and noise if it is not given.
         peer_path: folder with packages of peers that are not installed.
+        alone: time ours without the peer, where that does not fit or takes too long.
     """
     import torch  # here, so that --help and errors in options come at once
     from benchmark.harness import Setting
@@ -39,7 +41,7 @@ def main(
         torch.set_num_threads(threads)
     if peer_path:
         sys.path.append(str(peer_path))
-    run_cases(cases.split(","), Setting(device, size, seed, str(speech) if speech else None), rounds, out)
+    run_cases(cases.split(","), Setting(device, size, seed, str(speech) if speech else None), rounds, out, alone)
 
 
 if __name__ == "__main__":

@@ -31,6 +31,9 @@ from c2ser.pretrained import load_pretrained, read_sizes, readable
 SPEECH = "<|c2ser-speech|>"
 """Marks the position of the speech in a chat template; the model never gets it."""
 
+TOKENISED_AT_ONCE = 10_000
+"""So many answers are tokenised at once."""
+
 SCALED_LOGITS = ("final_logit_softcapping", "logit_scale", "logits_scaling", "lm_head_multiplier")
 """Settings of language models that change the output of their head; we call the head directly and refuse them."""
 
@@ -161,8 +164,11 @@ class LanguageModel(nn.Module):
         """Return the number of tokens of each answer with its prompt and boundaries, without the speech."""
         before, after = self.prompt_ids(prompt)
         around = len(before) + 2 + len(after) + 1  # the boundaries of the speech, the end token
-        ids = self.tokenizer(list(answers), add_special_tokens=False)["input_ids"] if answers else []
-        return [around + len(row) for row in ids]
+        lengths = []
+        for start in range(0, len(answers), TOKENISED_AT_ONCE):  # the tokens of a whole corpus would fill the memory
+            part = list(answers[start : start + TOKENISED_AT_ONCE])
+            lengths += [around + len(row) for row in self.tokenizer(part, add_special_tokens=False)["input_ids"]]
+        return lengths
 
     def answer_loss(
         self, speech: Vectors, boundaries: Tensor, prompts: Sequence[str], answers: Sequence[str]

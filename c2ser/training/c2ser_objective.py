@@ -81,7 +81,7 @@ class C2SERObjective(Objective):
         self.feature_cache: dict[str, Features] = {}
         self.rejected: set[str] = set()
         self.shown: dict[str, str] = {}
-        self.frozen_fingerprint = weights_fingerprint(p for p in model.parameters() if not p.requires_grad)
+        self.frozen_fingerprint = self.fingerprint_frozen()
         self._check_acoustic()
 
     def _choices(self) -> dict[str, Choices]:
@@ -96,6 +96,10 @@ class C2SERObjective(Objective):
             raise ValueError("losses.sample_votes: no training utterance has votes; give the training set utt2votes")
         logger.info("answers of %d of %d training utterances are drawn from votes", len(known), len(found))
         return known
+
+    def fingerprint_frozen(self) -> str:
+        """Return a hash of the weights that are not trained."""
+        return weights_fingerprint(p for p in self.model.parameters() if not p.requires_grad)
 
     def _check_acoustic(self) -> None:
         """Compute the acoustic vectors of one utterance and compare them with the extracted ones."""

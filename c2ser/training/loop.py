@@ -34,7 +34,7 @@ from c2ser.training.objective import Objective, wrap_forward
 from c2ser.training.schedule import learning_rate_factor
 from c2ser.training.settings import plain
 from c2ser.training.stumbles import Stumbles
-from c2ser.training.weights import Weights, gather, parameter_groups
+from c2ser.training.weights import Weights, gather, make_optimiser
 
 logger = get_logger(__name__)
 
@@ -93,8 +93,8 @@ class Trainer:
 
     def _prepare(self) -> None:
         """Make the optimiser, and distribute the work over the processes as accelerate is configured."""
-        optim, groups = self.optim, parameter_groups(self.objective, self.optim, self.out)
-        optimiser = torch.optim.AdamW(groups, betas=optim.betas, eps=optim.eps, weight_decay=optim.weight_decay)
+        on_a_card = self.accelerator.device.type == "cuda"
+        optimiser = make_optimiser(self.objective, self.optim, self.out, fused=on_a_card)
         sharding = self.accelerator.state.fsdp_plugin if self.accelerator.is_fsdp2 else None
         if sharding:  # the other layers come to the GPU one by one, sharded
             sharding.ignored_modules = self.objective.ignored_modules()

@@ -1,6 +1,6 @@
 """What happens to an update whose loss or gradient is not finite: it is left out, unless they follow each other.
 
-Batches depend on their number alone. A training that stopped at such a batch would meet it again whenever it is resumed.
+Batches depend on their number alone: a training that stopped at such a batch would meet it whenever it is resumed.
 """
 
 from collections.abc import Sequence

@@ -57,8 +57,11 @@ class Weights:
         for key, value in tensors.items():
             quantity, _, name = key.partition("/")
             parameter = self.parameters[name]
-            # a count of steps is a single number and stays on the CPU
-            self.optimiser.state[parameter][quantity] = shard(value, parameter) if value.dim() else value
+            if value.dim():
+                value = shard(value, parameter)
+            elif self.optimiser.param_groups[0].get("fused"):
+                value = value.to(parameter.device)  # elsewhere a count of steps stays on the CPU
+            self.optimiser.state[parameter][quantity] = value
 
     def check_finite(self) -> None:
         """Refuse weights with which no training can continue.
@@ -88,6 +91,18 @@ def parameter_groups(objective: Objective, optim: OptimConfig, out: Path) -> lis
     for name, parameter in trainable.items():
         groups.setdefault(optim.lr_by_part.get(parts[name], optim.lr), []).append(parameter)
     return [{"params": group, "lr": peak, "peak": peak} for peak, group in groups.items()]
+
+
+def make_optimiser(objective: Objective, optim: OptimConfig, out: Path, fused: bool) -> torch.optim.AdamW:
+    """Return AdamW over the trainable parameters; `fused` updates many of them in one kernel, on a card.
+
+    Raises:
+        ValueError: as `parameter_groups`.
+    """
+    groups = parameter_groups(objective, optim, out)
+    return torch.optim.AdamW(
+        groups, betas=optim.betas, eps=optim.eps, weight_decay=optim.weight_decay, fused=fused or None
+    )
 
 
 def check_fit(tensors: Mapping[str, Tensor], parameters: Mapping[str, Tensor], source: Path) -> None:

@@ -118,7 +118,7 @@ class Arm:
         return {**figures, "processor_s": min(self.processor_seconds), "peak_memory_bytes": self.peak_memory}
 
 
-def run_case(name: str, case: Case | Count, setting: Setting, rounds: int) -> dict[str, Any]:
+def run_case(name: str, case: Case | Count, setting: Setting, rounds: int, alone: bool = False) -> dict[str, Any]:
     """Check, time and describe a case.
 
     Args:
@@ -126,9 +126,10 @@ def run_case(name: str, case: Case | Count, setting: Setting, rounds: int) -> di
         case: the case; a count has two values and is not timed.
         setting: the conditions that the case was built for.
         rounds: how often each of the two runs.
+        alone: time ours alone, where the peer does not fit or takes too long.
 
     Returns:
-        the report as JSON values; its ratios are None if the outputs differ.
+        the report as JSON values; its ratios are None if the outputs differ, that to the peer also if ours runs alone.
     """
     with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):  # with TF32 a GPU rounds convolutions to 10 bits
         equivalence = case.check()
@@ -140,7 +141,9 @@ def run_case(name: str, case: Case | Count, setting: Setting, rounds: int) -> di
             "%s: outputs differ by %.3g, over %.3g; nothing is timed", name, equivalence.value, equivalence.tolerance
         )
         return {**report, "ratio_to_peer": None, "ratio_to_limit": None}
-    return report | (_counted(case, report) if isinstance(case, Count) else _measured(case, setting, rounds, report))
+    if isinstance(case, Count):
+        return report | _counted(case, report)
+    return report | _measured(case, setting, rounds, report, alone)
 
 
 def _counted(case: Count, report: dict[str, Any]) -> dict[str, Any]:
@@ -152,27 +155,33 @@ def _counted(case: Count, report: dict[str, Any]) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _measured(case: Case, setting: Setting, rounds: int, report: dict[str, Any]) -> dict[str, Any]:
+def _measured(case: Case, setting: Setting, rounds: int, report: dict[str, Any], alone: bool) -> dict[str, Any]:
     load = os.getloadavg()[0]
-    arms, ceilings = _rounds(case, setting, rounds)
+    arms, ceilings = _rounds(case, setting, rounds, alone)
     load = max(load, os.getloadavg()[0])
-    ratios = [theirs / ours for ours, theirs in zip(arms["ours"].seconds, arms["peer"].seconds, strict=True)]
+    peer, ratio = report["peer"], None
+    if not alone:
+        pairs = zip(arms["ours"].seconds, arms["peer"].seconds, strict=True)
+        ratios = [theirs / ours for ours, theirs in pairs]
+        peer = {**peer, **arms["peer"].summary()}
+        ratio = {"median": statistics.median(ratios), "min": min(ratios), "max": max(ratios)}
     floor = max(case.flops / ceilings["flops_per_s"], case.bytes / ceilings["bytes_per_s"])
     return {
-        "peer": {**report["peer"], **arms["peer"].summary()},
+        "peer": peer,
         "ours": arms["ours"].summary(),
         "ceilings": ceilings,
         "floor": {"flops": case.flops, "bytes": case.bytes, "seconds": floor},
-        "ratio_to_peer": {"median": statistics.median(ratios), "min": min(ratios), "max": max(ratios)},
+        "ratio_to_peer": ratio,
         "ratio_to_limit": floor / min(arms["ours"].seconds),
         "load": load,
         "contended": load > (os.cpu_count() or 1),
     }
 
 
-def _rounds(case: Case, setting: Setting, rounds: int) -> tuple[dict[str, Arm], dict[str, float]]:
-    """Run both in turn and probe the machine before each round; return the arms and the best ceilings."""
-    arms, functions = {"ours": Arm(), "peer": Arm()}, {"ours": case.ours, "peer": case.peer}
+def _rounds(case: Case, setting: Setting, rounds: int, alone: bool) -> tuple[dict[str, Arm], dict[str, float]]:
+    """Run both in turn, or ours alone, and probe the machine before each round; return arms and best ceilings."""
+    functions = {"ours": case.ours} if alone else {"ours": case.ours, "peer": case.peer}
+    arms = {name: Arm() for name in functions}
     best = {"flops_per_s": 0.0, "bytes_per_s": 0.0}
     for function in functions.values():
         for _ in range(WARM_UPS if setting.device == "cuda" else 1):

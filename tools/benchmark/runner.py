@@ -13,7 +13,7 @@ from c2ser.devices import avoid_cudnn_attention
 from c2ser.tables import write_json
 
 
-def run_cases(names: Sequence[str], setting: Setting, rounds: int, out: Path) -> None:
+def run_cases(names: Sequence[str], setting: Setting, rounds: int, out: Path, alone: bool = False) -> None:
     """Run cases, write OUT/<case>.json for each and print a Markdown table.
 
     Args:
@@ -21,6 +21,7 @@ def run_cases(names: Sequence[str], setting: Setting, rounds: int, out: Path) ->
         setting: device, size, seed and recordings.
         rounds: how often ours and the peer run in turn.
         out: the folder of the reports.
+        alone: time ours alone.
 
     Raises:
         ValueError: a case does not exist, there is no GPU, or the outputs of ours and the peer differ.
@@ -33,7 +34,7 @@ def run_cases(names: Sequence[str], setting: Setting, rounds: int, out: Path) ->
     avoid_cudnn_attention()
     reports = []
     for name in names:
-        reports.append(run_case(name, CASES[name](setting), setting, rounds))
+        reports.append(run_case(name, CASES[name](setting), setting, rounds, alone))
         write_json(out / f"{name}.json", reports[-1])
     print(markdown(reports))
     void = [report["name"] for report in reports if not report["equivalence"]["holds"]]
