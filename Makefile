@@ -2,7 +2,7 @@
 SHELL         := /bin/bash
 .SHELLFLAGS   := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help tools ready small demo mini try-mini check check-all slow bench clean
+.PHONY: help tools ready small demo mini try-mini check check-all slow bench faults fuzz clean
 
 environment = root=$$PWD && . local/path.sh
 checkpoint  = tools/penn/fcnf0++.pt
@@ -49,6 +49,12 @@ slow: ready
 
 bench: ready ## speed against other implementations (extra [peer]); docs/benchmarks.md has the rules
 	@$(environment); python tools/run_benchmark.py
+
+faults: ready ## bad inputs, canaries and injected faults, some minutes; docs/faults.md says what they are
+	@$(environment); python tools/run_faults.py; python tools/run_faults.py --injected
+
+fuzz: ready ## give damaged inputs to the readers for ten minutes
+	@$(environment); python tools/run_fuzz.py
 
 clean: ## remove what recipes have made, not the environment
 	rm -rf egs/*/data egs/*/exp egs/*/db

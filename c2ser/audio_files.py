@@ -53,12 +53,13 @@ class AudioFile:
 
 
 @contextmanager
-def open_audio(source: str | Path | IO[bytes], name: str) -> Iterator[AudioFile]:
+def open_audio(source: str | Path | IO[bytes], name: str, start: float = 0.0) -> Iterator[AudioFile]:
     """Open an audio file.
 
     Args:
         source: a path, or a binary file that can be read and sought.
         name: of the utterance or recording, for messages.
+        start: seconds before the first sample of the blocks; there are no blocks if the file is shorter.
 
     Raises:
         ValueError: unreadable, empty or truncated; this may show only when the blocks are read.
@@ -69,19 +70,26 @@ def open_audio(source: str | Path | IO[bytes], name: str) -> Iterator[AudioFile]
         else:
             file, what = source, name
         what = "it" if what == name else what
-        _check_size(file, name, what)
-        file.seek(0)
+        try:
+            _check_size(file, name, what)
+            file.seek(0)
+        except OSError as error:
+            raise ValueError(f"{name}: cannot read {what} ({error.strerror}); check the disk it is on") from None
         opened = _open_sndfile(source)  # a path is read faster than an open file
         if opened is not None:
             stack.enter_context(opened)
             if _length_is_known(opened, file):
-                blocks = _sndfile_blocks(opened, name, what)
+                first = round(start * opened.samplerate)
+                # in mp3 of variable bit rate libsndfile guesses where a sample lies, so those before are read
+                seek, drop = (0, first) if opened.format == "MP3" else (first, 0)
+                blocks = _without(_sndfile_blocks(opened, name, what, seek), drop)
                 yield AudioFile(opened.samplerate, opened.channels, opened.frames, blocks)
                 return
         file.seek(0)
         decoded = stack.enter_context(closing(_av_blocks(file, name, what)))
         rate, first = next(decoded)
-        yield AudioFile(rate, first.shape[1], None, itertools.chain([first], (block for _, block in decoded)))
+        blocks = itertools.chain([first], (block for _, block in decoded))
+        yield AudioFile(rate, first.shape[1], None, _without(blocks, round(start * rate)))
 
 
 def _open_file(path: Path, name: str) -> IO[bytes]:
@@ -119,9 +127,19 @@ def _mp3_has_length(file: IO[bytes]) -> bool:
     return b"Xing" in head or b"Info" in head
 
 
-def _sndfile_blocks(opened: soundfile.SoundFile, name: str, what: str) -> Iterator[np.ndarray]:
-    number = 0
+def _without(blocks: Iterable[np.ndarray], first: int) -> Iterator[np.ndarray]:
+    """Yield blocks without their first samples."""
+    for block in blocks:
+        if len(block) > first:
+            yield block[first:]
+        first = max(0, first - len(block))
+
+
+def _sndfile_blocks(opened: soundfile.SoundFile, name: str, what: str, first: int) -> Iterator[np.ndarray]:
+    number = min(first, opened.frames)
     try:
+        if number:
+            opened.seek(number)
         while len(block := opened.read(FRAMES, dtype="float32", always_2d=True)):
             number += len(block)
             yield block

@@ -19,7 +19,7 @@ import yaml
 
 from c2ser.log import get_logger, one_line
 from c2ser.tables import write_text
-from c2ser.yaml_files import read_yaml_text
+from c2ser.yaml_files import read_yaml
 
 OWN_CODE = ["c2ser", "paper"]
 """Packages of the toolkit, whose classes hold settings."""
@@ -47,7 +47,8 @@ class ConfigFile(jsonargparse.ActionConfigFile):
         """Read the file; a text that is no file (`--config "{...}"`) is taken as YAML itself."""
         try:
             if os.path.isfile(values):
-                read_yaml_text(values)
+                if not isinstance(read_yaml(values) or {}, dict):
+                    raise ValueError("no names with values")
             super().__call__(parser, cfg, values, option_string)
         except (ValueError, AttributeError, RecursionError, OSError) as error:
             text = one_line(error)
@@ -88,8 +89,9 @@ def run(
 ) -> None:
     """Parse the command line and call `main`.
 
-    Bad options end with status 2. A `ValueError` or `OSError` of `main` means bad input and ends with status 1. Both
-    print one line, and so does an interrupt (Ctrl-C). Every other error is a defect and keeps its traceback.
+    Bad options end with status 2. A `ValueError` or `OSError` of `main` means bad input and ends with status 1, and so
+    does a lack of memory. All print one line, and so does an interrupt (Ctrl-C). Every other error is a defect and
+    keeps its traceback.
 
     Args:
         main: the entry point.
@@ -114,10 +116,12 @@ def run(
     except BrokenPipeError:  # such as `| head`: who reads has enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(128 + signal.SIGPIPE) from None
-    except (ValueError, OSError) as error:
-        if os.environ.get("C2SER_DEBUG"):
+    except (ValueError, OSError, MemoryError, RuntimeError) as error:
+        full = isinstance(error, MemoryError) or "can't allocate memory" in str(error)  # the second is torch's
+        if os.environ.get("C2SER_DEBUG") or (isinstance(error, RuntimeError) and not full):
             raise
-        _logger(parser.prog).error(" ".join(str(error).split()))
+        text = "out of memory; use smaller batches or fewer jobs, or a machine with more" if full else str(error)
+        _logger(parser.prog).error(" ".join(text.split()))
         raise SystemExit(1) from None
 
 

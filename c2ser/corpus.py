@@ -1,5 +1,6 @@
 """Utterances, and the data directories they are read from; `c2ser.prep` writes these."""
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -141,6 +142,8 @@ def emotions_of(utterances: Mapping[str, Utterance]) -> dict[str, str]:
 
 
 def _read_utterance(i: str, wav: str, folder: Path, columns: Mapping[str, Mapping[str, str]]) -> Utterance:
+    if not wav:
+        raise ValueError(f"{i}: no path in {folder}/wav.scp; complete its line")
     if wav.endswith("|") or wav.startswith("|"):
         raise ValueError(f"{i}: {folder}/wav.scp holds a pipe; pipes are never run, write the audio to a file")
     speaker = columns["utt2spk"].get(i)
@@ -156,13 +159,34 @@ def _read_utterance(i: str, wav: str, folder: Path, columns: Mapping[str, Mappin
         emotion=columns["utt2emo"].get(i) or None,
         language=columns["utt2lang"].get(i, ""),
         text=columns["text"].get(i, ""),
-        channel=int(channel) if channel else None,
+        channel=_channel(i, folder / "utt2channel", channel) if channel else None,
         fold=columns["utt2fold"].get(i),
-        duration=float(seconds) if seconds else None,
+        duration=table_number(i, folder / "utt2dur", seconds) if seconds else None,
         votes=parse_votes(i, votes, folder / "utt2votes") if votes else None,
         dimensions=parse_dimensions(i, dimensions, folder / "utt2vad") if dimensions else None,
         ratings=parse_ratings(i, ratings, folder / "utt2ratings") if ratings else None,
     )
+
+
+def _channel(i: str, path: Path, text: str) -> int:
+    if not text.isdecimal():
+        raise ValueError(f"{i}: '{text}' in {path} is no number of a channel; write 0 for the first")
+    return int(text)
+
+
+def table_number(i: str, path: str | Path, text: str) -> float:
+    """Return the number that a table holds for an utterance.
+
+    Raises:
+        ValueError: it is none, negative or not finite; the message names the utterance.
+    """
+    try:
+        number = float(text)
+    except ValueError:
+        number = -1.0
+    if not 0 <= number < math.inf:
+        raise ValueError(f"{i}: '{text}' in {path} is no number from 0; write it anew")
+    return number
 
 
 def wave(utterance: Utterance) -> np.ndarray:

@@ -16,12 +16,22 @@ class Movable(Protocol):
 Model = TypeVar("Model", bound=Movable)
 
 
+def avoid_cudnn_attention() -> None:
+    """Choose among torch's own attentions; whatever runs on a card goes through here, and `pick_device` does it.
+
+    On Hopper torch takes cuDNN's nearly everywhere. It is reported to give NaN gradients under a mask (pytorch#196678) and
+    wrong text with few key-value heads (pytorch#193893), and it plans anew for each shape, of which speech has thousands.
+    """
+    torch.backends.cuda.enable_cudnn_sdp(False)
+
+
 def pick_device(name: str) -> str:
-    """Return the device of a name; "auto" is a GPU if there is one.
+    """Return the device of a name, ready to compute; "auto" is a GPU if there is one.
 
     Raises:
         ValueError: there is no such device here.
     """
+    avoid_cudnn_attention()
     chosen = ("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name
     try:
         device = torch.device(chosen)

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from transformers import AutoConfig, PretrainedConfig, PreTrainedModel
+from transformers.utils import logging
 
 from c2ser.log import one_line
 
@@ -54,6 +55,17 @@ def readable(name: str, what: str, remedy: str) -> Iterator[None]:
         raise ValueError(f"{name}: no {what} that loads ({one_line(error)}); {remedy}") from error
 
 
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep transformers from listing hundreds of weights before the one line that says what is wrong."""
+    verbosity = logging.get_verbosity()
+    logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+
+
 def read_sizes(name: str, what: str) -> PretrainedConfig:
     """Return the configuration of a model, given as folder or hub id.
 
@@ -84,7 +96,7 @@ def load_pretrained(
     Raises:
         ValueError: there is no such model, its file is damaged, or a weight is missing, NaN or infinite.
     """
-    with readable(name, what, "download it again"):
+    with _quiet(), readable(name, what, "download it again"):
         model, report = kind.from_pretrained(name, output_loading_info=True, trust_remote_code=False, **options)
     if lacking := sorted(key for key in {*report["missing_keys"]} - {*spare} if key.startswith(part)):
         raise ValueError(f"{name}: its file lacks {len(lacking)} weights, as {lacking[0]}; download it again")

@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any
+from typing import IO, Any, NoReturn
 
 from c2ser.log import get_logger, progress
 
@@ -30,12 +30,20 @@ def read_table(path: str | Path) -> dict[str, str]:
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: a line is blank, repeats an utterance or is not UTF-8; the message names file and line.
+        OSError: it cannot be read.
+        ValueError: a line is blank, repeats an utterance, begins with what no id can be, or is not UTF-8; the message
+            names file and line.
     """
+    try:
+        lines = Path(path).read_bytes().split(b"\n")
+    except FileNotFoundError:
+        raise FileNotFoundError(f"{path}: no such table; check the path, or run the stage that makes it") from None
+    except OSError as error:
+        raise OSError(f"{path}: cannot be read ({error.strerror}); give a table") from None
+    if lines[-1] == b"":
+        lines.pop()
     rows: dict[str, str] = {}
-    for number, raw in enumerate(Path(path).read_bytes().split(b"\n"), start=1):
-        if not raw:
-            continue
+    for number, raw in enumerate(lines, start=1):
         try:
             line = raw.decode("utf-8")
         except UnicodeDecodeError:
@@ -43,6 +51,8 @@ def read_table(path: str | Path) -> dict[str, str]:
         utterance, _, value = line.strip(" \r").partition(" ")
         if not utterance or utterance.startswith("\ufeff"):
             raise ValueError(f"{path}:{number}: blank line or byte order mark; run utils/fix_data_dir.sh")
+        if not utterance.isprintable():
+            raise ValueError(f"{path}:{number}: {utterance!r} is no id; write an id, a space, a value")
         if utterance in rows:
             raise ValueError(f"{utterance}: second line in {path}:{number}; run utils/fix_data_dir.sh")
         rows[utterance] = value.strip(" ")
@@ -100,20 +110,43 @@ def write_bytes(path: str | Path, content: bytes) -> None:
 
 
 def write_json(path: str | Path, value: Any) -> None:
-    """Write JSON atomically, indented, with the keys as given."""
-    write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+    """Write JSON atomically, indented, with the keys as given.
+
+    Raises:
+        ValueError: a number is NaN or infinite; the message says which.
+    """
+    if found := _not_finite(value):
+        raise ValueError(f"{path}: {found} would be NaN or infinite; look for NaN in what it is made of")
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def _not_finite(value: Any, name: str = "a number") -> str | None:
+    """Return the name of the first number within a value that is not finite: the keys that lead to it."""
+    if isinstance(value, float):
+        return None if math.isfinite(value) else name
+    if isinstance(value, Mapping):
+        parts: Iterable[tuple[Any, Any]] = value.items()
+    else:
+        parts = enumerate(value) if isinstance(value, list | tuple) else ()
+    above = "" if name == "a number" else f"{name}."
+    return next((found for key, part in parts if (found := _not_finite(part, f"{above}{key}"))), None)
 
 
 def read_json(path: str | Path) -> Any:
     """Read JSON.
 
     Raises:
-        ValueError: the file is not JSON; the message names it.
+        ValueError: the file is not JSON, or holds NaN or Infinity, which other readers of JSON refuse; the message
+            names it.
     """
     try:
-        return json.loads(Path(path).read_text("utf-8"))
+        return json.loads(Path(path).read_text("utf-8"), parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:  # also a number of 5,000 digits, and lists in lists in lists
         raise ValueError(f"{path}: not JSON ({error}); make it again") from None
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no number of JSON")
 
 
 def lock(handle: int, taken: str) -> None:
@@ -209,8 +242,9 @@ class TableMap:
         self._append({"utterance": check_id(utterance), "values": [_one_line(value) for value in values]})
 
     def reject(self, utterance: str, reason: str) -> None:
-        """Record that an utterance is rejected, and the reason."""
-        self._append({"utterance": check_id(utterance), "reason": _one_line(reason)})
+        """Record that an utterance is rejected, and the reason, which may begin with its id."""
+        reason = _one_line(reason).removeprefix(f"{utterance}: ")
+        self._append({"utterance": check_id(utterance), "reason": reason})
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
         """Write the tables if the job is done; else keep what is finished for the next run."""
@@ -241,4 +275,4 @@ def map_table(
             try:
                 job.write(utterance, function(utterance))
             except (ValueError, OSError) as error:
-                job.reject(utterance, str(error).removeprefix(f"{utterance}: "))
+                job.reject(utterance, str(error))

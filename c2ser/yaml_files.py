@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -31,6 +32,20 @@ def read_yaml_text(path: str | Path) -> str:
     if problem:
         raise ValueError(f"{path}: {problem}")
     return text
+
+
+def read_yaml(path: str | Path) -> Any:
+    """Return what a YAML file holds: values, never objects of Python.
+
+    Raises:
+        ValueError: as `read_yaml_text`, or a value is none, such as a 13th month; the message names the file.
+        OSError: it cannot be read.
+    """
+    text = read_yaml_text(path)
+    try:
+        return yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError) as error:
+        raise ValueError(f"{path}: not YAML ({one_line(error)}); correct it") from None
 
 
 def _problem(text: str) -> str:

@@ -14,12 +14,12 @@ labels=seven        # the seven emotions; or raw: the corpus' own classes; or a 
 folds=published     # published|speaker|session|none: folds in utt2fold; each speaker or session left out in turn
 download=false      # true|false: fetch the corpus into db_root (default: db) first, where its licence allows it
 encoder=emotion2vec_s  # name that the encoder of stage 4 has in exp
-probe_models=       # further encoders for stage 5 to compare, folders or hub ids, separated by blanks
+probe_models=       # further encoders for stage 5 to compare, folders, files, hub ids or NAME=one of these, with blanks between
 init=               # folder of a trained C²SER model: stage 7 fine-tunes it on this corpus, stages 4 to 6 are skipped
 cot=true            # true|false: if false, stage 7 trains on implicit chains of thought alone, and stage 6 is skipped
 tag=                # name of a further training: C²SER and, if it has options of its own, the encoder are in exp/<tag>
-models=             # the models for stages 8 and 9; all if empty
-baselines=          # systems to compare with, trained, decoded and scored beside C²SER, such as "cascade classifier"
+models=             # the models for stages 8 and 9; all if empty, none of C²SER if "none"
+baselines=          # systems to compare with, trained, decoded and scored beside C²SER, such as "cascade qwen2_audio"
 root=$(CDPATH='' cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 . "$root/local/cmd.sh"
 . "$root/local/options.sh"
@@ -41,8 +41,9 @@ gpu_launcher=("${launcher[@]}")
 read -ra changes <<< "$perturb"
 read -ra compared <<< "$baselines"
 check_baselines
+failed=""
 variants=("${changes[@]}")
-[ "$wordings" -le 10 ] || die "--wordings: there are 10, not $wordings"
+[ "$wordings" -le 10 ] || die "--wordings: there are 10, not $wordings; give 1 to 10"
 for ((wording = 1; wording <= wordings; wording++)); do variants+=("wording$wording"); done
 
 # Where trainings write. Under a tag C²SER has a folder of its own. So have the probe and the encoder, if that is chosen or
@@ -152,7 +153,7 @@ if stage 5 "probe: score its embeddings with a small classifier"; then
     read -ra encoders <<< "$probe_models"
     encoders=("$acoustic" "${encoders[@]}")
     twice=$(for encoder_dir in "${encoders[@]}"; do probe_dir "$encoder_dir"; done | sort | uniq -d)
-    [ -z "$twice" ] || die "two encoders would share ${twice%%$'\n'*}; rename the folder of one of them"
+    [ -z "$twice" ] || die "two encoders would share ${twice%%$'\n'*}; give one as NAME=path"
     # an encoder from stage 4 knows the training set's emotions, so that no fold of it can be tested on
     if [ -n "$emotion2vec" ] && [ -s "data/$train_set/utt2fold" ]; then
         probe_data=(--folds "$(listed "${sets[@]/#/data/}")")
@@ -161,12 +162,12 @@ if stage 5 "probe: score its embeddings with a small classifier"; then
     fi
     read_configs probe
     for encoder_dir in "${encoders[@]}"; do
-        out=$(probe_dir "$encoder_dir")
+        out=$(probe_dir "$encoder_dir") encoder_path=$(encoder_path "$encoder_dir")
         for name in "${sets[@]}"; do
-            run_map_on_gpu "data/$name" "$out/$name.scp" c2ser.bin.extract_embeddings --model "$encoder_dir"
+            run_map_on_gpu "data/$name" "$out/$name.scp" c2ser.bin.extract_embeddings --model "$encoder_path"
         done
         on_gpu "$out/train_probe.log" python -m c2ser.bin.train_probe "${configs[@]}" \
-            --embeddings "$out" "${probe_data[@]}" --encoder "$encoder_dir" --out "$out"
+            --embeddings "$out" "${probe_data[@]}" --encoder "$encoder_path" --out "$out"
     done
     if [ "${probe_data[0]}" = --folds ]; then
         show_probes cross-validation "${sets[@]/#/data/}"
@@ -217,6 +218,7 @@ fi
 # What is decoded and scored: both models, or a fine-tuned one after each epoch that was kept.
 read -ra chosen <<< "${models:-explicit implicit}"
 [ "$cot" = true ] || chosen=(implicit)
+[ "$models" != none ] || chosen=()
 if [ -n "$init" ]; then
     chosen=()
     for folder in "$trained"/finetune/epoch_*; do
@@ -262,16 +264,24 @@ if stage 9 "score: read the emotions in the answers, make tables and pictures"; 
         if [ -s "data/$name/text" ]; then transcript_option=(--text "data/$name/text"); fi
         for model in "${chosen[@]}" "${compared[@]}"; do
             out=$trained/$model/decode_$name
+            is_baseline=false
+            if [[ " $baselines " = *" $model "* ]]; then is_baseline=true; fi
+            if $is_baseline && [ ! -s "$out/answer" ]; then
+                log "$model has no answers for $name: left out" && continue
+            fi
             need "$out/answer" 8
             extract_set_labels "$out" utt2emo
             for variant in "${variants[@]}"; do
-                # nobody asks a baseline in other words
-                if [[ " $baselines " = *" $model "* && $variant = wording* ]]; then continue; fi
+                if $is_baseline && [[ $variant = wording* ]] && ! is_asked "$out"; then continue; fi
+                if $is_baseline && [ ! -s "$out-$variant/answer" ]; then
+                    log "$model has no answers for $name-$variant: left out" && continue
+                fi
                 need "$out-$variant/answer" 8
                 extract_set_labels "$out-$variant" utt2emo
             done
-            need "$out/utt2prob" 8
-            more=(--probabilities "$out/utt2prob")
+            is_scored=true more=(--probabilities "$out/utt2prob")
+            if $is_baseline && [ ! -s "$out/utt2prob" ]; then is_scored=false more=(); fi # a server gives text alone
+            ! $is_scored || need "$out/utt2prob" 8
             if [ -n "$judge" ]; then
                 judge_set "$out" utt2judge
                 more+=(--judge "$out/utt2judge")
@@ -283,10 +293,11 @@ if stage 9 "score: read the emotions in the answers, make tables and pictures"; 
             py score --reference "data/$name/utt2emo" --labels "$out/utt2emo" --times "$out/utt2ms" \
                 --data "data/$name" --out "$out" "${more[@]}"
             # the most probable emotion is another decision than the answer: a row of its own
+            $is_scored || continue
             scored=$trained/${model}_label_score/decode_$name
             py argmax_labels --probabilities "$out/utt2prob" --out "$scored/utt2emo"
             py score --reference "data/$name/utt2emo" --labels "$scored/utt2emo" --data "data/$name" \
-                --probabilities "$out/utt2prob" --out "$scored"
+                --probabilities "$out/utt2prob" --reader probabilities --out "$scored"
         done
         [ -z "$init" ] || continue # what follows is about both models
         speakers=$(awk '{ print $2 }' "data/$name/utt2spk" | sort -u | wc -l)
@@ -297,4 +308,5 @@ if stage 9 "score: read the emotions in the answers, make tables and pictures"; 
     py report "$exp" --data data --title "$(basename "$PWD")"
 fi
 
+[ -z "$failed" ] || die "--baselines:$failed failed in stage 8; see above what to do, and run stages 8 and 9 again"
 finish

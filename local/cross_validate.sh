@@ -6,7 +6,7 @@
 # was killed goes on where it stopped when it is called again with the same options.
 set -euo pipefail
 db_root=            # folder of the corpus
-labels=seven        # seven|raw: see run.sh
+labels=seven        # see run.sh
 folds=speaker       # published|speaker|session: what is never divided
 groups=5            # so many models, each tested on one group, with the weights that are best on the next group
 seeds="1 2 3"       # seeds of the trainings, separated by blanks
@@ -26,7 +26,7 @@ root=$(CDPATH='' cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 . "$root/local/functions.sh"
 [ -x run.sh ] || die "run.sh is not here; call this from the folder of a recipe, as in: cd egs/emodb"
 [ "$groups" -ge 3 ] || die "--groups: $groups are too few; one tests, one validates, and at least one trains"
-[[ $seeds =~ ^[0-9]+(\ +[0-9]+)*$ ]] || die "--seeds: '$seeds' is no list of numbers"
+[[ $seeds =~ ^[0-9]+(\ +[0-9]+)*$ ]] || die "--seeds: '$seeds' is no list of numbers; write them with blanks, as \"1 2 3\""
 [[ $name =~ ^[A-Za-z][A-Za-z0-9_.]*$ ]] || die "--name: '$name' cannot be a folder's name; use letters, digits, _ and ."
 read -ra set_list <<< "$sets"
 read -ra seed_list <<< "$seeds"
@@ -34,7 +34,8 @@ pooled=$exp/folds/all
 
 # recipe STAGE STOP_STAGE OPTION...: stages of the recipe, with the options that were given here.
 recipe() {
-    ./run.sh --labels "$labels" --cot "$cot" --baselines "$baselines" "${shared_options[@]}" --stage "$1" --stop-stage "$2" "${@:3}"
+    ./run.sh --labels "$labels" --cot "$cot" --baselines "$baselines" "${shared_options[@]}" \
+        --stage "$1" --stop-stage "$2" "${@:3}"
 }
 
 # deal_folds: list "fold group" for each fold; the largest fold goes first, each into the group that is the smallest then.
@@ -65,7 +66,7 @@ prepare_groups() {
     need data/folds/utt2fold 0
     deal_folds > data/folds/groups.new
     [ "$(awk '{ print $2 }' data/folds/groups.new | sort -u | wc -l)" = "$groups" ] ||
-        die "--groups: $groups are more than the folds, which are $(wc -l < data/folds/groups.new)"
+        die "--groups: $groups are more than the folds, which are $(wc -l < data/folds/groups.new); give no more"
     for ((group = 1; group <= groups; group++)); do
         for part in train valid test; do divide_data "$group" "$part"; done
     done

@@ -136,9 +136,19 @@ read_new_parts() {
     fi
 }
 
+# encoder_name ENCODER: what an encoder is called: what stands before =, or the last part of its path.
+encoder_name() {
+    if [[ $1 =~ ^[A-Za-z0-9][A-Za-z0-9_.-]*= ]]; then echo "${1%%=*}"; else basename "$1"; fi
+}
+
+# encoder_path ENCODER: where it is: what stands behind NAME=, or all of it.
+encoder_path() {
+    if [[ $1 =~ ^[A-Za-z0-9][A-Za-z0-9_.-]*= ]]; then echo "${1#*=}"; else echo "$1"; fi
+}
+
 # probe_dir ENCODER: the folder of what the probe of an encoder gives.
 probe_dir() {
-    if [ "$1" = "$acoustic" ]; then echo "$encoder_home/probe"; else echo "$encoder_home/probe_$(basename "$1")"; fi
+    if [ "$1" = "$acoustic" ]; then echo "$encoder_home/probe"; else echo "$encoder_home/probe_$(encoder_name "$1")"; fi
 }
 
 # show_probes NAME DATA...: tables and pictures of what all probes predict; the data directories are scored together as NAME.
@@ -147,9 +157,9 @@ show_probes() {
     data=$(listed "${@:2}")
     for encoder_dir in "${encoders[@]}"; do
         folder=$(probe_dir "$encoder_dir")
-        systems+="$(json "$(basename "$encoder_dir")"): $(listed "$folder/decode_$1/utt2emo"), "
+        systems+="$(json "$(encoder_name "$encoder_dir")"): $(listed "$folder/decode_$1/utt2emo"), "
         py plot_embeddings --data "$data" --embeddings "$folder" --out "$folder/decode_$1/embeddings.png" \
-            --title "$(basename "$encoder_dir") on $(basename "$PWD"), $1"
+            --title "$(encoder_name "$encoder_dir") on $(basename "$PWD"), $1"
     done
     py compare_systems --data "$data" --systems "{${systems%, }}" --out "$encoder_home/probe/decode_$1" \
         --title "Probes on $(basename "$PWD"), $1"
@@ -166,6 +176,7 @@ check_baselines() {
     for name in "${compared[@]}"; do
         [ -f "$root/local/conf/baselines/$name.yaml" ] || [ -f "conf/baselines/$name.yaml" ] ||
             die "--baselines: $name has no configuration in $root/local/conf/baselines; choose one that has"
+        [ "$name" != "$tag" ] || die "--tag: $tag is the folder of a baseline; choose another name"
     done
 }
 
@@ -180,9 +191,20 @@ train_baselines() {
     done
 }
 
-# answer_sets SET: let all of --baselines answer for a test set and its changed copies.
+# is_asked FOLDER: whether the baseline that answered into a folder got an instruction, and can be asked in other words.
+is_asked() {
+    grep -qs '"prompt"' "$1/answer.json"
+}
+
+# answer_set BASELINE SET VARIANT OPTION...: let a baseline answer for a data directory, into its decode_VARIANT.
+answer_set() {
+    run_map_on_gpu "data/$2" "$trained/$1/decode_$3/answer" c2ser.bin.answer "${@:4}"
+}
+
+# answer_sets SET: let all of --baselines answer for a test set and its changed copies, and those that get an instruction
+# to its paraphrases. One that fails is named in `failed` and does not stop the others.
 answer_sets() {
-    local name variant options
+    local name change wording options
     for name in "${compared[@]}"; do
         if [[ $name = classifier* ]]; then
             need "$trained/$name/config.json" 7
@@ -191,10 +213,21 @@ answer_sets() {
             read_configs "baselines/$name"
             options=("${configs[@]}")
         fi
-        for variant in "$1" "${changes[@]/#/$1-}"; do
-            run_map_on_gpu "data/$variant" "$trained/$name/decode_$variant/answer" c2ser.bin.answer "${options[@]}"
+        answer_set "$name" "$1" "$1" "${options[@]}" || { fail_baseline "$name" && continue; }
+        for change in "${changes[@]}"; do
+            answer_set "$name" "$1-$change" "$1-$change" "${options[@]}" || fail_baseline "$name"
+        done
+        is_asked "$trained/$name/decode_$1" || continue
+        for ((wording = 1; wording <= wordings; wording++)); do
+            answer_set "$name" "$1" "$1-wording$wording" "${options[@]}" --wording "$wording" || fail_baseline "$name"
         done
     done
+}
+
+# fail_baseline NAME: remember that a baseline failed.
+fail_baseline() {
+    log "baseline $1 failed, see above; the others go on"
+    [[ " $failed " = *" $1 "* ]] || failed+=" $1"
 }
 
 # extract_set_labels FOLDER TABLE OPTION...: read the emotions that the answers in a folder name.

@@ -54,7 +54,7 @@ class Server:
             def do_POST(self):
                 body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
                 with server.lock:
-                    server.seen[body["messages"][0]["content"]] += 1
+                    server.seen[str(body["messages"][0]["content"])] += 1
                     server.headers.append(dict(self.headers))
                     server.times.append(time.monotonic())
                     fault = server.faults.pop(0) if server.faults else None

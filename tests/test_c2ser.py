@@ -31,6 +31,7 @@ from c2ser.model.config import C2SERConfig, ConnectorConfig, LoraSettings, Searc
 from c2ser.model.connector import Connector
 from c2ser.model.lm import LanguageModel, load_llm
 from c2ser.model.perception import AcousticEncoder, LogMel, Vectors, WhisperEncoder, stack
+from c2ser.model.qformer import QFormerConnector
 from c2ser.model.tiny import make_tiny_models, train_tokenizer
 from c2ser.prep.writer import write_corpus
 from c2ser.tables import read_table, write_table
@@ -208,6 +209,42 @@ def test_acoustic_vectors_of_any_level_join_without_gaps():
             assert size == int(together.lengths[row]) == len(frames[row]) + -(-len(rows[row]) // 4)
             assert (together.values[row, :size] - alone.values[0]).abs().max() < 1e-5
             assert together.values[row, size:].abs().sum() == 0
+
+
+@pytest.mark.parametrize(("window", "counts"), [(0.0, [5, 5]), (0.2, [10, 25])])
+def test_queries_see_their_own_utterance_alone(window, counts):
+    torch.manual_seed(0)
+    sizes = ConnectorConfig("qformer", dim=16, layers=2, heads=2, feed_forward=32, queries=5, window=window)
+    small = QFormerConnector(sizes, 8, 6, 12).eval()
+    rows, frames = [torch.randn(n, 8) for n in (9, 40)], [torch.randn(n, 6) for n in (4, 3)]
+    with torch.no_grad():
+        together = small(stack(rows), stack(frames))
+        for row in range(2):
+            alone = small(stack([rows[row]]), stack([frames[row]]))
+            size = int(alone.lengths)
+            assert size == int(together.lengths[row]) == counts[row]
+            assert size == small.max_embeddings(len(rows[row]), len(frames[row]))
+            assert (together.values[row, :size] - alone.values[0]).abs().max() < 1e-5
+            assert together.values[row, size:].abs().sum() == 0
+    with pytest.raises(ValueError, match="connector.dim 16 does not divide into 3 heads"):
+        QFormerConnector(ConnectorConfig("qformer", dim=16, heads=3), 8, None, 12)
+
+
+def test_a_model_with_queries_is_kept_and_answers_as_before(place, tmp_path):
+    sizes = ConnectorConfig("qformer", dim=16, layers=2, heads=2, feed_forward=32, queries=4)
+    model = build(place, connector=sizes, trainable=["connector"], lora=LoraSettings(r=0))
+    given, answers = waves(0.5, 0.9), ["anger", "sadness"]
+    trained = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
+    assert trained and all(name.startswith("connector.") for name in trained)
+    loss = model(model.extract_features(given), ["Say it."] * 2, answers)["loss"]
+    loss.backward()
+    assert model.connector.queries.grad.abs().sum() > 0
+    model.eval()
+    C2SER(model).save_pretrained(tmp_path / "model")
+    again = C2SER.from_pretrained(tmp_path / "model").network
+    with torch.no_grad():
+        assert torch.equal(again.encode(given).values, model.encode(given).values)
+    assert again.config.connector.kind == "qformer" and again.max_embeddings(3.0) == 4
 
 
 def test_connector_refuses_what_cannot_be():

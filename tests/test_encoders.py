@@ -19,6 +19,9 @@ from transformers import (
     Data2VecAudioModel,
     HubertConfig,
     HubertModel,
+    SeamlessM4TFeatureExtractor,
+    Wav2Vec2BertConfig,
+    Wav2Vec2BertModel,
     Wav2Vec2Config,
     Wav2Vec2FeatureExtractor,
     Wav2Vec2ForCTC,
@@ -66,7 +69,21 @@ def whisper():
     return WhisperForConditionalGeneration(config)
 
 
-MODELS = {"wavlm": wavlm, "hubert": hubert, "data2vec": data2vec, "wav2vec2": wav2vec2, "whisper": whisper}
+def w2v_bert():
+    sizes = {
+        name: SIZES[name] for name in ("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size")
+    }
+    return Wav2Vec2BertModel(Wav2Vec2BertConfig(**sizes))
+
+
+MODELS = {
+    "wavlm": wavlm,
+    "hubert": hubert,
+    "data2vec": data2vec,
+    "wav2vec2": wav2vec2,
+    "whisper": whisper,
+    "w2v_bert": w2v_bert,
+}
 
 
 @pytest.fixture(scope="module")
@@ -78,6 +95,8 @@ def models(tmp_path_factory):
         make().save_pretrained(root / name)
         if name == "whisper":
             WhisperFeatureExtractor(chunk_length=3).save_pretrained(root / name)
+        elif name == "w2v_bert":
+            SeamlessM4TFeatureExtractor(padding_value=1).save_pretrained(root / name)
         else:
             Wav2Vec2FeatureExtractor(do_normalize=name != "hubert").save_pretrained(root / name)
     return root
@@ -114,18 +133,21 @@ def direct(name, wave, normalise):
         features = WhisperFeatureExtractor(chunk_length=3)(wave, sampling_rate=16000, return_tensors="pt")
         states = model.model.encoder(features.input_features).last_hidden_state[0]
         return states[: len(wave) // 320]
+    if name == "w2v_bert":
+        inputs = SeamlessM4TFeatureExtractor(padding_value=1)(wave, sampling_rate=16000, return_tensors="pt")
+        return model(**inputs).last_hidden_state[0][: inputs.attention_mask.sum()]
     if normalise:
         wave = (wave - wave.mean()) / np.sqrt(wave.var() + 1e-7)
     inner = model.wav2vec2 if name == "wav2vec2" else model
     return inner(torch.from_numpy(wave)[None]).last_hidden_state[0]
 
 
-@pytest.mark.parametrize("name", ["wavlm", "whisper"])
+@pytest.mark.parametrize("name", ["wavlm", "whisper", "w2v_bert"])
 def test_the_entry_point_gives_what_transformers_gives(root, data, models, waves, tmp_path, name):
     extract(root, data, models / name, tmp_path / "x.scp")
     table = read_table(tmp_path / "x.scp")
     found = dict(read_matrices(table, table))
-    assert set(found) == set(waves) | ({"s-long"} if name == "wavlm" else set())
+    assert set(found) == set(waves) | ({"s-long"} if name != "whisper" else set())
     if name == "whisper":
         assert read_table(tmp_path / "x.scp.rejected") == {"s-long": "4.0 s, over the encoder's 3; cut it"}
     for utterance, wave in waves.items():
@@ -146,7 +168,7 @@ def test_normalisation_is_the_models_own_and_batches_change_nothing(models, wave
         assert np.abs(frames - expected).max() < 1e-5
         assert np.allclose(frames, encoder.embed([wave], "frame")[0], atol=1e-6)
         assert mean.shape == (1, frames.shape[1]) and np.allclose(mean[0], frames.mean(axis=0), atol=1e-5)
-    if name == "whisper":
+    if name in ("whisper", "w2v_bert"):
         return
     forced = load_encoder(str(models / name), normalise="yes" if name == "hubert" else "no")
     with torch.no_grad():
@@ -208,7 +230,7 @@ def test_what_is_no_speech_encoder_is_refused(root, data, models, waves, tmp_pat
     ).save_pretrained(tmp_path / "bert")
     with pytest.raises(ValueError, match="bert: no model folder"):
         load_encoder(str(tmp_path / "bert"))
-    with pytest.raises(ValueError, match="whisper: Whisper takes spectrograms"):
+    with pytest.raises(ValueError, match="whisper: takes spectrograms"):
         load_encoder(str(models / "whisper"), normalise="no")
     with pytest.raises(ValueError, match="wavlm: it encodes one utterance at a time"):
         load_encoder(str(models / "wavlm"), peer_padding=True)

@@ -2,9 +2,11 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -20,6 +22,7 @@ from c2ser.chat.server import ServerChat
 from c2ser.cot.checks import find_problem
 from c2ser.cot.prompts import Request, request_prompt, sentence
 from c2ser.emotions import EMOTIONS, UNPARSED
+from c2ser.scoring.agreement import agreement
 from c2ser.scoring.judge import PROMPT, judge_all, judge_prompt, read_judgement
 from c2ser.scoring.labels import KINDS, rationale, read_answer, read_kind, read_label, unquoted
 from c2ser.scoring.metrics import scores
@@ -263,3 +266,24 @@ def test_requests_hold_the_transcript_as_text_alone():
         made = attacked(text)
         prompt = request_prompt(made, "explicit")
         assert json.loads(json.dumps(prompt)) == prompt and prompt.count("the emotion anger") == 1
+
+
+def test_the_parser_agrees_with_labels_by_hand_as_the_page_says(root):
+    """The parser may get better, and then the page has to say so; it must never name a wrong emotion."""
+    lines = (root / "tests/fixtures/judged_answers.tsv").read_text("utf-8").splitlines()[1:]
+    rows = [line.split("\t") for line in lines]
+    labels, styles, languages, answers = zip(*rows, strict=True)
+    assert len(rows) == 300 == len({*answers}) and {*labels} == {*EMOTIONS, UNPARSED}
+    found = [read_label(answer) for answer in answers]
+    right = Counter(row[1:3] for row, label in zip(map(tuple, rows), found, strict=True) if row[0] == label)
+    assert all(label in (UNPARSED, truth) for label, truth in zip(found, labels, strict=True))
+    page = (root / "docs/metrics.md").read_text("utf-8")
+    for style in dict.fromkeys(styles):
+        english, chinese = (right[style, language] for language in ("en", "zh"))
+        assert re.search(rf"^\| {style} \|.*\| {english} of 30 \| {chinese} of 30 \|$", page, re.MULTILINE)
+    figures = agreement(dict(enumerate(labels)), dict(enumerate(found)))
+    assert (
+        f"agrees in {right.total()} of 300 ({100 * figures['agreement']:.1f} %, Cohen's kappa {figures['kappa']:.2f})"
+        in page
+    )
+    assert {*Counter(zip(styles, languages, strict=True)).values()} == {30}

@@ -15,6 +15,7 @@ import yaml
 from matplotlib.figure import Figure
 from paper.page import write_page
 from paper.reference import METRICS, Note, addresses, read_paper
+from paper.result_tables import judge_first
 from paper.table_cells import BLANK, figure_cell, outside, ranks
 
 from c2ser.bin import score
@@ -569,6 +570,36 @@ def test_the_other_f1_and_the_mean_of_folds_follow_where_they_differ():
     assert figure_cell(figures, "ua", 50.0, True, 1, "").replace(BLANK, " ") == "<u>50.0</u> / 50.00<br>(folds 61.0)"
     assert figure_cell(None, "ua", 50.0, True, None, "") == "50.00"
     assert figure_cell(None, "ua", 50.0, False, None, "").replace(BLANK, " ") == "– / 50.00"
+
+
+def test_the_judge_leads_and_the_parser_follows():
+    parsed = {"ua": 0.4, "wa": 0.5, "f1_reference": 0.3, "f1_union": 0.3}
+    judged = {
+        "ua": 0.6,
+        "wa": 0.7,
+        "f1_reference": 0.5,
+        "f1_union": 0.4,
+        "gap_ua": 0.2,
+        "intervals": {"ua": [0.5, 0.7]},
+    }
+    figures = {
+        **parsed,
+        "per_emotion": {"anger": 0.4},
+        "intervals": {"ua": [0.3, 0.5], "wa": [0.4, 0.6], "anger": [0.1, 0.9]},
+    }
+    led = judge_first({**figures, "judge": judged})
+    assert figure_cell(led, "ua", 65.0, True, 0, "").replace(BLANK, " ") == (
+        "**60.0** / 65.00<br>[50.0, 70.0]<br>(parser 40.0)"
+    )
+    assert "[" not in figure_cell(led, "wa", 70.0, True, None, "")  # the parser's interval is not the judge's
+    assert led["intervals"]["anger"] == [0.1, 0.9] and led["per_emotion"] == figures["per_emotion"]
+    assert judge_first(figures) is figures
+
+
+def test_a_system_that_the_paper_has_not_is_shown_alone():
+    figures = {"ua": 0.6, "intervals": {"ua": [0.5, 0.7]}}
+    assert figure_cell(figures, "ua", None, False, 1, "").replace(BLANK, " ") == "<u>60.0</u><br>[50.0, 70.0]"
+    assert figure_cell(None, "ua", None, False, None, "") == "–"
 
 
 def test_outside_an_interval_is_what_its_printed_places_allow():

@@ -116,6 +116,7 @@ def test_the_report_says_found_and_expected(sound, tmp_path, caplog, monkeypatch
         "train, happiness: 1 of 2 utterances found",
         "train, in corpus: 5 of 6 utterances found",
         "train: 1 with an unknown label, named in its table `rejected`",
+        "test and train share speakers (a), and results on known voices are better",
     }
 
 

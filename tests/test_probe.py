@@ -22,7 +22,15 @@ from c2ser.data.arks import ArkWriter
 from c2ser.emotion2vec.config import Emotion2VecConfig, ProbeConfig
 from c2ser.emotion2vec.convert import save_model
 from c2ser.emotion2vec.model import Emotion2Vec
-from c2ser.emotion2vec.probe import Probe, ProbeData, cross_validate, labels_of, learning_rate, read_probe_data
+from c2ser.emotion2vec.probe import (
+    Probe,
+    ProbeData,
+    choose_probe,
+    cross_validate,
+    labels_of,
+    learning_rate,
+    read_probe_data,
+)
 from c2ser.emotion2vec.probe import train_probe as train
 from c2ser.emotion2vec.probe_files import load_probe, save_probe
 from c2ser.prep.writer import write_corpus
@@ -261,6 +269,21 @@ def test_simple_way_draws_a_validation_set_where_none_is_given(corpus, tmp_path)
         train_probe.main(corpus / "vectors", tmp_path, CONFIG, train=train_set, tests=tests, folds=tests)
     with pytest.raises(ValueError, match="give either --train and --tests, or --folds"):
         train_probe.main(corpus / "vectors", tmp_path, CONFIG, train=train_set)
+
+
+def test_a_sweep_keeps_what_is_best_on_the_validation_set(corpus, tmp_path):
+    sets = {name: read_probe_data([corpus / f"data/{name}"], corpus / "vectors", CONFIG) for name in ("train", "valid")}
+    config = dataclasses.replace(CONFIG, epochs=2, sweep=True)
+    chosen = choose_probe(sets["train"], sets["valid"], config)
+    each = [
+        train(sets["train"], sets["valid"], dataclasses.replace(config, lr=lr, hidden=hidden))
+        for lr in (1e-3, 1e-4)
+        for hidden in (128, 256)
+    ]
+    best = max(each, key=lambda probe: probe.quality)
+    assert (chosen.config, chosen.quality) == (best.config, best.quality)
+    assert torch.equal(chosen.network.output.weight, best.network.output.weight)
+    assert choose_probe(sets["train"], sets["valid"], dataclasses.replace(CONFIG, epochs=1)).config.lr == CONFIG.lr
 
 
 def test_the_trained_probe_is_kept_and_labels_as_it_did(corpus, tmp_path):

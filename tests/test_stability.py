@@ -299,7 +299,7 @@ def frequency(wave):
 
 def test_perturbed_copies_keep_names_and_labels(speech, tmp_path):
     waves = {}
-    for name in ("noise20", "gain6", "gain-6", "speed0.8"):
+    for name in ("noise20", "gain6", "gain-6", "speed0.8", "hum10", "offset5", "clip10"):
         perturb(speech, tmp_path / name, name)
         copy = read_data_dir(tmp_path / name)
         assert list(copy) == ["s0-x", "s1-x"] and [u.emotion for u in copy.values()] == ["anger", "happiness"]
@@ -314,6 +314,11 @@ def test_perturbed_copies_keep_names_and_labels(speech, tmp_path):
         waves["gain6"]["s0-x"] == pytest.approx(clean * 10 ** (6 / 20), abs=1e-6) and waves["gain6"]["s0-x"].max() > 1
     )
     assert waves["gain-6"]["s0-x"] == pytest.approx(clean * 10 ** (-6 / 20), abs=1e-6)
+    hum = waves["hum10"]["s0-x"] - clean
+    assert frequency(hum) == 50 and 10 * np.log10(np.mean(clean**2) / np.mean(hum**2)) == pytest.approx(10, abs=1e-3)
+    assert waves["offset5"]["s0-x"] == pytest.approx(clean + 0.05, abs=1e-6)
+    cut = np.abs(waves["clip10"]["s0-x"])
+    assert np.mean(cut >= cut.max() - 1e-6) == pytest.approx(0.1, abs=0.02) and cut.max() < np.abs(clean).max()
     slow = waves["speed0.8"]["s0-x"]
     assert len(slow) == SAMPLE_RATE / 0.8 and frequency(slow) == pytest.approx(440 * 0.8, abs=1)
     perturb(speech, tmp_path / "again", "noise20")
@@ -323,7 +328,7 @@ def test_perturbed_copies_keep_names_and_labels(speech, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "name", ["noise", "echo3", "speed0", "speed-1", "gain100", "noise20;rm", "gain1e9", "../noise20"]
+    "name", ["noise", "echo3", "speed0", "speed-1", "gain100", "noise20;rm", "gain1e9", "../noise20", "hum", "clip100"]
 )
 def test_other_perturbations_are_refused(name):
     with pytest.raises(ValueError, match=f"^{name}: "):

@@ -44,7 +44,8 @@ class Recipe:
         done = subprocess.run([str(word) for word in command], env=environment, capture_output=True, text=True)
         assert done.returncode == status, done.stderr
         calls = (self.tools / "calls").read_text().splitlines() if (self.tools / "calls").exists() else []
-        return [Call(json.loads(line), self.folder.parents[1]) for line in calls], done.stderr
+        trainings = [line for line in calls if any(name in line for name in TRAININGS)]
+        return [Call(json.loads(line), self.folder.parents[1]) for line in trainings], done.stderr
 
 
 class Call:
@@ -158,6 +159,23 @@ def test_baselines_that_are_trained_are_trained_in_stage_7(recipe):
     assert (one.data, one["valid"], one.gpus) == ("data/train", "data/valid", "1")
     calls, said = recipe.run("--baselines", "cascade clasifier", status=1)
     assert calls == [] and "--baselines: clasifier has no configuration in " in said and len(said.splitlines()) == 1
+
+
+def test_a_baseline_that_fails_does_not_stop_the_others(recipe):
+    """The launcher of this project answers nothing, so that every baseline lacks its answers."""
+    (recipe.folder / "data/test").mkdir()
+    for table in ("wav.scp", "utt2spk", "utt2emo"):
+        (recipe.folder / "data/test" / table).write_text("a anger\n")
+    words = ("--stage", "8", "--stop-stage", "8", "--models", "none", "--wordings", "1")
+    calls, said = recipe.run(*words, "--baselines", "qwen2_audio sensevoice", status=1)
+    assert calls == []
+    for name in ("qwen2_audio", "sensevoice"):
+        assert f"exp/{name}/decode_test/answer: part 1 is missing" in said and f"baseline {name} failed" in said
+    assert said.splitlines()[-1].endswith(
+        "--baselines: qwen2_audio sensevoice failed in stage 8; see above what to do, and run stages 8 and 9 again"
+    )
+    _, said = recipe.run("--tag", "sensevoice", "--baselines", "sensevoice", status=1)
+    assert said.endswith("--tag: sensevoice is the folder of a baseline; choose another name\n")
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,10 @@ for name in wav.scp utt2spk; do
     [ -s "$data/$name" ] || die "$data/$name is missing or empty; nothing can be made of that"
 done
 
+while IFS= read -r name; do
+    is_text "$data/$name" || die "$data/$name is not UTF-8; convert it, for example with iconv"
+done < <(tables_of "$data")
+
 mkdir -p "$data/.backup"
 while IFS= read -r name; do
     cp "$data/$name" "$data/.backup/$name"

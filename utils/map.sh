@@ -4,7 +4,7 @@
 # check_share: end the script unless --max-rejected is a share.
 check_share() {
     # shellcheck disable=SC2154
-    [ "$max_rejected" -ge 0 ] && [ "$max_rejected" -le 100 ] || die "--max-rejected: $max_rejected is no percentage"
+    [ "$max_rejected" -ge 0 ] && [ "$max_rejected" -le 100 ] || die "--max-rejected: $max_rejected is no percentage; give 0 to 100"
 }
 
 # check_arguments ARGUMENT...: end the script if job arrays would take one for the number of a job.

@@ -29,7 +29,7 @@ fi
 data=$1 table=$2 && shift 2
 check_arguments "$@" "$table"
 check_share
-[ "$nj" -ge 1 ] || die "--nj: $nj parts are too few"
+[ "$nj" -ge 1 ] || die "--nj: $nj parts are too few; give 1 or more"
 [ -s "$data/wav.scp" ] || die "$data/wav.scp is missing or empty; prepare the data first"
 [ ! -e "$data/segments" ] || die "$data/segments: segments of recordings are not read; write each into a file first"
 

@@ -18,13 +18,13 @@ usage() {
 }
 
 if [ -n "$utt_list$spk_list" ]; then
-    [ $# = 2 ] || usage "a data directory and a destination are needed"
-    [ -z "$utt_list" ] || [ -z "$spk_list" ] || usage "--utt-list and --spk-list exclude each other"
+    [ $# = 2 ] || usage "a data directory and a destination are needed; give both"
+    [ -z "$utt_list" ] || [ -z "$spk_list" ] || usage "--utt-list and --spk-list exclude each other; give one of them"
     data=$1 number=all dest=$2
 else
-    [ $# = 3 ] || usage "a data directory, a number and a destination are needed"
+    [ $# = 3 ] || usage "a data directory, a number and a destination are needed; give all three"
     data=$1 number=$2 dest=$3
-    [[ $number =~ ^[1-9][0-9]{0,8}$ ]] || usage "$number is not a number of utterances"
+    [[ $number =~ ^[1-9][0-9]{0,8}$ ]] || usage "$number is not a number of utterances; give 1 or more"
 fi
 [ -s "$data/wav.scp" ] || die "$data/wav.scp is missing or empty; prepare the data first"
 for file in ${utt_list:+"$utt_list"} ${spk_list:+"$spk_list"}; do

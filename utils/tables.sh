@@ -15,6 +15,11 @@ tables_of() {
     done
 }
 
+# is_text FILE: whether it is UTF-8 without NULs, which other programs leave out of lines or take for their end.
+is_text() {
+    iconv -f UTF-8 -t UTF-8 "$1" > /dev/null 2>&1 && [ "$(tr -dc '\0' < "$1" | wc -c)" -eq 0 ]
+}
+
 # keys FILE...: the first word of every line.
 keys() {
     awk '{ print $1 }' "$@"

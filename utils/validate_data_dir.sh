@@ -28,7 +28,6 @@ first_line() {
 
 check_form() { # TABLE
     local file=$data/$1 found
-    iconv -f UTF-8 -t UTF-8 "$file" > /dev/null 2>&1 || defect "$1 is not UTF-8; convert it"
     if [ "$(head -c 3 "$file")" = $'\xef\xbb\xbf' ]; then defect "$1 begins with a byte order mark; $fix"; fi
     if grep -q $'\r' "$file"; then defect "$1 has carriage returns; $fix"; fi
     found=$(first_line "$file" '/^[ \t]*$/ || /^[ \t]/ || /\t/ || /[ ]$/')
@@ -48,6 +47,9 @@ missing() {
 for name in wav.scp utt2spk; do
     [ -s "$data/$name" ] || defect "$name is missing or empty; write it, see the recipe's data_prep.py"
 done
+while IFS= read -r name; do
+    is_text "$data/$name" || defect "$name is not UTF-8; convert it, for example with iconv"
+done < <(tables_of "$data")
 if [ -e "$data/segments" ]; then
     defect "segments: segments of recordings are not read; write each into a file first, for example with Kaldi's \
 utils/data/extract_wav_segments_data_dir.sh"
@@ -88,5 +90,5 @@ if [ "$no_wav" = false ]; then
     [ "$lost" = 0 ] || defect "wav.scp: $lost audio files are not there, such as that of $first; check --db-root, or $fix"
 fi
 
-[ "$defects" = 0 ] || die "$data has $defects defects"
+[ "$defects" = 0 ] || die "$data has $defects defects; mend what is named above"
 printf '%s: %s utterances of %s speakers, no defect\n' "$data" "$(wc -l < "$data/utt2spk")" "$(wc -l < "$data/spk2utt")"

@@ -94,7 +94,7 @@ def _write(job: TableMap, name: str, measured: Measured, track: Track, voiced: f
         values = (track.mean(voiced, name), measured.loudness, measured.rate)
         check_limits(values, name)
     except ValueError as error:
-        job.reject(name, str(error).removeprefix(f"{name}: "))
+        job.reject(name, str(error))
     else:
         share = float((track.periodicity >= voiced).mean())
         row = f"{values[0]:.2f} {values[1]:.2f} {values[2]:.3f}"

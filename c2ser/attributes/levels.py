@@ -216,6 +216,8 @@ def plot_stats(attributes: Mapping[str, Sequence[float]], stats: Mapping[str, St
     """Draw the distribution of each attribute with the bounds between its levels."""
     from matplotlib.figure import Figure
 
+    from c2ser.scoring.palette import save_figure
+
     figure = Figure(figsize=(12, 3.4), layout="constrained")
     for column, (name, axes) in enumerate(zip(ATTRIBUTES, figure.subplots(1, len(ATTRIBUTES)), strict=True)):
         values = np.array([row[column] for row in attributes.values()])
@@ -227,4 +229,4 @@ def plot_stats(attributes: Mapping[str, Sequence[float]], stats: Mapping[str, St
         axes.set_title(", ".join(f"{level} {count}" for level, count in zip(LEVELS, counts, strict=True)))
         axes.set_xlabel(f"{name} ({UNITS[name]})")
         axes.set_ylabel("utterances")
-    figure.savefig(path, dpi=120)
+    save_figure(figure, path)

@@ -78,7 +78,9 @@ class PitchTracker:
             weights = torch.load(path, map_location="cpu", weights_only=True)["model"]
             self.network = network.load_network(penn, weights, self.device)
         except (KeyError, TypeError, RuntimeError) as error:
-            raise ValueError(f"{path}: not a checkpoint of PENN ({' '.join(str(error).split())[:120]})") from None
+            raise ValueError(
+                f"{path}: not a checkpoint of PENN ({' '.join(str(error).split())[:120]}); fetch it again"
+            ) from None
         octaves = penn.MAX_OCTAVES_PER_SECOND * penn.HOPSIZE / penn.SAMPLE_RATE
         width = octaves * penn.OCTAVE / penn.CENTS_PER_BIN + 1
         band, norm = viterbi.triangle(penn.PITCH_BINS, width)

@@ -15,6 +15,7 @@ from c2ser import audio
 from c2ser.audio import SAMPLE_RATE
 from c2ser.baselines.answers import Answer
 from c2ser.baselines.config import BaselineConfig
+from c2ser.chat_templates import render_around
 from c2ser.data.collate import pad_waves
 from c2ser.data.datasets import MAX_SECONDS
 from c2ser.label_sets import SEVEN, LabelSet
@@ -144,9 +145,8 @@ class Cascade:
 
     def __init__(self, transcriber: Transcriber, language: LanguageModel, labels: LabelSet = SEVEN) -> None:
         self.transcriber, self.language, self.labels = transcriber, language.eval(), labels
-        text = language.tokenizer.apply_chat_template(turns(PLACE, labels), tokenize=False, add_generation_prompt=True)
-        assert isinstance(text, str)  # ids only where `tokenize` asks for them
-        self.around = [self._ids(part) for part in text.split(PLACE)]
+        parts = render_around(language.tokenizer, turns(PLACE, labels), PLACE, language.name)
+        self.around = [self._ids(part) for part in parts]
         self.words = [[*self._ids(emotion), language.end] for emotion in labels]
         self.bias: Tensor | None = None
 

@@ -29,7 +29,7 @@ def main(data: Path, experts: list[Path], out: Path, confidence: int = 1) -> Non
 
     utterances = read_table(data / "wav.scp")
     if confidence not in CONFIDENCE:
-        raise ValueError(f"--confidence: {confidence} is not 1, 2 or 3")
+        raise ValueError(f"--confidence: {confidence} is not 1, 2 or 3; give one of these")
     annotations = read_annotations(experts, utterances)
     labels = {expert: given.surest(confidence) for expert, given in annotations.items()}
     emotions, reasons = unanimous(labels, utterances)

@@ -1,6 +1,7 @@
 """Score labels, and what explicit answers say."""
 
 from pathlib import Path
+from typing import Literal
 
 from c2ser.cli import run
 from c2ser.log import get_logger
@@ -21,6 +22,7 @@ def main(
     levels: Path | None = None,
     text: Path | None = None,
     probabilities: Path | None = None,
+    reader: Literal["parser", "judge", "probabilities"] = "parser",
 ) -> None:
     """Write OUT/scores.json, confusion.png and durations.png, of the classes that the model can name.
 
@@ -36,40 +38,30 @@ def main(
         levels: utt2level of the data directory.
         text: transcripts of the data directory.
         probabilities: utt2prob, to compare it with the votes.
+        reader: who made `labels`, as scores.json says: our parser or a language model, of answers; or probabilities.
     """
     from c2ser.emotions import UNPARSED
     from c2ser.label_sets import read_label_set
-    from c2ser.ratings import read_votes
     from c2ser.scoring.agreement import reader_gap
-    from c2ser.scoring.bootstrap import intervals
-    from c2ser.scoring.distributions import read_distributions
+    from c2ser.scoring.data_figures import data_figures
     from c2ser.scoring.faithfulness import explicit_figures
-    from c2ser.scoring.groups import in_parts, slices
     from c2ser.scoring.metrics import scores, seven_scores, timing
     from c2ser.scoring.pictures import plot_confusion, plot_durations
-    from c2ser.scoring.vote_figures import vote_figures
     from c2ser.tables import read_table, write_json
 
     true, predicted = read_table(reference), read_table(labels)
     classes = read_label_set(labels.parent)
     for table in (true, predicted):
         classes.check_table(table, UNPARSED)
-    figures = scores(true, predicted)
+    figures = {"reader": reader, **scores(true, predicted)}
     if mapped := seven_scores(true, predicted, classes):
         figures["seven"] = mapped
     speakers = read_table(data / "utt2spk") if data else {}
     title = f"{out.parent.name}, {out.name.removeprefix('decode_')}"
     if data:
-        tables = {"utt2spk": speakers, **{name: read_table(data / name) for name in ("utt2lang", "utt2dur")}}
-        figures |= {"speakers": len({speakers.get(name) for name in true})}
-        figures |= {"intervals": intervals(true, predicted, speakers), **in_parts(true, predicted, tables)}
-        figures["by_speaker"] = slices(true, predicted, speakers, speakers)
+        figures |= data_figures(data, true, predicted, probabilities)
         if len(figures["durations"]) > 1:
             plot_durations(figures["durations"], 1 / len(figures["per_emotion"]), title, out / "durations.png")
-        if (data / "utt2votes").exists():
-            votes = {name: row for name, row in read_votes(data / "utt2votes").items() if name in true}
-            sure = read_distributions(probabilities) if probabilities else None
-            figures["votes"] = vote_figures(votes, predicted, speakers, sure)
     if times:
         figures |= timing(read_table(times))
     if judge:

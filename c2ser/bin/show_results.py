@@ -16,11 +16,11 @@ def main(exp: Path, out: Path | None = None, title: str = "Results") -> None:
         title: its heading.
     """
     from c2ser.scoring.gallery import find_pictures
-    from c2ser.scoring.results_page import find_results, markdown
+    from c2ser.scoring.results_page import find_prompts, find_results, markdown
     from c2ser.tables import write_text
 
     results = find_results(exp)
-    page = markdown(results, title, find_pictures(exp, results, out.parent if out else exp))
+    page = markdown(results, title, find_pictures(exp, results, out.parent if out else exp), find_prompts(exp, results))
     if out:
         write_text(out, page + "\n")
     print(page)

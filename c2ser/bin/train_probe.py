@@ -39,7 +39,7 @@ def main(
         encoder: the model that gave the embeddings; a probe that knows it is not used with another one by mistake.
     """
     if bool(folds) == bool(train and tests):
-        raise ValueError("two ways to test a probe: give either --train and --tests, or --folds")
+        raise ValueError("two ways to test a probe; give either --train and --tests, or --folds")
     from c2ser.devices import pick_device
     from c2ser.emotion2vec.run_probe import run_probe
 

@@ -7,7 +7,6 @@ from torch import Tensor
 from transformers import (
     AutoModelForCausalLM,
     AutoTokenizer,
-    BatchEncoding,
     LogitsProcessor,
     LogitsProcessorList,
     TemperatureLogitsWarper,
@@ -16,6 +15,7 @@ from transformers import (
 
 from c2ser.chat.config import LocalConfig
 from c2ser.chat.protocol import Line, completion, response
+from c2ser.chat_templates import render_chats
 from c2ser.devices import move
 from c2ser.pretrained import load_pretrained, readable
 
@@ -69,10 +69,8 @@ class LocalChat:
     @torch.inference_mode()
     def _answer(self, batch: Sequence[Line]) -> list[tuple[str, bool]]:
         chats = [line["body"]["messages"] for line in batch]
-        encoded = self.tokenizer.apply_chat_template(
-            chats, add_generation_prompt=True, padding=True, return_dict=True, return_tensors="pt"
-        )
-        assert isinstance(encoded, BatchEncoding)
+        texts = render_chats(self.tokenizer, chats, self.name)
+        encoded = self.tokenizer(texts, add_special_tokens=False, padding=True, return_tensors="pt")
         encoded = encoded.to(self.llm.device)
         ids = self.llm.generate(
             input_ids=encoded["input_ids"],

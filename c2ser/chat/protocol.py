@@ -4,6 +4,7 @@ A request is `{"custom_id", "method", "url", "body"}`, a response `{"custom_id",
 "error"}`; bodies are those of `/v1/chat/completions`. Servers, `vllm run-batch` and our own models all use this form.
 """
 
+import base64
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -29,11 +30,15 @@ class Prompt:
         name: the utterance that it is about.
         text: what the model reads.
         attempt: counts from 0.
+        audio: what it hears before that, the bytes of a wav file; None for nothing.
+        system: what it is told beforehand; "" for nothing.
     """
 
     name: str
     text: str
     attempt: int = 0
+    audio: bytes | None = None
+    system: str = ""
 
 
 @dataclass(frozen=True)
@@ -65,7 +70,7 @@ def request(prompt: Prompt, sampling: Sampling) -> Line:
     """Return the request of a prompt; its id differs if anything that can change the reply differs."""
     body = {
         "model": sampling.model,
-        "messages": [{"role": "user", "content": prompt.text}],
+        "messages": _messages(prompt),
         "temperature": sampling.temperature,
         "top_p": sampling.top_p,
         "max_tokens": sampling.max_tokens,
@@ -74,6 +79,18 @@ def request(prompt: Prompt, sampling: Sampling) -> Line:
     }
     digest = hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()[:16]
     return {"custom_id": f"{prompt.name}/{prompt.attempt}/{digest}", "method": "POST", "url": URL, "body": body}
+
+
+def _messages(prompt: Prompt) -> list[Line]:
+    content: str | list[Line] = prompt.text
+    if prompt.audio is not None:
+        data = base64.b64encode(prompt.audio).decode()
+        content = [
+            {"type": "input_audio", "input_audio": {"data": data, "format": "wav"}},
+            {"type": "text", "text": prompt.text},
+        ]
+    system = [{"role": "system", "content": prompt.system}] if prompt.system else []
+    return [*system, {"role": "user", "content": content}]
 
 
 def _number(text: str) -> int:

@@ -47,7 +47,7 @@ def check_attempts(attempts: int, writer: WriterName, chat: ChatConfig) -> None:
         ValueError: the attempts would all give the same text, or there is none.
     """
     if attempts < 1:
-        raise ValueError(f"--attempts {attempts}: at least one is needed")
+        raise ValueError(f"--attempts {attempts}: none is too few; give 1 or more")
     if writer != "template" and attempts > 1 and chat.sampling.temperature == 0:
         raise ValueError("--chat.sampling.temperature 0 writes the same text in each attempt; give --attempts 1")
 

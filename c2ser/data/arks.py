@@ -1,6 +1,7 @@
 """Embeddings in Kaldi archives: written by kaldiio, read without running anything that a table says."""
 
 import os
+import re
 import struct
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -55,7 +56,7 @@ def read_matrix(place: str, utterance: str) -> np.ndarray:
         ValueError: the position has another form, no complete float matrix is there, or one with NaN or Inf.
     """
     name, colon, offset = place.rpartition(":")
-    if not colon or not offset.isdigit() or name.strip().startswith("|"):
+    if not colon or not re.fullmatch("[0-9]{1,18}", offset) or name.strip().startswith("|"):
         raise ValueError(f"{utterance}: '{place}' is not file.ark:offset; extract the embeddings again")
     try:
         with open(name, "rb") as file:
@@ -64,10 +65,11 @@ def read_matrix(place: str, utterance: str) -> np.ndarray:
             if head[: len(MAGIC)] != MAGIC or len(head) < len(MAGIC) + 9:
                 raise ValueError(f"{utterance}: no float matrix at {place}; extract the embeddings again")
             rows, columns = struct.unpack("<i", head[6:10])[0], struct.unpack("<i", head[11:15])[0]
-            content = file.read(4 * rows * columns)
+            room = os.fstat(file.fileno()).st_size - file.tell()
+            content = file.read(4 * rows * columns) if min(rows, columns) > 0 and 4 * rows * columns <= room else b""
     except OSError as error:
         raise ValueError(f"{utterance}: cannot read {name} ({error.strerror}); extract the embeddings again") from None
-    if min(rows, columns) < 1 or len(content) != 4 * rows * columns:
+    if not content or len(content) != 4 * rows * columns:
         raise ValueError(f"{utterance}: the matrix at {place} is cut short; extract the embeddings again")
     matrix = np.frombuffer(content, dtype="<f4").reshape(rows, columns).copy()
     if not np.isfinite(matrix).all():

@@ -1,4 +1,4 @@
-"""Copies of data directories with perturbed audio: noise, gain, speed."""
+"""Copies of data directories with perturbed audio: noise, gain, speed, and what recording equipment does."""
 
 import hashlib
 import io
@@ -42,23 +42,52 @@ def change_speed(wave: np.ndarray, utterance: str, factor: float) -> np.ndarray:
     return resample(wave, round(SAMPLE_RATE * factor))
 
 
+def add_hum(wave: np.ndarray, utterance: str, decibels: float) -> np.ndarray:
+    """Add the hum of mains: 50 Hz, and its first two harmonics at half and a quarter of the amplitude.
+
+    Args:
+        wave: mono waveform, (samples,) float32.
+        utterance: its id.
+        decibels: ratio of the wave's power to that of the hum over the whole utterance.
+    """
+    phase = 2 * np.pi * 50 / SAMPLE_RATE * np.arange(len(wave))
+    hum = np.sin(phase) + 0.5 * np.sin(2 * phase) + 0.25 * np.sin(3 * phase)
+    power = np.mean(np.square(wave, dtype=np.float64)) / np.mean(np.square(hum))
+    return (wave + hum * np.sqrt(power * 10 ** (-decibels / 10))).astype(np.float32)
+
+
+def add_offset(wave: np.ndarray, utterance: str, percent: float) -> np.ndarray:
+    """Move a waveform (samples,) by this many percent of full scale, as a sound card without a capacitor does."""
+    return (wave + percent / 100).astype(np.float32)
+
+
+def clip(wave: np.ndarray, utterance: str, percent: float) -> np.ndarray:
+    """Cut off a waveform (samples,) where this many percent of its samples lie beyond."""
+    limit = np.quantile(np.abs(wave), 1 - percent / 100)
+    return np.clip(wave, -limit, limit)
+
+
 KINDS: dict[str, tuple[Callable[[np.ndarray, str, float], np.ndarray], float, float]] = {
     "noise": (add_noise, -20.0, 100.0),
     "gain": (change_gain, -60.0, 60.0),
     "speed": (change_speed, 0.5, 2.0),
+    "hum": (add_hum, -20.0, 100.0),
+    "offset": (add_offset, -100.0, 100.0),
+    "clip": (clip, 0.0, 99.0),
 }
 """The perturbations, each with its smallest and largest amount."""
 
 
 def read_perturbation(name: str) -> Callable[[np.ndarray, str], np.ndarray]:
-    """Return the function that a name such as "noise20" (dB), "gain-6" (dB) or "speed0.9" stands for.
+    """Return the function that a name such as "noise20" (dB), "gain-6" (dB), "speed0.9" or "hum10" stands for.
 
     Raises:
         ValueError: no such perturbation, or its amount is out of range.
     """
     match = re.fullmatch(r"([a-z]+)(-?\d+(?:\.\d+)?)", name)
     if not match or match[1] not in KINDS:
-        raise ValueError(f"{name}: no such perturbation; give noise<dB>, gain<dB> or speed<factor>, such as noise20")
+        forms = "noise<dB>, gain<dB>, speed<factor>, hum<dB>, offset<percent> or clip<percent>"
+        raise ValueError(f"{name}: no such perturbation; give {forms}, such as noise20")
     function, low, high = KINDS[match[1]]
     amount = float(match[2])
     if not low <= amount <= high:

@@ -125,7 +125,8 @@ def _reason(error: Exception) -> str:
 
 def _unpickle(path: Path) -> dict[str, Any]:
     if not path.is_file():
-        raise ValueError(f"{path}: no such file; give a checkpoint or a model folder")
+        found = "a folder, not the file of a checkpoint" if path.is_dir() else "no such file"
+        raise ValueError(f"{path}: {found}; give a checkpoint or a model folder")
     try:
         foreign = [] if _is_old(path) else torch.serialization.get_unsafe_globals_in_checkpoint(path)
         refused = [name for name in foreign if not INERT.fullmatch(name)]

@@ -141,6 +141,8 @@ class ProbeConfig:
             its values on dimensions (utt2vad).
         scale: lowest and highest value of the dimensions, such as [1, 7]; other values are refused, and none is given.
             null knows no ends.
+        sweep: try the learning rates and sizes of the published code, 1e-3 and 1e-4 by 128 and 256, in place of `lr`
+            and `hidden`, and keep what is best on the validation set.
     """
 
     hidden: int = 128
@@ -154,6 +156,7 @@ class ProbeConfig:
     seed: int = 1234
     target: Target = "emotion"
     scale: list[float] | None = None
+    sweep: bool = False
 
     def __post_init__(self) -> None:
         if self.scale and not (len(self.scale) == 2 and self.scale[0] < self.scale[1]):

@@ -1,8 +1,8 @@
-"""Encoders with one interface: ours, and those of transformers (WavLM, data2vec, HuBERT, wav2vec 2.0, Whisper)."""
+"""Encoders with one interface: ours, and those of transformers (WavLM, data2vec, HuBERT, w2v-BERT 2.0, Whisper)."""
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import torch
@@ -82,7 +82,14 @@ class ForeignEncoder:
 
     def __init__(self, model: "PreTrainedModel", extractor: "Wav2Vec2FeatureExtractor") -> None:
         self.model, self.extractor = model, extractor
-        self.shortest, self.longest = _receptive_field(model.config), float("inf")
+        self.shortest, self.longest = self._receptive_field(), float("inf")
+
+    def _receptive_field(self) -> int:
+        """Return the fewest samples that give a frame."""
+        field, step = 1, 1
+        for kernel, stride in zip(self.model.config.conv_kernel, self.model.config.conv_stride, strict=True):
+            field, step = field + (kernel - 1) * step, step * stride
+        return field
 
     @torch.no_grad()
     def embed(self, waves: Sequence[np.ndarray], level: Level) -> list[np.ndarray]:
@@ -101,10 +108,23 @@ class ForeignEncoder:
         values = self.extractor(wave, sampling_rate=SAMPLE_RATE, return_tensors="pt").input_values
         return self._chosen(values)[0]
 
-    def _chosen(self, values: torch.Tensor) -> torch.Tensor:
+    def _chosen(self, values: torch.Tensor, **more: torch.Tensor) -> torch.Tensor:
         """Return the states (1, frames, dim) of the chosen layer."""
-        output = self.model(values.to(self.model.device), output_hidden_states=self.layer is not None)
+        output = self.model(values.to(self.model.device), output_hidden_states=self.layer is not None, **more)
         return output.last_hidden_state if self.layer is None else output.hidden_states[self.layer]
+
+
+class ForeignW2vBert(ForeignEncoder):
+    """w2v-BERT 2.0, which takes spectrograms, two frames of 10 ms at a time."""
+
+    def _receptive_field(self) -> int:
+        """Return the samples of two windows of 25 ms."""
+        return 560
+
+    def _states(self, wave: np.ndarray) -> torch.Tensor:
+        inputs = self.extractor(wave, sampling_rate=SAMPLE_RATE, return_tensors="pt")
+        states = self._chosen(inputs.input_features, attention_mask=inputs.attention_mask.to(self.model.device))[0]
+        return states[: int(inputs.attention_mask.sum())]  # half a pair at the end is padding
 
 
 class ForeignWhisper(ForeignEncoder):
@@ -169,32 +189,34 @@ def _is_ours(folder: Path) -> bool:
 
 
 def _load_foreign(source: str, normalise: Normalise, device: str | torch.device) -> ForeignEncoder:
-    from transformers import AutoFeatureExtractor, AutoModel, Wav2Vec2FeatureExtractor, WhisperFeatureExtractor
+    from transformers import (
+        AutoFeatureExtractor,
+        AutoModel,
+        SeamlessM4TFeatureExtractor,
+        Wav2Vec2FeatureExtractor,
+        WhisperFeatureExtractor,
+    )
 
     from c2ser.pretrained import load_pretrained, readable
 
     with readable(source, "model folder, checkpoint or hub id", "give another, or download it again"):
         extractor = AutoFeatureExtractor.from_pretrained(source, trust_remote_code=False)
-    whisper = isinstance(extractor, WhisperFeatureExtractor)
-    if not whisper and type(extractor) is not Wav2Vec2FeatureExtractor:
+    whisper, spectrograms = (
+        isinstance(extractor, WhisperFeatureExtractor),
+        type(extractor) is SeamlessM4TFeatureExtractor,
+    )
+    if not whisper and not spectrograms and type(extractor) is not Wav2Vec2FeatureExtractor:
         raise ValueError(f"{source}: {type(extractor).__name__} takes no waveforms; give a speech encoder or Whisper")
     if extractor.sampling_rate != SAMPLE_RATE:
         raise ValueError(f"{source}: takes {extractor.sampling_rate} Hz; give a model for {SAMPLE_RATE} Hz")
     model = load_pretrained(
         AutoModel, source, "speech encoder", "encoder." if whisper else "", [ONLY_TRAINED], dtype=torch.float32
     )
-    if whisper and normalise != "auto":
-        raise ValueError(f"{source}: Whisper takes spectrograms; leave normalise at auto")
+    if (whisper or spectrograms) and normalise != "auto":
+        raise ValueError(f"{source}: takes spectrograms; leave normalise at auto")
     if normalise != "auto":
         extractor.do_normalize = normalise == "yes"
     encoder = model.get_encoder() if whisper else model
     with readable(source, "speech encoder", "download it again"):
-        return (ForeignWhisper if whisper else ForeignEncoder)(encoder.eval().to(device), extractor)
-
-
-def _receptive_field(config: Any) -> int:
-    """Return the fewest samples that give a frame."""
-    field, step = 1, 1
-    for kernel, stride in zip(config.conv_kernel, config.conv_stride, strict=True):
-        field, step = field + (kernel - 1) * step, step * stride
-    return field
+        kind = ForeignWhisper if whisper else ForeignW2vBert if spectrograms else ForeignEncoder
+        return kind(encoder.eval().to(device), extractor)

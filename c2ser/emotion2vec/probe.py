@@ -4,8 +4,9 @@ It gives probabilities of classes, learnt from one emotion for each utterance or
 on dimensions. Its settings are EmoBox's, but EmoBox's code selects no checkpoint; here the validation set does.
 """
 
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +30,8 @@ WARM_UP = 10
 
 MEASURES = {"emotion": "accuracy", "votes": "minus KL divergence", "dimensions": "CCC"}
 """What `quality` is, for the log."""
+SWEEP = ((1e-3, 1e-4), (128, 256))
+"""Learning rates and hidden sizes that the published code tries."""
 
 
 @dataclass
@@ -206,6 +209,20 @@ def _valid_outputs(network: Probe, inputs: Sequence[Tensor], config: ProbeConfig
     return (rows if config.target == "dimensions" else rows.softmax(dim=1)).cpu().numpy()
 
 
+def choose_probe(train: ProbeData, valid: ProbeData, config: ProbeConfig) -> TrainedProbe:
+    """Train a probe or, if `config.sweep` says so, one of each setting of the published code, and return the best.
+
+    Of equal ones the first counts. The test set has no say, unlike where the best result of a sweep is reported.
+
+    Raises:
+        ValueError: as `train_probe`.
+    """
+    if not config.sweep:
+        return train_probe(train, valid, config)
+    settings = [replace(config, lr=lr, hidden=hidden) for lr, hidden in itertools.product(*SWEEP)]
+    return max((train_probe(train, valid, setting) for setting in settings), key=lambda probe: probe.quality)
+
+
 def _batches(names: Iterable[str], config: ProbeConfig, epoch: int) -> list[list[str]]:
     ordered_names = sorted(names, key=str.encode)
     order = [ordered_names[i] for i in rng(config.seed, epoch).permutation(len(ordered_names))]
@@ -242,6 +259,6 @@ def cross_validate(data: ProbeData, config: ProbeConfig) -> tuple[dict[str, dict
         rest = data.part(name for name in fold_of if fold_of[name] not in (fold, VALID_ONLY))
         logger.info("fold %s of %d: %d training utterances", fold, len(folds), len(rest.utterances))
         parts = (rest, choosing) if choosing.utterances else rest.split(config.valid_share, config.seed)
-        probes[fold] = train_probe(*parts, config)
+        probes[fold] = choose_probe(*parts, config)
         outputs |= probes[fold].outputs(data.part(name for name in fold_of if fold_of[name] == fold).embeddings)
     return outputs, probes

@@ -7,7 +7,7 @@ from pathlib import Path
 from c2ser.cli import save_config
 from c2ser.corpus import Utterance, tested
 from c2ser.emotion2vec.config import ProbeConfig
-from c2ser.emotion2vec.probe import ProbeData, TrainedProbe, cross_validate, labels_of, read_probe_data, train_probe
+from c2ser.emotion2vec.probe import ProbeData, TrainedProbe, choose_probe, cross_validate, labels_of, read_probe_data
 from c2ser.emotion2vec.probe_files import save_probe, weights_sha256
 from c2ser.label_sets import own_classes, write_label_set
 from c2ser.log import get_logger
@@ -50,10 +50,16 @@ def run_probe(
         config, folder = dataclasses.replace(probe, seed=seed), out / f"seed{seed}" if seeds else out
         test = run_folds if "folds" in data else run_tests
         probes = test(data, config, folder)
-        chosen = {name: {"valid_quality": best.quality, "epoch": best.epoch} for name, best in probes.items()}
+        chosen = {name: _chosen(best) for name, best in probes.items()}
         save_config(folder, sets=sets, embeddings=embeddings, encoder=encoder, probe=config, chosen=chosen)
         if "train" in probes:
             save_probe(dataclasses.replace(probes["train"], encoder=fingerprint), folder)
+
+
+def _chosen(probe: TrainedProbe) -> dict[str, float]:
+    """Return what the validation set chose."""
+    settings = {"lr": probe.config.lr, "hidden": probe.config.hidden} if probe.config.sweep else {}
+    return {"valid_quality": probe.quality, "epoch": probe.epoch, **settings}
 
 
 def run_folds(data: dict[str, ProbeData], config: ProbeConfig, out: Path) -> dict[str, TrainedProbe]:
@@ -68,7 +74,7 @@ def run_tests(data: dict[str, ProbeData], config: ProbeConfig, out: Path) -> dic
     train, valid = data["train"], data.get("valid")
     if valid is None:
         train, valid = train.split(config.valid_share, config.seed)
-    probe = train_probe(train, valid, config)
+    probe = choose_probe(train, valid, config)
     for name, part in data.items():
         if name.startswith("decode_"):
             _write(out / name, part.utterances, probe.outputs(part.embeddings), config)

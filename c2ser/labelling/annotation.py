@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import shutil
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from typing import Any
 
 from c2ser.corpus import Utterance, read_data_dir
 from c2ser.emotions import EMOTIONS
-from c2ser.tables import read_json, write_text
+from c2ser.tables import read_json, write_bytes, write_text
 
 NONE = "none"
 """The label of an utterance that has none of the seven emotions, or cannot be judged."""
@@ -61,7 +60,7 @@ def make_page(data: Path, out: Path, title: str) -> None:
     items = []
     for number, i in enumerate(ordered):
         name = f"audio/{number:05}{_suffix(i, utterances[i])}"
-        shutil.copyfile(utterances[i].wav, out / name)
+        write_bytes(out / name, Path(utterances[i].wav).read_bytes())
         items.append({"id": i, "audio": name, "text": utterances[i].text})
     content: dict[str, Any] = {"set": digest(utterances), "title": title, "labels": [*EMOTIONS, NONE], "items": items}
     content["confidence"] = list(CONFIDENCE.items())

@@ -19,6 +19,7 @@ from c2ser.model.config import GREEDY, C2SERConfig, Part, SearchConfig
 from c2ser.model.connector import Connector
 from c2ser.model.lm import LanguageModel
 from c2ser.model.perception import AcousticEncoder, Features, Vectors, WhisperEncoder
+from c2ser.model.qformer import QFormerConnector
 
 
 class C2SERNetwork(nn.Module):
@@ -51,7 +52,8 @@ class C2SERNetwork(nn.Module):
         self.wording = 0
         self.config = config
         self.whisper, self.acoustic, self.language = whisper, acoustic, language
-        self.connector = Connector(
+        kind = QFormerConnector if config.connector.kind == "qformer" else Connector
+        self.connector = kind(
             config.connector, whisper.dim if whisper else None, acoustic.dim if acoustic else None, out=language.dim
         )
         self.set_trainable(config.trainable)
@@ -154,8 +156,7 @@ class C2SERNetwork(nn.Module):
     def max_embeddings(self, seconds: float) -> int:
         """Return the largest number of speech embeddings that audio of this length gives."""
         acoustic = self.acoustic.max_vectors(seconds) if self.acoustic else 0
-        downsampler = self.connector.downsampler
-        return acoustic + (downsampler.output_length(ceil(50 * seconds)) if downsampler else 0)
+        return self.connector.max_embeddings(ceil(50 * seconds), acoustic)
 
     def forward(self, features: Features, prompts: Sequence[str], answers: Sequence[str]) -> dict[str, Tensor]:
         """Return "loss", the mean cross-entropy of the answers' tokens, and "accuracy", the share predicted rightly."""

@@ -25,6 +25,7 @@ class ConnectorConfig:
     """Sizes of the connector.
 
     Attributes:
+        kind: the paper's Transformer layers, or a Q-Former as in SECap, a fixed number of vectors for any utterance.
         dim: size of its vectors.
         layers: Transformer layers.
         heads: attention heads.
@@ -33,8 +34,11 @@ class ConnectorConfig:
         strides: of the convolutions on Whisper's states; the default turns 50 vectors per second into 12.5.
         acoustic: how acoustic vectors get the size `dim`: "pad" adds zeros (as published), "linear" learns a
             projection, "auto" pads smaller vectors and learns a projection for larger ones.
+        queries: qformer: vectors for an utterance or a window.
+        window: qformer: seconds of a window, as in SALMONN; 0 takes the whole utterance at once, as in SECap.
     """
 
+    kind: Literal["transformer", "qformer"] = "transformer"
     dim: int = 1024
     layers: int = 4
     heads: int = 4
@@ -42,6 +46,8 @@ class ConnectorConfig:
     dropout: float = 0.1
     strides: tuple[int, ...] = (1, 2, 2)
     acoustic: AcousticProjection = "auto"
+    queries: int = 32
+    window: float = 0.0
 
 
 @dataclass

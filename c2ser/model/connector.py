@@ -108,7 +108,7 @@ class Connector(nn.Module):
         parts = [self._pad_or_project(acoustic)] if acoustic is not None else []
         if self.downsampler is not None:
             parts.append(self.downsampler(semantic))
-        joined = _join(parts)
+        joined = join(parts)
         values, lengths = joined.values, joined.lengths
         mask = padding_mask(lengths, values.shape[1])
         x = self.dropout(self.enter_norm(self.enter(values)))
@@ -118,6 +118,10 @@ class Connector(nn.Module):
         x = self.project(self.norm(x))
         return Vectors(x * mask[:, :, None].to(x.dtype), lengths)
 
+    def max_embeddings(self, states: int, acoustic: int) -> int:
+        """Return how many embeddings so many states and acoustic vectors give."""
+        return acoustic + (self.downsampler.output_length(states) if self.downsampler else 0)
+
     def _pad_or_project(self, acoustic: Vectors) -> Vectors:
         values = acoustic.values
         if self.acoustic is not None:
@@ -125,7 +129,7 @@ class Connector(nn.Module):
         return Vectors(pad(values, (0, self.config.dim - values.shape[-1])), acoustic.lengths)
 
 
-def _join(parts: list[Vectors]) -> Vectors:
+def join(parts: list[Vectors]) -> Vectors:
     """Concatenate vectors on the time axis, for each utterance without padding between them."""
     if len(parts) == 1:
         return parts[0]

@@ -118,5 +118,5 @@ def _durations(job: TableMap, utterances: Mapping[str, Utterance], longest: floa
             seconds[name] = length
         except ValueError as error:
             if job.todo([name]):
-                job.reject(name, str(error).removeprefix(f"{name}: "))
+                job.reject(name, str(error))
     return seconds

@@ -6,8 +6,6 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from c2ser.corpus import read_data_dir
 from c2ser.log import get_logger
 from c2ser.model.adapters import merge_adapters
@@ -17,6 +15,7 @@ from c2ser.model.hub import find_model
 from c2ser.model.model_card import format_card
 from c2ser.tables import read_json, write_text
 from c2ser.tensors import whole_folder
+from c2ser.yaml_files import read_yaml
 
 logger = get_logger(__name__)
 
@@ -78,5 +77,5 @@ def _card(network: C2SERNetwork, source: Path) -> str:
 
 
 def _settings(path: Path) -> dict[str, Any]:
-    values = yaml.safe_load(path.read_text("utf-8")) if path.exists() else None
+    values = read_yaml(path) if path.exists() else None
     return values if isinstance(values, dict) else {}

@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 from collections.abc import Mapping
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -86,7 +87,9 @@ def load_network(folder: str | Path) -> C2SERNetwork:
     """
     folder = Path(folder)
     if not (folder / "config.json").is_file():
-        raise ValueError(f"{folder}: no config.json, so no trained model is here; finish its training first")
+        raise ValueError(
+            f"{folder}: no config.json, so no C²SER model is here; give the folder of one, or finish its training"
+        )
     description = _read_description(folder)
     network = _build_empty(folder, description)
     tensors = read_tensors(folder / WEIGHTS)
@@ -105,7 +108,7 @@ def read_temperature(folder: str | Path) -> float:
         return 1.0
     values = read_json(path)
     temperature = values.get("temperature") if isinstance(values, dict) else None
-    if not isinstance(temperature, int | float) or not temperature > 0:
+    if isinstance(temperature, bool) or not isinstance(temperature, int | float) or not 0 < temperature < inf:
         raise ValueError(f"{path}: holds no temperature above 0; delete it and calibrate again")
     return float(temperature)
 

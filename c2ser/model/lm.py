@@ -19,6 +19,7 @@ from transformers import (
 )
 from transformers.models.auto.tokenization_auto import get_tokenizer_config
 
+from c2ser.chat_templates import render_around
 from c2ser.cot.prompts import INSTRUCTIONS
 from c2ser.model.adapters import add_adapters
 from c2ser.model.config import GREEDY, Dtype, LoraSettings, SearchConfig
@@ -115,7 +116,8 @@ class LanguageModel(nn.Module):
             raise ValueError(f"{name}: has {rows} tokens, its tokenizer {len(tokenizer)}; use the one made for it")
         if scaled := [key for key in SCALED_LOGITS if getattr(llm.config, key, None) is not None]:
             raise ValueError(f"{name}: scales its logits ({', '.join(scaled)}); choose a model of another family")
-        self.tokenizer, self.chat_template = tokenizer, chat_template
+        self.tokenizer, self.chat_template, self.name = tokenizer, chat_template, name
+        self._known_prompts: dict[str, tuple[list[int], list[int]]] = {}
         if lora.r:
             add_adapters(llm, lora)
         self.llm = llm
@@ -124,14 +126,19 @@ class LanguageModel(nn.Module):
         self.llm.generation_config = GenerationConfig(eos_token_id=self.end, pad_token_id=self.end)
 
     def prompt_ids(self, prompt: str) -> tuple[list[int], list[int]]:
-        """Return the token ids before and after the speech."""
+        """Return the token ids before and after the speech.
+
+        Raises:
+            ValueError: the chat template fails, does not end or leaves the prompt out.
+        """
         if not self.chat_template:
             return self.tokenizer(prompt)["input_ids"], []
+        if prompt in self._known_prompts:
+            return self._known_prompts[prompt]
         turn = [{"role": "user", "content": prompt + SPEECH}]
-        text = self.tokenizer.apply_chat_template(turn, tokenize=False, add_generation_prompt=True)
-        assert isinstance(text, str)  # ids only where `tokenize` asks for them
-        before, after = text.split(SPEECH)
-        return self._tokens(before), self._tokens(after)
+        before, after = render_around(self.tokenizer, turn, SPEECH, self.name)
+        self._known_prompts[prompt] = self._tokens(before), self._tokens(after)
+        return self._known_prompts[prompt]
 
     def _tokens(self, text: str) -> list[int]:
         return self.tokenizer(text, add_special_tokens=False)["input_ids"]

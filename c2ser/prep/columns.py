@@ -1,5 +1,6 @@
 """Which column of a table holds what: named by options, or guessed from the headings."""
 
+import math
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -138,7 +139,8 @@ def number(text: str) -> float | None:
     """Return a finite number, with a point or a comma; None for anything else."""
     if not re.fullmatch(r"[+-]?(\d+([.,]\d*)?|[.,]\d+)([eE][+-]?\d+)?", text):
         return None
-    return float(text.replace(",", "."))
+    value = float(text.replace(",", "."))
+    return value if math.isfinite(value) else None  # 1e999
 
 
 def _list(headings: Iterable[str]) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from c2ser.emotions import EMOTIONS, ordered
 from c2ser.log import get_logger
 from c2ser.prep.describe import ALL, Corpus, Labels
-from c2ser.prep.folds import overlap_report
+from c2ser.prep.folds import overlap_report, shared_speakers
 from c2ser.prep.writer import Rejected, Written
 
 logger = get_logger(__name__)
@@ -40,8 +40,8 @@ def report(written: Written, corpus: Corpus, labels: Labels, into: str | None) -
         lines.append("each of these is named with its reason in the table `rejected` of its set")
     lines.append(overlap_report(written.kept))
     logger.info("%s", "\n".join(lines))
-    for difference in differences(found, expected):
-        logger.warning("%s", difference)
+    for warning in [*differences(found, expected), *shared_speakers(written.kept)]:
+        logger.warning("%s", warning)
     for name, (kind, what) in itertools.product(written.sets, ALARMING.items()):
         reasons = [f"{i}: {row.reason}" for i, row in written.rejected[name].items() if row.kind == kind]
         if reasons:

@@ -36,6 +36,16 @@ def overlaps(groups: Mapping[str, Iterable[str]]) -> dict[tuple[str, str], list[
     return {pair: shared for pair, shared in pairs.items() if shared}
 
 
+def shared_speakers(kept: Mapping[str, Mapping[str, Utterance]]) -> list[str]:
+    """Return a warning for each two sets that have a speaker in common."""
+    sets = {name: {u.speaker for u in part.values()} for name, part in sorted(kept.items()) if part}
+    return [
+        f"{a} and {b} share speakers ({_some(both)}), and results on known voices are better; give each speaker one "
+        "set, or say so beside the results"
+        for (a, b), both in overlaps(sets).items()
+    ]
+
+
 def overlap_report(kept: Mapping[str, Mapping[str, Utterance]]) -> str:
     """Return lines that say how many speakers each set and fold has, and which are in several."""
     sets = {name: {u.speaker for u in part.values()} for name, part in sorted(kept.items()) if part}

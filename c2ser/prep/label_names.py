@@ -6,11 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from c2ser.emotions import EMOTIONS
 from c2ser.label_sets import LabelSet
 from c2ser.prep.describe import Labels
+from c2ser.yaml_files import read_yaml
 
 SYNONYMS = {
     "anger": "angry|ang|mad|rage|fury|furious|wut|wütend|ärger|verärgert|zorn|zornig|愤怒|生气",
@@ -93,12 +92,9 @@ def read_labels(labels: str) -> tuple[Labels, LabelSet | None, LabelNames]:
 def _read(path: Path) -> Any:
     """Return what a YAML or JSON file holds."""
     try:
-        content: Any = yaml.safe_load(path.read_text("utf-8-sig"))
+        return read_yaml(path)
     except OSError as error:
         raise ValueError(f"--labels {path}: {error.strerror}; give seven, raw or a YAML or JSON file") from None
-    except (yaml.YAMLError, UnicodeDecodeError):
-        raise ValueError(f"{path}: neither YAML nor JSON; write lines such as 'livid: anger'") from None
-    return content
 
 
 def _label_map(content: Any, path: Path) -> dict[str, str | None]:

@@ -1,6 +1,7 @@
 """Parts of audio files, written as files of their own: a data directory names whole files."""
 
 import hashlib
+import math
 import os
 import tempfile
 from pathlib import Path
@@ -9,6 +10,7 @@ import numpy as np
 import soundfile
 
 from c2ser import audio
+from c2ser.audio_files import open_audio
 
 TOLERANCE = 0.1
 """Seconds by which an end may lie behind the end of its file; tables round."""
@@ -30,29 +32,38 @@ def cut(
         channel: as `audio.load`.
 
     Raises:
-        ValueError: the file cannot be read, or the part does not lie in it.
+        ValueError: the file cannot be read, the part is over an hour long, or the part does not lie in it.
     """
-    seconds, _ = audio.header(path, utterance)
-    stop = seconds if end is None else end
-    if not 0 <= start < stop:
-        raise ValueError(f"{utterance}: its part of the file is from {start:g} to {stop:g} s; correct start and end")
-    if stop > seconds + TOLERANCE:
-        raise ValueError(f"{utterance}: its end at {stop:g} s is after that of {path}, {seconds:.2f} s; correct it")
-    wav = folder / f"{utterance}.{source_stamp(path, start, stop, channel)}.wav"
-    if wav.exists():
-        return wav
-    try:
-        with soundfile.SoundFile(path) as file:
-            first = round(start * file.samplerate)
-            file.seek(min(first, file.frames))
-            wave = file.read(round(stop * file.samplerate) - first, dtype="float32", always_2d=True)
-            rate = file.samplerate
-    except (soundfile.LibsndfileError, OSError) as error:
-        raise ValueError(f"{utterance}: cannot read {path} ({error}); check or re-download it") from None
-    if len(wave) == 0 or not np.isfinite(wave).all():
-        raise ValueError(f"{utterance}: no samples, or NaN or Inf, in its part of {path}; check or re-download it")
-    write_wav(wav, audio.resample(audio.mono(wave, utterance, channel), rate))
+    if not (0 <= start < math.inf if end is None else 0 <= start < end < math.inf):
+        to = "its end" if end is None else f"{end:g} s"
+        raise ValueError(f"{utterance}: its part of the file is from {start:g} s to {to}; correct start and end")
+    wav = folder / f"{utterance}.{source_stamp(path, start, end, channel)}.wav"
+    if not wav.exists():
+        wave, rate = _read_part(path, utterance, start, end)
+        write_wav(wav, audio.resample(audio.mono(wave, utterance, channel), rate))
     return wav
+
+
+def _read_part(path: Path, utterance: str, start: float, end: float | None) -> tuple[np.ndarray, int]:
+    """Return the samples (samples, channels) of a part of a file, and their rate."""
+    blocks, number = [], 0
+    with open_audio(path, utterance, start) as file:
+        longest = audio.MAX_SECONDS * file.rate
+        wanted = longest + 1 if end is None else max(1, round(end * file.rate) - round(start * file.rate))
+        for block in file.blocks:
+            blocks.append(block[: wanted - number])
+            number += len(blocks[-1])
+            if number > longest:
+                raise ValueError(f"{utterance}: longer than {audio.MAX_SECONDS} s; cut it into utterances")
+            if number == wanted:
+                break
+    missing = 0.0 if end is None else (wanted - number) / file.rate
+    if not number:
+        raise ValueError(f"{utterance}: its start at {start:g} s is after the end of {path}; correct it")
+    if missing > TOLERANCE:
+        length = start + number / file.rate
+        raise ValueError(f"{utterance}: its end at {end:g} s is after that of {path}, {length:.2f} s; correct it")
+    return np.concatenate(blocks), file.rate
 
 
 def write_wav(wav: Path, samples: np.ndarray) -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from c2ser.log import one_line
 from c2ser.prep.layout import read_text
 from c2ser.tables import read_table, write_bytes
 
@@ -155,8 +156,9 @@ def _json_rows(path: Path) -> list[Row]:
     text = read_text(path)
     try:
         whole = json.loads(text) if text.lstrip().startswith("[") else None
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{path}:{error.lineno}: not JSON ({error.msg}); correct it") from None
+    except (ValueError, RecursionError) as error:
+        line = f"{path}:{error.lineno}" if isinstance(error, json.JSONDecodeError) else path
+        raise ValueError(f"{line}: not JSON ({one_line(error)}); correct it") from None
     entries = enumerate(whole, start=1) if whole is not None else _json_lines(path, text)
     rows = []
     for number, entry in entries:
@@ -171,8 +173,10 @@ def _json_lines(path: Path, text: str) -> Iterable[tuple[int, Any]]:
         if line.strip():
             try:
                 yield number, json.loads(line)
-            except json.JSONDecodeError as error:
-                raise ValueError(f"{path}:{number}: not JSON ({error.msg}); write one object on each line") from None
+            except (ValueError, RecursionError) as error:
+                raise ValueError(
+                    f"{path}:{number}: not JSON ({one_line(error)}); write one object on each line"
+                ) from None
 
 
 def as_text(value: Any) -> str:

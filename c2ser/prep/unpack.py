@@ -70,12 +70,22 @@ def _write(members: Iterator[Member], staging: Path, archive: Path, max_bytes: i
         if size > limit or count > MAX_FILES:
             most = f"{limit / 1e9:.1f} GB or {MAX_FILES} files and folders"
             raise ValueError(f"{archive}: holds more than {most}; unpack it by hand")
-        target = staging / member.path
-        (target if member.folder else target.parent).mkdir(parents=True, exist_ok=True)
-        if not member.folder:
-            with member.open() as source, open(target, "wb") as file:
-                shutil.copyfileobj(source, file, 1 << 20)
+        try:
+            _write_member(member, staging / member.path)
+        except OSError as error:  # a disk that is full, a name that is too long, a file that is a folder too
+            if isinstance(error, DAMAGED):
+                raise
+            place = f"{archive}: {str(member.path)[:80]}"
+            reason = error.strerror or one_line(error)
+            raise OSError(f"{place}: cannot be written ({reason}); free space, or unpack it by hand") from None
     return count
+
+
+def _write_member(member: Member, target: Path) -> None:
+    (target if member.folder else target.parent).mkdir(parents=True, exist_ok=True)
+    if not member.folder:
+        with member.open() as source, open(target, "wb") as file:
+            shutil.copyfileobj(source, file, 1 << 20)
 
 
 def _merge(source: Path, target: Path) -> None:

@@ -13,7 +13,15 @@ from c2ser.log import get_logger
 from c2ser.report.contents import Heard, read_set, tiles
 from c2ser.report.provenance import read_trainings, versions
 from c2ser.report.recordings import NO_ROOM, SHOWN, Sounds, take_turns
-from c2ser.scoring.results_page import LEGEND, by_set, clock, find_results, with_labels
+from c2ser.scoring.results_page import (
+    LEGEND,
+    PROMPT_HEAD,
+    by_set,
+    clock,
+    find_prompts,
+    find_results,
+    with_labels,
+)
 from c2ser.tables import write_text
 
 logger = get_logger(__name__)
@@ -39,7 +47,8 @@ def write_report(exp: Path, data: Path | Mapping[str, Path], out: Path, title: s
     """
     model = exp.resolve().name if any(exp.glob("decode_*/scores.json")) else None
     above = exp.resolve().parent if model else exp
-    found = by_set(find_results(above, model))
+    scored = find_results(above, model)
+    found = by_set(scored)
     results = {name: labelled for name, rows in found.items() if (labelled := with_labels(rows))}
     if not results:
         raise ValueError(f"{exp}: no scores.json in it{' with labels' * bool(found)}; run stages 8 and 9 first")
@@ -59,6 +68,7 @@ def write_report(exp: Path, data: Path | Mapping[str, Path], out: Path, title: s
         sets=[shown for shown, _ in sets.values()],
         tiles=tiles,
         trainings=read_trainings(above, model),
+        prompts=(PROMPT_HEAD, find_prompts(above, scored)),
         versions=versions(),
         legend=[line.removeprefix("- ") for line in LEGEND.replace("\n  ", " ").replace("`", "").splitlines()[2:]],
         recordings=_embedded(heard, sounds),

@@ -137,10 +137,10 @@ def compressed(utterance: Utterance) -> tuple[str, float]:
         ValueError: it is longer than `LONGEST`, or as `c2ser.audio.load`.
     """
     if utterance.duration and utterance.duration > LONGEST:
-        raise ValueError(f"longer than {LONGEST:g} s")
+        raise ValueError(f"longer than {LONGEST:g} s; listen to its file")
     samples, content = wave(utterance), io.BytesIO()
     if len(samples) > LONGEST * SAMPLE_RATE:
-        raise ValueError(f"longer than {LONGEST:g} s")
+        raise ValueError(f"longer than {LONGEST:g} s; listen to its file")
     soundfile.write(
         content, samples, SAMPLE_RATE, format="MP3", subtype="MPEG_LAYER_III", compression_level=0.7,
         bitrate_mode="VARIABLE",

@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any
 
+from c2ser.corpus import table_number
 from c2ser.scoring.bootstrap import Metric, intervals
 from c2ser.scoring.metrics import scores
 
@@ -29,7 +30,9 @@ def in_parts(
         labels: emotion or "unparsed" by utterance.
         tables: utt2lang, utt2dur and utt2spk of the data directory; an empty one gives no parts, or no intervals.
     """
-    lengths = {name: duration_group(float(seconds)) for name, seconds in tables["utt2dur"].items()}
+    lengths = {
+        name: duration_group(table_number(name, "utt2dur", seconds)) for name, seconds in tables["utt2dur"].items()
+    }
     durations = slices(reference, labels, lengths, tables["utt2spk"])
     return {
         "languages": slices(reference, labels, tables["utt2lang"], tables["utt2spk"]),

@@ -1,5 +1,6 @@
 """Figures about labels and answers: UA, WA, macro F1, how long answers take."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -120,7 +121,9 @@ def timing(rows: Mapping[str, str]) -> dict[str, float]:
         try:
             milliseconds, tokens = (float(number) for number in row.split())
         except ValueError:
-            raise ValueError(f"{utterance}: '{row}' is not milliseconds and tokens; decode again") from None
+            milliseconds = tokens = math.nan
+        if not math.isfinite(milliseconds + tokens):
+            raise ValueError(f"{utterance}: '{row}' is not milliseconds and tokens; decode again")
         values.append((milliseconds, tokens))
     if not values:
         raise ValueError("the timing table is empty; decode again")

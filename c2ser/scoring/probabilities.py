@@ -20,7 +20,7 @@ def read_vectors(rows: Mapping[str, str], labels: LabelSet = SEVEN) -> dict[str,
             vectors[utterance] = np.array([float(number) for number in row.split()])
         except ValueError:
             vectors[utterance] = np.array([])
-        if len(vectors[utterance]) != len(labels) or np.isnan(vectors[utterance]).any():
+        if len(vectors[utterance]) != len(labels) or not np.isfinite(vectors[utterance]).all():
             raise ValueError(f"{utterance}: '{row}' is not {len(labels)} numbers; decode again")
     return vectors
 

@@ -1,6 +1,7 @@
 """Results for people: one Markdown page with a headline, the tables of all models and their pictures."""
 
-from collections.abc import Iterator, Mapping, Sequence
+import html
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from glob import escape
 from pathlib import Path
 from typing import Any
@@ -75,10 +76,42 @@ def find_results(exp: Path, model: str | None = None) -> dict[tuple[str, str], d
     return results
 
 
+def find_prompts(exp: Path, results: Iterable[tuple[str, str]]) -> list[list[str]]:
+    """Return what baselines were asked, as rows: baseline, the model in it, system turn, instruction, whole input.
+
+    Args:
+        exp: folder of the results.
+        results: (set, model) of each; of a model that answered for several sets the first one is read.
+    """
+    rows: dict[str, list[str]] = {}
+    for name, model in results:
+        path = exp / model / f"decode_{name}" / "answer.json"
+        if model not in rows and path.exists():
+            asked = read_json(path)
+            rows[model] = [
+                model,
+                *(str(asked.get(key) or NOTHING) for key in ("model", "system", "prompt", "template")),
+            ]
+    return list(rows.values())
+
+
+PROMPT_HEAD = ["baseline", "model", "system", "instruction", "input"]
+"""Heading of the table of `find_prompts`."""
+
+
+def prompt_lines(prompts: Sequence[Sequence[str]]) -> list[str]:
+    """Return the table of prompts as Markdown; what could end a cell or become markup is spelt out."""
+    if not prompts:
+        return []
+    body = [[html.escape(cell).replace("|", "&#124;") for cell in row] for row in prompts]
+    return ["## What the baselines were asked", "", *pipe_table(PROMPT_HEAD, body, len(PROMPT_HEAD)), ""]
+
+
 def markdown(
     results: Mapping[tuple[str, str], Mapping[str, Any]],
     title: str,
     pictures: Mapping[str, Sequence[Picture]] | None = None,
+    prompts: Sequence[Sequence[str]] = (),
 ) -> str:
     """Return results as Markdown: the best model of each set, a table for each set, a row for each model, pictures.
 
@@ -88,6 +121,7 @@ def markdown(
         results: figures by (set, model).
         title: the heading.
         pictures: of each set, and under `c2ser.scoring.gallery.TRAINING` those of the trainings.
+        prompts: what baselines were asked, as `find_prompts` returns it.
 
     Raises:
         ValueError: there are no results.
@@ -105,6 +139,7 @@ def markdown(
         lines += picture_lines(shown.pop(name, []))
     for heading, rest in shown.items():
         lines += [f"## {heading}", "", *picture_lines(rest)] if rest else []
+    lines += prompt_lines(prompts)
     return "\n".join([*lines, LEGEND])
 
 

@@ -135,7 +135,7 @@ class C2SERObjective(Objective):
                 parameter.data = parameter.data.bfloat16()
         for module in llm.modules():
             if isinstance(module, BaseTunerLayer):
-                module.cast_input_dtype_enabled = False
+                setattr(module, "cast_input_dtype_enabled", False)  # noqa: B010 - peft declares no such attribute
         if self.model.device.type == "cpu":
             llm.set_attn_implementation("eager")
 

@@ -26,6 +26,10 @@ class Record:
         self._sums: dict[str, list[float]] = defaultdict(list)
         self._writer: SummaryWriter | None = None
 
+    def __bool__(self) -> bool:
+        """Whether there were figures since the last entry."""
+        return bool(self._sums)
+
     def open(self, folder: Path, step: int) -> None:
         """Show what follows in TensorBoard, and there nothing that a killed run showed after `step`."""
         from torch.utils.tensorboard import SummaryWriter  # slow to import, and those who only draw do without it

@@ -11,6 +11,7 @@ import signal
 import time
 from collections.abc import Generator, Iterator
 from contextlib import closing, nullcontext
+from itertools import chain
 from math import inf, isfinite
 from pathlib import Path
 from typing import Any
@@ -22,16 +23,17 @@ from torch.distributed.fsdp import register_fsdp_forward_method
 
 from c2ser.data.prefetch import prefetch
 from c2ser.data.sampler import rng
-from c2ser.devices import computes_in_bfloat16
+from c2ser.devices import avoid_cudnn_attention, computes_in_bfloat16
 from c2ser.log import get_logger
 from c2ser.training import checkpoint
 from c2ser.training.config import OptimConfig, TrainConfig
 from c2ser.training.curves import Record, plot_curves
 from c2ser.training.log_lines import Best, LogLines
-from c2ser.training.memory import describe_batch, explain_oom
+from c2ser.training.memory import explain_oom
 from c2ser.training.objective import Objective, wrap_forward
 from c2ser.training.schedule import learning_rate_factor
 from c2ser.training.settings import plain
+from c2ser.training.stumbles import Stumbles
 from c2ser.training.weights import Weights, gather, parameter_groups
 
 logger = get_logger(__name__)
@@ -50,8 +52,8 @@ def train(objective: Objective, optim: OptimConfig, training: TrainConfig, out: 
         the best checkpoint; its weights are in the objective.
 
     Raises:
-        ValueError: a loss or gradient is not finite, or the checkpoints there have other settings or are of
-            an older version.
+        ValueError: no loss or gradient is finite for a few steps, or the checkpoints there have other settings or
+            are of an older version.
         SystemExit: with status 75 after SIGTERM, SIGUSR1 or Ctrl-C, when everything is saved.
     """
     return Trainer(objective, optim, training, out).run()
@@ -61,6 +63,7 @@ class Trainer:
     """State of one training; see `train`."""
 
     def __init__(self, objective: Objective, optim: OptimConfig, training: TrainConfig, out: Path) -> None:
+        avoid_cudnn_attention()
         self.optim, self.training, self.out = optim, training, out
         self.checkpoints = out / "checkpoints"
         parallel = DistributedDataParallelKwargs(find_unused_parameters=objective.find_unused_parameters)
@@ -79,7 +82,7 @@ class Trainer:
         with explain_oom(str(out), [], "shard it over several GPUs, or use a larger GPU", "for the model alone"):
             self._prepare()
         self.step, self.best = 0, NONE_YET.copy()
-        self.record = Record()
+        self.record, self.stumbles = Record(), Stumbles(self.accelerator.device.type, self.bfloat16)
         self.utterances: list[str] = []
         self.stop, self.parent = False, os.getppid()
 
@@ -151,7 +154,7 @@ class Trainer:
         self.objective.update_ema(self.step)
         self.lines.count(time.monotonic() - start, len(self.utterances))
         last, epoch = self.step == self.steps, self.epochs.get(self.step)
-        if self.step % self.training.log_every == 0 or last:
+        if self.record and (self.step % self.training.log_every == 0 or last):
             logger.info(self.lines.step_line(self.step, self.record.log(self.step)))
         improved = (self.step % self.training.valid_every == 0 or last or epoch) and self._validate()
         if epoch in self.training.keep_epochs:
@@ -178,20 +181,23 @@ class Trainer:
         for group in self.optimiser.param_groups:
             group["lr"] = group["peak"] * factor
         self.wrapped.train()
-        self.utterances, rows = [], []
-        for micro in range(self.training.accumulate):
+        rows, batches = [], [list[str]() for _ in range(self.training.accumulate)]
+        for micro, names in enumerate(batches):
             with self.accelerator.accumulate(self.wrapped):
-                rows.append(self._backward(micro, raw_batches))
+                rows.append(self._backward(micro, raw_batches, names))
+        self.utterances = [*chain(*batches)]
         figures = self._averaged(rows)
         longest = self.optim.clip or inf
         norm = float(gather(self.accelerator.clip_grad_norm_(self.weights.parameters.values(), longest)))
-        if not isfinite(norm):
-            raise ValueError(
-                f"step {self.step + 1}: the gradient is not finite ({describe_batch(self.utterances)}); lower optim.lr"
-            )
-        self.record.add({**figures, "gradient_norm": norm, "learning_rate": self.optim.lr * factor})
-        with explain_oom(f"step {self.step + 1}", self.utterances, self.objective.oom_hint):
-            self.optimiser.step()
+        if isfinite(norm) and isfinite(figures["loss"]):  # the same for all processes
+            self.record.add({**figures, "gradient_norm": norm, "learning_rate": self.optim.lr * factor})
+            with explain_oom(f"step {self.step + 1}", self.utterances, self.objective.oom_hint):
+                self.optimiser.step()
+            self.stumbles.good()
+        else:
+            bad = [names for names, row in zip(batches, rows, strict=True) if not isfinite(row["loss"].item())]
+            what = "gradient" if isfinite(figures["loss"]) else "loss"
+            self.stumbles.leave_out(self.step + 1, what, [*chain(*bad)] or self.utterances)
         self.optimiser.zero_grad(set_to_none=True)
 
     def _averaged(self, rows: list[dict[str, torch.Tensor]]) -> dict[str, float]:
@@ -205,18 +211,12 @@ class Trainer:
         world, rank = self.accelerator.num_processes, self.accelerator.process_index
         return (self.step * self.training.accumulate + micro) * world + rank
 
-    def _backward(self, micro: int, raw_batches: Iterator[Any]) -> dict[str, torch.Tensor]:
+    def _backward(self, micro: int, raw_batches: Iterator[Any], names: list[str]) -> dict[str, torch.Tensor]:
         torch.manual_seed(int(rng(self.training.seed, self.index(micro)).integers(2**62)))
-        names: list[str] = []
         with explain_oom(f"step {self.step + 1}", names, self.objective.oom_hint):
             batch = self.objective.make_batch(next(raw_batches))
             names += getattr(batch, "utterances", [])
-            self.utterances += names
             losses = self.wrapped(batch, self.step)
-            if not torch.isfinite(losses["loss"]):
-                raise ValueError(
-                    f"step {self.step + 1}: the loss is not finite ({describe_batch(names)}); lower optim.lr"
-                )
             self.accelerator.backward(losses["loss"])
         return losses
 

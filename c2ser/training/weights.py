@@ -102,7 +102,7 @@ def check_fit(tensors: Mapping[str, Tensor], parameters: Mapping[str, Tensor], s
         first = mismatched[0]
         shapes = f"{first}: {there.get(first, 'absent')} there, {here.get(first, 'absent')} in the model"
         raise ValueError(
-            f"{source}: {len(mismatched)} weights do not fit ({shapes}); was the model or its rank changed?"
+            f"{source}: {len(mismatched)} weights do not fit ({shapes}); give the settings that it was trained with"
         )
 
 

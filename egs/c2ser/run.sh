@@ -13,6 +13,7 @@ emotion2vec_f=true  # true|false: train Emotion2Vec-F too, without the category 
 probe_models=       # further encoders for Table V; with --size full WavLM and data2vec if empty
 ablations=true      # true|false: train the three models of Table VIII
 finetuning=true     # true|false: fine-tune on MELD, for Table IX
+baselines=          # systems of others for Tables VI and VII, such as "qwen2_audio sensevoice cascade"; see docs/baselines.md
 root=$(CDPATH='' cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 . "$root/local/cmd.sh"
 . "$root/local/options.sh" # options that the stages of the shared recipe have, too; they get those that are given
@@ -25,6 +26,7 @@ root=$(CDPATH='' cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 cd "$root/egs/c2ser"
 
 check_stages "$skip_stages"
+[[ " $baselines" != *" classifier"* ]] || die "--baselines: classifiers are trained by the recipes of single corpora alone"
 [ "$emotion2vec" != none ] || die "--emotion2vec: the tables of the paper need one; give its folder or nothing"
 choose_size
 shared_options+=(--size "$size" --ngpu "$ngpu")
@@ -76,6 +78,21 @@ ablation_names() {
     if [ "$ablations" = true ] && [ -s data/emo_emilia_test/wav.scp ]; then
         printf '%s\n' without_whisper without_emotion2vec without_cot
     fi
+}
+
+# answer_baselines SET: let the systems of --baselines answer for a test set. One that fails does not stop the others.
+answer_baselines() {
+    local name mark inputs
+    for name in "${compared[@]}"; do
+        read_configs "baselines/$name"
+        mark=$exp/done/answers_$1_$name inputs=("data/$1/wav.scp" "${configs[@]}" "${settings[@]}")
+        if state_of "${inputs[@]}" | mark_holds "$mark"; then continue; fi
+        if run_stage 8 --models none --baselines "$name" --test-sets "$1"; then
+            state_of "${inputs[@]}" | write_mark "$mark"
+        else
+            failed+=" $name on $1,"
+        fi
+    done
 }
 
 # log_absent: say which tables cannot be made of the corpora that are there.
@@ -200,11 +217,14 @@ fi
 # What stages 8 and 9 depend on, beside the model and the test set.
 read_configs decode
 settings=("${configs[@]}" "$perturb" "$wordings")
+read -ra compared <<< "$baselines"
+failed=""
 
 if stage 8 "decode: let the models answer"; then
     for name in $(test_dirs test); do
         run_once "$exp/done/answers_$name" "data/$name/wav.scp" "$(weight_stamp "$exp/explicit" "$exp/implicit")" \
             "${settings[@]}" -- run_stage 8 --test-sets "$name"
+        answer_baselines "$name"
     done
     for name in $(ablation_names); do
         run_once "$exp/done/answers_$name" data/emo_emilia_test/wav.scp "$(weight_stamp "$exp/$name/implicit")" \
@@ -218,8 +238,10 @@ fi
 
 if stage 9 "score: read the emotions in the answers, and write the paper's tables and figures"; then
     for name in $(test_dirs test); do
-        run_once "$exp/done/scores_$name" "data/$name/utt2emo" "$exp"/{explicit,implicit}/"decode_$name/answer" "$judge" \
-            "${settings[@]}" -- run_stage 9 --test-sets "$name"
+        answers=()
+        for model in explicit implicit "${compared[@]}"; do answers+=("$exp/$model/decode_$name/answer"); done
+        run_once "$exp/done/scores_$name" "data/$name/utt2emo" "${answers[@]}" "$judge" "${settings[@]}" -- \
+            run_stage 9 --test-sets "$name" --baselines "$baselines"
     done
     for name in $(ablation_names); do
         run_once "$exp/done/scores_$name" data/emo_emilia_test/utt2emo "$exp/$name/implicit/decode_emo_emilia_test/answer" \
@@ -234,4 +256,5 @@ if stage 9 "score: read the emotions in the answers, and write the paper's table
     python local/report_paper.py --data data --exp "$exp" --paper conf/paper.yaml --out "$exp/RESULTS.md"
 fi
 
+[ -z "$failed" ] || die "--baselines: no answers of${failed%,}; see above what to do, and run stages 8 and 9 again"
 finish

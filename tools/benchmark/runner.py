@@ -9,6 +9,7 @@ from benchmark import c2ser_cases, emotion2vec_cases, pitch_cases, system_cases 
 from benchmark.cases import CASES
 from benchmark.harness import Setting, run_case
 from benchmark.report_table import markdown
+from c2ser.devices import avoid_cudnn_attention
 from c2ser.tables import write_json
 
 
@@ -29,6 +30,7 @@ def run_cases(names: Sequence[str], setting: Setting, rounds: int, out: Path) ->
         raise ValueError(f"{unknown[0]}: no such case; choose from {', '.join(sorted(CASES))}")
     if setting.device == "cuda" and not torch.cuda.is_available():
         raise ValueError("no GPU; use --device cpu")
+    avoid_cudnn_attention()
     reports = []
     for name in names:
         reports.append(run_case(name, CASES[name](setting), setting, rounds))

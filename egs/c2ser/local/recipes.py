@@ -88,7 +88,7 @@ def load(name: str) -> ModuleType:
     path = RECIPES / name / "local/data_prep.py"
     spec = importlib.util.spec_from_file_location(f"data_prep_{name}", path)
     if spec is None or spec.loader is None:
-        raise ValueError(f"{path}: not a Python module")
+        raise ValueError(f"{path}: not a Python module; restore it from the repository")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module

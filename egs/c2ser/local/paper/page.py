@@ -26,6 +26,10 @@ the paper prints nothing. {UNLIKE} stands before a value of the paper that lies 
 that differs from ours. Square brackets hold 95 % intervals of our values, from a bootstrap over speakers; they do not
 include the variation between trainings. **Best** and <u>second best</u> compare our values with each other.
 
+As in the paper, the labels are those of a language model that reads the answers where one did (`--judge`); those of our
+parser then follow in round brackets (parser). Otherwise they are the parser's, and those of classifiers are their own.
+In Figures 6 and 7 they always are the parser's.
+
 F1 is the macro F1 over all emotions in the reference and in the answers, as in the paper. If the macro F1 over the
 emotions of the reference alone differs, it follows in round brackets (reference). In Table V all folds are pooled. The
 paper prints the mean over folds; if it differs, it follows in round brackets (folds). Small numbers refer to the notes
@@ -159,9 +163,11 @@ def not_run(paper: PaperTables, ours: Ours) -> list[str]:
 
 
 def _systems_not_run(table: ResultTable, results: Results, paper: PaperTables) -> list[str]:
-    """Return the systems without any result, then those without results on some corpora, with these corpora."""
+    """Return the paper's systems without any result, then those without results on some corpora, with these corpora."""
     sets, without, some = [name for block in table.sets for name in block], [], []
     for key, row in table.rows.items():
+        if not row.paper:
+            continue
         missing = [paper.evaluation.rows[name].name for name in sets if (key, name) not in results]
         if len(missing) == len(sets):
             without.append(row.name)

@@ -55,8 +55,25 @@ def _find(exp: Path, table: ResultTable, row: ResultRow, name: str) -> SystemRes
         for folder in row.exp:
             path = exp / place.replace("{row}", folder).replace("{set}", name)
             if (path / "scores.json").exists():
-                return SystemResult(path, read_scores(path / "scores.json"))
+                return SystemResult(path, judge_first(read_scores(path / "scores.json")))
     return None
+
+
+def judge_first(figures: dict[str, Any]) -> dict[str, Any]:
+    """Return figures led by the judge's where a judge read the answers, as in the paper; the parser's are in `parser`.
+
+    The recalls of the emotions stay the parser's.
+    """
+    judged = figures.get("judge")
+    if judged is None:
+        return figures
+    kept = {name: ends for name, ends in figures.get("intervals", {}).items() if name not in NEEDED}
+    return {
+        **figures,
+        **{name: judged[name] for name in NEEDED},
+        "parser": {name: figures[name] for name in NEEDED},
+        "intervals": {**kept, **judged.get("intervals", {})},
+    }
 
 
 def read_scores(path: Path) -> dict[str, Any]:
@@ -68,7 +85,7 @@ def read_scores(path: Path) -> dict[str, Any]:
     figures = read_json(path)
     if not isinstance(figures, dict):
         raise ValueError(f"{path}: no figures in it; score again")
-    for row in (figures, *([figures["mean"]] if "mean" in figures else [])):
+    for row in (figures, *(figures[part] for part in ("mean", "judge") if part in figures)):
         bad = next((name for name in NEEDED if not _is_fraction(_entry(row, name))), None)
         if bad is not None:
             raise ValueError(f"{path}: {bad} is missing or no fraction; score again")
@@ -119,7 +136,7 @@ def _block(number: str, table: ResultTable, block: Mapping[str, str], results: R
         cells = [*([row.group] if groups else []), f"{row.name}{notes.marks(f'{number}/{key}')}"]
         for name in block:
             result = results.get((key, name))
-            for metric, printed in zip(METRICS, row.paper[name], strict=True):
+            for metric, printed in zip(METRICS, row.paper.get(name, [None] * 3), strict=True):
                 addresses = [f"{number}/{key}/{name}/{metric}", f"{number}/{key}/{name}"]
                 cells.append(figure_cell(
                     result.figures if result else None, _figure(table, metric), printed, row.baseline,

@@ -75,23 +75,26 @@ def hours_cell(ours: float | None, printed: float | None, marks: str = "") -> st
 
 
 def figure_cell(
-    figures: Mapping[str, Any] | None, metric: str, printed: float, alone: bool, rank: int | None, marks: str
+    figures: Mapping[str, Any] | None, metric: str, printed: float | None, alone: bool, rank: int | None, marks: str
 ) -> str:
     """Return a cell of a table of results, in percent; intervals and other figures of ours follow on lines below.
 
     Args:
         figures: what `read_scores` returned; None if nothing was run.
         metric: the name of the value in it.
-        printed: the paper's value, in percent.
+        printed: the paper's value, in percent; None of a system that the paper has not.
         alone: if nothing was run, show the paper's value without a slash.
         rank: 0 for the best value, 1 for the second best, None for all others.
         marks: numbers of footnotes.
     """
+    if figures is None and printed is None:
+        return f"{NOTHING}{marks}"
     if figures is None:
         return f"{printed:.2f}{marks}" if alone else side_by_side(None, f"{printed:.2f}", marks=marks)
     value = percent(figures[metric])
     ours, ends = value if rank is None else SHAPES[rank].format(value), figures.get("intervals", {}).get(metric)
-    lines = [side_by_side(ours, f"{printed:.2f}", bool(ends) and outside(printed, ends), marks)]
+    unlike = bool(ends) and printed is not None and outside(printed, ends)
+    lines = [f"{ours}{marks}" if printed is None else side_by_side(ours, f"{printed:.2f}", unlike, marks)]
     if ends:
         lines.append(f"[{percent(ends[0])}, {percent(ends[1])}]")
     lines += _other_figures(figures, metric, value)
@@ -99,8 +102,8 @@ def figure_cell(
 
 
 def _other_figures(figures: Mapping[str, Any], metric: str, value: str) -> list[str]:
-    """Return the mean over folds and the other kind of F1, if they differ from the value shown."""
-    extra = []
+    """Return the parser's value under a judge's, and the mean over folds and the other kind of F1 if they differ."""
+    extra = [f"(parser {percent(figures['parser'][metric])})"] if "parser" in figures else []
     mean = figures.get("mean", {}).get(metric)
     if mean is not None and percent(mean) != value:
         extra.append(f"(folds {percent(mean)})")

@@ -1,0 +1,273 @@
+"""Baselines of other people: audio language models, servers, SenseVoice, emotion2vec, classifiers. Mechanics only."""
+
+import base64
+import io
+import shutil
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from audio_llms import make_flamingo, make_omni, make_qwen2_audio, make_sensevoice
+from entry import run_entry
+from model_server import Server
+
+from c2ser.baselines.audio_llm import AudioLlm, _broken, no_speech
+from c2ser.baselines.audio_server import AudioServer
+from c2ser.baselines.class_answers import ClassAnswers, load_audio_classifier
+from c2ser.baselines.config import BaselineConfig
+from c2ser.baselines.instructions import instruction
+from c2ser.baselines.kinds import load_baseline
+from c2ser.baselines.sensevoice import TAGS, SenseVoice
+from c2ser.chat.protocol import completion
+from c2ser.cot.prompts import INSTRUCTIONS, PARAPHRASES
+from c2ser.emotions import EMOTIONS
+from c2ser.scoring.labels import read_label
+from c2ser.scoring.results_page import find_prompts, prompt_lines
+from c2ser.tables import read_table, write_table
+
+PLAIN = "<|audio_bos|><|AUDIO|><|audio_eos|>{prompt}"
+
+
+def waves(*seconds):
+    generator = np.random.default_rng(0)
+    return {name: (0.1 * generator.normal(size=int(16000 * s))).astype(np.float32) for name, s in zip("abc", seconds)}  # noqa: B905
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """The models, and a data directory of three noises."""
+    folder = tmp_path_factory.mktemp("other systems")
+    make_qwen2_audio(folder / "qwen2_audio")
+    make_flamingo(folder / "flamingo")
+    make_sensevoice(folder / "sensevoice")
+    data = folder / "data"
+    data.mkdir()
+    for name, wave in waves(0.4, 1.0, 0.7).items():
+        soundfile.write(folder / f"{name}.wav", wave, 16000)
+    write_table(data / "wav.scp", {name: str(folder / f"{name}.wav") for name in "abc"})
+    write_table(data / "utt2spk", dict.fromkeys("abc", "s"))
+    write_table(data / "utt2emo", dict.fromkeys("abc", "anger"))
+    return folder
+
+
+def llm_config(place, name, **changes):
+    return BaselineConfig(kind="audio_llm", model=str(place / name), dtype="float32", max_new_tokens=6, **changes)
+
+
+def same_alone_and_together(baseline, given, tolerance=1e-5):
+    together = baseline.answer(given, {})
+    for name, wave in given.items():
+        alone = baseline.answer({name: wave}, {})[name]
+        assert (alone.text, alone.tokens) == (together[name].text, together[name].tokens)
+        assert np.allclose(alone.probabilities, together[name].probabilities, atol=tolerance)
+        assert alone.probabilities.sum() == pytest.approx(1)
+    assert len({row.probabilities.round(3).tobytes() for row in together.values()}) == len(given)
+    return together
+
+
+def check_scores(model, wave):
+    """Each label is scored as by a pass over all tokens, and divided by what it has where nobody speaks."""
+    inputs = model._inputs([wave])
+    (found,) = model._scores(inputs)
+    for place, label in enumerate(model.labels):
+        tokens = torch.tensor([label])
+        ids = torch.cat([inputs["input_ids"], tokens], dim=1)
+        mask = torch.cat([inputs["attention_mask"], torch.ones_like(tokens)], dim=1)
+        with torch.no_grad():
+            logits = (
+                model.model(**{**inputs, "input_ids": ids, "attention_mask": mask}).logits[0].double().log_softmax(-1)
+            )
+        start = inputs["input_ids"].shape[1] - 1
+        assert float(sum(logits[start + i, token] for i, token in enumerate(label))) == pytest.approx(
+            float(found[place]), abs=1e-3
+        )
+    bias = torch.stack([model._scores(model._inputs([noise]))[0].softmax(-1) for noise in no_speech()]).mean(0).log()
+    assert np.allclose(model._probabilities(inputs)[0], (found - bias).softmax(-1).numpy(), atol=1e-4)
+
+
+@pytest.mark.parametrize(("name", "template"), [("qwen2_audio", None), ("qwen2_audio", PLAIN), ("flamingo", None)])
+def test_an_audio_llm_answers_alike_alone_and_in_a_batch(place, name, template):
+    model = AudioLlm.from_pretrained(llm_config(place, name, template=template))
+    same_alone_and_together(model, waves(0.4, 1.0))
+    if (name, template) != ("qwen2_audio", PLAIN):
+        check_scores(model, waves(0.6)["a"])
+
+
+def test_qwen_omni_counts_positions_itself(tmp_path):
+    pytest.importorskip("torchvision", reason="its processor needs torchvision")
+    make_omni(tmp_path / "omni")
+    model = AudioLlm.from_pretrained(llm_config(tmp_path, "omni", loader="Qwen2_5OmniThinkerForConditionalGeneration"))
+    same_alone_and_together(model, waves(0.4, 1.0))
+    check_scores(model, waves(0.6)["a"])
+
+
+def test_an_audio_llm_is_asked_what_the_configuration_says(place):
+    asked = {}
+    for wording, style in ((0, None), (0, "explicit"), (2, "explicit"), (10, None)):
+        model = AudioLlm.from_pretrained(
+            llm_config(place, "flamingo", style=style, system="You hear.", prompt="How?"), wording
+        )
+        asked[wording, style] = model.tokenizer.decode(model._inputs([*waves(0.2).values()])["input_ids"][0])
+    assert "<|im_start|>system\nYou hear.<|im_end|>" in asked[0, None] and "How?<|im_end|>" in asked[0, None]
+    assert INSTRUCTIONS["explicit"] in asked[0, "explicit"] and PARAPHRASES["explicit"][1] in asked[2, "explicit"]
+    assert PARAPHRASES["implicit"][9] in asked[10, None]
+    with pytest.raises(ValueError, match="wording: 11 is none"):
+        instruction(BaselineConfig(), 11)
+    with pytest.raises(ValueError, match="leave --wording out"):
+        load_baseline(BaselineConfig(kind="sensevoice"), 1)
+
+
+def test_audio_llm_answers_become_tables_and_the_report_prints_the_prompt(place, tmp_path):
+    config = tmp_path / "own.yaml"
+    config.write_text(
+        f"baseline:\n  kind: audio_llm\n  model: {place}/qwen2_audio\n  prompt: 'Which | <b>emotion</b>?'\n"
+        "  dtype: float32\n  max_new_tokens: 4\n"
+    )
+    out = tmp_path / "exp/own/decode_test/answer"
+    run_entry("answer", "--config", config, "--data", place / "data", "--out", out, check=True)
+    assert {*read_table(out)} == {*"abc"} == {*read_table(out.with_name("utt2ms"))}
+    for row in read_table(out.with_name("utt2prob")).values():
+        assert sum(map(float, row.split())) == pytest.approx(1, abs=1e-4)
+    (row,) = find_prompts(tmp_path / "exp", [("test", "own"), ("test", "other")])
+    assert row == ["own", f"{place}/qwen2_audio", "–", "Which | <b>emotion</b>?", "–"]
+    assert "Which &#124; &lt;b&gt;emotion&lt;/b&gt;?" in "\n".join(prompt_lines([row]))
+
+
+def test_a_model_without_weights_package_or_template_is_one_line(place, tmp_path):
+    words = ["answer", "--data", place / "data", "--out", tmp_path / "answer", "--baseline.kind"]
+    cases = [
+        (["audio_llm"], "baseline.model: missing; give the model's folder or hub id"),
+        (
+            ["audio_llm", "--baseline.model", "tools/models/none"],
+            "no audio language model here; run make small, or put",
+        ),
+        (
+            ["audio_llm", "--baseline.model", place / "qwen2_audio", "--baseline.loader", "os"],
+            "os is no class of transformers",
+        ),
+        (["sensevoice", "--baseline.model", tmp_path], "model.pt: missing; put the files of SenseVoiceSmall there"),
+        (["server"], "give the name that the server knows the model by"),
+        (["audio_classifier", "--baseline.model", tmp_path], "check its folder or hub id"),
+    ]
+    for more, message in cases:
+        done = run_entry(*words, *more)
+        assert done.returncode == 1 and message in done.stderr.splitlines()[-1], (more, done.stderr)
+    shutil.copytree(place / "flamingo", tmp_path / "bare")
+    (tmp_path / "bare/chat_template.jinja").unlink()
+    with pytest.raises(ValueError, match="no chat template; give baseline.template"):
+        AudioLlm.from_pretrained(llm_config(tmp_path, "bare"))
+    error = ImportError("Qwen2VLVideoProcessor requires the Torchvision library but it was not found")
+    assert _broken("x", "processor", error).endswith("; pip install -U 'torchvision'")
+
+
+# --- servers
+
+
+def test_a_server_gets_the_speech_and_its_failures_reject_one_utterance(place):
+    bodies = []
+
+    def reply(body):
+        bodies.append(body)
+        return completion("happy" if len(bodies) != 2 else "", True, "m")
+
+    with Server(reply) as server:
+        settings = server.config(concurrency=1)
+        config = BaselineConfig(kind="server", model="m", system="You hear.", prompt="How?", server=settings)
+        given = waves(0.4, 1.0, 0.7)
+        answers = AudioServer(config).answer(given, {})
+    assert [row.text for row in answers.values()] == ["happy", "", "happy"]
+    assert [row.problem for row in answers.values()] == [None, "the reply is empty", None]
+    system, user = bodies[0]["messages"]
+    assert system == {"role": "system", "content": "You hear."} and bodies[0]["temperature"] == 0
+    sound, text = user["content"]
+    assert text == {"type": "text", "text": "How?"} and sound["input_audio"]["format"] == "wav"
+    wave, rate = soundfile.read(io.BytesIO(base64.b64decode(sound["input_audio"]["data"])), dtype="float32")
+    assert rate == 16000 and np.abs(wave - given["a"]).max() < 1e-4
+
+
+def test_answers_of_a_server_have_no_probabilities(place, tmp_path):
+    with Server(lambda body: completion("<|im_end|> I am\n angry ", True, "m")) as server:
+        run_entry(
+            "answer", "--data", place / "data", "--out", tmp_path / "answer", "--baseline.kind", "server",
+            "--baseline.model", "m", "--baseline.server.url", server.url, check=True,
+        )  # fmt: skip
+    assert read_table(tmp_path / "answer") == dict.fromkeys("abc", "<|im_end|> I am angry")
+    assert not (tmp_path / "utt2prob").exists() and {*read_table(tmp_path / "utt2ms")} == {*"abc"}
+
+
+# --- SenseVoice
+
+
+def test_sensevoice_answers_with_the_tag_of_its_emotion(place, tmp_path):
+    config = BaselineConfig(kind="sensevoice", model=str(place / "sensevoice"))
+    model = SenseVoice.from_pretrained(config)
+    given = waves(0.4, 1.0, 0.1)
+    answers = same_alone_and_together(model, given)
+    assert not np.allclose(model.shares(given["a"], "en"), model.shares(given["a"], "zh"))
+    assert np.array_equal(model.shares(given["a"], "it"), model.shares(given["a"], None))
+    shares = model.shares(given["a"], None)
+    tag, emotion = TAGS[int(shares[:8].argmax())]
+    assert answers["a"].text == f"<|{tag}|>" and read_label(answers["a"].text) == (emotion or "unparsed")
+    model.weights["ctc.ctc_lo.bias"][25009] = 100.0  # "unknown"
+    assert model.answer(given, {})["a"].text == f"<|{tag}|>"
+    model.ban_unknown = False
+    assert model.answer(given, {})["a"].text == "<|EMO_UNKNOWN|>" and read_label("<|EMO_UNKNOWN|>") == "unparsed"
+    assert {emotion for _, emotion in TAGS if emotion} == {*EMOTIONS}
+    (tmp_path / "model.pt").write_bytes(b"nothing")
+    (tmp_path / "am.mvn").write_text("")
+    with pytest.raises(ValueError, match="no weights that can be read"):
+        SenseVoice.from_pretrained(BaselineConfig(kind="sensevoice", model=str(tmp_path)))
+
+
+def test_spectrogram_vectors_have_seven_frames_each_and_move_by_six(place):
+    from torchaudio.compliance import kaldi
+
+    model = SenseVoice.from_pretrained(BaselineConfig(kind="sensevoice", model=str(place / "sensevoice")))
+    model.statistics = torch.stack([torch.zeros(560), torch.ones(560)])
+    wave = waves(0.4)["a"]
+    frames = kaldi.fbank(
+        torch.from_numpy(wave)[None] * 32768, num_mel_bins=80, window_type="hamming", energy_floor=0.0, dither=0.0
+    )
+    found = model.features(wave).unflatten(1, (7, 80))
+    for row in range(len(found)):
+        places = (torch.arange(7) + 6 * row - 3).clamp(0, len(frames) - 1)
+        assert torch.equal(found[row], frames[places])
+    assert len(found) == -(-len(frames) // 6)
+
+
+# --- classifiers
+
+
+def test_any_audio_classifier_answers(tmp_path):
+    from transformers import Wav2Vec2Config, Wav2Vec2FeatureExtractor, Wav2Vec2ForSequenceClassification
+
+    torch.manual_seed(0)
+    config = Wav2Vec2Config(
+        hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=32, conv_dim=[8] * 7,
+        num_conv_pos_embeddings=4, num_conv_pos_embedding_groups=2, num_labels=4, classifier_proj_size=8,
+        id2label={0: "neu", 1: "hap", 2: "wrath", 3: "sad"}, do_stable_layer_norm=True,
+    )  # fmt: skip
+    Wav2Vec2ForSequenceClassification(config).save_pretrained(tmp_path)
+    Wav2Vec2FeatureExtractor().save_pretrained(tmp_path)
+    settings = BaselineConfig(kind="audio_classifier", model=str(tmp_path), labels={"wrath": "anger"})
+    model = load_audio_classifier(settings)
+    assert model.classes == ["neutral", "happiness", "anger", "sadness"]
+    answers = same_alone_and_together(model, waves(0.4, 1.0))
+    row = answers["a"].probabilities
+    assert answers["a"].text == EMOTIONS[int(row.argmax())] and row[EMOTIONS.index("disgust")] == 0
+    with pytest.raises(ValueError, match="unknown emotion 'wrath'"):
+        load_audio_classifier(BaselineConfig(kind="audio_classifier", model=str(tmp_path), labels={"neu": "wrath"}))
+
+
+def test_classes_of_one_emotion_are_added_and_others_can_win():
+    class Still:
+        def to(self, device):
+            return self
+
+    classes = ["anger", "anger", "other", "fear"]
+    model = ClassAnswers(lambda wave: np.array([0.2, 0.2, 0.5, 0.1]), classes, Still())
+    (answer,) = model.answer(waves(0.1), {}).values()
+    assert answer.text == "other" and answer.probabilities.tolist() == pytest.approx([0.8, 0, 0, 0, 0, 0, 0.2])
+    with pytest.raises(ValueError, match="are none of the seven emotions; say with baseline.labels"):
+        ClassAnswers(lambda wave: wave, ["yes", "no"], Still())

@@ -1,0 +1,1 @@
+"""The catalogue of faults: bad inputs, canaries and injected faults, each a row; tools/run_faults.py runs them."""
