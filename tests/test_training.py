@@ -133,6 +133,21 @@ def test_the_log_shows_each_interval_and_which_step_is_the_best(tmp_path, caplog
     assert f"kept: step {best[1]}, score {best[0]}" in caplog.text
 
 
+class Peaked(Line):
+    """Is best at step 6."""
+
+    def validate(self, step):
+        return {"score": -abs(step - 6)}
+
+
+def test_patience_ends_a_training_and_another_call_does_not_go_on(tmp_path):
+    settings = config(valid_every=2, save_every=100, patience=3)
+    for _ in range(2):
+        best = train(Peaked(), OPTIM, settings, tmp_path)
+        assert best.name == "step_00000006"
+        assert checkpoint.newest(tmp_path / "checkpoints").name == "step_00000012"
+
+
 def test_lines_tell_speed_and_time_left(monkeypatch):
     now = [100.0]
     monkeypatch.setattr("c2ser.training.log_lines.time.monotonic", lambda: now[0])

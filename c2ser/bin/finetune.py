@@ -19,7 +19,6 @@ def main(
     data: list[Path],
     out: Path,
     batches: HeadBatchConfig,
-    training: HeadTrainConfig,
     model: str | None = None,
     encoder: str = "tools/models/whisper-base",
     layer: int | None = None,
@@ -31,6 +30,7 @@ def main(
     valid: Path | None = None,
     tests: list[Path] | None = None,
     optim: OptimConfig | None = None,
+    training: HeadTrainConfig | None = None,
     spec_augment: SpecAugment | None = None,
     report: bool = True,
 ) -> None:
@@ -40,7 +40,6 @@ def main(
         data: a data directory, or a folder with train, valid and test, as `c2ser import` writes it.
         out: the model's folder, with checkpoints, curves, scores, report and model card.
         batches: how utterances become batches.
-        training: how long to train and how often to look.
         model: folder or hub id of a C²SER whose adapters and connector are trained; instead of an encoder.
         encoder: folder of an Emotion2Vec-S model, checkpoint of its family, or folder or hub id of Whisper, wav2vec
             2.0, HuBERT, WavLM and the like; the default is what `make small` brings.
@@ -53,6 +52,7 @@ def main(
         valid: data directory to choose the best weights on; by default DATA/valid, else a fifth of the speakers.
         tests: data directories to score; by default DATA/test and DATA/test1, DATA/test2, ….
         optim: optimiser and schedule, with the parts head and encoder; by default what suits the way to train.
+        training: how long to train and how often to look; likewise.
         spec_augment: masks on Whisper's spectrograms in training; null for none.
         report: score the validation and test sets, and write OUT/report.html.
     """

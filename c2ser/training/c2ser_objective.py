@@ -16,7 +16,6 @@ from c2ser.data.datasets import Item, LoadedItem, load_item
 from c2ser.data.prefetch import LoadedBatch, load_batch, load_first_usable, log_rejected, prefetch_batches
 from c2ser.data.sampler import Batches, balanced_subset, by_length, rng
 from c2ser.label_sets import SEVEN
-from c2ser.log import get_logger
 from c2ser.model.c2ser_network import C2SERNetwork, part_of
 from c2ser.model.fingerprints import weights_fingerprint
 from c2ser.model.perception import Features, Vectors
@@ -28,9 +27,7 @@ from c2ser.training.memory import explain_oom
 from c2ser.training.objective import Objective
 from c2ser.training.schedule import explicit_probability
 from c2ser.training.settings import fingerprint
-from c2ser.training.vote_sampling import Choices, choices, with_drawn_answer
-
-logger = get_logger(__name__)
+from c2ser.training.vote_sampling import Choices, all_choices, with_drawn_answer
 
 LOSS_WEIGHT = 1e-4
 """Weight of the validation loss in the score: it decides between checkpoints of equal UA, never against UA."""
@@ -69,7 +66,7 @@ class C2SERObjective(Objective):
                 raise ValueError(f"{name}: would lose small updates in {parameter.dtype}; set model.llm_dtype: float32")
         self.emotion_head = nn.Linear(model.language.dim, len(model.labels)) if self.losses.emotion else None
         sizes, durations = corpus.batches, {i: item.seconds for i, item in corpus.train.items()}
-        self.choices = self._choices() if self.losses.sample_votes else {}
+        self.choices = all_choices(corpus.train, model.labels, model.config.style) if self.losses.sample_votes else {}
         tokens = _tokens(model, corpus.train, self.choices)
         self.batches = Batches(durations, sizes.seconds, sizes.utterances, seed, tokens=tokens, max_tokens=sizes.tokens)
         self.emotions = emotions_of({name: item.utterance for name, item in corpus.valid.items()})
@@ -83,19 +80,6 @@ class C2SERObjective(Objective):
         self.shown: dict[str, str] = {}
         self.frozen_fingerprint = self.fingerprint_frozen()
         self._check_acoustic()
-
-    def _choices(self) -> dict[str, Choices]:
-        """Return the answers that votes allow, by training utterance."""
-        if self.model.config.style != "implicit":
-            raise ValueError(
-                "losses.sample_votes: explicit answers keep the emotion; train the implicit or direct stage"
-            )
-        found = {name: choices(item, self.model.labels) for name, item in self.corpus.train.items()}
-        known = {name: allowed for name, allowed in found.items() if allowed}
-        if not known:
-            raise ValueError("losses.sample_votes: no training utterance has votes; give the training set utt2votes")
-        logger.info("answers of %d of %d training utterances are drawn from votes", len(known), len(found))
-        return known
 
     def fingerprint_frozen(self) -> str:
         """Return a hash of the weights that are not trained."""

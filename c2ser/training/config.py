@@ -225,8 +225,9 @@ class HeadBatchConfig:
 
 @dataclass
 class HeadTrainConfig(TrainConfig):
-    """The same with defaults for an encoder with a head: each epoch ends with a validation, and training ends early."""
+    """The same with defaults for `c2ser finetune`: each epoch ends with a validation, and training ends early."""
 
-    epochs: int | None = 40
+    epochs: int | None = 20
     valid_every: int = 1_000_000
-    patience: int | None = 8
+    save_every: int = 1000
+    patience: int | None = 5

@@ -30,9 +30,10 @@ from c2ser.scoring.pictures import plot_confusion
 from c2ser.tables import read_json, read_table, write_json, write_table
 from c2ser.training.c2ser_data import Corpus
 from c2ser.training.c2ser_objective import C2SERObjective
-from c2ser.training.config import BatchConfig, HeadBatchConfig, LossConfig, OptimConfig, TrainConfig, ValidConfig
+from c2ser.training.config import BatchConfig, HeadBatchConfig, HeadTrainConfig, LossConfig, OptimConfig, ValidConfig
 from c2ser.training.finetune_scores import shown_figures
 from c2ser.training.finetune_sets import FinetuneSets
+from c2ser.training.head_objective import keeps_features
 from c2ser.training.loop import train
 from c2ser.training.models import export, start
 
@@ -54,7 +55,7 @@ class C2SERFinetuneConfig:
         target: the emotion or, drawn anew each time, one of the votes.
         batches: how utterances become batches.
         optim: optimiser and schedule; None takes `OPTIM`.
-        training: how long to train and how often to look.
+        training: how long to train and how often to look; None takes the defaults.
         spec_augment: masks on spectrograms; None for none.
     """
 
@@ -62,7 +63,7 @@ class C2SERFinetuneConfig:
     target: Target = "emotion"
     batches: HeadBatchConfig = field(default_factory=HeadBatchConfig)
     optim: OptimConfig | None = None
-    training: TrainConfig = field(default_factory=TrainConfig)
+    training: HeadTrainConfig | None = None
     spec_augment: SpecAugment | None = None
 
 
@@ -76,17 +77,16 @@ def finetune_c2ser(
     """
     if config.target == "dimensions":
         raise ValueError("--target dimensions: C²SER names classes; leave --model out, and a head learns dimensions")
-    folder = find_model(config.model)
+    folder, training = find_model(config.model), config.training or HeadTrainConfig()
     learnt, held_out = (_with_answers(path, out / "data" / name) for name, path in
                         (("train", sets.train), ("valid", sets.valid)))  # fmt: skip
-    make = partial(start, "direct", _wanted(folder), folder, config.training.seed, read_label_set(learnt))
-    sizes = config.batches
-    batches = BatchConfig(sizes.seconds, TOKENS, sizes.utterances, bool(sizes.keep_features))
-    corpus = Corpus(*(read_items(data, ["implicit"]) for data in (learnt, held_out)), batches, config.spec_augment,
-                    ValidConfig())  # fmt: skip
+    make = partial(start, "direct", _wanted(folder), folder, training.seed, read_label_set(learnt))
+    sizes, items = config.batches, [read_items(data, ["implicit"]) for data in (learnt, held_out)]
+    batches = BatchConfig(sizes.seconds, TOKENS, sizes.utterances, keeps_features(sizes, items))
+    corpus = Corpus(*items, batches, config.spec_augment, ValidConfig())
     losses = LossConfig(emotion=1.0, sample_votes=config.target == "votes")
-    objective = C2SERObjective(make(), "direct", corpus, config.training.seed, losses)
-    best = train(objective, config.optim or OPTIM, config.training, out)
+    objective = C2SERObjective(make(), "direct", corpus, training.seed, losses)
+    best = train(objective, config.optim or OPTIM, training, out)
     if not PartialState().is_main_process:
         return {}
     return _written(make, best, sets, config, out, score)

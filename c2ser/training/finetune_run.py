@@ -27,7 +27,7 @@ from c2ser.model.speech_encoders import read_encoder
 from c2ser.ratings import Target
 from c2ser.scoring.probabilities import fit_temperature
 from c2ser.tables import write_json, write_text
-from c2ser.training.config import HeadBatchConfig, OptimConfig, TrainConfig
+from c2ser.training.config import HeadBatchConfig, HeadTrainConfig, OptimConfig
 from c2ser.training.finetune_scores import score_set, shown_figures
 from c2ser.training.finetune_sets import FinetuneSets
 from c2ser.training.head_objective import HeadMaterial, HeadObjective
@@ -35,8 +35,19 @@ from c2ser.training.loop import train
 
 logger = get_logger(__name__)
 
-RATES: Mapping[Tuning, float] = {"frozen": 1e-3, "lora": 5e-4, "full": 2e-5}
-"""Peak learning rate of what is trained; a new head takes that of a frozen encoder in any case."""
+OPTIMS: Mapping[Tuning, OptimConfig] = {
+    "frozen": OptimConfig(lr=1e-4, warmup=0.01, schedule="constant"),
+    "lora": OptimConfig(lr=5e-4, lr_by_part={"head": 1e-3}, betas=(0.9, 0.98), warmup=0.1, schedule="cosine"),
+    "full": OptimConfig(lr=2e-5, lr_by_part={"head": 1e-3}, betas=(0.9, 0.98), warmup=0.1, schedule="cosine"),
+}
+"""What suits a way to train. A head alone has EmoBox's rate: ten times that was worse (docs/finetune.md)."""
+
+TRAININGS: Mapping[Tuning, HeadTrainConfig] = {
+    "frozen": HeadTrainConfig(epochs=100, patience=20),
+    "lora": HeadTrainConfig(),
+    "full": HeadTrainConfig(),
+}
+"""How long; an epoch of a head alone takes seconds."""
 
 
 @dataclass
@@ -52,7 +63,7 @@ class FinetuneConfig:
         target: what is learnt.
         batches: how utterances become batches.
         optim: optimiser and schedule; None takes what suits `tuning`.
-        training: how long to train and how often to look.
+        training: how long to train and how often to look; None takes what suits `tuning`.
         spec_augment: masks on spectrograms; None for none.
     """
 
@@ -64,15 +75,13 @@ class FinetuneConfig:
     target: Target = "emotion"
     batches: HeadBatchConfig = field(default_factory=HeadBatchConfig)
     optim: OptimConfig | None = None
-    training: TrainConfig = field(default_factory=TrainConfig)
+    training: HeadTrainConfig | None = None
     spec_augment: SpecAugment | None = None
 
-
-def default_optim(tuning: Tuning) -> OptimConfig:
-    """Return the optimiser that suits a way to train."""
-    return OptimConfig(
-        lr=RATES[tuning], lr_by_part={"head": RATES["frozen"]}, betas=(0.9, 0.98), warmup=0.1, schedule="cosine"
-    )
+    def __post_init__(self) -> None:
+        """Take the defaults of the way to train."""
+        self.optim = self.optim or OPTIMS[self.tuning]
+        self.training = self.training or TRAININGS[self.tuning]
 
 
 def finetune(sets: FinetuneSets, config: FinetuneConfig, out: Path, score: bool = True) -> dict[str, dict[str, Any]]:
@@ -90,6 +99,7 @@ def finetune(sets: FinetuneSets, config: FinetuneConfig, out: Path, score: bool 
     Raises:
         ValueError: the encoder or a set cannot be used, or training fails.
     """
+    assert config.optim and config.training
     learnt, held_out = (read_items(folder, []) for folder in (sets.train, sets.valid))
     utterances = {name: item.utterance for name, item in learnt.items()}
     outputs = target_names(utterances, config.target)
@@ -101,7 +111,7 @@ def finetune(sets: FinetuneSets, config: FinetuneConfig, out: Path, score: bool 
     network.tune(config.tuning, config.rank)
     material = HeadMaterial(learnt, held_out, config.target, config.batches, config.spec_augment)
     objective = HeadObjective(network, material, config.training.seed)
-    train(objective, config.optim or default_optim(config.tuning), config.training, out)
+    train(objective, config.optim, config.training, out)
     if not PartialState().is_main_process:
         return {}
     network.eval()
@@ -159,7 +169,7 @@ def _card(
     layers = f", the first {len(network.encoder.layers())} layers"
     notes = ["The validation set chose the weights" + (" and the temperature" if config.target == "emotion" else "")
              + ", so its figures are too good."]  # fmt: skip
-    settings = {"optim": config.optim or default_optim(config.tuning), "training": config.training}
+    settings = {"optim": config.optim, "training": config.training}
     facts = HeadFacts(
         encoder=config.encoder + layers,
         tuned=_tuned(config),

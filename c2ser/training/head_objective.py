@@ -102,7 +102,7 @@ class HeadObjective(Objective):
         sizes, seconds = material.batches, {name: item.seconds for name, item in self.items.items()}
         self.batches = Batches({name: seconds[name] for name in train}, sizes.seconds, sizes.utterances, seed)
         self.valid_batches = by_length({name: seconds[name] for name in valid}, sizes.seconds, sizes.utterances)
-        self.keep = sum(seconds.values()) <= KEPT_HOURS * 3600 if sizes.keep_features is None else sizes.keep_features
+        self.keep = keeps_features(sizes, [self.items])
         self.states_alone = model.frozen and material.spec_augment is None
         self.feature_cache: dict[str, Tensor] = {}
         self.rejected: set[str] = set()
@@ -226,6 +226,12 @@ class HeadObjective(Objective):
     def _fingerprint(self, items: Mapping[str, Item]) -> str:
         names = [name for name in items if name in self.rows]
         return fingerprint((name, self.items[name].seconds, [f"{v:.6g}" for v in self.rows[name]]) for name in names)
+
+
+def keeps_features(sizes: HeadBatchConfig, sets: Iterable[Mapping[str, Item]]) -> bool:
+    """Return whether what is computed of the utterances of some sets is kept in memory."""
+    seconds = sum(item.seconds for items in sets for item in items.values())
+    return seconds <= KEPT_HOURS * 3600 if sizes.keep_features is None else sizes.keep_features
 
 
 def _utterances(items: Mapping[str, Item]) -> dict[str, Utterance]:

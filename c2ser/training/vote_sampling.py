@@ -5,14 +5,18 @@ then, on average, the expected one over the votes; it is least where the answers
 """
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
-from c2ser.cot.prompts import Request, sentence
+from c2ser.cot.prompts import Request, Style, sentence
 from c2ser.data.datasets import Item
 from c2ser.label_sets import LabelSet
+from c2ser.log import get_logger
 from c2ser.ratings import vote_shares
+
+logger = get_logger(__name__)
 
 
 @dataclass(frozen=True)
@@ -47,6 +51,21 @@ def choices(item: Item, classes: LabelSet) -> Choices | None:
     given = {utterance.emotion: item.answers["implicit"]}
     answers = [given.get(name) or sentence(request, "implicit") for name, request in requests.items()]
     return Choices(answers, np.cumsum(shares[chosen]))
+
+
+def all_choices(items: Mapping[str, Item], classes: LabelSet, style: Style) -> dict[str, Choices]:
+    """Return the choices of the utterances of a training set that have any.
+
+    Raises:
+        ValueError: the answers are explicit, or no utterance has votes.
+    """
+    if style != "implicit":
+        raise ValueError("losses.sample_votes: explicit answers keep the emotion; train the implicit or direct stage")
+    known = {name: allowed for name, item in items.items() if (allowed := choices(item, classes))}
+    if not known:
+        raise ValueError("losses.sample_votes: no training utterance has votes; give the training set utt2votes")
+    logger.info("answers of %d of %d training utterances are drawn from votes", len(known), len(items))
+    return known
 
 
 def with_drawn_answer(item: Item, allowed: Choices | None, draw: float) -> Item:
