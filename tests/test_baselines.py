@@ -199,7 +199,7 @@ def test_cascade_answers_survive_a_stop(place, chat_model, cascade, tmp_path):
         pass
 
     class Once:
-        transcribes, calls = True, 0
+        transcribes, labels, calls = True, cascade.labels, 0
 
         def answer(self, waves, languages):
             self.calls += 1

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from c2ser.corpus import Utterance
 from c2ser.emotions import EMOTIONS, ordered
+from c2ser.label_sets import SEVEN, LabelSet
 from c2ser.log import get_logger
 from c2ser.prep.assign_sets import set_of, with_sets
 from c2ser.prep.audio_paths import file_names, locate
@@ -57,7 +58,7 @@ def import_tables(
         recordings += _recordings(table, roles, (audio_root or table.root).absolute(), into)
     recordings = _joined(recordings)
     utterances = _utterances(recordings, names, language)
-    emotions = _emotions(utterances, {*EMOTIONS} if chosen == "seven" else kept and {*kept})
+    emotions = _emotions(utterances, SEVEN if chosen == "seven" else kept)
     corpus = Corpus(
         emotions=emotions,
         remedy="correct the table",
@@ -156,10 +157,10 @@ def _check_ids(recordings: Sequence[Recording], utterances: Sequence[Utterance])
             raise ValueError(f"{row.place}: the same part of a file as in {ids[utterance.id]}; remove one")
 
 
-def _emotions(utterances: Sequence[Utterance], wanted: set[str] | None) -> dict[str, str | None]:
+def _emotions(utterances: Sequence[Utterance], wanted: LabelSet | None) -> dict[str, str | None]:
     """Return the class of each label of the tables, None for those that are rejected; None wants all."""
     labels = {utterance.emotion for utterance in utterances if utterance.emotion}
-    kept = labels - REJECTED if wanted is None else labels & wanted
+    kept = labels - REJECTED if wanted is None else labels & {*wanted}
     return {label: label if label in kept else None for label in ordered(labels)}
 
 
