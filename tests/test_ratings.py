@@ -197,10 +197,11 @@ def test_votes_score_labels_and_probabilities():
     model = {name: {"anger": 0.25, "fear": 0.25, "calm": 0.5} for name in votes}
     figures = vote_figures(votes, labels, speakers, model)
     assert figures["any_annotator"] == pytest.approx(0.5) and figures["vote_share"] == pytest.approx((0.25 + 0.5) / 4)
+    assert figures["majority_share"] == pytest.approx((0.75 + 1 + 0.5 + 1) / 4)
     assert (figures["utterances"], figures["with_probabilities"], figures["outside"]) == (4, 3, 0.25)
     kl = [0.75 * np.log(3) + 0.25 * np.log(0.5), np.log(4), 0.5 * np.log(2)]
     assert figures["kl"] == pytest.approx(np.mean(kl))
-    assert set(figures["intervals"]) == {"any_annotator", "vote_share", "kl", "jsd", "rps"}
+    assert set(figures["intervals"]) == {"any_annotator", "vote_share", "majority_share", "kl", "jsd", "rps"}
     assert figures["humans"]["vote_share"] == pytest.approx((0.5 + 1 + 0 + 1) / 4)
     assert set(figures["humans"]["intervals"]) == {"alpha", "vote_share"}
     perfect = {name: {c: n / sum(row.values()) for c, n in row.items()} for name, row in votes.items()}
