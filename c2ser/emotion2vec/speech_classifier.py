@@ -83,6 +83,8 @@ def load_speech_classifier(model: str | Path, probe: str | Path | None = None) -
     if probe is None:
         return _published_classifier(model)
     encoder, trained = load_model(model), load_probe(probe)
+    if trained.config.target == "dimensions":
+        raise ValueError(f"{probe}: gives dimensions and no classes; give a probe of emotions or votes")
     if trained.network.hidden.in_features != encoder.config.dim:
         raise ValueError(
             f"{probe}: takes {trained.network.hidden.in_features} dimensions and {model} gives {encoder.config.dim}; "
@@ -92,7 +94,7 @@ def load_speech_classifier(model: str | Path, probe: str | Path | None = None) -
         logger.warning("%s: does not say which encoder it was trained on; make sure that it was %s", probe, model)
     elif trained.encoder != weights_sha256(model):
         raise ValueError(f"{probe}: was trained on another encoder than {model}; give that one, or train a probe anew")
-    return SpeechClassifier(encoder, trained.network, trained.emotions, trained.config.normalise)
+    return SpeechClassifier(encoder, trained.network, trained.names, trained.config.normalise)
 
 
 def _published_classifier(model: str | Path) -> SpeechClassifier:
