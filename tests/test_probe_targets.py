@@ -145,7 +145,9 @@ def test_votes_are_scored_beside_the_emotions(parts, tmp_path):
     said = read_table(tmp_path / "votes/decode_test/utt2emo")
     assert labels_of(probabilities) == said and {*said.values()} == {*CLASSES}
     page = markdown(find_results(tmp_path), "t")
-    assert "| any annotator % | votes % | KL | JSD | RPS | humans: votes % | humans: alpha |" in page
+    assert (
+        "| any annotator % | votes % | majority: votes % | KL | JSD | RPS | humans: votes % | humans: alpha |" in page
+    )
     assert f" {soft['kl']:.3f} [" in page and f" {soft['humans']['alpha']:.3f} [" in page
     lines = {i: "" for i in read_table(tmp_path / "valid/utt2votes")}
     write_table(tmp_path / "valid/utt2votes", lines)

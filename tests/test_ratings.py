@@ -8,6 +8,7 @@ import torch
 from scipy.spatial.distance import jensenshannon
 from torch.nn.functional import cross_entropy
 
+from c2ser.bin import score
 from c2ser.corpus import Utterance, read_data_dir
 from c2ser.data.targets import quality, target_names, target_rows
 from c2ser.emotion2vec.target_losses import ccc_loss, distribution_loss, fold_scale
@@ -17,7 +18,7 @@ from c2ser.scoring.distributions import read_distributions, write_distributions
 from c2ser.scoring.divergence import js_divergence, kl_divergence, ranked_probability_score
 from c2ser.scoring.reliability import annotator_agreement, rating_agreement
 from c2ser.scoring.vote_figures import vote_figures
-from c2ser.tables import read_table, write_table
+from c2ser.tables import read_json, read_table, write_table
 
 
 def rated(name, votes=None, dimensions=None, speaker="s1"):
@@ -197,10 +198,11 @@ def test_votes_score_labels_and_probabilities():
     model = {name: {"anger": 0.25, "fear": 0.25, "calm": 0.5} for name in votes}
     figures = vote_figures(votes, labels, speakers, model)
     assert figures["any_annotator"] == pytest.approx(0.5) and figures["vote_share"] == pytest.approx((0.25 + 0.5) / 4)
+    assert figures["majority_share"] == pytest.approx((0.75 + 1 + 0.5 + 1) / 4)
     assert (figures["utterances"], figures["with_probabilities"], figures["outside"]) == (4, 3, 0.25)
     kl = [0.75 * np.log(3) + 0.25 * np.log(0.5), np.log(4), 0.5 * np.log(2)]
     assert figures["kl"] == pytest.approx(np.mean(kl))
-    assert set(figures["intervals"]) == {"any_annotator", "vote_share", "kl", "jsd", "rps"}
+    assert set(figures["intervals"]) == {"any_annotator", "vote_share", "majority_share", "kl", "jsd", "rps"}
     assert figures["humans"]["vote_share"] == pytest.approx((0.5 + 1 + 0 + 1) / 4)
     assert set(figures["humans"]["intervals"]) == {"alpha", "vote_share"}
     perfect = {name: {c: n / sum(row.values()) for c, n in row.items()} for name, row in votes.items()}
@@ -221,3 +223,28 @@ def test_probabilities_keep_their_classes(tmp_path):
     write_table(tmp_path / "utt2prob", {"a": "0.5 0.1"})
     with pytest.raises(ValueError, match="a: '0.5 0.1' in .* are not 2 probabilities that sum to 1; decode again"):
         read_distributions(tmp_path / "utt2prob")
+
+
+def test_stage_9_scores_answers_against_votes(tmp_path):
+    """Labels and probabilities of C²SER; what is scored is what the calculation by hand gives."""
+    data, out = tmp_path / "data/test", tmp_path / "exp/implicit/decode_test"
+    emotions = {"s1-a": "anger", "s1-b": "fear", "s2-a": "anger", "s2-b": "fear"}
+    write_table(data / "utt2emo", emotions)
+    write_table(data / "utt2spk", {name: name[:2] for name in emotions})
+    write_table(data / "utt2lang", dict.fromkeys(emotions, "en"))
+    write_table(data / "utt2dur", dict.fromkeys(emotions, "1"))
+    write_table(data / "utt2votes", {"s1-a": "anger:2 fear:1", "s1-b": "fear:1 calm:1", "s2-a": "anger:1"})
+    write_table(out / "utt2emo", {name: "anger" for name in emotions})
+    write_table(out / "utt2prob", dict.fromkeys(emotions, "0.5 0 0 0 0 0 0.5"))
+    score.main(data / "utt2emo", out / "utt2emo", out, data, probabilities=out / "utt2prob")
+    votes = read_json(out / "scores.json")["votes"]
+    assert votes["utterances"] == 3 and votes["any_annotator"] == pytest.approx(2 / 3)
+    assert votes["vote_share"] == pytest.approx((2 / 3 + 0 + 1) / 3) and votes["outside"] == pytest.approx(0.5 / 3)
+    kl = [2 / 3 * np.log(4 / 3) + 1 / 3 * np.log(2 / 3), np.log(2), np.log(2)]
+    assert votes["kl"] == pytest.approx(np.mean(kl)) and len(votes["intervals"]["rps"]) == 2
+    write_table(data / "utt2votes", {"s1-a": "anger:-2"})
+    with pytest.raises(ValueError, match="s1-a: -2 votes for anger in .*utt2votes; votes are 0 or more"):
+        score.main(data / "utt2emo", out / "utt2emo", out, data, probabilities=out / "utt2prob")
+    write_table(data / "utt2votes", {"s9-x": "anger:2"})
+    with pytest.raises(ValueError, match="no utterance that is scored has votes; check utt2votes against the set"):
+        score.main(data / "utt2emo", out / "utt2emo", out, data)

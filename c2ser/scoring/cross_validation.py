@@ -77,7 +77,8 @@ def figures_of_folds(
 
     def figures(members: Mapping[str, Utterance]) -> dict[str, Any]:
         """Return the figures of some of the utterances."""
-        said, sure = ({name: rows[name] for name in members if name in rows} for rows in (labels, probabilities or {}))
+        said = {name: labels[name] for name in members if name in labels}
+        sure = {name: probabilities[name] for name in members if name in probabilities} if probabilities else None
         return figures_with_intervals(members, said, sure)
 
     pooled = by_fold(utterances, figures)

@@ -26,6 +26,7 @@ COLUMNS = {
     "WER %": ("wer", 100, 1),
     "any annotator %": ("votes.any_annotator", 100, 1),
     "votes %": ("votes.vote_share", 100, 1),
+    "majority: votes %": ("votes.majority_share", 100, 1),
     "KL": ("votes.kl", 1, 3),
     "JSD": ("votes.jsd", 1, 3),
     "RPS": ("votes.rps", 1, 3),
@@ -53,8 +54,9 @@ LEGEND = """## How to read this page
 - Names all: explicit answers that name a transcript and three levels. Levels: the share of all levels that are right.
   WER: word error rate of the transcript.
 - Any annotator: labels that an annotator of the utterance chose. Votes: the mean share of the annotators who chose the
-  label. KL (nats), JSD (bits), RPS: how far the probabilities lie from the votes; less is better. Humans: how often
-  another annotator chose the same, and Krippendorff's alpha; no model can be expected to agree much better.
+  label; majority: what it is of the class with most votes, which is the most that a model can reach. KL (nats), JSD
+  (bits), RPS: how far the probabilities lie from the votes; less is better. Humans: how often another annotator chose
+  the same, and Krippendorff's alpha.
 - CCC: concordance of values on dimensions with the means of the annotators; 1 is perfect. Humans: Krippendorff's alpha
   (interval scale).
 - Mean of folds: what EmoBox reports of a cross-validation."""

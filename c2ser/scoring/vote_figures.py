@@ -27,10 +27,10 @@ def vote_figures(
         probabilities: of the model, by class.
 
     Returns:
-        `any_annotator`, `vote_share` and `utterances`; with probabilities `kl` (nats), `jsd` (bits), `rps`, how many
-        utterances these were computed on (`with_probabilities`) and the share of their votes for classes that the
-        model does not know (`outside`), which do not count in them; `intervals`; and, of votes that are counts,
-        `humans`, as `annotator_agreement` gives it.
+        `any_annotator`, `vote_share`, `majority_share` (the most that `vote_share` can be) and `utterances`; with
+        probabilities `kl` (nats), `jsd` (bits), `rps`, how many utterances these were computed on
+        (`with_probabilities`) and the share of their votes for classes that the model does not know (`outside`), which
+        do not count in them; `intervals`; and, of votes that are counts, `humans`, as `annotator_agreement` gives it.
 
     Raises:
         ValueError: no utterance has votes, or an utterance has no speaker.
@@ -39,7 +39,9 @@ def vote_figures(
         raise ValueError("no utterance that is scored has votes; check utt2votes against the set")
     names = [*votes]
     shares = [votes[name].get(labels.get(name, ""), 0.0) / sum(votes[name].values()) for name in names]
+    most = [max(votes[name].values()) / sum(votes[name].values()) for name in names]
     columns = {"any_annotator": (np.array(shares) > 0).astype(float), "vote_share": np.array(shares)}
+    columns["majority_share"] = np.array(most)
     counted = {name: np.ones(len(names)) for name in columns}
     figures: dict[str, Any] = {"utterances": len(names)}
     if probabilities:

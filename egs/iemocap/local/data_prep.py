@@ -5,7 +5,7 @@ session 1 speaks; the F before says who wore the markers in that dialogue.
 """
 
 import re
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from itertools import takewhile
 from pathlib import Path
@@ -77,7 +77,7 @@ def votes(lines: Iterable[str]) -> dict[str, float] | None:
 
     The actors' own labels (C-F1, C-M1) do not count; the corpus' label does not count them either.
     """
-    shares: Counter[str] = Counter()
+    shares: defaultdict[str, float] = defaultdict(float)
     for found in filter(None, map(ANNOTATOR.match, lines)):
         names = ["_".join(word.lower().split()) for word in found["classes"].split(";") if word.strip()]
         for name in names:
