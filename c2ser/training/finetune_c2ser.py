@@ -83,7 +83,7 @@ def finetune_c2ser(
     make = partial(start, "direct", _wanted(folder), folder, training.seed, read_label_set(learnt))
     sizes, items = config.batches, [read_items(data, ["implicit"]) for data in (learnt, held_out)]
     batches = BatchConfig(sizes.seconds, TOKENS, sizes.utterances, keeps_features(sizes, items))
-    corpus = Corpus(*items, batches, config.spec_augment, ValidConfig())
+    corpus = Corpus(items[0], items[1], batches, config.spec_augment, ValidConfig())
     losses = LossConfig(emotion=1.0, sample_votes=config.target == "votes")
     objective = C2SERObjective(make(), "direct", corpus, training.seed, losses)
     best = train(objective, config.optim or OPTIM, training, out)
