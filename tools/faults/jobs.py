@@ -104,8 +104,8 @@ JOBS = (
     Job("embeddings", lambda i, o: ["extract_embeddings", f"--model={i}/encoder", f"--data={i}/data/train",
                                     f"--out={o}/embeddings.scp", "--level=utterance", "--device=cpu"]),
     Job("train_probe", lambda i, o: ["train_probe", f"--embeddings={i}/embeddings/embeddings.scp", f"--out={o}",
-                                     f"--train={i}/data/train", f"--valid={i}/data/valid", f"--tests=[{i}/data/valid]", "--device=cpu",
-                                     "--probe.epochs=3"]),
+                                     f"--train={i}/data/train", f"--valid={i}/data/valid",
+                                     f"--tests=[{i}/data/valid]", "--device=cpu", "--probe.epochs=3"]),
     Job("train_emotion2vec", lambda i, o: ["train_emotion2vec", f"--config={i}/training.yaml", f"--out={o}",
                                            f"--train={i}/data/train", f"--valid={i}/data/valid"], slow=True),
 )  # fmt: skip
