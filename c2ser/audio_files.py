@@ -1,5 +1,6 @@
 """Opens audio files of any format and yields their samples in blocks: libsndfile reads what it knows, PyAV the rest."""
 
+import errno
 import itertools
 import os
 import struct
@@ -33,6 +34,10 @@ SAFE = {
     "protocol_whitelist": "none",
 }
 """What PyAV may open. Playlists are no containers of sound: they name other files, and addresses, to be read."""
+
+
+class TooManyOpen(OSError):
+    """This process may open no further file: that ends the work, and rejects no utterance."""
 
 
 @dataclass
@@ -98,6 +103,10 @@ def _open_file(path: Path, name: str) -> IO[bytes]:
             raise ValueError(f"{name}: {path} is a pipe or a device; write the audio to a file")
         return open(path, "rb")
     except OSError as error:
+        if error.errno in (errno.EMFILE, errno.ENFILE):  # nothing is wrong with this file
+            raise TooManyOpen(
+                f"{path}: too many files are open; raise the limit (ulimit -n), or lower --num_workers"
+            ) from None
         raise ValueError(f"{name}: cannot read {path} ({error.strerror}); check the path") from None
 
 

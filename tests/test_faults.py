@@ -1,6 +1,7 @@
 """The catalogue of faults, what a fuzzer found, templates without end, numbers that are none, the table of errors."""
 
 import ast
+import errno
 import logging
 import os
 from pathlib import Path
@@ -17,6 +18,7 @@ from transformers import PreTrainedTokenizerFast
 
 from c2ser import audio, chat_templates, cli
 from c2ser.chat_templates import render_around, render_chats
+from c2ser.data.prefetch import load_batch
 from c2ser.prep.segments import cut
 from c2ser.tables import TableMap, write_json
 
@@ -215,3 +217,12 @@ def test_a_part_lies_where_it_should_in_any_format(tmp_path, form):
     part, rate = soundfile.read(cut(path, tmp_path / "parts", "u", 8.25, 9.5), dtype="float32")
     whole = audio.load(path, "u")[round(8.25 * rate) : round(9.5 * rate)]
     assert len(part) == len(whole) and np.abs(part - whole)[100:-100].max() < 1e-3
+
+
+def test_too_many_open_files_reject_no_utterance(tmp_path, monkeypatch):
+    def full(path, mode):
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr("builtins.open", full)
+    with pytest.raises(OSError, match=r"x.wav: too many files are open; raise the limit \(ulimit -n\)"):
+        load_batch(["u"], lambda name: audio.load(tmp_path / "x.wav", name))

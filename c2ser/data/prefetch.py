@@ -6,6 +6,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
+from c2ser.audio_files import TooManyOpen
 from c2ser.log import get_logger
 
 logger = get_logger(__name__)
@@ -92,6 +93,8 @@ def load_batch(names: Iterable[str], load: Callable[[str], Loaded]) -> LoadedBat
     for name in names:
         try:
             batch.items[name] = load(name)
+        except TooManyOpen:
+            raise
         except (ValueError, OSError) as error:
             batch.rejected[name] = str(error).removeprefix(f"{name}: ")
         except Exception as error:

@@ -66,11 +66,12 @@ def _json() -> Iterator[Row]:
     }.items():  # fmt: skip
         yield Row("json", name, read_json, text.encode(), suffix=".json")
     yield Row("json", "UTF-16", read_json, "{}".encode("utf-16"), suffix=".json")
-    for value in (float("nan"), [float("inf")], {"a": {"b": [1, float("-inf")]}}):
-        yield Row("json", f"{value} is written", functools.partial(_write, value), b"")
+    endless: tuple[Any, ...] = (float("nan"), [float("inf")], {"a": {"b": [1, float("-inf")]}})
+    for number in endless:
+        yield Row("json", f"{number} is written", functools.partial(_write, number), b"")
     for value in ("0", "-1", "1e999", "NaN", "null", '"1"', "[1]", "true"):
         yield Row("json", f"the temperature {value}", _temperature, f'{{"temperature": {value}}}'.encode())
-    page = {"set": digest(["a"]), "expert": "x", "labels": {"a": "fear"}}
+    page = {"set": digest({"a": None}), "expert": "x", "labels": {"a": "fear"}}
     changes: dict[str, dict[str, Any]] = {
         "another set": {"set": "0"}, "no expert": {"expert": ""}, "no labels": {"labels": None},
         "labels in a list": {"labels": ["fear"]}, "an unknown label": {"labels": {"a": "happy"}},

@@ -144,7 +144,7 @@ def _two_checkpoints(damage: Callable[[Path], Any], path: Path) -> None:
 
 def _newest(path: Path) -> int | None:
     newest = checkpoint.newest(path)
-    return newest and checkpoint.load(newest)[2]["step"]
+    return checkpoint.load(newest)[2]["step"] if newest else None
 
 
 def _cut(path: Path) -> None:

@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from c2ser.__main__ import main
@@ -215,14 +216,14 @@ def faults_of(job: Job, chance: random.Random) -> Iterator[Fault]:
     for number in range(4 if job.slow else 8):
         moment = chance.random()
         kind = signal.SIGTERM if number % 4 == 3 else signal.SIGKILL
-        yield (f"{kind.name} after {moment:.0%}", lambda b, o, k=kind, m=moment: _killed(b, o, k, m))
+        yield f"{kind.name} after {moment:.0%}", partial(_killed, number=kind, moment=moment)
     for size in (64, 4096):
-        yield (f"files of {size} bytes at most",
-               lambda b, o, s=size: _limited(b, o, lambda: _limit(resource.RLIMIT_FSIZE, s)))  # fmt: skip
-    for size in ("4k", "64k"):
-        yield f"a disk of {size}", lambda b, o, s=size: _full_disk(b, o, int(s[:-1]) << 10)
-    yield "few open files", lambda b, o: _limited(b, o, lambda: _limit(resource.RLIMIT_NOFILE, 6))
-    yield "no memory", lambda b, o: _limited(b, o, _little_memory)
+        limit = partial(_limit, resource.RLIMIT_FSIZE, size)
+        yield f"files of {size} bytes at most", partial(_limited, limit=limit)
+    for kilobytes in (4, 64):
+        yield f"a disk of {kilobytes} KB", partial(_full_disk, size=kilobytes << 10)
+    yield "few open files", partial(_limited, limit=partial(_limit, resource.RLIMIT_NOFILE, 6))
+    yield "no memory", partial(_limited, limit=_little_memory)
     yield "two runs at once", _two_at_once
     yield "a file in the place of its folder", _in_the_way
 

@@ -69,11 +69,10 @@ def prepare(folder: Path) -> None:
     save_model(Emotion2Vec(Emotion2VecConfig(**SIZES)), folder / "encoder")  # type: ignore[arg-type]
     with ArkWriter(folder / "embeddings/embeddings.ark") as ark:
         generator = np.random.default_rng(0)
-        sets = [read_table(folder / f"data/{name}/wav.scp") for name in ("train", "valid")]
-        places = {
-            name: ark.write(name, generator.normal(size=(1, 8)).astype(np.float32)) for one in sets for name in one
-        }
-    write_table(folder / "embeddings/embeddings.scp", places)
+        sets = {name: read_table(folder / f"data/{name}/wav.scp") for name in ("train", "valid")}
+        for name, wavs in sets.items():
+            places = {i: ark.write(i, generator.normal(size=(1, 8)).astype(np.float32)) for i in wavs}
+            write_table(folder / f"embeddings/{name}.scp", places)
     write_text(folder / "training.yaml", TRAINING)
 
 
@@ -102,10 +101,10 @@ JOBS = (
     Job("score", lambda i, o: ["score", f"--reference={i}/data/train/utt2emo", f"--labels={i}/labels", f"--out={o}"]),
     Job("annotation_page", lambda i, o: ["make_annotation_page", f"--data={i}/data/train", f"--out={o}"]),
     Job("embeddings", lambda i, o: ["extract_embeddings", f"--model={i}/encoder", f"--data={i}/data/train",
-                                    f"--out={o}", "--level=utterance", "--device=cpu"]),
-    Job("train_probe", lambda i, o: ["train_probe", f"--embeddings={i}/embeddings/embeddings.scp", f"--out={o}",
-                                     f"--train={i}/data/train", f"--valid={i}/data/valid", "--device=cpu",
-                                     "--probe.epochs=3"]),
+                                    f"--out={o}/embeddings.scp", "--level=utterance", "--device=cpu"]),
+    Job("train_probe", lambda i, o: ["train_probe", f"--embeddings={i}/embeddings", f"--out={o}",
+                                     f"--train={i}/data/train", f"--valid={i}/data/valid",
+                                     f"--tests=[{i}/data/valid]", "--device=cpu", "--probe.epochs=3"]),
     Job("train_emotion2vec", lambda i, o: ["train_emotion2vec", f"--config={i}/training.yaml", f"--out={o}",
                                            f"--train={i}/data/train", f"--valid={i}/data/valid"], slow=True),
 )  # fmt: skip
