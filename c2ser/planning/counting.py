@@ -193,6 +193,12 @@ def pretended(card: bool) -> Iterator[CostCounter]:
         yield counter
 
 
+def backward(loss: Tensor) -> None:
+    """Compute gradients; `loss.backward()` would hide recomputed functions from what counts them as on a card."""
+    engine, one = torch.autograd.Variable._execution_engine, torch.ones_like(loss)
+    engine.run_backward((loss,), (one,), False, False, (), allow_unreachable=True, accumulate_grad=True)
+
+
 def _whole(func: Any, args: Sequence[Any], kwargs: dict[str, Any], inputs: list[Tensor]) -> bool:
     """Return whether an operation makes whole numbers or truth values from nothing but such."""
     dtype = kwargs.get("dtype")

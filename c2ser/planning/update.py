@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from c2ser.planning.counting import CostCounter, Kernel, pretended
+from c2ser.planning.counting import CostCounter, Kernel, backward, pretended
 from c2ser.planning.hollow import filled_with_fakes
 from c2ser.training.config import OptimConfig
 from c2ser.training.objective import Objective
@@ -135,7 +135,7 @@ def _counted(update: Update, data: Any, counter: CostCounter) -> Counted:
         loss = update.loss(batch)
     activations = counter.live - fixed - features
     with counter.during(BACKWARD):
-        torch.autograd.backward(loss)  # the method would hide recomputed functions from what counts as on a card
+        backward(loss)
     del loss, batch
     with counter.during(UPDATE):
         update.finish()
