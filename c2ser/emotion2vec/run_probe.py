@@ -9,7 +9,6 @@ from c2ser.corpus import Utterance, tested
 from c2ser.emotion2vec.config import ProbeConfig
 from c2ser.emotion2vec.probe import ProbeData, TrainedProbe, choose_probe, cross_validate, labels_of, read_probe_data
 from c2ser.emotion2vec.probe_files import save_probe, weights_sha256
-from c2ser.label_sets import own_classes, write_label_set
 from c2ser.log import get_logger
 from c2ser.ratings import DIMENSIONS, numbers_text
 from c2ser.scoring.cross_validation import by_fold, figures_of_folds, figures_of_values, figures_with_intervals
@@ -103,7 +102,6 @@ def _write(
     else:
         labels = labels_of(outputs)
         figures = (figures_of_folds if folds else figures_with_intervals)(utterances, labels, outputs)
-        write_label_set(folder, own_classes({*figures["per_emotion"], *labels.values()}))
         write_table(folder / "utt2emo", labels)
         write_distributions(folder, outputs)
         logger.info("%s: UA %.4f, WA %.4f, F1 %.4f", folder, figures["ua"], figures["wa"], figures["f1_reference"])

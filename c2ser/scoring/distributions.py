@@ -5,13 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
-from c2ser.emotions import EMOTIONS, ordered
-from c2ser.tables import read_json, read_table, write_json, write_table
+from c2ser.label_sets import own_classes, read_label_set, write_label_set
+from c2ser.tables import read_table, write_table
 
 UTT2PROB = "utt2prob"
-
-LABELS = "labels.json"
-"""Beside the table where its classes are not the seven emotions: `{"names": [...]}`, in the order of its columns."""
 
 
 def write_distributions(folder: Path, rows: Mapping[str, Mapping[str, float]]) -> None:
@@ -21,13 +18,9 @@ def write_distributions(folder: Path, rows: Mapping[str, Mapping[str, float]]) -
         folder: where the tables of a result lie.
         rows: probability by class, by utterance.
     """
-    found = ordered(name for row in rows.values() for name in row)
-    names = found if {*found} - {*EMOTIONS} else EMOTIONS
-    text = {utterance: " ".join(f"{row.get(name, 0.0):.6g}" for name in names) for utterance, row in rows.items()}
-    if names is EMOTIONS:
-        (folder / LABELS).unlink(missing_ok=True)
-    else:
-        write_json(folder / LABELS, {"names": [*names]})
+    labels = own_classes(name for row in rows.values() for name in row)
+    text = {utterance: " ".join(f"{row.get(name, 0.0):.6g}" for name in labels) for utterance, row in rows.items()}
+    write_label_set(folder, labels)
     write_table(folder / UTT2PROB, text)
 
 
@@ -38,10 +31,9 @@ def read_distributions(table: Path) -> dict[str, dict[str, float]]:
         table: the table; its folder tells its classes.
 
     Raises:
-        ValueError: a row has not a probability for each class, or they do not sum to 1.
+        ValueError: labels.json is no set of classes, or a row has not a probability for each or does not sum to 1.
     """
-    path = table.parent / LABELS
-    names = _names(path) if path.exists() else [*EMOTIONS]
+    names = read_label_set(table.parent).names
     rows = {}
     for utterance, text in read_table(table).items():
         try:
@@ -53,11 +45,3 @@ def read_distributions(table: Path) -> dict[str, dict[str, float]]:
                              "decode again")  # fmt: skip
         rows[utterance] = dict(zip(names, (row / row.sum()).tolist(), strict=True))
     return rows
-
-
-def _names(path: Path) -> list[str]:
-    content = read_json(path)
-    names = content.get("names") if isinstance(content, dict) else None
-    if not isinstance(names, list) or len({*map(str, names)}) != len(names):
-        raise ValueError(f'{path}: no names of classes; write {{"names": ["calm", "anger"]}}')
-    return [str(name) for name in names]
