@@ -25,6 +25,9 @@ HEAD = 512
 UNKNOWN = 1 << 60
 """What libsndfile gives as a length that it does not know, or more."""
 
+TOO_MANY_OPEN = (errno.EMFILE, errno.ENFILE)
+"""Errors of a process or machine that may open no further file."""
+
 LOST = 0.5
 """Seconds that an mp4 may declare beyond what is in it."""
 
@@ -34,10 +37,6 @@ SAFE = {
     "protocol_whitelist": "none",
 }
 """What PyAV may open. Playlists are no containers of sound: they name other files, and addresses, to be read."""
-
-
-class TooManyOpen(OSError):
-    """This process may open no further file: that ends the work, and rejects no utterance."""
 
 
 @dataclass
@@ -103,10 +102,8 @@ def _open_file(path: Path, name: str) -> IO[bytes]:
             raise ValueError(f"{name}: {path} is a pipe or a device; write the audio to a file")
         return open(path, "rb")
     except OSError as error:
-        if error.errno in (errno.EMFILE, errno.ENFILE):  # nothing is wrong with this file
-            raise TooManyOpen(
-                f"{path}: too many files are open; raise the limit (ulimit -n), or lower --num_workers"
-            ) from None
+        if error.errno in TOO_MANY_OPEN:  # nothing is wrong with this file
+            raise
         raise ValueError(f"{name}: cannot read {path} ({error.strerror}); check the path") from None
 
 

@@ -6,7 +6,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
-from c2ser.audio_files import TooManyOpen
+from c2ser.audio_files import TOO_MANY_OPEN
 from c2ser.log import get_logger
 
 logger = get_logger(__name__)
@@ -88,14 +88,17 @@ def load_batch(names: Iterable[str], load: Callable[[str], Loaded]) -> LoadedBat
         names: what to load.
         load: loads what a name stands for; if it raises ValueError or OSError, this name alone is rejected. Any other
             error is raised, with a note that gives the name.
+
+    Raises:
+        OSError: this process may open no further file, which is no fault of the name.
     """
     batch: LoadedBatch[Loaded] = LoadedBatch()
     for name in names:
         try:
             batch.items[name] = load(name)
-        except TooManyOpen:
-            raise
         except (ValueError, OSError) as error:
+            if isinstance(error, OSError) and error.errno in TOO_MANY_OPEN:
+                raise OSError(f"{name}: too many open files; raise their limit with ulimit -n") from None
             batch.rejected[name] = str(error).removeprefix(f"{name}: ")
         except Exception as error:
             error.add_note(f"while {name} was read")

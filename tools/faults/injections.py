@@ -46,23 +46,29 @@ class Bench:
     folder: Path
     files: dict[str, bytes] = field(default_factory=dict)
     seconds: float = 0.0
+    sinks: list["subprocess.Popen[bytes]"] = field(default_factory=list)
 
     def new(self, name: str) -> Path:
-        """Return the output folder of another run; all have one name, which stands in pictures."""
-        (self.folder / name).mkdir()
-        return self.folder / name / "out"
+        """Return the output folder of another run; all have the same last names, which stand in pictures."""
+        (self.folder / name / "model").mkdir(parents=True)
+        return self.folder / name / "model/out"
 
     def start(self, out: Path, limit: Callable[[], object] | None = None) -> int:
         """Start a run and return its process."""
         sys.stdout.flush()
+        with open(f"{out}.stderr", "ab") as errors:  # through a pipe: a limit of files is not one of what is said
+            self.sinks.append(subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=errors))
+        pipe = self.sinks[-1].stdin
+        assert pipe is not None
         child = os.fork()
         if child:
+            pipe.close()
             return child
         status = 70
         try:
-            with open(f"{out}.stderr", "ab") as errors:
-                os.dup2(errors.fileno(), 1)
-                os.dup2(errors.fileno(), 2)
+            os.dup2(pipe.fileno(), 1)
+            os.dup2(pipe.fileno(), 2)
+            pipe.close()
             if limit:
                 limit()
             main(self.job.words(self.inputs, out))
@@ -79,7 +85,15 @@ class Bench:
 
     def run(self, out: Path, limit: Callable[[], object] | None = None) -> int:
         """Run to the end, and return the status."""
-        return os.waitstatus_to_exitcode(os.waitpid(self.start(out, limit), 0)[1])
+        return self.end(self.start(out, limit))
+
+    def end(self, child: int) -> int:
+        """Wait for a run and what it says, and return its status."""
+        status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        for sink in self.sinks:
+            sink.wait()
+        self.sinks.clear()
+        return status
 
     def learn(self) -> None:
         """Remember what an undisturbed run gives; raises an AssertionError if two runs differ."""
@@ -136,7 +150,7 @@ def _killed(bench: Bench, out: Path, number: int, moment: float) -> tuple[Verdic
     child = bench.start(out)
     time.sleep(moment * bench.seconds)
     os.kill(child, number)
-    os.waitpid(child, 0)
+    bench.end(child)
     if half := bench.check_midway(out):
         return "lost", f"{half} is incomplete"
     return bench.check_rerun(out)
@@ -177,7 +191,7 @@ def _full_disk(bench: Bench, out: Path, size: int) -> tuple[Verdict, str]:
 
 def _two_at_once(bench: Bench, out: Path) -> tuple[Verdict, str]:
     children = [bench.start(out) for _ in range(2)]
-    states = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
+    states = [bench.end(child) for child in children]
     text = Path(f"{out}.stderr").read_text(errors="replace")
     if "Traceback" in text or any(status not in (0, REFUSED) for status in states):
         return "weak", f"statuses {states}: {_last_line(out)}"
@@ -250,4 +264,4 @@ def run_all(folder: Path, only: str, seed: int) -> Iterator[tuple[str, str, Verd
             verdict, seen = inject(bench, out)
             yield job.name, name, verdict, seen
             with contextlib.suppress(OSError):
-                shutil.rmtree(out.parent)
+                shutil.rmtree(out.parents[1])

@@ -76,7 +76,10 @@ READERS: dict[str, tuple[Callable[[Path], Any], str, list[bytes]]] = {
 }  # fmt: skip
 """By name: the reader, the ending of its file's name, and good inputs."""
 
-BROKE: list[tuple[str, bytes]] = []
+BROKE: list[tuple[str, bytes]] = [
+    ("ark", b"u \0BFM \4\xff\xff\xff\x7f\4\xff\xff\xff\x7f"),  # more bytes than a number of C holds
+    ("jsonl", b'{"file": ' + b"9" * 5000 + b"}"),
+]
 """What a fuzzer found: the reader, and the content that it did not take well then."""
 
 
