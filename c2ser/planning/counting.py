@@ -168,7 +168,7 @@ class _AsOnACard(TorchFunctionMode):
             self.counter.reads[self.counter.phase] += 1
         if not self.card:
             return func(*args, **kwargs)
-        if func is IS_CUDA:
+        if func == IS_CUDA:
             return True
         if func is dropout:
             return _dropout(*args, **kwargs)
