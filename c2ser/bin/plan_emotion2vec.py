@@ -54,8 +54,8 @@ def main(
         out: JSON file for the plan.
     """
     from c2ser.planning.objectives import Emotion2VecPlan
-    from c2ser.planning.plan import plan_emotion2vec
     from c2ser.planning.plan_table import table
+    from c2ser.planning.training_plan import plan_emotion2vec
     from c2ser.tables import write_json
 
     card = CardOptions(gpu, memory, tflops, bandwidth).card()

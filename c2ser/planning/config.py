@@ -1,6 +1,7 @@
 """Settings of plans, and the data sheets of cards; importing them loads no model library."""
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ class CardOptions:
         name = self.gpu.lower()
         if name not in CARDS:
             raise ValueError(f"{self.gpu}: no data sheet here; choose from {', '.join(CARDS)}, and give its numbers")
-        numbers = {"memory": self.memory, "tflops": self.tflops, "bandwidth": self.bandwidth}
+        numbers: dict[str, Any] = {"memory": self.memory, "tflops": self.tflops, "bandwidth": self.bandwidth}
         changes = {key: value for key, value in numbers.items() if value is not None}
         if low := [key for key, value in changes.items() if not value > 0]:
             raise ValueError(f"{low[0]} {changes[low[0]]}: give a number above 0")

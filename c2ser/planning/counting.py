@@ -25,6 +25,9 @@ aten = torch.ops.aten
 READS = {Tensor.tolist, Tensor.item, Tensor.__bool__, Tensor.__int__, Tensor.__float__, Tensor.cpu}
 """What makes the host wait for a card."""
 
+IS_CUDA = vars(torch._C.TensorBase)["is_cuda"].__get__
+"""What reads the attribute `is_cuda` of a tensor."""
+
 FLOAT32_ON_A_CARD = {
     torch.nn.functional.layer_norm, torch.nn.functional.group_norm, torch.nn.functional.softmax,
     torch.nn.functional.log_softmax, torch.nn.functional.cross_entropy, torch.softmax, Tensor.softmax,
@@ -165,7 +168,7 @@ class _AsOnACard(TorchFunctionMode):
             self.counter.reads[self.counter.phase] += 1
         if not self.card:
             return func(*args, **kwargs)
-        if func is Tensor.is_cuda.__get__:
+        if func == IS_CUDA:
             return True
         if func is dropout:
             return _dropout(*args, **kwargs)

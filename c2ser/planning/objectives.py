@@ -89,7 +89,7 @@ class C2SERPlan:
         """
         texts = [text for item in list(self.items.values())[:50] for text in item.answers.values()]
         network, self.stand_in = hollow_c2ser(replace(self.model), texts)
-        valid = usual_items(7, [*next(iter(self.items.values())).answers])  # nothing is validated
+        valid = usual_items(7, [self.model.style])  # nothing is validated
         # kept features are computed one by one; they are then no part of a step, and together they take less time here
         corpus = Corpus(self.items, valid, replace(self.batches, keep_features=False), self.spec_augment)
         with torch.device("meta"):
@@ -99,7 +99,8 @@ class C2SERPlan:
 
     def raw(self, objective: C2SERObjective, names: Sequence[str], explicit: bool) -> RawBatch:
         """Return the data of a micro-batch of these utterances: silence, whose features cost as much as speech's."""
-        loaded, encoder = {}, objective.model.acoustic
+        loaded: dict[str, LoadedItem | None] = {}
+        encoder = objective.model.acoustic
         vectors = np.zeros((encoder.model.config.tokens, encoder.dim), np.float32) if encoder else None
         for name in names:
             item = self.items[name]

@@ -1,6 +1,6 @@
 """Plans as text: what fits, what takes the time, what to change."""
 
-from c2ser.planning.plan import RESERVE, Plan
+from c2ser.planning.training_plan import RESERVE, Plan
 from c2ser.planning.update import GIB
 
 
@@ -34,7 +34,7 @@ def _parameters(plan: Plan) -> list[str]:
 
 def _memory(plan: Plan) -> list[str]:
     memory = plan.fullest.memory
-    parts = {
+    sizes = {
         "weights, frozen": memory.frozen,
         "weights, trained": memory.trained,
         "AdamW's moments": memory.moments,
@@ -42,7 +42,7 @@ def _memory(plan: Plan) -> list[str]:
         "features of the batch": memory.features,
         "activations": memory.activations,
     }
-    parts = {name: size / GIB for name, size in parts.items()}
+    parts = {name: size / GIB for name, size in sizes.items()}
     if plan.kept:
         parts["kept features of all utterances"] = plan.kept
     parts[f"peak, with {RESERVE} for CUDA itself"] = plan.peak

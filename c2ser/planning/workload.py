@@ -45,7 +45,7 @@ def usual_items(number: int, styles: Sequence[Style]) -> dict[str, Item]:
     for place in range(number):
         emotion = EMOTIONS[place % len(EMOTIONS)]
         name = f"{place:05d}"
-        answers = {style: sentence(_request(emotion, style), style) for style in styles}
+        answers: dict[str, str] = {style: sentence(_request(emotion, style), style) for style in styles}
         utterance = Utterance("train", "usual", name, Path("silence"), emotion, "en", TEXT)
         items[utterance.id] = Item(utterance, usual_seconds(place, number), answers)
     return items
