@@ -6,16 +6,16 @@ import importlib
 import io
 import typing
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any, Literal
 
-from c2ser.__main__ import verbs
-from c2ser.cli import run as run_verb
+from c2ser import cli
 from faults.row import Refused, Row
 
 
 def rows() -> Iterator[Row]:
     """Yield the rows."""
-    for verb in verbs():
+    for verb in sorted(path.stem for path in (Path(cli.__file__).parent / "bin").glob("[a-z]*.py")):
         module = importlib.import_module(f"c2ser.bin.{verb}")
         for option, value in _abuses(module.main):
             stage = functools.partial(run_parser, verb, [f"--{option}={value}"])
@@ -44,7 +44,7 @@ def run_parser(verb: str, words: Sequence[str], path: object) -> None:
     errors = io.StringIO()
     try:
         with contextlib.redirect_stderr(errors), contextlib.redirect_stdout(io.StringIO()):
-            run_verb(_nothing_of(module.main), getattr(module, "PATHS", None), f"c2ser {verb}", words)
+            cli.run(_nothing_of(module.main), getattr(module, "PATHS", None), f"c2ser {verb}", words)
     except SystemExit as end:
         if end.code == 2:
             raise ValueError(errors.getvalue().strip()) from None

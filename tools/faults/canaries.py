@@ -4,7 +4,6 @@ import contextlib
 import functools
 import json
 import os
-import pickle
 import subprocess
 import sys
 import types
@@ -12,7 +11,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from transformers import PreTrainedTokenizerFast
 
@@ -75,7 +73,8 @@ def _row(name: str, stage: Callable[[Path], Any], make: bytes | Callable[[Path],
 
 
 def _pickled(path: Path) -> bytes:
-    return pickle.dumps(Payload(os.system, f"touch '{path.parent / CANARY}'"))
+    """Return what calls os.system when it is unpickled."""
+    return f"cposix\nsystem\n(S\"touch '{path.parent / CANARY}'\"\ntR.".encode()
 
 
 def _pickles() -> Iterator[Row]:
@@ -88,9 +87,8 @@ def _pickles() -> Iterator[Row]:
     yield _row("weights that are a pickle", read_tensors, lambda path: path.write_bytes(_pickled(path)), ".safetensors")
     yield _row("an archive of embeddings with a pickle", lambda path: read_matrix(f"{path}:2", "a"),
                lambda path: path.write_bytes(b"a PKL" + _pickled(path)))  # fmt: skip
-    array = np.array([Payload(os.system, TOUCH)], dtype=object)
     yield _row("an archive of embeddings with objects", lambda path: read_matrix(f"{path}:2", "a"),
-               lambda path: path.write_bytes(b"a NPY" + pickle.dumps(array)))  # fmt: skip
+               lambda path: path.write_bytes(b"a NPY" + _pickled(path)))  # fmt: skip
     yield _row("a folder with pytorch_model.bin", lambda path: load_encoder(str(path)), _bin)
     yield _row("YAML, os.system", read_yaml, f"!!python/object/apply:os.system ['{TOUCH}']".encode(), ".yaml")
     yield _row("YAML, a new object", read_yaml,

@@ -8,6 +8,7 @@ import io
 import os
 import random
 import resource
+import runpy
 import shutil
 import signal
 import subprocess
@@ -18,7 +19,6 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from c2ser.__main__ import main
 from faults.jobs import JOBS, Job, prepare
 from faults.row import Verdict
 
@@ -71,7 +71,7 @@ class Bench:
             pipe.close()
             if limit:
                 limit()
-            main(self.job.words(self.inputs, out))
+            call(self.job.words(self.inputs, out))
             status = 0
         except SystemExit as end:
             status = end.code if isinstance(end.code, int) else 1
@@ -98,7 +98,7 @@ class Bench:
     def learn(self) -> None:
         """Remember what an undisturbed run gives; raises an AssertionError if two runs differ."""
         with contextlib.redirect_stdout(io.StringIO()):
-            main(self.job.words(self.inputs, self.new("first")))  # here, so that all is imported from now on
+            call(self.job.words(self.inputs, self.new("first")))  # here, so that all is imported from now on
         for name in ("second", "third"):
             begin = time.monotonic()
             out = self.new(name)
@@ -122,6 +122,12 @@ class Bench:
         if wrong := differing(made, self.files):
             return "lost", f"after the rerun {wrong} differ"
         return "good", ""
+
+
+def call(words: list[str]) -> None:
+    """Run `c2ser WORDS…` in this process."""
+    sys.argv = ["c2ser", *words]
+    runpy.run_module("c2ser", run_name="__main__", alter_sys=True)
 
 
 def contents(folder: Path) -> dict[str, bytes]:
