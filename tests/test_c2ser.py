@@ -25,12 +25,13 @@ from c2ser.devices import move, pick_device
 from c2ser.emotion2vec.config import Emotion2VecConfig
 from c2ser.emotion2vec.convert import save_model
 from c2ser.emotion2vec.model import Emotion2Vec
+from c2ser.model.acoustic import AcousticEncoder
 from c2ser.model.c2ser import C2SER
 from c2ser.model.c2ser_network import C2SERNetwork
 from c2ser.model.config import C2SERConfig, ConnectorConfig, LoraSettings, SearchConfig, TinyLlm, TinyWhisper
 from c2ser.model.connector import Connector
 from c2ser.model.lm import LanguageModel, load_llm
-from c2ser.model.perception import AcousticEncoder, LogMel, Vectors, WhisperEncoder, stack
+from c2ser.model.perception import LogMel, Vectors, WhisperEncoder, stack
 from c2ser.model.qformer import QFormerConnector
 from c2ser.model.tiny import make_tiny_models, train_tokenizer
 from c2ser.prep.writer import write_corpus

@@ -22,6 +22,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from test_c2ser import build, place, waves  # noqa: F401 - the fixture is used by name
 from torch.distributed.fsdp import FSDPModule
 from torch.distributed.tensor import DTensor
+from transformers import HubertConfig, HubertModel, Wav2Vec2FeatureExtractor
 
 from c2ser.bin import extract_embeddings, train_c2ser
 from c2ser.cli import make_parser
@@ -29,11 +30,14 @@ from c2ser.cot.prompts import instruction
 from c2ser.data.config import SpecAugment
 from c2ser.data.datasets import load_item, read_items
 from c2ser.emotion2vec.config import EmbeddingBatchConfig
+from c2ser.emotion2vec.encoders import load_encoder
 from c2ser.emotions import EMOTIONS
+from c2ser.model.acoustic import StatesEncoder
 from c2ser.model.c2ser import C2SER
-from c2ser.model.config import C2SERConfig, LoraSettings
+from c2ser.model.config import C2SERConfig, ConnectorConfig, LoraSettings
 from c2ser.model.export import export
 from c2ser.model.label_scores import label_scores
+from c2ser.model.speech_encoders import WhisperStates
 from c2ser.scoring.labels import read_label
 from c2ser.tables import read_json, read_table, write_json, write_table
 from c2ser.training import checkpoint
@@ -755,3 +759,49 @@ def test_bfloat16_is_chosen_where_a_processor_has_it(place, tmp_path, monkeypatc
     assert trainer.bfloat16
     monkeypatch.setattr("c2ser.devices.has_bfloat16", lambda device: False)
     assert not trainer.bfloat16
+
+
+def test_a_model_like_secap_learns_and_continues_with_the_same_bits(place, tmp_path):  # noqa: F811
+    """HuBERT and a Q-Former before a frozen language model."""
+    torch.manual_seed(0)
+    sizes = {
+        "hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32,
+        "conv_dim": [8] * 7, "num_conv_pos_embeddings": 4, "num_conv_pos_embedding_groups": 2,
+    }  # fmt: skip
+    HubertModel(HubertConfig(**sizes)).save_pretrained(tmp_path / "hubert")
+    Wav2Vec2FeatureExtractor(do_normalize=True).save_pretrained(tmp_path / "hubert")
+    connector = ConnectorConfig("qformer", dim=16, layers=2, heads=2, feed_forward=32, queries=4)
+    parts = {"whisper": None, "emotion2vec": str(tmp_path / "hubert"), "acoustic": "frame", "connector": connector,
+             "lora": LoraSettings(r=0), "trainable": ["connector"]}  # fmt: skip
+    models = {}
+    for kind, stop in (("whole", None), ("twice", 1), ("twice", None)):
+        models[kind] = build(place, **parts)
+        begun = {name: tensor.clone() for name, tensor in models[kind].state_dict().items()}
+        study(place, tmp_path / kind, "direct", 1, stop, models[kind], steps=2)
+    (one, state), (two, _) = result(tmp_path / "whole"), result(tmp_path / "twice")
+    assert state["step"] == 2 and largest_difference(one, two) == 0
+    changed = {name for name, tensor in models["twice"].state_dict().items() if not torch.equal(tensor, begun[name])}
+    assert changed and all(name.startswith("connector.") for name in changed)
+    given = waves(0.5, 0.9)
+    C2SER(models["twice"].eval()).save_pretrained(tmp_path / "model")
+    again = C2SER.from_pretrained(tmp_path / "model").network
+    with torch.no_grad():
+        together = again.encode(given).values
+        assert torch.equal(together, models["twice"].encode(given).values)
+        assert (again.encode(given[:1]).values[0] - together[0]).abs().max() < 1e-5
+        (states,) = (again.extract_features(given[1:]).acoustic,)
+    frames = load_encoder(str(tmp_path / "hubert")).embed(given[1:], "frame")[0]
+    assert np.allclose(states.values[0].numpy(), frames, atol=1e-5) and len(frames) <= again.acoustic.max_vectors(0.9)
+    assert "| acoustic encoder | hubert, frozen (frame) |" in (tmp_path / "model/README.md").read_text()
+    with pytest.raises(ValueError, match="model.acoustic tokens: only Emotion2Vec-S has such vectors"):
+        build(place, **{**parts, "acoustic": "tokens"})
+    with pytest.raises(ValueError, match="give HuBERT, WavLM or the like"):
+        StatesEncoder(WhisperStates(build(place).whisper), "frame")
+    made = make_parser(train_c2ser.main).parse_args(
+        [
+            "--config",
+            str(Path(__file__).parents[1] / "local/conf/secap.yaml"),
+            *"--train x --valid x --stage direct --out x".split(),
+        ]
+    )
+    assert made.model.connector.kind == "qformer" and made.model.whisper is None

@@ -58,6 +58,7 @@ TEXT_ONLY = (
     "generate_cot",
     "extract_labels",
     "argmax_labels",
+    "vote_labels",
     "score",
     "show_results",
     "report",

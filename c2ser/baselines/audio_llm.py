@@ -28,7 +28,7 @@ from transformers import (
 from c2ser.audio import SAMPLE_RATE
 from c2ser.baselines.answers import Answer
 from c2ser.baselines.config import BaselineConfig
-from c2ser.baselines.instructions import instruction, wav_bytes
+from c2ser.baselines.instructions import Instructions, wav_bytes
 from c2ser.emotions import EMOTIONS
 from c2ser.label_sets import SEVEN
 from c2ser.log import one_line
@@ -60,18 +60,20 @@ class AudioLlm:
         model: the model, a class of transformers that generates.
         processor: what came with it: makes its inputs of waveforms and text.
         config: how it is asked.
-        wording: 0 asks as `config` says, 1 to 10 in other words.
+        instructions: what it is asked about each utterance; None asks as `config` says.
 
     Raises:
-        ValueError: it has neither a chat template nor `template`, or there is no such wording.
+        ValueError: it has neither a chat template nor `template`, or the instruction needs a data directory.
     """
 
     transcribes = False
     labels = SEVEN
 
-    def __init__(self, model: PreTrainedModel, processor: Any, config: BaselineConfig, wording: int = 0) -> None:
+    def __init__(
+        self, model: PreTrainedModel, processor: Any, config: BaselineConfig, instructions: Instructions | None = None
+    ) -> None:
         self.model, self.processor, self.config = model.eval(), processor, config
-        self.prompt = instruction(config, wording)
+        self.instructions = instructions or Instructions(config)
         self.tokenizer = getattr(processor, "tokenizer", processor)
         if config.template is None and not _has_template(processor):
             raise ValueError(f"{config.model}: it has no chat template; give baseline.template, with {{prompt}} in it")
@@ -85,7 +87,7 @@ class AudioLlm:
         self.bias: Tensor | None = None
 
     @classmethod
-    def from_pretrained(cls, config: BaselineConfig, wording: int = 0) -> "AudioLlm":
+    def from_pretrained(cls, config: BaselineConfig, instructions: Instructions | None = None) -> "AudioLlm":
         """Load a model and its processor from a folder or a hub id; nothing in its files is run.
 
         Raises:
@@ -108,7 +110,7 @@ class AudioLlm:
             except Exception as error:  # files of strangers make transformers raise nearly anything
                 raise ValueError(_broken(name, f"adapter {config.adapter}", error)) from error
             model.set_adapter("speech")
-        return cls(model, processor, config, wording)
+        return cls(model, processor, config, instructions)
 
     def to(self, device: torch.device | str) -> "AudioLlm":
         """Move the model to a device."""
@@ -120,32 +122,42 @@ class AudioLlm:
     def answer(self, waves: Mapping[str, np.ndarray], languages: Mapping[str, str | None]) -> dict[str, Answer]:
         """Answer for the utterances of a batch; see `c2ser.baselines.answers.Answerer`."""
         start = time.perf_counter()
-        inputs = self._inputs([*waves.values()])
+        asked, refused = self.instructions.of(waves)
+        answered = {name: Answer("", None, 0.0, 0, problem=problem) for name, problem in refused.items()}
+        if not asked:
+            return answered
+        inputs = self._inputs([waves[name] for name in asked], [*asked.values()])
         answers = self._generate(inputs)
-        milliseconds = 1000 * (time.perf_counter() - start) / len(waves)
-        scored = self.config.label_scores
-        rows: Sequence[np.ndarray | None] = [*self._probabilities(inputs)] if scored else [None] * len(waves)
-        return {
+        milliseconds = 1000 * (time.perf_counter() - start) / len(asked)
+        scored = self.config.scored
+        rows: Sequence[np.ndarray | None] = [*self._probabilities(inputs)] if scored else [None] * len(asked)
+        return answered | {
             name: Answer(text, row, milliseconds, count)
-            for name, (text, count), row in zip(waves, answers, rows, strict=True)
+            for name, (text, count), row in zip(asked, answers, rows, strict=True)
         }
 
     def _ids(self, text: str) -> list[int]:
         return self.tokenizer(text, add_special_tokens=False)["input_ids"]
 
-    def _inputs(self, waves: Sequence[np.ndarray]) -> dict[str, Tensor]:
-        """Return the model's inputs; texts are padded at the left, where answers do not grow."""
+    def _inputs(self, waves: Sequence[np.ndarray], prompts: Sequence[str] | None = None) -> dict[str, Tensor]:
+        """Return the model's inputs; texts are padded at the left, where answers do not grow.
+
+        Args:
+            waves: waveforms at 16 kHz, (samples,).
+            prompts: what is asked about each; None asks what is asked where nobody speaks.
+        """
+        prompts = prompts or [self.instructions.empty] * len(waves)
         padding = {"padding": True, "padding_side": "left"}
         if self.config.template is not None:
-            text = self.config.template.replace("{prompt}", self.prompt)
+            texts = [self.config.template.replace("{prompt}", prompt) for prompt in prompts]
             inputs = self.processor(
-                text=[text] * len(waves), audio=[*waves], sampling_rate=SAMPLE_RATE, return_tensors="pt", **padding
+                text=texts, audio=[*waves], sampling_rate=SAMPLE_RATE, return_tensors="pt", **padding
             )
         else:
             options = {} if type(self.processor).__name__ in BASE64 else {"processor_kwargs": {"text_kwargs": padding}}
             inputs = self.processor.apply_chat_template(
-                [self._chat(wave) for wave in waves], tokenize=True, add_generation_prompt=True, return_dict=True,
-                return_tensors="pt", **options,
+                [self._chat(*pair) for pair in zip(waves, prompts, strict=True)], tokenize=True,
+                add_generation_prompt=True, return_dict=True, return_tensors="pt", **options,
             )  # fmt: skip
         return {name: self._placed(value) for name, value in inputs.items()}
 
@@ -156,7 +168,7 @@ class AudioLlm:
         value = value.to(self.model.device)
         return value.to(self.model.dtype) if value.is_floating_point() else value
 
-    def _chat(self, wave: np.ndarray) -> list[dict[str, Any]]:
+    def _chat(self, wave: np.ndarray, prompt: str) -> list[dict[str, Any]]:
         """Return the turns of a chat about an utterance, at 16 kHz."""
         system = self.config.system
         turns: list[dict[str, Any]] = []
@@ -165,7 +177,7 @@ class AudioLlm:
         audio: dict[str, Any] = {"type": "audio", "audio": wave}
         if type(self.processor).__name__ in BASE64:
             audio = {"type": "audio", "base64": base64.b64encode(wav_bytes(wave)).decode()}
-        return [*turns, {"role": "user", "content": [audio, {"type": "text", "text": self.prompt}]}]
+        return [*turns, {"role": "user", "content": [audio, {"type": "text", "text": prompt}]}]
 
     def _generate(self, inputs: Mapping[str, Tensor]) -> list[tuple[str, int]]:
         """Return an answer to each input, and the number of its tokens, its end token included."""

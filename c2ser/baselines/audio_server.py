@@ -7,7 +7,7 @@ import numpy as np
 
 from c2ser.baselines.answers import Answer
 from c2ser.baselines.config import BaselineConfig
-from c2ser.baselines.instructions import instruction, wav_bytes
+from c2ser.baselines.instructions import Instructions, wav_bytes
 from c2ser.chat.config import Sampling
 from c2ser.chat.protocol import Chat, Prompt, read_reply, request
 from c2ser.chat.server import ServerChat
@@ -19,19 +19,19 @@ class AudioServer:
 
     Args:
         config: how it is asked.
-        wording: 0 asks as `config` says, 1 to 10 in other words.
+        instructions: what it is asked about each utterance; None asks as `config` says.
 
     Raises:
-        ValueError: the model has no name, or the address is none.
+        ValueError: the model has no name, the address is none, or the instruction needs a data directory.
     """
 
     transcribes = False
     labels = SEVEN
 
-    def __init__(self, config: BaselineConfig, wording: int = 0) -> None:
+    def __init__(self, config: BaselineConfig, instructions: Instructions | None = None) -> None:
         if not config.model:
             raise ValueError("baseline.model: missing; give the name that the server knows the model by")
-        self.config, self.prompt = config, instruction(config, wording)
+        self.config, self.instructions = config, instructions or Instructions(config)
         self.sampling = Sampling(config.model, temperature=0.0, top_p=1.0, max_tokens=config.max_new_tokens)
         self.chat: Chat = ServerChat(config.server)
 
@@ -47,8 +47,9 @@ class AudioServer:
         """
         start = time.perf_counter()
         lines = {}
-        for name, wave in waves.items():
-            prompt = Prompt(name, self.prompt, audio=wav_bytes(wave), system=self.config.system)
+        asked, refused = self.instructions.of(waves)
+        for name, text in asked.items():
+            prompt = Prompt(name, text, audio=wav_bytes(waves[name]), system=self.config.system)
             line = request(prompt, self.sampling)
             lines[line["custom_id"]] = (name, line)
         replies = {}
@@ -59,6 +60,6 @@ class AudioServer:
         answers = {}
         for name in waves:
             reply = replies.get(name)
-            problem = reply.problem if reply else "the model did not reply"
+            problem = refused.get(name) or (reply.problem if reply else "the model did not reply")
             answers[name] = Answer(reply.text if reply else "", None, milliseconds, 0, problem=problem)
         return answers

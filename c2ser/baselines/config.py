@@ -10,6 +10,10 @@ from c2ser.model.config import Dtype
 Kind = Literal["cascade", "classifier", "audio_llm", "server", "sensevoice", "emotion2vec", "audio_classifier"]
 """What answers; `BaselineConfig` says what each is."""
 
+VoxEmo = Literal["direct", "transcript", "attributes", "both", "reasoning"]
+"""The prompts of VoxEmo: the recording alone; with its transcript; with its attributes; with both; and then reasons
+first."""
+
 MAX_SECONDS = 3600.0
 """Seconds of an utterance that any kind takes, at most, as everywhere."""
 
@@ -32,8 +36,11 @@ class BaselineConfig:
         llm_dtype: cascade: precision of the language model's weights.
         batch_seconds: padded audio in one batch, at most.
         batch_utterances: utterances in one batch, at most.
-        prompt: audio_llm, server: the instruction.
+        prompt: audio_llm, server: the instruction; {transcript}, {pitch}, {loudness} and {rate} in it are filled from
+            `text` and `utt2level`.
         style: audio_llm, server: ask what C²SER is asked, the instruction of this style, in place of `prompt`.
+        voxemo: audio_llm, server: ask as VoxEmo does, with what its prompt of this name tells beside the recording, in
+            place of `prompt`.
         system: audio_llm, server: the turn before it that tells the model what it is; none if empty.
         template: audio_llm: the whole input, with {prompt} in it and the model's own mark of audio, for models that
             were not trained for chats; by default the chat template that came with the model.
@@ -57,6 +64,7 @@ class BaselineConfig:
     batch_utterances: int = 16
     prompt: str = "Recognize the emotion with keywords in English:"
     style: Style | None = None
+    voxemo: VoxEmo | None = None
     system: str = ""
     template: str | None = None
     loader: str | None = None
@@ -71,8 +79,10 @@ class BaselineConfig:
 
     @property
     def scored(self) -> bool:
-        """Whether the answers come with probabilities; a server gives text alone."""
-        return self.kind != "server" and (self.kind != "audio_llm" or self.label_scores)
+        """Whether the answers come with probabilities; a server gives text alone, and reasons come before a label."""
+        if self.kind == "audio_llm":
+            return self.label_scores and self.voxemo != "reasoning"
+        return self.kind != "server"
 
     @property
     def longest_taken(self) -> float:

@@ -1,5 +1,7 @@
 """The baselines by their kinds."""
 
+from pathlib import Path
+
 from c2ser.baselines.answers import Answerer
 from c2ser.baselines.audio_llm import AudioLlm
 from c2ser.baselines.audio_server import AudioServer
@@ -7,12 +9,15 @@ from c2ser.baselines.cascade import Cascade
 from c2ser.baselines.class_answers import load_audio_classifier, load_emotion2vec
 from c2ser.baselines.classifier import ClassifierAnswers
 from c2ser.baselines.config import ASKED, BaselineConfig
+from c2ser.baselines.instructions import Instructions
 from c2ser.baselines.sensevoice import SenseVoice
 from c2ser.label_sets import SEVEN, LabelSet
 from c2ser.model.head_model import HeadModel
 
 
-def load_baseline(config: BaselineConfig, labels: LabelSet = SEVEN, wording: int = 0) -> Answerer:
+def load_baseline(
+    config: BaselineConfig, labels: LabelSet = SEVEN, wording: int = 0, data: str | Path | None = None
+) -> Answerer:
     """Load what a configuration asks for.
 
     Args:
@@ -20,9 +25,11 @@ def load_baseline(config: BaselineConfig, labels: LabelSet = SEVEN, wording: int
         labels: the classes of the data; a cascade names them, a classifier those that it has learnt, and all others the
             seven emotions alone.
         wording: 0 asks as `config` says, 1 to 10 in other words.
+        data: the data directory, for instructions that tell of its tables.
 
     Raises:
         ValueError: a model is missing, of another kind or damaged, or it cannot be asked in other words.
+        FileNotFoundError: the data directory lacks a table that the instruction tells of.
     """
     if wording and config.kind not in ASKED:
         raise ValueError(f"wording: nobody asks a baseline of the kind {config.kind}; leave --wording out")
@@ -32,9 +39,9 @@ def load_baseline(config: BaselineConfig, labels: LabelSet = SEVEN, wording: int
         case "cascade":
             return Cascade.from_pretrained(config, labels)
         case "audio_llm":
-            return AudioLlm.from_pretrained(config, wording)
+            return AudioLlm.from_pretrained(config, Instructions(config, wording, data))
         case "server":
-            return AudioServer(config, wording)
+            return AudioServer(config, Instructions(config, wording, data))
         case "sensevoice":
             return SenseVoice.from_pretrained(config)
         case "emotion2vec":

@@ -24,7 +24,7 @@ def main(data: Path, out: Path, baseline: BaselineConfig, device: str = "auto", 
     from c2ser.label_sets import read_label_set
 
     labels = read_label_set(data)
-    answer(move(load_baseline(baseline, labels, wording), device), data, out, baseline, wording)
+    answer(move(load_baseline(baseline, labels, wording, data), device), data, out, baseline, wording)
 
 
 if __name__ == "__main__":

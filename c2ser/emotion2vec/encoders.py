@@ -164,7 +164,7 @@ def load_encoder(
         ValueError: it is none of these, or an option does not fit it.
     """
     folder = Path(source)
-    if folder.is_file() or _is_ours(folder):
+    if is_ours(source):
         if layer is not None:
             raise ValueError(f"{source}: layers of the emotion2vec family cannot be chosen; leave --layer out")
         model = load_model(folder).to(device)
@@ -181,9 +181,11 @@ def load_encoder(
     return encoder
 
 
-def _is_ours(folder: Path) -> bool:
+def is_ours(source: str) -> bool:
+    """Return whether a source is a file, so a published checkpoint, or a folder of Emotion2Vec-S; others may be ids."""
+    folder = Path(source)
     if not folder.is_dir():
-        return False
+        return folder.is_file()
     values = read_json(folder / "config.json") if (folder / "config.json").is_file() else {"kind": KIND}
     return not isinstance(values, dict) or "model_type" not in values
 

@@ -10,14 +10,14 @@ import torch
 
 from c2ser.cot.prompts import Style
 from c2ser.devices import move
-from c2ser.emotion2vec import convert
 from c2ser.label_sets import SEVEN, LabelSet
+from c2ser.model.acoustic import load_acoustic
 from c2ser.model.c2ser_network import C2SERNetwork
 from c2ser.model.config import C2SERConfig, DecodeConfig
 from c2ser.model.folder import load_network, read_temperature, save_network
 from c2ser.model.hub import find_model
 from c2ser.model.lm import LanguageModel, load_llm
-from c2ser.model.perception import AcousticEncoder, WhisperEncoder
+from c2ser.model.perception import WhisperEncoder
 from c2ser.model.recognition import recognise
 from c2ser.recordings.results import Recogniser, Recognition
 from c2ser.recordings.speech_model import SpeechModel, check_language
@@ -41,9 +41,7 @@ class C2SER(SpeechModel):
         whisper = WhisperEncoder.from_pretrained(config.whisper, config.whisper_dropout) if config.whisper else None
         if whisper and config.whisper_layers is not None:
             whisper.cut(config.whisper_layers)
-        acoustic = None
-        if config.emotion2vec:
-            acoustic = AcousticEncoder(convert.load_model(config.emotion2vec), config.acoustic)
+        acoustic = load_acoustic(config.emotion2vec, config.acoustic) if config.emotion2vec else None
         llm, tokenizer = load_llm(config.llm, config.llm_dtype)
         language = LanguageModel(llm, tokenizer, config.lora, config.chat_template, config.end_token)
         return cls(C2SERNetwork(config, whisper, acoustic, language, labels=labels))

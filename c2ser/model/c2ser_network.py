@@ -15,10 +15,11 @@ from transformers import PreTrainedModel
 from c2ser.cot.prompts import Style, instruction, published_spelling
 from c2ser.data.collate import pad_waves
 from c2ser.label_sets import SEVEN, LabelSet
+from c2ser.model.acoustic import FrozenEncoder
 from c2ser.model.config import GREEDY, C2SERConfig, Part, SearchConfig
 from c2ser.model.connector import Connector
 from c2ser.model.lm import LanguageModel
-from c2ser.model.perception import AcousticEncoder, Features, Vectors, WhisperEncoder
+from c2ser.model.perception import Features, Vectors, WhisperEncoder
 from c2ser.model.qformer import QFormerConnector
 
 
@@ -41,7 +42,7 @@ class C2SERNetwork(nn.Module):
         self,
         config: C2SERConfig,
         whisper: WhisperEncoder | None,
-        acoustic: AcousticEncoder | None,
+        acoustic: FrozenEncoder | None,
         language: LanguageModel,
         llm_inside: bool = False,
         labels: LabelSet = SEVEN,

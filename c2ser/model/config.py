@@ -1,6 +1,7 @@
 """Settings of the C²SER model and of decoding; importing them loads no model library."""
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
 from c2ser.cot.config import Style
@@ -75,7 +76,8 @@ class C2SERConfig:
 
     Attributes:
         whisper: Whisper model, folder or hub id; null for a model without Whisper.
-        emotion2vec: folder of an Emotion2Vec-S model; null for a model without it.
+        emotion2vec: folder of an Emotion2Vec-S model; null for a model without it. Or, as in SECap, a folder or hub id
+            of HuBERT, WavLM or another encoder of waveforms of transformers, then with `acoustic` frame or utterance.
         acoustic: which of its vectors are used: the utterance tokens (the paper's intent), the first ten frames (what
             the published features hold), the mean frame, or every frame.
         connector: sizes of the connector.
@@ -206,3 +208,15 @@ class TinyLlm:
     heads: int = 4
     vocabulary: int = 800
     init_std: float = 0.05
+
+
+def check_fields(kind: type, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings of a dataclass, all of them known ones.
+
+    Raises:
+        ValueError: it has no setting of that name.
+    """
+    unknown = sorted(set(values) - {field.name for field in fields(kind)})
+    if unknown:
+        raise ValueError(f"{kind.__name__} has no setting '{unknown[0]}'")
+    return dict(values)

@@ -16,16 +16,15 @@ from transformers import AutoConfig, PreTrainedModel, WhisperConfig
 
 from c2ser.audio import SAMPLE_RATE
 from c2ser.data.datasets import MAX_SECONDS
-from c2ser.emotion2vec.config import Emotion2VecConfig
-from c2ser.emotion2vec.model import Emotion2Vec
 from c2ser.label_sets import SEVEN, LabelSet
 from c2ser.log import one_line
+from c2ser.model.acoustic import empty_acoustic
 from c2ser.model.c2ser_network import C2SERNetwork
-from c2ser.model.config import C2SERConfig, ConnectorConfig, LoraSettings
+from c2ser.model.config import C2SERConfig, ConnectorConfig, LoraSettings, check_fields
 from c2ser.model.fingerprints import llm_fingerprint, tokenizer_fingerprint
 from c2ser.model.lm import LanguageModel, empty_llm, load_llm, load_tokenizer
 from c2ser.model.model_card import format_card
-from c2ser.model.perception import HOP, WINDOW, AcousticEncoder, WhisperEncoder
+from c2ser.model.perception import HOP, WINDOW, WhisperEncoder
 from c2ser.tables import read_json, write_json, write_text
 from c2ser.tensors import read_tensors, whole_folder, write_tensors
 
@@ -192,7 +191,7 @@ def _describe(network: C2SERNetwork) -> dict[str, Any]:
         "c2ser": config,
         "features": FEATURES,
         "whisper": network.whisper and network.whisper.config.to_dict(),
-        "emotion2vec": network.acoustic and dataclasses.asdict(network.acoustic.model.config),
+        "emotion2vec": network.acoustic and network.acoustic.describe(),
         "llm_inside": network.llm_inside,
         "llm": network.language.llm.config.to_dict(),
         "llm_fingerprint": None if network.llm_inside else llm_fingerprint(network.language.llm),
@@ -208,10 +207,7 @@ def _build_empty(folder: Path, description: Mapping[str, Any]) -> C2SERNetwork:
             raise ValueError("its features differ from this version's")
         config = read_config(description["c2ser"])
         whisper = description["whisper"] and WhisperEncoder(WhisperConfig.from_dict(description["whisper"]))
-        acoustic = description["emotion2vec"] and AcousticEncoder(
-            Emotion2Vec(Emotion2VecConfig(**check_fields(Emotion2VecConfig, description["emotion2vec"]))),
-            config.acoustic,
-        )
+        acoustic = description["emotion2vec"] and empty_acoustic(description["emotion2vec"], config.acoustic)
         labels = LabelSet.from_json(description["labels"], "its classes") if "labels" in description else SEVEN
         tokenizer = load_tokenizer(folder / "tokenizer")
         if tokenizer_fingerprint(tokenizer, labels) != description["tokenizer_fingerprint"]:
@@ -250,15 +246,3 @@ def read_config(values: Mapping[str, Any]) -> C2SERConfig:
         "lora": LoraSettings(**check_fields(LoraSettings, values["lora"])),
     }
     return C2SERConfig(**{**values, **parts})
-
-
-def check_fields(kind: type, values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return settings of a dataclass, all of them known ones.
-
-    Raises:
-        ValueError: it has no setting of that name.
-    """
-    unknown = sorted(set(values) - {field.name for field in dataclasses.fields(kind)})
-    if unknown:
-        raise ValueError(f"{kind.__name__} has no setting '{unknown[0]}'")
-    return dict(values)

@@ -1,6 +1,7 @@
 """The model card: README.md of a model folder."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -78,7 +79,7 @@ def format_card(
         emotions=", ".join(labels),
         style=config.style,
         whisper=config.whisper or "none",
-        emotion2vec=config.emotion2vec and f"Emotion2Vec-S, frozen ({config.acoustic})" or "none",
+        emotion2vec=_acoustic(config),
         llm=config.llm,
         inside="weights inside" if llm_inside else "weights from there, adapters inside",
         trainable=", ".join(config.trainable) or "none",
@@ -92,6 +93,13 @@ def format_card(
         USE,
     ]
     return "".join(parts)
+
+
+def _acoustic(config: C2SERConfig) -> str:
+    if not config.emotion2vec:
+        return "none"
+    ours = config.acoustic in ("tokens", "first-frames")  # all encoders have frames
+    return f"{'Emotion2Vec-S' if ours else Path(config.emotion2vec).name}, frozen ({config.acoustic})"
 
 
 def _data(counts: Mapping[str, Mapping[str, int]] | None, labels: LabelSet) -> str:

@@ -18,8 +18,6 @@ from transformers.masking_utils import create_bidirectional_mask
 from transformers.models.whisper.modeling_whisper import WhisperEncoder as WhisperLayers
 
 from c2ser.audio import SAMPLE_RATE
-from c2ser.emotion2vec.config import Level
-from c2ser.emotion2vec.model import Emotion2Vec, pool
 from c2ser.model.config import Padding
 from c2ser.pretrained import load_pretrained, read_sizes
 
@@ -225,43 +223,3 @@ class WhisperEncoder(nn.Module):
             states = layer(states, attention)
         states = net.layer_norm(states) * mask[:, :, None].to(states.dtype)
         return Vectors(states[:, : int(lengths.max())], lengths)
-
-
-class AcousticEncoder(nn.Module):
-    """Frozen Emotion2Vec-S: no gradients, no dropout, not even while the rest is trained.
-
-    Args:
-        model: the encoder.
-        kind: "tokens" are its utterance tokens (the paper's intent), "first-frames" its first ten frames (what the
-            published features hold), "utterance" the mean over its frames, "frame" all of them, 50 per second.
-    """
-
-    def __init__(self, model: Emotion2Vec, kind: Level = "tokens") -> None:
-        super().__init__()
-        self.model, self.kind = model.requires_grad_(False).eval(), kind
-
-    @property
-    def dim(self) -> int:
-        """Size of the acoustic vectors."""
-        return self.model.config.dim
-
-    def max_vectors(self, seconds: float) -> int:
-        """Return the largest number of vectors that audio of this length gives."""
-        if self.kind == "frame":
-            return int(self.model.audio.local_encoder.frames(torch.tensor(int(seconds * SAMPLE_RATE))))
-        return 1 if self.kind == "utterance" else self.model.config.tokens
-
-    def train(self, mode: bool = True) -> "AcousticEncoder":
-        """Stay in evaluation mode."""
-        return super().train(False)
-
-    @torch.no_grad()
-    def forward(self, waves: Tensor, lengths: Tensor) -> Vectors:
-        """Return the acoustic vectors (batch, count, dim) of a padded batch of waveforms (batch, samples)."""
-        return self.arrange(pool(self.model(waves, lengths), self.kind))
-
-    def arrange(self, rows: Sequence[Tensor]) -> Vectors:
-        """Make a batch of single utterances' vectors (rows, dim), as `extract_embeddings` writes them."""
-        if self.kind == "first-frames":  # very short audio has fewer
-            rows = [pad(row, (0, 0, 0, self.model.config.tokens - len(row))) for row in rows]
-        return stack(rows)

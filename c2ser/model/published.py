@@ -16,13 +16,14 @@ from transformers import PreTrainedModel, WhisperConfig
 from c2ser.cot.prompts import Style
 from c2ser.emotion2vec.convert import load_model
 from c2ser.log import get_logger, one_line
+from c2ser.model.acoustic import AcousticEncoder
 from c2ser.model.c2ser_network import C2SERNetwork
 from c2ser.model.config import C2SERConfig, ConnectorConfig, Dtype, LoraSettings
 from c2ser.model.connector import positions
 from c2ser.model.folder import load_weights, save_network
 from c2ser.model.lm import LanguageModel, empty_llm, load_llm, load_tokenizer
 from c2ser.model.model_card import format_card
-from c2ser.model.perception import AcousticEncoder, WhisperEncoder
+from c2ser.model.perception import WhisperEncoder
 from c2ser.model.published_names import COPIES, Names, rename
 from c2ser.pretrained import read_sizes, readable
 from c2ser.tables import write_text

@@ -13,11 +13,12 @@ from transformers import LlamaConfig, PretrainedConfig, PreTrainedTokenizerBase,
 from c2ser.cot.prompts import INSTRUCTIONS
 from c2ser.emotion2vec.config import Emotion2VecConfig
 from c2ser.emotion2vec.model import Emotion2Vec
+from c2ser.model.acoustic import AcousticEncoder
 from c2ser.model.c2ser_network import C2SERNetwork
 from c2ser.model.config import C2SERConfig
 from c2ser.model.folder import read_config
 from c2ser.model.lm import LanguageModel, empty_llm, load_tokenizer
-from c2ser.model.perception import AcousticEncoder, WhisperEncoder
+from c2ser.model.perception import WhisperEncoder
 from c2ser.model.tiny import train_tokenizer
 from c2ser.pretrained import read_sizes
 from c2ser.tables import read_json

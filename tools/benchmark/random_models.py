@@ -14,11 +14,12 @@ from benchmark.harness import Setting
 from c2ser.cot.prompts import INSTRUCTIONS, Request, Style, instruction, sentence
 from c2ser.data.sampler import rng
 from c2ser.emotions import ATTRIBUTES, EMOTIONS
+from c2ser.model.acoustic import AcousticEncoder
 from c2ser.model.c2ser_network import C2SERNetwork
 from c2ser.model.config import C2SERConfig, ConnectorConfig, LoraSettings
 from c2ser.model.label_scores import short_answers
 from c2ser.model.lm import LanguageModel, empty_llm
-from c2ser.model.perception import HOP, AcousticEncoder, Vectors, WhisperEncoder, stack
+from c2ser.model.perception import HOP, Vectors, WhisperEncoder, stack
 from c2ser.model.tiny import train_tokenizer
 
 WHISPERS = {"quick": (48, 2, 4), "small": (768, 12, 12), "medium": (1024, 24, 16)}
