@@ -1,7 +1,8 @@
 """The language model: a causal LM with LoRA that reads [prompt][begin][speech][end] and writes the answer."""
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import islice
 from pathlib import Path
 
 import torch
@@ -31,7 +32,7 @@ from c2ser.pretrained import load_pretrained, read_sizes, readable
 SPEECH = "<|c2ser-speech|>"
 """Marks the position of the speech in a chat template; the model never gets it."""
 
-TOKENISED_AT_ONCE = 10_000
+TOKENISED_AT_ONCE = 1_000
 """So many answers are tokenised at once."""
 
 SCALED_LOGITS = ("final_logit_softcapping", "logit_scale", "logits_scaling", "lm_head_multiplier")
@@ -160,13 +161,13 @@ class LanguageModel(nn.Module):
             rows.append(torch.cat([before, middle, after]))
         return rows
 
-    def sequence_lengths(self, prompt: str, answers: Sequence[str]) -> list[int]:
+    def sequence_lengths(self, prompt: str, answers: Iterable[str]) -> list[int]:
         """Return the number of tokens of each answer with its prompt and boundaries, without the speech."""
         before, after = self.prompt_ids(prompt)
         around = len(before) + 2 + len(after) + 1  # the boundaries of the speech, the end token
-        lengths = []
-        for start in range(0, len(answers), TOKENISED_AT_ONCE):  # the tokens of a whole corpus would fill the memory
-            part = list(answers[start : start + TOKENISED_AT_ONCE])
+        lengths: list[int] = []
+        left = iter(answers)
+        while part := list(islice(left, TOKENISED_AT_ONCE)):  # texts and tokens of a whole corpus would fill the memory
             lengths += [around + len(row) for row in self.tokenizer(part, add_special_tokens=False)["input_ids"]]
         return lengths
 
