@@ -28,13 +28,13 @@ class KeptTable:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.starts: dict[str, int] = {}
-        self.empty: set[str] = set()
+        self.empty: list[str] = []
         start = 0
         for utterance, value, size in read_rows(path):
             if value:
                 self.starts[utterance] = start
             else:
-                self.empty.add(utterance)
+                self.empty.append(utterance)
             start += size
         self._handle = os.open(path, os.O_RDONLY)
         weakref.finalize(self, os.close, self._handle)
@@ -50,8 +50,8 @@ class KeptTable:
             KeyError: it has none.
             ValueError: the file was changed since.
         """
-        raw = _line(self._handle, self.starts[utterance])
-        found, value = parse_row(raw, str(self.path))
+        raw = _line(self._handle, self.starts[utterance]).lstrip(b" \r")
+        found, value = parse_row(raw, str(self.path)) if raw.startswith(utterance.encode()) else ("", "")
         if found != utterance or not value:
             raise ValueError(f"{utterance}: moved within {self.path} while it was in use; start again")
         return value

@@ -155,7 +155,7 @@ class LanguageModel(nn.Module):
         """Return what comes before each answer, as embeddings (time, dim)."""
         around = {prompt: [self._embed(ids) for ids in self.prompt_ids(prompt)] for prompt in set(prompts)}
         rows = []
-        for values, length, prompt in zip(speech.values, speech.lengths.tolist(), prompts, strict=True):
+        for values, length, prompt in zip(speech.values, speech.counts, prompts, strict=True):
             before, after = around[prompt]
             middle = torch.cat([boundaries[:1], values[:length], boundaries[1:]]).to(before.dtype)
             rows.append(torch.cat([before, middle, after]))
@@ -187,14 +187,17 @@ class LanguageModel(nn.Module):
         labels = [[*self._tokens(answer), self.end] for answer in answers]
         contexts = self._contexts(speech, boundaries, prompts)
         shared = self._shared(prompts)
-        rows = [torch.cat([c[shared:], self._embed(ids[:-1])]) for c, ids in zip(contexts, labels, strict=True)]
+        # one lookup for all answers, and places that the host knows: nothing here waits for the device
+        inputs = self._embed([i for ids in labels for i in ids[:-1]]).split([len(ids) - 1 for ids in labels])
+        rows = [torch.cat([context[shared:], answer]) for context, answer in zip(contexts, inputs, strict=True)]
         lengths = torch.tensor([len(row) for row in rows], device=rows[0].device)
-        starts = torch.tensor([len(context) - shared - 1 for context in contexts], device=rows[0].device)
         embedded = pad_sequence(rows, batch_first=True)
         mask = padding_mask(lengths, embedded.shape[1])
         hidden = self.hidden_states(embedded, mask, contexts[0][:shared])
-        labelled = mask & ~padding_mask(starts, embedded.shape[1])
-        logits = self.llm.get_output_embeddings()(hidden[labelled]).float()  # (labels, vocabulary)
+        ends = [number * embedded.shape[1] + len(row) for number, row in enumerate(rows)]
+        places = [place for end, ids in zip(ends, labels, strict=True) for place in range(end - len(ids), end)]
+        labelled = hidden.flatten(0, 1).index_select(0, torch.tensor(places, device=hidden.device))
+        logits = self.llm.get_output_embeddings()(labelled).float()  # (labels, vocabulary)
         target = torch.tensor([i for ids in labels for i in ids], device=logits.device)
         return cross_entropy(logits, target), (logits.argmax(-1) == target).float().mean()
 

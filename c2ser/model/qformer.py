@@ -70,7 +70,9 @@ class QFormerConnector(nn.Module):
             speech embeddings (batch, queries of all windows, out).
         """
         parts = [(self.acoustic, acoustic), (self.semantic, semantic)]
-        states = join([Vectors(layer(part.values), part.lengths) for layer, part in parts if layer and part])
+        states = join(
+            [Vectors(layer(part.values), part.lengths, part.counts) for layer, part in parts if layer and part]
+        )
         batch, size = len(states.values), self._window(states.values.shape[1])
         windows = ceil(states.values.shape[1] / size)
         values = pad(states.values, (0, 0, 0, windows * size - states.values.shape[1]))

@@ -189,7 +189,7 @@ class C2SERObjective(Objective):
         if self.corpus.spec_augment is None or features.mel is None:
             return features
         mel = augment(features.mel.values, features.mel.lengths, self.corpus.spec_augment)
-        return Features(Vectors(mel, features.mel.lengths), features.acoustic)
+        return Features(Vectors(mel, features.mel.lengths, features.mel.counts), features.acoustic)
 
     def _features_of(
         self, loaded: LoadedBatch[LoadedItem | None], corpus: Mapping[str, Item]
