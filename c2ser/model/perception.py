@@ -124,7 +124,7 @@ class LogMel(nn.Module):
 
         Args:
             waves: shape (batch, samples).
-            lengths: samples of each, shape (batch,), more than 200.
+            lengths: samples of each, shape (batch,), more than 200; on the host nobody waits for a GPU to read them.
 
         Returns:
             log-mel spectrogram (batch, bins, frames), one frame per 160 samples.
@@ -135,7 +135,7 @@ class LogMel(nn.Module):
         rows = [pad(w[None, :n], (edge, edge), mode="reflect")[0] for w, n in zip(waves, samples, strict=True)]
         padded = pad_sequence(rows, batch_first=True)
         spectrum = torch.stft(padded, WINDOW, HOP, window=self.window, center=False, return_complex=True)
-        frames, counts = lengths // HOP, [number // HOP for number in samples]
+        frames, counts = (lengths // HOP).to(waves.device), [number // HOP for number in samples]
         power = spectrum[..., : max(counts)].abs().square()  # (batch, frequencies, frames)
         mel = (self.filters.T @ power.contiguous()).clamp(min=1e-10).log10()
         mask = padding_mask(frames, mel.shape[2])[:, None, :]
@@ -205,7 +205,7 @@ class WhisperEncoder(nn.Module):
             return self.spectrogram(waves, lengths)
         full = FULL_SECONDS * SAMPLE_RATE
         mel = self.spectrogram(pad(waves, (0, full - waves.shape[1])), torch.full_like(lengths, full))
-        return Vectors(mel.values, lengths // HOP)
+        return Vectors(mel.values, (lengths // HOP).to(waves.device), (lengths // HOP).tolist())
 
     def forward(self, mel: Vectors) -> Vectors:
         """Encode a padded batch.
