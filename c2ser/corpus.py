@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from sys import intern
 from typing import Literal
 
 import numpy as np
@@ -25,7 +26,7 @@ TRAIN_ONLY, VALID_ONLY = "train", "valid"
 """In place of a fold: no fold tests the utterance, and all folds train or validate on it."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Utterance:
     """One utterance as a corpus describes it.
 
@@ -77,8 +78,12 @@ class Utterance:
         return f"{self.speaker}-{self.name}"
 
 
-def read_data_dir(folder: str | Path) -> dict[str, Utterance]:
+def read_data_dir(folder: str | Path, texts: bool = True) -> dict[str, Utterance]:
     """Read a data directory; `wav.scp` and `utt2spk` must be there, what the other tables lack is "" or None.
+
+    Args:
+        folder: the data directory.
+        texts: whether transcripts are read; without, they are "" and need no memory.
 
     Returns:
         utterance by id, in the order of wav.scp.
@@ -88,7 +93,8 @@ def read_data_dir(folder: str | Path) -> dict[str, Utterance]:
             read, or there is a table `segments`.
     """
     folder = Path(folder)
-    columns = {name: read_table(folder / name) if (folder / name).exists() else {} for name in TABLES}
+    read = [name for name in TABLES if (folder / name).exists() and (texts or name != "text")]
+    columns = {**dict.fromkeys(TABLES, {}), **{name: read_table(folder / name) for name in read}}
     if (folder / "segments").exists():
         raise ValueError(f"{folder}/segments: segments of recordings are not read; {CUT}")
     if not columns["wav.scp"]:
@@ -153,11 +159,11 @@ def _read_utterance(i: str, wav: str, folder: Path, columns: Mapping[str, Mappin
     votes, dimensions, ratings = (columns[name].get(i) for name in ("utt2votes", "utt2vad", "utt2ratings"))
     return Utterance(
         set=folder.name,
-        speaker=speaker,
+        speaker=intern(speaker),  # what many utterances share is kept once
         name=i.removeprefix(f"{speaker}-"),
         wav=wav,
-        emotion=columns["utt2emo"].get(i) or None,
-        language=columns["utt2lang"].get(i, ""),
+        emotion=intern(columns["utt2emo"].get(i, "")) or None,
+        language=intern(columns["utt2lang"].get(i, "")),
         text=columns["text"].get(i, ""),
         channel=_channel(i, folder / "utt2channel", channel) if channel else None,
         fold=columns["utt2fold"].get(i),

@@ -8,8 +8,9 @@ import fcntl
 import json
 import math
 import os
+import sys
 import tempfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, NoReturn
@@ -34,29 +35,45 @@ def read_table(path: str | Path) -> dict[str, str]:
         ValueError: a line is blank, repeats an utterance, begins with what no id can be, or is not UTF-8; the message
             names file and line.
     """
+    return {utterance: value for utterance, value, _ in read_rows(path)}
+
+
+def read_rows(path: str | Path) -> Iterator[tuple[str, str, int]]:
+    """Yield the rows of a table as (utterance, value, bytes of its line); the errors are those of `read_table`.
+
+    Ids are interned: the tables of a data directory have the same ones, and keep each once.
+    """
+    seen: set[str] = set()
     try:
-        lines = Path(path).read_bytes().split(b"\n")
+        with open(path, "rb") as file:
+            for number, raw in enumerate(file, start=1):
+                utterance, value = parse_row(raw, f"{path}:{number}")
+                if utterance in seen:
+                    raise ValueError(f"{utterance}: second line in {path}:{number}; run utils/fix_data_dir.sh")
+                seen.add(utterance)
+                yield utterance, value, len(raw)
     except FileNotFoundError:
         raise FileNotFoundError(f"{path}: no such table; check the path, or run the stage that makes it") from None
     except OSError as error:
         raise OSError(f"{path}: cannot be read ({error.strerror}); give a table") from None
-    if lines[-1] == b"":
-        lines.pop()
-    rows: dict[str, str] = {}
-    for number, raw in enumerate(lines, start=1):
-        try:
-            line = raw.decode("utf-8")
-        except UnicodeDecodeError:
-            raise ValueError(f"{path}:{number}: not UTF-8; convert the file") from None
-        utterance, _, value = line.strip(" \r").partition(" ")
-        if not utterance or utterance.startswith("\ufeff"):
-            raise ValueError(f"{path}:{number}: blank line or byte order mark; run utils/fix_data_dir.sh")
-        if not utterance.isprintable():
-            raise ValueError(f"{path}:{number}: {utterance!r} is no id; write an id, a space, a value")
-        if utterance in rows:
-            raise ValueError(f"{utterance}: second line in {path}:{number}; run utils/fix_data_dir.sh")
-        rows[utterance] = value.strip(" ")
-    return rows
+
+
+def parse_row(raw: bytes, place: str) -> tuple[str, str]:
+    """Return utterance and value of a table's line.
+
+    Raises:
+        ValueError: it is none; the message begins with `place`.
+    """
+    try:
+        line = raw.decode("utf-8")
+    except UnicodeDecodeError:
+        raise ValueError(f"{place}: not UTF-8; convert the file") from None
+    utterance, _, value = line.removesuffix("\n").strip(" \r").partition(" ")
+    if not utterance or utterance.startswith("\ufeff"):
+        raise ValueError(f"{place}: blank line or byte order mark; run utils/fix_data_dir.sh")
+    if not utterance.isprintable():
+        raise ValueError(f"{place}: {utterance!r} is no id; write an id, a space, a value")
+    return sys.intern(utterance), value.strip(" ")
 
 
 def write_table(path: str | Path, rows: Mapping[str, str]) -> None:
@@ -79,7 +96,7 @@ def check_id(utterance: str) -> str:
     Raises:
         ValueError: it is empty or holds white space or control characters.
     """
-    if not utterance or any(c.isspace() or not c.isprintable() for c in utterance):
+    if not utterance or " " in utterance or not utterance.isprintable():  # no other blank is printable
         raise ValueError(f"{utterance!r}: bad utterance or speaker id; use printable characters without blanks")
     return utterance
 

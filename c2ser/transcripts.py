@@ -39,7 +39,8 @@ def spoken(text: str) -> str:
     """Return the words of a transcript, without annotations, emoji and signs that nobody says."""
     text = BRACKETS.sub(" ", text)
     text = REMARK.sub(lambda found: " " if _is_noise(found) else found[0], text)
-    text = "".join(character for character in text if not _is_picture(character))
+    if not text.isascii():
+        text = "".join(character for character in text if not _is_picture(character))
     words = [word for word in text.split() if word in ("&", "+", "=") or not MARKS.issuperset(word)]
     return " ".join(words) if any(map(str.isalnum, text)) else ""
 

@@ -1,5 +1,6 @@
 """C²SER: parity with transformers, padding that does not matter, folders, both stages, resume after kills."""
 
+import inspect
 import os
 import shutil
 import signal
@@ -15,6 +16,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
+from torch.overrides import TorchFunctionMode
 from transformers import AutoModelForCausalLM, Qwen2Config, WhisperConfig, WhisperFeatureExtractor, WhisperModel
 
 from c2ser.corpus import Utterance
@@ -34,6 +36,7 @@ from c2ser.model.lm import LanguageModel, load_llm
 from c2ser.model.perception import LogMel, Vectors, WhisperEncoder, stack
 from c2ser.model.qformer import QFormerConnector
 from c2ser.model.tiny import make_tiny_models, train_tokenizer
+from c2ser.planning.counting import READS
 from c2ser.prep.writer import write_corpus
 from c2ser.tables import read_table, write_table
 from c2ser.training import checkpoint
@@ -345,6 +348,33 @@ def test_head_at_labels_gives_the_gradients_of_the_full_loss(place, kind):
     assert abs(float(own - full)) < 1e-6
     assert set(gradients) == {name for name, p in language.named_parameters() if p.grad is not None}
     assert all((p.grad - gradients[n]).abs().max() < 1e-6 for n, p in language.named_parameters() if n in gradients)
+
+
+class Reads(TorchFunctionMode):
+    """Notes from which files numbers of tensors are read, for which a processor would wait for a GPU."""
+
+    def __init__(self):
+        super().__init__()
+        self.files = []
+
+    def __torch_function__(self, function, types, args=(), kwargs=None):
+        if function in READS:
+            self.files.append(inspect.stack()[1].filename)
+        return function(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("kind", ["transformer", "qformer"])
+def test_a_training_step_reads_no_length_back(place, kind):
+    connector = ConnectorConfig(kind=kind, dim=32, layers=1, heads=2, feed_forward=64)
+    network = build(place, connector=connector).train()
+    prompts, answers = ["Say it."] * 3, ["sadness, said slowly", "joy", ""]
+    features = network.extract_features(waves(0.5, 1.1, 0.8))
+    with Reads() as reads:
+        speech = network.encode_features(features)
+        loss = network.answer_loss(speech, prompts, answers)["loss"]
+    assert [path for path in reads.files if "transformers" not in path] == []
+    assert speech.counts == speech.lengths.tolist() and speech.values.shape[1] == max(speech.counts)
+    loss.backward()
 
 
 def test_a_common_prompt_is_computed_once_and_changes_nothing(place, monkeypatch):

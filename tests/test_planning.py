@@ -27,12 +27,12 @@ from c2ser.training.config import BatchConfig, OptimConfig, TeacherConfig
 CONF = Path(__file__).parents[1] / "local/conf"
 
 TINY = C2SERConfig(
-    whisper="tiny", llm="tiny", connector=ConnectorConfig(64, 1, 4, 128),
+    whisper="tiny", llm="tiny", connector=ConnectorConfig("transformer", 64, 1, 4, 128),
     trainable=["whisper", "connector", "lora", "llm"],
 )  # fmt: skip
 SMALL = C2SERConfig(
     whisper="whisper-base", whisper_layers=3, llm="smollm2-135m-instruct", trainable=["connector", "lora"],
-    connector=ConnectorConfig(256, 0, 8, 512, strides=(2, 2, 2)), lora=LoraSettings(dropout=0.0),
+    connector=ConnectorConfig("transformer", 256, 0, 8, 512, strides=(2, 2, 2)), lora=LoraSettings(dropout=0.0),
 )  # fmt: skip
 ENCODER = Emotion2VecConfig(
     dim=96, heads=4, inner=256, prenet_depth=1, depth=2, convs=[[64, 320, 160], [96, 2, 2]], position_depth=2,

@@ -1,5 +1,6 @@
 """Checks of a chain of thought: it must agree with the labels of its utterance."""
 
+import re
 from itertools import product
 
 from c2ser.cot.config import Style
@@ -15,14 +16,14 @@ def find_problem(request: Request, style: Style, text: str) -> str | None:
     An explicit one must quote the transcript once and name the three levels. Both styles must conclude with the true
     emotion and name no other one. A text that fails would teach the model something false.
     """
-    reading = read_answer(text, single_quotes(request.text), request.labels)
+    reading, true_text = read_answer(text, single_quotes(request.text), request.labels), _plain(request.text)
     if reading.emotion != request.emotion:
         return f"the text says '{reading.emotion}', not '{request.emotion}'"
     if style == "implicit":
         return None
-    if reading.transcript is None or _plain(reading.transcript) != _plain(request.text):
+    if reading.transcript is None or _plain(reading.transcript) != true_text:
         return "the text does not quote the transcript"
-    if len([quoted for quoted in QUOTES.findall(text) if _plain("".join(quoted)) == _plain(request.text)]) > 1:
+    if len([quoted for quoted in QUOTES.findall(text) if _plain("".join(quoted)) == true_text]) > 1:
         return "the text quotes the transcript more than once"
     for attribute in ATTRIBUTES:
         stated, true = reading.levels.get(attribute), request.levels[attribute]
@@ -40,7 +41,7 @@ def check_readable(labels: LabelSet) -> None:
     for style, prose, level in product(INSTRUCTIONS, PROSES, LEVELS):
         words = {**dict.fromkeys(ATTRIBUTES, LEVEL_WORDS[level][prose]), "text": "…"}
         pattern = SENTENCES[style][prose]
-        around = next(mentions(unquoted(pattern.format(**words, emotion="…")), labels), None)
+        around = next(iter(mentions(unquoted(pattern.format(**words, emotion="…")), labels)), None)
         for name in labels:
             text = pattern.format(**words, emotion=labels.word(name, prose))
             if read_label(text, labels=labels) != name:
@@ -50,4 +51,4 @@ def check_readable(labels: LabelSet) -> None:
 
 def _plain(text: str) -> str:
     """Return the letters and digits of a text, as a writer may change the punctuation."""
-    return "".join(character for character in text.casefold() if character.isalnum())
+    return re.sub(r"[\W_]+", "", text.casefold())

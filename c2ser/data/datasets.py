@@ -10,6 +10,7 @@ import numpy as np
 from c2ser import audio, corpus
 from c2ser.corpus import Utterance
 from c2ser.data.arks import read_matrix
+from c2ser.data.kept_texts import KeptTable, KeptTexts
 from c2ser.log import get_logger
 from c2ser.tables import read_table
 
@@ -25,14 +26,14 @@ SHOWN = 5
 """At most this many utterances are named in a message."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Item:
     """An utterance of the training or validation set.
 
     Attributes:
-        utterance: its entry in the data directory.
+        utterance: its entry in the data directory, without the transcript.
         seconds: its duration.
-        answers: chain of thought by style ("explicit", "implicit").
+        answers: chain of thought by style ("explicit", "implicit"), read from the disk when it is asked for.
         acoustic: position of its acoustic vectors, as `file.ark:offset`; None if they are computed on the fly.
     """
 
@@ -104,14 +105,13 @@ def read_items(folder: str | Path, styles: Sequence[str], acoustic: str | Path |
         ValueError: a table is missing, or every utterance is rejected.
     """
     folder = Path(folder)
-    utterances = corpus.read_data_dir(folder)
-    tables = {style: _read_cot(folder / f"cot_{style}") for style in styles}
+    utterances = corpus.read_data_dir(folder, texts=False)
+    tables = {style: _open_cot(folder / f"cot_{style}") for style in styles}
     vectors = read_table(Path(acoustic) / f"{folder.resolve().name}.scp") if acoustic else None
     items: dict[str, Item] = {}
     rejected: dict[str, list[str]] = defaultdict(list)  # messages by reason
     for name, utterance in utterances.items():
-        answers = {style: table.get(name, "") for style, table in tables.items()}
-        if not all(answers.values()):
+        if not all(name in table.starts for table in tables.values()):
             rejected["without a chain of thought"].append(name)
         elif vectors is not None and name not in vectors:
             rejected[f"without acoustic vectors in {acoustic}"].append(name)
@@ -119,13 +119,14 @@ def read_items(folder: str | Path, styles: Sequence[str], acoustic: str | Path |
             try:
                 seconds = utterance.duration or audio.duration(utterance.wav, name)
                 check_seconds(seconds, name)
-                items[name] = Item(utterance, seconds, answers, None if vectors is None else vectors[name])
+                acoustic_vectors = None if vectors is None else vectors[name]
+                items[name] = Item(utterance, seconds, KeptTexts(name, tables), acoustic_vectors)
             except ValueError as error:
                 rejected["with unusable audio"].append(str(error))
     if not items:
         lacking = "audio and a chain of thought; run stage 3 first" if styles else "usable audio; run stage 0 first"
         raise ValueError(f"{folder}: no utterance with {lacking}")
-    if unknown := sorted({name for table in tables.values() for name in table} - set(utterances)):
+    if unknown := sorted({name for table in tables.values() for name in table.rows() if name not in utterances}):
         rejected["with a chain of thought but not in wav.scp"] = unknown
     for reason, messages in rejected.items():
         shown = "; ".join(messages[:SHOWN]) + ("; …" if len(messages) > SHOWN else "")
@@ -134,13 +135,13 @@ def read_items(folder: str | Path, styles: Sequence[str], acoustic: str | Path |
     return items
 
 
-def _read_cot(path: Path) -> dict[str, str]:
+def _open_cot(path: Path) -> KeptTable:
     if not path.exists():
         if path.name == "cot_explicit" and not path.with_name("text").exists():
             raise ValueError(f"{path}: missing, for {path.with_name('text')} is missing and explicit chains of thought "
                              "quote words; add transcripts, or start from an implicit model")  # fmt: skip
         raise ValueError(f"{path}: missing; run stage 3 first")
-    return read_table(path)
+    return KeptTable(path)
 
 
 def load_item(item: Item) -> LoadedItem:

@@ -109,7 +109,7 @@ class Emotion2Vec(nn.Module):
 
         Args:
             waveform: shape (batch, samples), 16 kHz, zero after each utterance's end.
-            lengths: samples of each, shape (batch,).
+            lengths: samples of each, shape (batch,); on the host nobody waits for a GPU to read them.
             peer_padding: let padding leak into short utterances of a batch, as the published code does.
 
         Returns:
@@ -129,6 +129,7 @@ class Emotion2Vec(nn.Module):
         # a graph that is exported has no branches; who runs it knows the fewest samples from its metadata
         if not torch.compiler.is_exporting() and int(lengths.min()) < extractor.receptive_field:
             raise ValueError(f"audio of {int(lengths.min())} samples; the encoder needs {extractor.receptive_field}")
+        lengths = lengths.to(waveform.device)
         if self.config.normalize:
             waveform = normalised(waveform, lengths)
         local = self.audio.project_features(extractor(waveform, None if peer_padding else lengths))
@@ -222,9 +223,9 @@ def _computing_dtype(states: Tensor) -> torch.dtype:
 
 def pool(output: Emotion2VecOutput, level: Level) -> list[Tensor]:
     """Return each utterance's embeddings at a level: (frames, dim), (tokens, dim) or, for "utterance", (1, dim)."""
-    rows = [frames[:count] for frames, count in zip(output.frames, output.mask.sum(dim=1).tolist(), strict=True)]
     if level == "tokens":
         return list(output.tokens)
+    rows = [frames[:count] for frames, count in zip(output.frames, output.mask.sum(dim=1).tolist(), strict=True)]
     if level == "first-frames":
         return [row[: output.tokens.shape[1]] for row in rows]
     return rows if level == "frame" else [row.mean(dim=0, keepdim=True) for row in rows]

@@ -104,7 +104,8 @@ class C2SERNetwork(nn.Module):
             acoustic: their acoustic vectors, each (rows, dim), if they were extracted before.
             exact: compute acoustic vectors in float32 even under autocast; the spectrogram always is.
         """
-        padded, lengths = (tensor.to(self.device) for tensor in pad_waves(waves))
+        padded, lengths = pad_waves(waves)
+        padded = padded.to(self.device)
         float32 = torch.autocast(self.device.type, enabled=False)
         with float32:
             mel = self.whisper.log_mel(padded, lengths) if self.whisper else None

@@ -28,13 +28,13 @@ class Downsampler(nn.Module):
 
     def forward(self, states: Vectors) -> Vectors:
         """Turn (batch, time, size) into (batch, time / product of strides, dim)."""
-        values, lengths = states.values.transpose(1, 2), states.lengths
+        values, lengths, counts = states.values.transpose(1, 2), states.lengths, states.counts
         for conv, stride in zip(self.convs, self.strides, strict=True):
             # after a convolution padding holds biases; the next one must not get them
             values = values * padding_mask(lengths, values.shape[2])[:, None, :].to(values.dtype)
             values = gelu(conv(pad(values, (2, 0))))
-            lengths = (lengths - 1) // stride + 1
-        return Vectors(values.transpose(1, 2), lengths)
+            lengths, counts = (lengths - 1) // stride + 1, [(count - 1) // stride + 1 for count in counts]
+        return Vectors(values.transpose(1, 2), lengths, counts)
 
     def output_length(self, time: int) -> int:
         """Return the number of vectors that this number of states gives."""
@@ -116,7 +116,7 @@ class Connector(nn.Module):
         for layer in self.layers:
             x = layer(x, mask[:, None, None, :])
         x = self.project(self.norm(x))
-        return Vectors(x * mask[:, :, None].to(x.dtype), lengths)
+        return Vectors(x * mask[:, :, None].to(x.dtype), lengths, joined.counts)
 
     def max_embeddings(self, states: int, acoustic: int) -> int:
         """Return how many embeddings so many states and acoustic vectors give."""
@@ -125,8 +125,8 @@ class Connector(nn.Module):
     def _pad_or_project(self, acoustic: Vectors) -> Vectors:
         values = acoustic.values
         if self.acoustic is not None:
-            return Vectors(self.acoustic(values), acoustic.lengths)
-        return Vectors(pad(values, (0, self.config.dim - values.shape[-1])), acoustic.lengths)
+            return Vectors(self.acoustic(values), acoustic.lengths, acoustic.counts)
+        return Vectors(pad(values, (0, self.config.dim - values.shape[-1])), acoustic.lengths, acoustic.counts)
 
 
 def join(parts: list[Vectors]) -> Vectors:
@@ -134,7 +134,7 @@ def join(parts: list[Vectors]) -> Vectors:
     if len(parts) == 1:
         return parts[0]
     dtype = parts[-1].values.dtype
-    rows = [[x[:n].to(dtype) for x, n in zip(part.values, part.lengths.tolist(), strict=True)] for part in parts]
+    rows = [[x[:n].to(dtype) for x, n in zip(part.values, part.counts, strict=True)] for part in parts]
     return stack([torch.cat(row) for row in zip(*rows, strict=True)])
 
 

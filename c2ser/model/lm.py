@@ -1,7 +1,8 @@
 """The language model: a causal LM with LoRA that reads [prompt][begin][speech][end] and writes the answer."""
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import islice
 from pathlib import Path
 
 import torch
@@ -31,7 +32,7 @@ from c2ser.pretrained import load_pretrained, read_sizes, readable
 SPEECH = "<|c2ser-speech|>"
 """Marks the position of the speech in a chat template; the model never gets it."""
 
-TOKENISED_AT_ONCE = 10_000
+TOKENISED_AT_ONCE = 1_000
 """So many answers are tokenised at once."""
 
 SCALED_LOGITS = ("final_logit_softcapping", "logit_scale", "logits_scaling", "lm_head_multiplier")
@@ -154,19 +155,19 @@ class LanguageModel(nn.Module):
         """Return what comes before each answer, as embeddings (time, dim)."""
         around = {prompt: [self._embed(ids) for ids in self.prompt_ids(prompt)] for prompt in set(prompts)}
         rows = []
-        for values, length, prompt in zip(speech.values, speech.lengths.tolist(), prompts, strict=True):
+        for values, length, prompt in zip(speech.values, speech.counts, prompts, strict=True):
             before, after = around[prompt]
             middle = torch.cat([boundaries[:1], values[:length], boundaries[1:]]).to(before.dtype)
             rows.append(torch.cat([before, middle, after]))
         return rows
 
-    def sequence_lengths(self, prompt: str, answers: Sequence[str]) -> list[int]:
+    def sequence_lengths(self, prompt: str, answers: Iterable[str]) -> list[int]:
         """Return the number of tokens of each answer with its prompt and boundaries, without the speech."""
         before, after = self.prompt_ids(prompt)
         around = len(before) + 2 + len(after) + 1  # the boundaries of the speech, the end token
-        lengths = []
-        for start in range(0, len(answers), TOKENISED_AT_ONCE):  # the tokens of a whole corpus would fill the memory
-            part = list(answers[start : start + TOKENISED_AT_ONCE])
+        lengths: list[int] = []
+        left = iter(answers)
+        while part := list(islice(left, TOKENISED_AT_ONCE)):  # texts and tokens of a whole corpus would fill the memory
             lengths += [around + len(row) for row in self.tokenizer(part, add_special_tokens=False)["input_ids"]]
         return lengths
 
@@ -186,14 +187,17 @@ class LanguageModel(nn.Module):
         labels = [[*self._tokens(answer), self.end] for answer in answers]
         contexts = self._contexts(speech, boundaries, prompts)
         shared = self._shared(prompts)
-        rows = [torch.cat([c[shared:], self._embed(ids[:-1])]) for c, ids in zip(contexts, labels, strict=True)]
+        # one lookup for all answers, and places that the host knows: nothing here waits for the device
+        inputs = self._embed([i for ids in labels for i in ids[:-1]]).split([len(ids) - 1 for ids in labels])
+        rows = [torch.cat([context[shared:], answer]) for context, answer in zip(contexts, inputs, strict=True)]
         lengths = torch.tensor([len(row) for row in rows], device=rows[0].device)
-        starts = torch.tensor([len(context) - shared - 1 for context in contexts], device=rows[0].device)
         embedded = pad_sequence(rows, batch_first=True)
         mask = padding_mask(lengths, embedded.shape[1])
         hidden = self.hidden_states(embedded, mask, contexts[0][:shared])
-        labelled = mask & ~padding_mask(starts, embedded.shape[1])
-        logits = self.llm.get_output_embeddings()(hidden[labelled]).float()  # (labels, vocabulary)
+        ends = [number * embedded.shape[1] + len(row) for number, row in enumerate(rows)]
+        places = [place for end, ids in zip(ends, labels, strict=True) for place in range(end - len(ids), end)]
+        labelled = hidden.flatten(0, 1).index_select(0, torch.tensor(places, device=hidden.device))
+        logits = self.llm.get_output_embeddings()(labelled).float()  # (labels, vocabulary)
         target = torch.tensor([i for ids in labels for i in ids], device=logits.device)
         return cross_entropy(logits, target), (logits.argmax(-1) == target).float().mean()
 

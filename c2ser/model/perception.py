@@ -35,14 +35,23 @@ class Vectors:
     Attributes:
         values: shape (batch, time, dim), or (batch, mel bins, time) for a log-mel spectrogram; zero where padded.
         lengths: how many of them are real, shape (batch,).
+        known: the same numbers where the host knows them; see `counts`.
     """
 
     values: Tensor
     lengths: Tensor
+    known: list[int] | None = None
+
+    @property
+    def counts(self) -> list[int]:
+        """The lengths as numbers of the host; unless it knows them already, it waits for the device, once."""
+        if self.known is None:
+            self.known = self.lengths.tolist()
+        return self.known
 
     def to(self, device: torch.device) -> "Vectors":
         """Return the same vectors on another device."""
-        return Vectors(self.values.to(device), self.lengths.to(device))
+        return Vectors(self.values.to(device), self.lengths.to(device), self.known)
 
 
 @dataclass
@@ -72,14 +81,15 @@ class Features:
         mel = None
         if mels:
             rows = pad_sequence([single.values[0].T for single in mels], batch_first=True)
-            mel = Vectors(rows.transpose(1, 2), torch.cat([single.lengths for single in mels]))
+            counts = [count for single in mels for count in single.counts]
+            mel = Vectors(rows.transpose(1, 2), torch.cat([single.lengths for single in mels]), counts)
         return Features(mel, stack(acoustic) if acoustic else None, stack(semantic) if semantic else None)
 
 
 def stack(rows: Sequence[Tensor]) -> Vectors:
     """Make one batch of vectors (time, dim) of single utterances."""
-    lengths = torch.tensor([len(row) for row in rows], device=rows[0].device)
-    return Vectors(pad_sequence(list(rows), batch_first=True), lengths)
+    counts = [len(row) for row in rows]
+    return Vectors(pad_sequence(list(rows), batch_first=True), torch.tensor(counts, device=rows[0].device), counts)
 
 
 def padding_mask(lengths: Tensor, size: int) -> Tensor:
@@ -112,23 +122,24 @@ class LogMel(nn.Module):
 
         Args:
             waves: shape (batch, samples).
-            lengths: samples of each, shape (batch,), more than 200.
+            lengths: samples of each, shape (batch,), more than 200; on the host nobody waits for a GPU to read them.
 
         Returns:
             log-mel spectrogram (batch, bins, frames), one frame per 160 samples.
         """
         edge = WINDOW // 2
+        samples = lengths.tolist()
         # every row is mirrored at its own end, as without a batch
-        rows = [pad(w[None, :n], (edge, edge), mode="reflect")[0] for w, n in zip(waves, lengths.tolist(), strict=True)]
+        rows = [pad(w[None, :n], (edge, edge), mode="reflect")[0] for w, n in zip(waves, samples, strict=True)]
         padded = pad_sequence(rows, batch_first=True)
         spectrum = torch.stft(padded, WINDOW, HOP, window=self.window, center=False, return_complex=True)
-        frames = lengths // HOP
-        power = spectrum[..., : int(frames.max())].abs().square()  # (batch, frequencies, frames)
+        frames, counts = (lengths // HOP).to(waves.device), [number // HOP for number in samples]
+        power = spectrum[..., : max(counts)].abs().square()  # (batch, frequencies, frames)
         mel = (self.filters.T @ power.contiguous()).clamp(min=1e-10).log10()
         mask = padding_mask(frames, mel.shape[2])[:, None, :]
         loudest = mel.masked_fill(~mask, -10.0).amax(dim=(1, 2), keepdim=True)
         mel = (torch.maximum(mel, loudest - 8.0) + 4.0) / 4.0
-        return Vectors(mel.masked_fill(~mask, 0.0), frames)
+        return Vectors(mel.masked_fill(~mask, 0.0), frames, counts)
 
 
 class WhisperEncoder(nn.Module):
@@ -192,7 +203,7 @@ class WhisperEncoder(nn.Module):
             return self.spectrogram(waves, lengths)
         full = FULL_SECONDS * SAMPLE_RATE
         mel = self.spectrogram(pad(waves, (0, full - waves.shape[1])), torch.full_like(lengths, full))
-        return Vectors(mel.values, lengths // HOP)
+        return Vectors(mel.values, (lengths // HOP).to(waves.device), (lengths // HOP).tolist())
 
     def forward(self, mel: Vectors) -> Vectors:
         """Encode a padded batch.
@@ -207,8 +218,8 @@ class WhisperEncoder(nn.Module):
             ValueError: longer than there are positions.
         """
         net = self.layers
-        lengths = (mel.lengths + 1) // 2
-        if int(lengths.max()) > net.max_source_positions:
+        lengths, counts = (mel.lengths + 1) // 2, [(count + 1) // 2 for count in mel.counts]
+        if max(counts) > net.max_source_positions:
             raise ValueError(f"audio over the {self.max_seconds:.0f} s that Whisper takes; cut it into utterances")
         exact = self.padding == "exact"
         states = gelu(net.conv1(mel.values))
@@ -222,4 +233,4 @@ class WhisperEncoder(nn.Module):
         for layer in net.layers:
             states = layer(states, attention)
         states = net.layer_norm(states) * mask[:, :, None].to(states.dtype)
-        return Vectors(states[:, : int(lengths.max())], lengths)
+        return Vectors(states[:, : max(counts)], lengths, counts)

@@ -70,7 +70,9 @@ class QFormerConnector(nn.Module):
             speech embeddings (batch, queries of all windows, out).
         """
         parts = [(self.acoustic, acoustic), (self.semantic, semantic)]
-        states = join([Vectors(layer(part.values), part.lengths) for layer, part in parts if layer and part])
+        states = join(
+            [Vectors(layer(part.values), part.lengths, part.counts) for layer, part in parts if layer and part]
+        )
         batch, size = len(states.values), self._window(states.values.shape[1])
         windows = ceil(states.values.shape[1] / size)
         values = pad(states.values, (0, 0, 0, windows * size - states.values.shape[1]))
@@ -82,8 +84,9 @@ class QFormerConnector(nn.Module):
         ).last_hidden_state
         embeddings: Tensor = self.project(found).unflatten(0, (batch, windows)).flatten(1, 2)
         lengths = (states.lengths + size - 1) // size * len(self.queries)
+        counts = [ceil(count / size) * len(self.queries) for count in states.counts]
         used = padding_mask(lengths, embeddings.shape[1])
-        return Vectors(embeddings * used[:, :, None].to(embeddings.dtype), lengths)
+        return Vectors(embeddings * used[:, :, None].to(embeddings.dtype), lengths, counts)
 
     def max_embeddings(self, states: int, acoustic: int) -> int:
         """Return how many embeddings so many states and acoustic vectors give."""

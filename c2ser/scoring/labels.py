@@ -6,8 +6,9 @@ emotions names none.
 
 import itertools
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Literal
 
 from c2ser.emotions import ATTRIBUTES, UNPARSED
@@ -44,6 +45,9 @@ Kind = Literal["label", "empty", "several", "denied", "foreign", "refusal", "not
 others than the classes, refuses, or names none."""
 
 KINDS: tuple[Kind, ...] = ("label", "empty", "several", "denied", "foreign", "refusal", "nothing")
+
+KNOWN = 4096
+"""So many texts keep what was read in them: without their quotations, a template's answers are few."""
 
 CLOSED = {"“": "”", "「": "」", "『": "』", "«": "»", '"': '"', "‘": "’", "'": "'"}
 
@@ -101,9 +105,7 @@ def read_answer(answer: str, transcript: str = "", labels: LabelSet = SEVEN) -> 
     if transcript and any(mark + transcript + CLOSED[mark] in answer for mark in CLOSED):
         quoted = transcript
     rest = unquoted(answer, transcript)
-    levels = {attribute: _level(attribute, rest) for attribute in ATTRIBUTES}
-    named = {attribute: level for attribute, level in levels.items() if level is not None}
-    return Reading(_label(mentions(rest, labels)), quoted, named)
+    return Reading(_label(mentions(rest, labels)), quoted, dict(_levels(rest)))
 
 
 def read_kind(answer: str, transcript: str = "", labels: LabelSet = SEVEN) -> Kind:
@@ -111,7 +113,7 @@ def read_kind(answer: str, transcript: str = "", labels: LabelSet = SEVEN) -> Ki
     if not answer.strip():
         return "empty"
     rest = unquoted(answer, transcript)
-    emotions = list(mentions(rest, labels))
+    emotions = mentions(rest, labels)
     claimed = {mention.emotion for mention in emotions if not mention.denied}
     if claimed:
         return "label" if len(claimed) == 1 else "several"
@@ -138,14 +140,16 @@ def unquoted(answer: str, transcript: str = "") -> str:
     return QUOTES.sub(" ", answer)
 
 
-def mentions(text: str, labels: LabelSet = SEVEN) -> Iterator[Mention]:
-    """Yield the places where a text, quotations taken out, names one of the classes, in order."""
+@lru_cache(KNOWN)
+def mentions(text: str, labels: LabelSet = SEVEN) -> tuple[Mention, ...]:
+    """Return the places where a text, quotations taken out, names one of the classes, in order."""
     spans = vocabulary(labels).spans(text)
     named = [Mention(*span, emotion, _is_denied(text, *span)) for span, emotion in spans]
-    denied = False
+    denied, found = False, []
     for mention, is_listed in zip(named, _listed(text, named), strict=True):
         denied = mention.denied or (denied and is_listed)
-        yield replace(mention, denied=denied)
+        found.append(replace(mention, denied=denied))
+    return tuple(found)
 
 
 def _listed(text: str, named: Sequence[Mention]) -> list[bool]:
@@ -163,9 +167,16 @@ def _is_denied(text: str, start: int, end: int) -> bool:
     return bool(NEGATION.search(text[max(0, start - 120) : start]) or DENIAL.match(text, end))
 
 
-def _label(emotions: Iterator[Mention]) -> str:
+def _label(emotions: Iterable[Mention]) -> str:
     claimed = {mention.emotion for mention in emotions if not mention.denied}
     return claimed.pop() if len(claimed) == 1 else UNPARSED
+
+
+@lru_cache(KNOWN)
+def _levels(text: str) -> tuple[tuple[str, str], ...]:
+    """Return the attributes of which a text names one level, each with it."""
+    levels = [(attribute, _level(attribute, text)) for attribute in ATTRIBUTES]
+    return tuple((attribute, level) for attribute, level in levels if level is not None)
 
 
 def _level(attribute: str, text: str) -> str | None:

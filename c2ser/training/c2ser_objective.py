@@ -1,6 +1,7 @@
 """The objective of C²SER: explicit chains of thought, then more and more implicit ones (sections III.C and III.D)."""
 
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -188,7 +189,7 @@ class C2SERObjective(Objective):
         if self.corpus.spec_augment is None or features.mel is None:
             return features
         mel = augment(features.mel.values, features.mel.lengths, self.corpus.spec_augment)
-        return Features(Vectors(mel, features.mel.lengths), features.acoustic)
+        return Features(Vectors(mel, features.mel.lengths, features.mel.counts), features.acoustic)
 
     def _features_of(
         self, loaded: LoadedBatch[LoadedItem | None], corpus: Mapping[str, Item]
@@ -273,10 +274,10 @@ def _tokens(model: C2SERNetwork, items: Mapping[str, Item], allowed: Mapping[str
     longest = {name: 0 for name in items}
     styles = [style for style in INSTRUCTIONS if any(style in item.answers for item in items.values())]
     for style in styles:
-        answers = [(name, item.answers[style]) for name, item in items.items()]
-        answers += [(name, one) for name, some in allowed.items() for one in some.answers if style == "implicit"]
-        lengths = model.language.sequence_lengths(instruction(style), [answer for _, answer in answers])
-        for (name, _), length in zip(answers, lengths, strict=True):
+        others = {name: some.answers for name, some in allowed.items()} if style == "implicit" else {}
+        names = chain(items, (name for name, some in others.items() for _ in some))
+        answers = chain((item.answers[style] for item in items.values()), chain.from_iterable(others.values()))
+        for name, length in zip(names, model.language.sequence_lengths(instruction(style), answers), strict=True):
             longest[name] = max(longest[name], length)
     return {name: longest[name] + model.max_embeddings(item.seconds) for name, item in items.items()}
 
