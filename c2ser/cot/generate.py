@@ -1,7 +1,10 @@
 """The chains of thought of all utterances of a data directory, as a table."""
 
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
+from sys import intern
+from types import MappingProxyType
 
 from c2ser.chat.config import ChatConfig
 from c2ser.cot.checks import check_readable
@@ -10,7 +13,7 @@ from c2ser.cot.prompts import Request
 from c2ser.cot.writers import describe, open_writer, write_all
 from c2ser.emotions import ATTRIBUTES
 from c2ser.label_sets import SEVEN, LabelSet, read_label_set
-from c2ser.tables import TableMap, read_table, write_json
+from c2ser.tables import TableMap, read_rows, read_table, write_json
 from c2ser.transcripts import spoken
 
 
@@ -55,8 +58,8 @@ def check_attempts(attempts: int, writer: WriterName, chat: ChatConfig) -> None:
 def read_requests(data: Path, style: Style, job: TableMap, labels: LabelSet = SEVEN) -> list[Request]:
     """Return the labels of each utterance as a request, its text without annotations; reject those without a label."""
     emotions, languages = read_table(data / "utt2emo"), read_table(data / "utt2lang")
-    texts = read_table(data / "text") if style == "explicit" or (data / "text").exists() else {}
-    texts = {utterance: spoken(text) for utterance, text in texts.items()}
+    quoted = style == "explicit" or (data / "text").exists()
+    texts = {utterance: spoken(text) for utterance, text, _ in read_rows(data / "text")} if quoted else {}
     levels = read_table(data / "utt2level") if style == "explicit" else {}
     requests = []
     for utterance in job.todo(emotions):
@@ -67,13 +70,19 @@ def read_requests(data: Path, style: Style, job: TableMap, labels: LabelSet = SE
             job.reject(utterance, str(error))
         else:
             text = texts.get(utterance, "")
-            requests.append(Request(utterance, languages[utterance], text, emotion, level_of, labels))
+            requests.append(Request(utterance, intern(languages[utterance]), text, emotion, level_of, labels))
     return requests
 
 
-def _levels(utterance: str, levels: Mapping[str, str], texts: Mapping[str, str]) -> dict[str, str]:
+def _levels(utterance: str, levels: Mapping[str, str], texts: Mapping[str, str]) -> Mapping[str, str]:
     if utterance not in levels:
         raise ValueError(f"{utterance}: it has no levels; see utt2attr.rejected for the reason")
     if not texts.get(utterance, "").strip():
         raise ValueError(f"{utterance}: it has no transcript; add one to text")
-    return dict(zip(ATTRIBUTES, levels[utterance].split(), strict=True))
+    return _level_of(levels[utterance])
+
+
+@cache
+def _level_of(row: str) -> Mapping[str, str]:
+    """Return the level of each attribute; the few different ones are shared by all utterances."""
+    return MappingProxyType(dict(zip(ATTRIBUTES, row.split(), strict=True)))

@@ -4,6 +4,7 @@ A request is filled with the labels of one utterance. Its wording follows Table 
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from c2ser.cot.config import Style
@@ -74,7 +75,7 @@ REQUESTS: dict[Style, dict[str, str]] = {
 """The prompt of Table I for the writer, and the same for Chinese and for the implicit style."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Request:
     """The labels of an utterance that needs a chain of thought.
 
@@ -91,7 +92,7 @@ class Request:
     language: str
     text: str
     emotion: str
-    levels: dict[str, str]
+    levels: Mapping[str, str]
     labels: LabelSet = SEVEN
 
     @property
