@@ -171,7 +171,7 @@ LAUGHS = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n" + "".join(
         (b"names: &a [*a]\n", "conf.yaml: over 100000 values once its aliases"),
         (b"names: " + b"[" * 500 + b"]" * 500, "conf.yaml: over 64 lists and mappings inside one another"),
         (b"names: " + b"[" * 100_000, "conf.yaml: over 64 lists and mappings inside one another"),
-        (b"optim: {lr: " + b"1" * 5000 + b"}\n", "conf.yaml: not settings"),
+        (b"optim: {lr: " + b"1" * 5000 + b"}\n", "conf.yaml: not YAML"),
         (b"optim: [}\n", "conf.yaml: not YAML"),
         (b"config: {optim: {lr: 1.0}}\n", "conf.yaml: not settings"),
         (b"- 1\n- 2\n", ""),
