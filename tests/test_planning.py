@@ -155,15 +155,15 @@ def layers(size, *names):
 @pytest.mark.slow
 def test_the_command_says_what_fits_and_what_to_change(tmp_path, capsys):
     words = [*layers("tiny", "c2ser", "model", "implicit"), "--model.whisper=tiny", "--model.llm=tiny"]
-    words += ["--stage=implicit", "--gpu=4090", "--memory=1.9", f"--out={tmp_path}/plan.json"]
+    words += ["--stage=implicit", "--gpu=4090", "--memory=1.7", f"--out={tmp_path}/plan.json"]
     run(plan_entry.main, args=words)
     said = capsys.readouterr().out
-    assert "# C²SER, stage implicit, fp32, on 1 × 4090 (1.9 GiB, 165 TFLOP/s, 1008 GB/s)" in said
-    assert re.search(r"\nIt does not fit: [\d.]+ of 1.9 GiB, most of it in the phase backward", said)
+    assert "# C²SER, stage implicit, fp32, on 1 × 4090 (1.7 GiB, 165 TFLOP/s, 1008 GB/s)" in said
+    assert re.search(r"\nIt does not fit: [\d.]+ of 1.7 GiB, most of it in the phase backward", said)
     assert "| model.checkpointing: true |" in said and "| batches.seconds: " in said and "fsdp2" in said
     assert "padding is" in said and "360 steps: " in said and "Note: durations and answers are made up" in said
     plan = json.loads((tmp_path / "plan.json").read_text())
-    assert plan["fits"] is False and plan["peak_gib"] > 1.9 and plan["seconds_a_step"] > 0
+    assert plan["fits"] is False and plan["peak_gib"] > 1.7 and plan["seconds_a_step"] > 0
     assert plan["parameters"]["lora"]["trained"] == plan["parameters"]["lora"]["all"] > 0
     assert sum(part["trained"] for part in plan["parameters"].values()) * 4 == plan["memory_bytes"]["trained"]
 
