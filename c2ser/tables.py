@@ -86,8 +86,10 @@ def write_table(path: str | Path, rows: Mapping[str, str]) -> None:
         check_id(utterance)
         if "\n" in value or "\r" in value:
             raise ValueError(f"{utterance}: line break in its value for {path}; replace it by a space")
-    ordered = sorted(rows.items(), key=lambda row: row[0].encode("utf-8"))
-    write_text(path, "".join(f"{utterance} {value}".rstrip(" ") + "\n" for utterance, value in ordered))
+    content = bytearray()  # a large table is in memory once more, not three times
+    for utterance in sorted(rows, key=str.encode):
+        content += f"{utterance} {rows[utterance]}".rstrip(" ").encode() + b"\n"
+    write_bytes(path, content)
 
 
 def check_id(utterance: str) -> str:
@@ -106,7 +108,7 @@ def write_text(path: str | Path, text: str) -> None:
     write_bytes(path, text.encode("utf-8"))
 
 
-def write_bytes(path: str | Path, content: bytes) -> None:
+def write_bytes(path: str | Path, content: bytes | bytearray) -> None:
     """Write a file atomically: either the old or the whole new content is seen."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)

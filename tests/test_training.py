@@ -30,6 +30,7 @@ from c2ser.training.loop import REQUEUE_STATUS, Trainer, train
 from c2ser.training.objective import Objective
 from c2ser.training.schedule import explicit_probability, learning_rate_factor
 from c2ser.training.stumbles import DATA, RATE, Stumbles
+from c2ser.training.weights import make_optimiser
 
 
 class Line(Objective):
@@ -75,6 +76,21 @@ OPTIM = OptimConfig(lr=1e-2)
 
 def config(**changes):
     return TrainConfig(**{"steps": 40, "valid_every": 10, "save_every": 5, "log_every": 7, "accumulate": 2, **changes})
+
+
+def test_what_updates_many_weights_at_once_updates_them_alike(tmp_path):
+    """On a card AdamW is fused, and gradients are clipped as a list; here one by one."""
+    weights = []
+    for together in (False, True):
+        line = Line().eval()
+        optimiser = make_optimiser(line, OptimConfig(lr=1e-2, weight_decay=0.1), tmp_path, fused=together)
+        for step in range(5):
+            line(line.make_batch(step), step)["loss"].backward()
+            torch.nn.utils.clip_grad_norm_(line.parameters(), 0.5, foreach=together)
+            optimiser.step()
+            optimiser.zero_grad()
+        weights.append(torch.cat([p.detach().flatten() for p in line.parameters()]))
+    assert torch.allclose(*weights, atol=1e-6)
 
 
 def final(folder: Path):

@@ -37,6 +37,7 @@ class KeptTable:
                 self.empty.append(utterance)
             start += size
         self._handle = os.open(path, os.O_RDONLY)
+        self._opened = _state(self._handle)
         weakref.finalize(self, os.close, self._handle)
 
     def rows(self) -> Iterator[str]:
@@ -48,13 +49,18 @@ class KeptTable:
 
         Raises:
             KeyError: it has none.
-            ValueError: the file was changed since.
+            ValueError: the file was edited since.
         """
-        raw = _line(self._handle, self.starts[utterance]).lstrip(b" \r")
-        found, value = parse_row(raw, str(self.path)) if raw.startswith(utterance.encode()) else ("", "")
-        if found != utterance or not value:
-            raise ValueError(f"{utterance}: moved within {self.path} while it was in use; start again")
-        return value
+        raw = _line(self._handle, self.starts[utterance])
+        if _state(self._handle) != self._opened or not raw.lstrip(b" \r").startswith(utterance.encode()):
+            raise ValueError(f"{self.path}: was edited while it was in use; start again")
+        return parse_row(raw, str(self.path))[1]
+
+
+def _state(handle: int) -> tuple[int, int]:
+    """Return what differs once an open file was written to; a new file in its place changes nothing."""
+    status = os.fstat(handle)
+    return status.st_size, status.st_mtime_ns
 
 
 def _line(handle: int, start: int, size: int = 1024) -> bytes:
