@@ -230,7 +230,7 @@ def test_data_is_never_code(path):
         assert called not in ("kaldiio.load_mat", "kaldiio.load_scp", "kaldiio.ReadHelper"), ast.unparse(node)
 
 
-OWN_LOADERS = {"AudioLlm", "SenseVoice", "C2SER", "WhisperEncoder", "Transcriber", "Cascade"}
+OWN_LOADERS = {"AudioLlm", "SenseVoice", "C2SER", "HeadModel", "WhisperEncoder", "Transcriber", "Cascade"}
 """Classes of the package that have a `from_pretrained` of their own."""
 
 
@@ -361,6 +361,7 @@ CONFIGS = {
     "decode_published": "decode",
     "tiny_models": "make_tiny_models",
     "classifier": "finetune",
+    "secap": "train_c2ser",
 }
 """Which entry point reads the configurations of a name."""
 

@@ -200,6 +200,10 @@ def check(folder: str, command: list[str]) -> None:
         known, rest = options_of(".", sys.executable, "-m", f"c2ser.bin.{verb}"), command[2:]
     elif command[0] == "python" and command[1].endswith(".py"):
         known, rest = options_of(folder, sys.executable, command[1]), command[2:]
+    elif command[0].endswith("/claims.sh") and "--" in command:  # what follows is for cross_validate.sh
+        place = command.index("--")
+        check(folder, ["../../local/cross_validate.sh", *command[place + 1 :]])
+        return check(folder, command[:place])
     elif command[0].endswith(".sh"):
         path = ROOT / folder / command[0]
         known, rest = options_of(folder, str(path if path.exists() else ROOT / "utils" / command[0])), command[1:]

@@ -144,7 +144,7 @@ def test_cards_have_data_sheets_or_numbers():
     assert CardOptions("H100", memory=40).card() == replace(CARDS["h100"], memory=40)
     with pytest.raises(ValueError, match="^b9000: no data sheet here; choose from h200, h100, "):
         CardOptions("b9000").card()
-    with pytest.raises(ValueError, match="^tflops -1: give a number above 0$"):
+    with pytest.raises(ValueError, match="^tflops -1: too low; give a number above 0$"):
         CardOptions(tflops=-1).card()
 
 

@@ -69,5 +69,5 @@ class CardOptions:
         numbers: dict[str, Any] = {"memory": self.memory, "tflops": self.tflops, "bandwidth": self.bandwidth}
         changes = {key: value for key, value in numbers.items() if value is not None}
         if low := [key for key, value in changes.items() if not value > 0]:
-            raise ValueError(f"{low[0]} {changes[low[0]]}: give a number above 0")
+            raise ValueError(f"{low[0]} {changes[low[0]]}: too low; give a number above 0")
         return replace(CARDS[name], **changes)

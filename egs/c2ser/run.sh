@@ -26,7 +26,7 @@ root=$(CDPATH='' cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 cd "$root/egs/c2ser"
 
 check_stages "$skip_stages"
-[[ " $baselines" != *" classifier"* ]] || die "--baselines: classifiers are trained by the recipes of single corpora alone"
+[[ " $baselines" != *" classifier"* ]] || die "--baselines: classifiers are trained by the recipes of single corpora alone; leave them out"
 [ "$emotion2vec" != none ] || die "--emotion2vec: the tables of the paper need one; give its folder or nothing"
 choose_size
 shared_options+=(--size "$size" --ngpu "$ngpu")
