@@ -361,6 +361,7 @@ CONFIGS = {
     "decode_published": "decode",
     "tiny_models": "make_tiny_models",
     "classifier": "finetune",
+    "secap": "train_c2ser",
 }
 """Which entry point reads the configurations of a name."""
 
