@@ -27,9 +27,11 @@ class FrozenEncoder(nn.Module, ABC):
     """What hears how something is said: no gradients, no dropout, not even while the rest is trained.
 
     Attributes:
+        model: the encoder itself.
         kind: which of its vectors are taken.
     """
 
+    model: Any
     kind: Level
 
     @property
@@ -115,12 +117,12 @@ class StatesEncoder(FrozenEncoder):
             raise ValueError("an encoder of spectrograms hears no waveforms; give HuBERT, WavLM or the like")
         if kind not in ("frame", "utterance"):
             raise ValueError(f"model.acoustic {kind}: only Emotion2Vec-S has such vectors; give frame or utterance")
-        self.states, self.kind = states.requires_grad_(False).eval(), kind
+        self.model, self.kind = states.requires_grad_(False).eval(), kind
 
     @property
     def dim(self) -> int:
         """Size of the acoustic vectors."""
-        return self.states.dim
+        return self.model.dim
 
     def max_vectors(self, seconds: float) -> int:
         """Return the largest number of vectors that audio of this length gives."""
@@ -129,8 +131,8 @@ class StatesEncoder(FrozenEncoder):
     @torch.no_grad()
     def forward(self, waves: Tensor, lengths: Tensor) -> Vectors:
         """Return the acoustic vectors; see `FrozenEncoder.forward`."""
-        rows = [self.states.prepare(wave[:count]) for wave, count in zip(waves, lengths.tolist(), strict=True)]
-        states = self.states(stack(rows))
+        rows = [self.model.prepare(wave[:count]) for wave, count in zip(waves, lengths.tolist(), strict=True)]
+        states = self.model(stack(rows))
         if self.kind == "frame":
             return states
         pairs = zip(states.values, states.lengths.tolist(), strict=True)
@@ -138,7 +140,7 @@ class StatesEncoder(FrozenEncoder):
 
     def describe(self) -> dict[str, Any]:
         """Return its configuration."""
-        return self.states.describe()
+        return self.model.describe()
 
 
 def load_acoustic(source: str, kind: Level) -> FrozenEncoder:

@@ -95,7 +95,7 @@ def both_encoders(model: C2SERNetwork) -> tuple[WhisperEncoder, AcousticEncoder]
     Raises:
         ValueError: it lacks one.
     """
-    if model.whisper is None or model.acoustic is None:
+    if model.whisper is None or not isinstance(model.acoustic, AcousticEncoder):
         raise ValueError("the benchmarks need a model with both encoders")
     return model.whisper, model.acoustic
 
