@@ -142,7 +142,7 @@ class TransformersStates(SpeechEncoder):
         Raises:
             ValueError: its layers cannot be counted off.
         """
-        inner = getattr(self.model, "encoder", None)
+        inner: Any = getattr(self.model, "encoder", None)
         if not isinstance(getattr(inner, "layers", None), nn.ModuleList):
             raise ValueError(f"{self.model.config.model_type}: its layers cannot be taken away; leave --layer out")
         inner.layers = inner.layers[:layers]
@@ -193,8 +193,9 @@ def read_encoder(source: str, layer: int | None) -> SpeechEncoder:
         return Emotion2VecStates(loaded.model)
     assert isinstance(loaded, ForeignEncoder)
     if isinstance(loaded, ForeignWhisper):
-        whisper = WhisperEncoder(loaded.model.config)
-        whisper.layers = loaded.model
+        layers: Any = loaded.model
+        whisper = WhisperEncoder(layers.config)
+        whisper.layers = layers
         number = len(whisper.layers.layers)
         if (kept := layer or (number + 1) // 2) < number:
             whisper.cut(kept)

@@ -16,6 +16,7 @@ from c2ser.data.prefetch import LoadedBatch
 from c2ser.data.sampler import Batches, rng
 from c2ser.emotion2vec.config import Emotion2VecConfig, LossConfig, MaskConfig
 from c2ser.emotion2vec.model import Emotion2Vec
+from c2ser.model.acoustic import AcousticEncoder
 from c2ser.model.config import C2SERConfig
 from c2ser.planning.hollow import hollow_c2ser, settings_of
 from c2ser.planning.workload import usual_items
@@ -100,8 +101,9 @@ class C2SERPlan:
     def raw(self, objective: C2SERObjective, names: Sequence[str], explicit: bool) -> RawBatch:
         """Return the data of a micro-batch of these utterances: silence, whose features cost as much as speech's."""
         loaded: dict[str, LoadedItem | None] = {}
-        encoder = objective.model.acoustic
-        vectors = np.zeros((encoder.model.config.tokens, encoder.dim), np.float32) if encoder else None
+        encoder, vectors = objective.model.acoustic, None
+        if isinstance(encoder, AcousticEncoder):
+            vectors = np.zeros((encoder.model.config.tokens, encoder.dim), np.float32)
         for name in names:
             item = self.items[name]
             wave = np.zeros(int(item.seconds * SAMPLE_RATE), np.float32)

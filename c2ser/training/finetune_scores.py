@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from c2ser.corpus import Utterance, durations, read_data_dir
+from c2ser.corpus import Utterance, durations, emotions_of, read_data_dir
 from c2ser.data.datasets import load_wave
 from c2ser.data.prefetch import log_rejected, prefetch_batches
 from c2ser.data.sampler import by_length
@@ -88,7 +88,7 @@ def _score_classes(utterances: Mapping[str, Utterance], rows: Rows, model: HeadM
     write_table(out / UTT2PROB, table)
     labelled = {name: utterance for name, utterance in utterances.items() if utterance.emotion}
     figures = figures_with_intervals(labelled, {i: label for i, label in labels.items() if i in labelled}, rows)
-    reference = {i: utterance.emotion for i, utterance in labelled.items() if utterance.emotion in model.labels}
+    reference = {i: emotion for i, emotion in emotions_of(labelled).items() if emotion in model.labels}
     believed = calibration(reference, table, model.labels)
     plot_confusion(figures, f"{out.parent.name}, {out.name.removeprefix('decode_')}", out / "confusion.png")
     return {**figures, "ece": believed["ece"], "nll": believed["nll"]}
