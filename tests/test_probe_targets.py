@@ -120,7 +120,7 @@ def test_what_can_be_heard_is_found_on_its_scale(tmp_path):
     with pytest.raises(ValueError, match=r"arousal .* is outside the scale, 1 to 7; correct one of them"):
         train_probe.main(tmp_path, tmp_path / "no", dataclasses.replace(config, scale=[1, 7]), tmp_path / "train",
                          tests=[tmp_path / "test"])  # fmt: skip
-    with pytest.raises(ValueError, match=r"probe.scale \[7, 1\]: is no scale; give the lowest and the highest value"):
+    with pytest.raises(ValueError, match=r"probe.scale \[7, 1\]: no scale; give the lowest and highest value"):
         dataclasses.replace(config, scale=[7, 1])
     short = dataclasses.replace(config, epochs=2)
     train_probe.main(tmp_path, tmp_path / "folds", short, folds=[tmp_path / "valid", tmp_path / "test"])

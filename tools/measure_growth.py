@@ -7,6 +7,7 @@ which other work on the machine changes little; its memory is what it adds to a 
 """
 
 import gc
+import importlib
 import os
 import random
 import resource
@@ -20,7 +21,6 @@ from typing import Literal
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from c2ser.attributes.levels import compute_stats, read_attributes, stats_to_json
-from c2ser.bin import assign_levels, extract_labels, generate_cot, score
 from c2ser.chat.config import ChatConfig
 from c2ser.cli import commit, processor, run
 from c2ser.data.datasets import read_items
@@ -77,18 +77,23 @@ def keep_training_data(folder: Path) -> list[object]:
                            max_tokens=10_000)]  # fmt: skip
 
 
+def call(name: str, *arguments: object, **options: object) -> None:
+    """Call an entry point, in this process, whose memory and time are measured."""
+    importlib.import_module(f"c2ser.bin.{name}").main(*arguments, **options)
+
+
 def jobs(folder: Path) -> dict[Part, Callable[[], object]]:
     """Return what to measure on a data directory; later ones use the tables of earlier ones."""
 
     def cot() -> None:
         for style in ("explicit", "implicit"):
-            generate_cot.main(folder, folder / f"cot_{style}", style, ChatConfig())
+            call("generate_cot", folder, folder / f"cot_{style}", style, ChatConfig())
 
     return {
-        "levels": lambda: assign_levels.main(folder, folder / "stats.json", folder / "utt2level"),
+        "levels": lambda: call("assign_levels", folder, folder / "stats.json", folder / "utt2level"),
         "cot": cot,
-        "labels": lambda: extract_labels.main(folder / "answers", folder / "labels", ChatConfig()),
-        "score": lambda: score.main(folder / "utt2emo", folder / "labels", folder / "scores", data=folder),
+        "labels": lambda: call("extract_labels", folder / "answers", folder / "labels", ChatConfig()),
+        "score": lambda: call("score", folder / "utt2emo", folder / "labels", folder / "scores", data=folder),
         "training": lambda: keep_training_data(folder),
     }
 

@@ -160,9 +160,7 @@ class ProbeConfig:
 
     def __post_init__(self) -> None:
         if self.scale and not (len(self.scale) == 2 and self.scale[0] < self.scale[1]):
-            raise ValueError(
-                f"probe.scale {self.scale}: is no scale; give the lowest and the highest value, such as [1, 7]"
-            )
+            raise ValueError(f"probe.scale {self.scale}: no scale; give the lowest and highest value, such as [1, 7]")
 
 
 @dataclass

@@ -104,9 +104,7 @@ def finetune(sets: FinetuneSets, config: FinetuneConfig, out: Path, score: bool 
     utterances = {name: item.utterance for name, item in learnt.items()}
     outputs = target_names(utterances, config.target)
     if config.target != "dimensions" and len(outputs) < 2:
-        raise ValueError(
-            f"{sets.train}: has {', '.join(outputs)} alone, and a classifier needs two classes; give data with more"
-        )
+        raise ValueError(f"{sets.train}: has {', '.join(outputs)} alone; a classifier needs two classes")
     labels = _labels(sets.train, outputs, config.target)
     torch.manual_seed(config.training.seed)
     network = HeadNetwork(read_encoder(config.encoder, config.layer), outputs, config.hidden)
