@@ -136,7 +136,8 @@ class LabelSet:
         words, seven = content.get("words", {}), content.get("seven", {})
         if not _is_table(seven) or not isinstance(words, dict) or not all(map(_is_table, words.values())):
             raise ValueError(
-                f'{source}: odd words or seven; write words as {{"calm": {{"en": "calm"}}}}, seven as {{"calm": "neutral"}}'
+                f'{source}: odd words or seven; write words as {{"calm": {{"en": "calm"}}}} '
+                'and seven as {"calm": "neutral"}'
             )
         try:
             return cls(tuple(content["names"]), words, seven)
