@@ -7,10 +7,10 @@ which other work on the machine changes little; its memory is what it adds to a 
 """
 
 import gc
-import importlib
 import os
 import random
 import resource
+import runpy
 import sys
 import tempfile
 import time
@@ -21,7 +21,6 @@ from typing import Literal
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from c2ser.attributes.levels import compute_stats, read_attributes, stats_to_json
-from c2ser.chat.config import ChatConfig
 from c2ser.cli import commit, processor, run
 from c2ser.data.datasets import read_items
 from c2ser.data.sampler import Batches
@@ -77,23 +76,29 @@ def keep_training_data(folder: Path) -> list[object]:
                            max_tokens=10_000)]  # fmt: skip
 
 
-def call(name: str, *arguments: object, **options: object) -> None:
-    """Call an entry point, in this process, whose memory and time are measured."""
-    importlib.import_module(f"c2ser.bin.{name}").main(*arguments, **options)
+def call(entry: str, *arguments: str | Path) -> None:
+    """Run an entry point in this process, as a command line would."""
+    sys.argv = [entry, *map(str, arguments)]
+    runpy.run_module(f"c2ser.bin.{entry}", run_name="__main__")
 
 
 def jobs(folder: Path) -> dict[Part, Callable[[], object]]:
     """Return what to measure on a data directory; later ones use the tables of earlier ones."""
+    given, labels = ("--data", folder), folder / "labels"
 
     def cot() -> None:
         for style in ("explicit", "implicit"):
-            call("generate_cot", folder, folder / f"cot_{style}", style, ChatConfig())
+            call("generate_cot", *given, "--out", folder / f"cot_{style}", "--style", style)
 
     return {
-        "levels": lambda: call("assign_levels", folder, folder / "stats.json", folder / "utt2level"),
+        "levels": lambda: call(
+            "assign_levels", *given, "--stats", folder / "stats.json", "--out", folder / "utt2level"
+        ),
         "cot": cot,
-        "labels": lambda: call("extract_labels", folder / "answers", folder / "labels", ChatConfig()),
-        "score": lambda: call("score", folder / "utt2emo", folder / "labels", folder / "scores", data=folder),
+        "labels": lambda: call("extract_labels", "--answers", folder / "answers", "--out", labels),
+        "score": lambda: call(
+            "score", *given, "--reference", folder / "utt2emo", "--labels", labels, "--out", folder / "scores"
+        ),
         "training": lambda: keep_training_data(folder),
     }
 
