@@ -54,10 +54,10 @@ def test_every_entry_point_that_a_card_is_for_passes_a_gate(root):
     wants = set()
     for path in (root / "c2ser/bin").glob("[a-z]*.py"):
         text = path.read_text("utf-8")
-        if path.stem.startswith("train_") or re.search(r"\bdevice: str|\bwriter: ", text):
+        if path.stem.startswith(("train_", "finetune")) or re.search(r"\bdevice: str|\bwriter: ", text):
             wants.add(path.stem)
             assert GATES & reach(root, path, set()), path.stem
-    assert {"decode", "predict", "serve", "generate_cot", "train_c2ser", "train_classifier", "calibrate"} <= wants
+    assert {"decode", "predict", "serve", "generate_cot", "train_c2ser", "finetune", "calibrate"} <= wants
 
 
 def test_nothing_else_in_the_package_names_a_card(root):

@@ -393,7 +393,7 @@ def test_the_command_line(tmp_path, root, sound):
         (["--db-root", "/nowhere"], 1, "/nowhere: no such folder"),
         (["--db-root", "."], 1, "found no a.wav in it"),
         (["--db-rot", "x"], 2, "db"),
-        (["--db-root", "x", "--labels", "six"], 2, "labels"),
+        (["--db-root", "x", "--labels", "six"], 1, "--labels six: No such file or directory; give seven"),
         (["--db-root", "x", "--download", "true"], 1, "cannot be downloaded by a command; ask its authors"),
     ],
 )

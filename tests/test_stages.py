@@ -73,7 +73,7 @@ def recipe(own_recipe, tmp_path):
     (project / "local/site.sh").write_text(f"gpu_cmd={shlex.quote(str(tmp_path / 'launch'))}\n")
     for name in ("train", "valid"):
         (own_recipe / "data" / name).mkdir(parents=True)
-        for table in ("wav.scp", "cot_explicit", "cot_implicit"):
+        for table in ("wav.scp", "text", "cot_explicit", "cot_implicit"):
             (own_recipe / "data" / name / table).write_text("a x\n")
     return Recipe(own_recipe, tmp_path)
 

@@ -125,7 +125,7 @@ if stage 0 "data: prepare every corpus that is there, and join them"; then
         [ -z "${!site_root-}" ] || roots+=("$corpus ${!site_root}")
     done
     mkdir -p data
-    printf '%s\n' "${roots[@]}" | sort -u > data/roots
+    { [ ${#roots[@]} = 0 ] || printf '%s\n' "${roots[@]}"; } | sort -u > data/roots
     python local/data_prep.py --out data --roots data/roots ${db_root:+--db-root "$db_root"} \
         --train "$(listed "${train_list[@]}")" --test "$(listed "${test_list[@]}")" --nj "$nj"
     for name in train valid $(test_dirs test); do
