@@ -2,9 +2,10 @@
 SHELL         := /bin/bash
 .SHELLFLAGS   := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help tools ready small demo mini try-mini check check-all slow bench faults fuzz clean
+.PHONY: help tools ready small demo mini try-mini check check-all lint quick slow bench faults fuzz clean
 
 environment = root=$$PWD && . local/path.sh
+for_tests   = export C2SER_NEEDS="ruff mypy pytest xdist hypothesis nbclient onnxscript onnxruntime"; $(environment)
 checkpoint  = tools/penn/fcnf0++.pt
 scripts     = $$(git ls-files --cached --others --exclude-standard '*.sh' .ci/run)
 
@@ -16,7 +17,7 @@ tools: ## make the environment in tools/venv and fetch PENN's checkpoint (about 
 
 # An active environment that has the packages is used as it is.
 ready:
-	@export C2SER_NEEDS="ruff mypy pytest xdist hypothesis nbclient onnxscript onnxruntime"; ($(environment)) 2> /dev/null || $(MAKE) tools
+	@($(for_tests)) 2> /dev/null || $(MAKE) tools
 	@[ -f $(checkpoint) ] || { $(environment) && python tools/get_models.py penn; }
 
 small: ready ## fetch the pretrained models of --size small: Whisper-base and SmolLM2-135M-Instruct (0.4 GB)
@@ -36,16 +37,19 @@ try-mini:
 demo: ready small ## train the small pretrained model on EMO-DB and try it; DB=FOLDER if it is there
 	@DB='$(DB)' tools/demo.sh
 
-check: ready ## the quick tests: ruff, shellcheck, types, pytest
-	@export C2SER_NEEDS="ruff mypy pytest xdist hypothesis nbclient onnxscript onnxruntime"; $(environment); set -x; \
-	python -m ruff check .; python -m ruff format --check .; python -m mypy; \
-	shellcheck -x -P SCRIPTDIR $(scripts) local/site.sh.example; \
-	python -m pytest -n auto --dist loadgroup -m "not slow"
+check: lint quick ## the quick tests: ruff, shellcheck, types, pytest
+
+lint: ready
+	@$(for_tests); set -x; python -m ruff check .; python -m ruff format --check .; python -m mypy; \
+	shellcheck -x -P SCRIPTDIR $(scripts) local/site.sh.example
+
+quick: ready
+	@$(for_tests); set -x; python -m pytest -n auto --dist loadgroup -m "not slow"
 
 check-all: check slow ## the slow tests too, such as whole recipes
 
 slow: ready
-	@$(environment); python -m pytest -n auto --dist loadgroup -m slow
+	@$(for_tests); python -m pytest -n auto --dist loadgroup -m slow
 
 bench: ready ## speed against other implementations (extra [peer]); docs/benchmarks.md has the rules
 	@$(environment); python tools/run_benchmark.py

@@ -602,19 +602,19 @@ def test_a_server_for_others_wants_its_token(root, folder):
 
 
 @pytest.mark.slow
-def test_a_thousand_requests_leave_the_memory_as_it_was(root, folder):
+def test_hundreds_of_requests_leave_the_memory_as_it_was(root, folder):
     contents = [spoken(seed, 0.5 + 0.05 * (seed % 7)) for seed in range(20)]
     with process(root, folder) as (running, address, _):
         memory = []
         with httpx.Client(timeout=60) as http:
-            for number in range(1000):
+            for number in range(400):
                 answer = http.post(
                     f"{address}/v1/emotions", params=WHOLE, files={"files": ("a.wav", contents[number % 20])}
                 )
                 assert answer.status_code == 200
-                if number % 100 == 99:
+                if number % 50 == 49:
                     memory.append(psutil.Process(running.pid).memory_info().rss / 1e6)
-            assert metrics(http.get(f"{address}/metrics").text)["c2ser_request_seconds_count"] == 1000
+            assert metrics(http.get(f"{address}/metrics").text)["c2ser_request_seconds_count"] == 400
         assert psutil.Process(running.pid).num_threads() < 100
     assert memory[-1] - memory[2] < 10, memory
 

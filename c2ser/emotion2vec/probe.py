@@ -117,7 +117,7 @@ class TrainedProbe:
     network: Probe
     names: list[str]
     config: ProbeConfig
-    quality: float = -np.inf
+    quality: float = 0.0
     epoch: int = 0
     encoder: str | None = None
 
@@ -172,7 +172,7 @@ def train_probe(train: ProbeData, valid: ProbeData, config: ProbeConfig) -> Trai
     torch.manual_seed(config.seed)
     network = Probe(first.shape[1], config.hidden, len(names)).to(first.device)
     optimiser = torch.optim.Adam(network.parameters(), lr=config.lr)
-    probe, best = TrainedProbe(network, names, config), network.state_dict()
+    probe, best = TrainedProbe(network, names, config, -np.inf), network.state_dict()
     truth = {name: torch.from_numpy((row - mean) / deviation).to(first.device) for name, row in learnt.items()}
     inputs, wanted = [valid.embeddings[name] for name in checked], (np.stack([*checked.values()]) - mean) / deviation
     for epoch in progress(range(1, config.epochs + 1), "epochs"):
