@@ -49,8 +49,11 @@ const until = async check => {
 const upload = async file => {
   const clear = page.locator("button[aria-label=Clear]");
   if (await clear.count()) await clear.first().click();
-  await page.setInputFiles("input[type=file]", file);
-  await clear.first().waitFor();
+  for (let turn = 0; turn < 9; turn++) {  // on a busy machine the page may not listen yet
+    await page.setInputFiles("input[type=file]", file);
+    if (await clear.first().waitFor({ timeout: 20000 }).then(() => true, () => false)) return;
+  }
+  throw new Error("the page took no file");
 };
 const recognise = () => page.click("button:has-text('Recognise emotions')");
 const result = name => page.waitForSelector(`.c2ser-result h2:has-text("${name}")`);
