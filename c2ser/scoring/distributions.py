@@ -3,9 +3,8 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-import numpy as np
-
 from c2ser.label_sets import own_classes, read_label_set, write_label_set
+from c2ser.scoring.probabilities import read_vectors
 from c2ser.tables import read_table, write_table
 
 UTT2PROB = "utt2prob"
@@ -33,15 +32,11 @@ def read_distributions(table: Path) -> dict[str, dict[str, float]]:
     Raises:
         ValueError: labels.json is no set of classes, or a row has not a probability for each or does not sum to 1.
     """
-    names = read_label_set(table.parent).names
+    labels, texts = read_label_set(table.parent), read_table(table)
     rows = {}
-    for utterance, text in read_table(table).items():
-        try:
-            row = np.array([float(number) for number in text.split()])
-        except ValueError:
-            row = np.array([])
-        if len(row) != len(names) or not row.min() >= 0 or not abs(row.sum() - 1) <= 0.01:
-            raise ValueError(f"{utterance}: '{text}' in {table} are not {len(names)} probabilities that sum to 1; "
-                             "decode again")  # fmt: skip
-        rows[utterance] = dict(zip(names, (row / row.sum()).tolist(), strict=True))
+    for utterance, row in read_vectors(texts, labels).items():
+        if not row.min() >= 0 or not abs(row.sum() - 1) <= 0.01:
+            raise ValueError(f"{utterance}: '{texts[utterance]}' in {table} are not {len(labels)} probabilities that "
+                             "sum to 1; decode again")  # fmt: skip
+        rows[utterance] = dict(zip(labels, (row / row.sum()).tolist(), strict=True))
     return rows

@@ -1,15 +1,14 @@
 """The data of a fine-tuning: one data directory, or a folder of them; a validation set of speakers of its own."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from c2ser.corpus import Utterance, read_data_dir
+from c2ser.corpus import read_data_dir
 from c2ser.data.subset import write_subset
 from c2ser.log import get_logger
 from c2ser.prep.assign_sets import deal_speakers
-from c2ser.ratings import Target
 
 logger = get_logger(__name__)
 
@@ -80,10 +79,3 @@ def split_speakers(folder: Path, out: Path) -> tuple[Path, Path]:
     logger.info("no validation set: %d of %d utterances, those of %d of %d speakers, became %s", len(chosen),
                 len(utterances), speakers[True], len(folds), out / "valid")  # fmt: skip
     return out / "train", out / "valid"
-
-
-def class_counts(utterances: Mapping[str, Utterance], target: Target) -> dict[str, int]:
-    """Return utterances by class; none where dimensions are learnt."""
-    if target == "dimensions":
-        return {}
-    return dict(Counter(u.emotion for u in utterances.values() if u.emotion))
