@@ -82,6 +82,7 @@ def load_emotion2vec(config: BaselineConfig) -> ClassAnswers:
     recognise = model.recogniser()
 
     def classify(wave: np.ndarray) -> np.ndarray:
+        """Return the probability of each class, (classes,), of a waveform (samples,)."""
         probabilities = recognise({"wave": wave})["wave"].probabilities
         return np.array([probabilities[label] for label in model.classes])
 

@@ -96,6 +96,7 @@ def filled_with_fakes(module: Network) -> Network:
     made: dict[int, tuple[Tensor, Tensor]] = {}
 
     def fake(tensor: Tensor) -> Tensor:
+        """Return the fake of a tensor, always the same one."""
         if id(tensor) not in made:
             new = torch.empty(tensor.shape, dtype=tensor.dtype)
             if isinstance(tensor, nn.Parameter):

@@ -194,6 +194,7 @@ def _mean(one: StepTime, other: StepTime) -> StepTime:
     """Return the mean of two steps."""
 
     def half(first: dict[str, float], second: dict[str, float]) -> dict[str, float]:
+        """Return the mean of numbers by name; one that is missing is 0."""
         return {key: (first.get(key, 0.0) + second.get(key, 0.0)) / 2 for key in {**first, **second}}
 
     numbers = {

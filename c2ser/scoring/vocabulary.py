@@ -64,6 +64,7 @@ def _outermost(spans: Sequence[Span]) -> list[Span]:
     """Return spans without those that lie inside a longer one."""
 
     def inside(inner: Span, outer: Span) -> bool:
+        """Return whether one span lies in a longer one."""
         return inner[0] != outer[0] and outer[0][0] <= inner[0][0] and inner[0][1] <= outer[0][1]
 
     return [span for span in spans if not any(inside(span, other) for other in spans)]
