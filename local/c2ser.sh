@@ -8,6 +8,7 @@ db_root=            # folder of the corpus
 table=              # in place of db_root: a table of your own recordings, which stage 0 imports (c2ser import)
 import_options=     # options of c2ser import for stage 0, such as --import-options="--columns.emotion mood"
 train_set=train     # data directory to train on
+augment=            # changed copies of it to train on, too, such as "speed0.9 speed1.1 noise20"; stage 0 makes them
 valid_set=valid     # data directory to choose the best weights on
 test_sets="test"    # data directories to score on, separated by blanks
 labels=seven        # the seven emotions; or raw: the corpus' own classes; or a labels.json that names those to keep
@@ -30,6 +31,9 @@ root=$(CDPATH='' cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 . "$root/local/functions.sh"
 
 read -ra tests <<< "$test_sets"
+read -ra copies <<< "$augment"
+recorded_set=$train_set
+if [ ${#copies[@]} -gt 0 ]; then train_set+=_augmented; fi
 read -ra train_valid_sets <<< "$train_set $valid_set"
 sets=("${train_valid_sets[@]}" "${tests[@]}")
 check_stages "$skip_stages"
@@ -82,6 +86,7 @@ if stage 0 "data: describe the corpus"; then
         python local/data_prep.py --db-root "$db_root" --out data --labels "$labels" --folds "$folds" \
             --download "$download" --nj "$nj"
     fi
+    [ ${#copies[@]} = 0 ] || augment_train_set
     for name in "${sets[@]}"; do validate_data_dir.sh "data/$name"; done
 fi
 
@@ -232,14 +237,7 @@ if stage 8 "decode: let the models answer"; then
         trained_by=7
         [ "$model" != explicit ] || trained_by=6
         need "$trained/$model/config.json" "$trained_by"
-        # a model that came with its calibration needs no validation set
-        if [ ! -s "$trained/$model/calibration.json" ] || [ -s "data/$valid_set/utt2emo" ]; then
-            need "data/$valid_set/utt2emo" 0
-            run_once "$trained/done/calibrate_$model" "$(weight_stamp "$trained/$model")" "${configs[@]}" \
-                "$trained/$model/calibration.json" "data/$valid_set"/{wav.scp,utt2emo} -- \
-                on_gpu "$trained/$model/calibrate.log" python -m c2ser.bin.calibrate "${configs[@]}" \
-                --model "$trained/$model" --data "data/$valid_set"
-        fi
+        calibrate_model "$trained/$model"
     done
     for name in "${tests[@]}"; do
         for change in "${changes[@]}"; do

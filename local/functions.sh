@@ -56,6 +56,17 @@ read_processes() {
     die "--accelerate-config: $1 is neither a file nor one of $root/local/conf/accelerate; choose one of these"
 }
 
+# augment_train_set: join the training set with a changed copy of it for each change of --augment.
+augment_train_set() {
+    local change parts=("data/$recorded_set")
+    for change in "${copies[@]}"; do
+        py perturb_data --data "data/$recorded_set" --out "data/$recorded_set-$change" --perturbation "$change"
+        copy_data_dir.sh --utt-suffix "-$change" "data/$recorded_set-$change" "data/$train_set-$change"
+        parts+=("data/$train_set-$change")
+    done
+    combine_data.sh "data/$train_set" "${parts[@]}"
+}
+
 # on_gpu LOG COMMAND...: run a command that holds a model on one GPU, or on a CPU if --ngpu is 0.
 on_gpu() {
     log "log: $1"
@@ -264,4 +275,13 @@ compare_systems() {
     done
     py compare_systems --data "$(listed "data/$1")" --systems "{${systems%, }}" --baseline explicit --max-seconds 36000 \
         --out "$trained/comparison_$1" --title "Accuracy of each emotion on $(basename "$PWD"), $1"
+}
+
+# calibrate_model FOLDER: fit the temperature of a model's probabilities. One that came with its own needs no validation set.
+calibrate_model() {
+    if [ -s "$1/calibration.json" ] && [ ! -s "data/$valid_set/utt2emo" ]; then return; fi
+    need "data/$valid_set/utt2emo" 0
+    run_once "$trained/done/calibrate_${1#"$trained/"}" "$(weight_stamp "$1")" "${configs[@]}" "$1/calibration.json" \
+        "data/$valid_set"/{wav.scp,utt2emo} -- \
+        on_gpu "$1/calibrate.log" python -m c2ser.bin.calibrate "${configs[@]}" --model "$1" --data "data/$valid_set"
 }

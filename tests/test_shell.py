@@ -434,6 +434,23 @@ def test_combining_gives_the_whole_back(data, tmp_path):
     assert not (tmp_path / "some/utt2spk").exists() and not (tmp_path / "some/spk2utt").exists()
 
 
+def test_a_copy_under_other_ids_can_be_joined_with_the_original(data, tmp_path):
+    write(data / "text", [f"{line.split()[0]} s1-a  two  blanks" for line in lines(data / "wav.scp")])
+    copy, combine = UTILS / "copy_data_dir.sh", UTILS / "combine_data.sh"
+    assert run(copy, "--utt-suffix=-speed0.9", data, tmp_path / "copy").returncode == 0
+    for name in ("wav.scp", "text", "utt2spk", "utt2dur"):
+        rows = [line.partition(" ") for line in lines(data / name)]
+        assert lines(tmp_path / "copy" / name) == [f"{i}-speed0.9 {value}" for i, _, value in rows]
+    assert run(UTILS / "validate_data_dir.sh", tmp_path / "copy").returncode == 0
+    assert run(combine, tmp_path / "both", data, tmp_path / "copy").returncode == 0
+    assert len(lines(tmp_path / "both/wav.scp")) == 2 * len(lines(data / "wav.scp"))
+    assert [line.split()[0] for line in lines(tmp_path / "both/spk2utt")] == [
+        line.split()[0] for line in lines(data / "spk2utt")
+    ]
+    for options, message in ((["--utt-suffix=a b"], "has a blank"), ([], "is the source")):
+        assert message in run(copy, *options, data, data).stderr
+
+
 def test_many_utterances_in_two_sources_are_named_too(tmp_path):
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
