@@ -120,7 +120,10 @@ def perturb(data: Path, out: Path, name: str) -> None:
         path = (out / "wav" / f"{number:07}.wav").resolve()
         write_bytes(path, _wav(changed))
         wavs[i], seconds[i] = str(path), f"{len(changed) / SAMPLE_RATE:.3f}"
-    write_subset(data, out, wavs, {"wav.scp": wavs, "utt2dur": seconds}, rejected, dropped=["utt2channel"])
+    changed_tables = {"wav.scp": wavs, "utt2dur": seconds}
+    if (data / "utt2channel").exists():  # one channel is left; joined with the original, the table must be complete
+        changed_tables["utt2channel"] = dict.fromkeys(wavs, "0")
+    write_subset(data, out, wavs, changed_tables, rejected)
     logger.info("%s: %d utterances, %d rejected", out, len(wavs), len(rejected))
 
 

@@ -14,7 +14,6 @@ def write_subset(
     utterances: Iterable[str],
     changed: Mapping[str, Mapping[str, str]],
     rejected: Mapping[str, str],
-    dropped: Iterable[str] = (),
 ) -> None:
     """Write a data directory that holds some utterances of another one.
 
@@ -24,7 +23,6 @@ def write_subset(
         utterances: which.
         changed: tables that are new or different.
         rejected: reason by utterance.
-        dropped: tables that are no longer valid.
 
     Raises:
         ValueError: no utterance is left.
@@ -33,7 +31,7 @@ def write_subset(
     if not names:
         reason = f", the first because: {next(iter(rejected.values()))}" if rejected else ""
         raise ValueError(f"{data}: no utterance is left for {out}{reason}; solve that first")
-    present = {name: read_table(data / name) for name in TABLES if name not in dropped and (data / name).exists()}
+    present = {name: read_table(data / name) for name in TABLES if (data / name).exists()}
     tables = {**present, **changed}
     for name, rows in tables.items():
         if name != "wav.scp":
