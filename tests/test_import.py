@@ -443,8 +443,15 @@ def test_stage_0_of_a_recipe_reads_a_table(folder, own_recipe, root):
         return subprocess.run(run_sh, capture_output=True, text=True, env=environment)
 
     table = write(folder / "my.csv", [[*line[:2], line[2]] for line in rows()], ("file", "mood", "speaker"))
-    done = run("--table", str(table), "--import-options=--columns.emotion mood --language de")
-    assert done.returncode == 0 and "no defect" in done.stdout, done.stderr
+    done = run(
+        "--table", str(table), "--import-options=--columns.emotion mood --language de", "--augment", "speed0.5 noise20"
+    )
+    assert done.returncode == 0 and "data/train_augmented: " in done.stdout, done.stderr
+    recorded, joined = (read_table(own_recipe / f"data/{name}/utt2dur") for name in ("train", "train_augmented"))
+    assert len(joined) == 3 * len(recorded)
+    for i, seconds in recorded.items():
+        assert (joined[i], joined[f"{i}-noise20"]) == (seconds, seconds)
+        assert float(joined[f"{i}-speed0.5"]) == pytest.approx(2 * float(seconds), abs=0.01)
     assert set(read_table(own_recipe / "data/train/utt2lang").values()) == {"de"}
     done = run()
     assert done.returncode == 1 and done.stderr.endswith("a table of recordings; give it with --table\n")

@@ -211,6 +211,12 @@ def test_stages_are_skipped_as_asked(recipe):
     assert said.endswith("--skip-stages: '4,5' is no list of stages; write numbers with blanks, as \"4 5\"\n")
 
 
+def test_changed_copies_are_trained_on_and_not_validated_on(recipe):
+    shutil.copytree(recipe.folder / "data/train", recipe.folder / "data/train_augmented")
+    calls, _ = recipe.run("--augment", "speed0.9 noise20")
+    assert {(call["train"], call["valid"]) for call in calls} == {("data/train_augmented", "data/valid")}
+
+
 def test_several_gpus_share_the_work_as_asked(recipe):
     (encoder, explicit, _), _ = recipe.run("--ngpu", "2", "--accelerate-config", "fsdp2")
     for call, kind in ((encoder, "ddp"), (explicit, "fsdp2")):  # the encoder fits every GPU

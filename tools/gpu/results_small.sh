@@ -57,8 +57,8 @@ if [ -n "$nemo" ]; then ask_other nemo "$nemo" "$@" & jobs+=($!); fi
 failed=0
 for job in "${jobs[@]}"; do wait "$job" || failed=1; done
 cd "$root"
-find egs/{emodb,ravdess,nemo}/exp \( -name '*.md' -o -name '*.log' -o -name 'scores*.json' -o -name utt2emo -o -name utt2prob \) \
-    -print0 2> /dev/null | tar --null -czf "$out.tar.gz" -C "$root" -T - -C "$out" --exclude=results_small.tar.gz .
+find egs -path '*/exp/*' \( -name '*.md' -o -name '*.log' -o -name 'scores*.json' -o -name utt2emo -o -name utt2prob \) -print0 |
+    tar --null -czf "$out.tar.gz" -T - -C "$out" --exclude=results_small.tar.gz .
 mv "$out.tar.gz" "$out/results_small.tar.gz"
 log "$out/results_small.tar.gz: what there is after $SECONDS seconds"
 exit "$failed"
