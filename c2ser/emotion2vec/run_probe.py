@@ -92,8 +92,7 @@ def _write(
         config: of the probe.
         folds: whether each fold has scores of its own.
     """
-    for table in ("utt2emo", UTT2PROB, "utt2vad"):  # of a probe that learnt something else
-        (folder / table).unlink(missing_ok=True)
+    stale = ["utt2emo", UTT2PROB] if config.target == "dimensions" else ["utt2vad"]
     if config.target == "dimensions":
         figures = figures_of_values(utterances, outputs)
         if folds:
@@ -110,4 +109,6 @@ def _write(
         if "votes" in figures:
             logger.info("%s: KL %.4f, JSD %.4f, share of votes %.4f", folder,
                         *(figures["votes"][name] for name in ("kl", "jsd", "vote_share")))  # fmt: skip
+    for table in stale:  # of a probe that learnt something else
+        (folder / table).unlink(missing_ok=True)
     write_json(folder / "scores.json", figures)
