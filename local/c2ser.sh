@@ -16,6 +16,7 @@ folds=published     # published|speaker|session|none: folds in utt2fold; each sp
 download=false      # true|false: fetch the corpus into db_root (default: db) first, where its licence allows it
 encoder=emotion2vec_s  # name that the encoder of stage 4 has in exp
 probe_models=       # further encoders for stage 5 to compare, folders, files, hub ids or NAME=one of these, with blanks between
+probe_targets=      # what the probes of stage 5 learn: "emotion votes dimensions" or some of these; if empty, as probe.yaml says
 init=               # folder of a trained C²SER model: stage 7 fine-tunes it on this corpus, stages 4 to 6 are skipped
 cot=true            # true|false: if false, stage 7 trains on implicit chains of thought alone, and stage 6 is skipped
 tag=                # name of a further training: C²SER and, if it has options of its own, the encoder are in exp/<tag>
@@ -39,12 +40,15 @@ sets=("${train_valid_sets[@]}" "${tests[@]}")
 check_stages "$skip_stages"
 [ -z "$init" ] || skip_stages+=" 4 5 6"
 [ "$cot" = true ] || skip_stages+=" 6"
-[ "$emotion2vec" != none ] || skip_stages+=" 4 5"
+[ "$emotion2vec" != none ] || skip_stages+=" 4"
+[ "$emotion2vec$probe_models" != none ] || skip_stages+=" 5"
 read_launcher "$gpu_cmd"
 gpu_launcher=("${launcher[@]}")
 read -ra changes <<< "$perturb"
 read -ra compared <<< "$baselines"
+read -ra targets <<< "$probe_targets"
 check_baselines
+check_targets
 failed=""
 variants=("${changes[@]}")
 [ "$wordings" -le 10 ] || die "--wordings: there are 10, not $wordings; give 1 to 10"
@@ -154,9 +158,11 @@ if stage 4 "emotion2vec: train Emotion2Vec-S"; then
 fi
 
 if stage 5 "probe: score its embeddings with a small classifier"; then
-    need "$acoustic/config.json" 4
     read -ra encoders <<< "$probe_models"
-    encoders=("$acoustic" "${encoders[@]}")
+    if [ "$emotion2vec" != none ]; then
+        need "$acoustic/config.json" 4
+        encoders=("$acoustic" "${encoders[@]}")
+    fi
     twice=$(for encoder_dir in "${encoders[@]}"; do probe_dir "$encoder_dir"; done | sort | uniq -d)
     [ -z "$twice" ] || die "two encoders would share ${twice%%$'\n'*}; give one as NAME=path"
     # an encoder from stage 4 knows the training set's emotions, so that no fold of it can be tested on
@@ -171,8 +177,11 @@ if stage 5 "probe: score its embeddings with a small classifier"; then
         for name in "${sets[@]}"; do
             run_map_on_gpu "data/$name" "$out/$name.scp" c2ser.bin.extract_embeddings --model "$encoder_path"
         done
-        on_gpu "$out/train_probe.log" python -m c2ser.bin.train_probe "${configs[@]}" \
-            --embeddings "$out" "${probe_data[@]}" --encoder "$encoder_path" --out "$out"
+        for target in "${targets[@]}"; do
+            on_gpu "$(target_dir "$out" "$target")/train_probe.log" python -m c2ser.bin.train_probe "${configs[@]}" \
+                ${target:+--probe.target "$target"} --embeddings "$out" "${probe_data[@]}" --encoder "$encoder_path" \
+                --out "$(target_dir "$out" "$target")"
+        done
     done
     if [ "${probe_data[0]}" = --folds ]; then
         show_probes cross-validation "${sets[@]/#/data/}"
@@ -302,7 +311,7 @@ if stage 9 "score: read the emotions in the answers, make tables and pictures"; 
         if [ "$speakers" -gt 1 ] && [ -s "$trained/explicit/decode_$name/utt2emo" ]; then compare_systems "$name"; fi
         py measure_stability --data "data/$name" --exp "$trained" --out "$trained/stability_$name"
     done
-    py show_results --exp "$exp" --out "$exp/RESULTS.md" --title "$(basename "$PWD")"
+    show_page
     py report "$exp" --data data --title "$(basename "$PWD")"
 fi
 

@@ -103,7 +103,7 @@ pool_answers() {
             [ -s "$folder/decode_fold1_test$variant/$table" ] || continue
             pool "$exp/folds/{}/$1/$2/decode_fold{}_test$variant/$table" "$pooled/$1/$2/decode_folds$variant/$table"
         done
-        copy_classes data/folds "$pooled/$run/$model/decode_folds"
+        copy_classes data/folds "$pooled/$1/$2/decode_folds$variant"
     done
 }
 

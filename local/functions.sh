@@ -162,18 +162,50 @@ probe_dir() {
     if [ "$1" = "$acoustic" ]; then echo "$encoder_home/probe"; else echo "$encoder_home/probe_$(encoder_name "$1")"; fi
 }
 
+# check_targets: end the script unless each of --probe-targets can be learnt; without any, `targets` is the empty one.
+check_targets() {
+    local target
+    for target in "${targets[@]}"; do
+        [[ $target =~ ^(emotion|votes|dimensions)$ ]] ||
+            die "--probe-targets: no probe learns $target; choose of emotion, votes and dimensions"
+    done
+    [[ -z $probe_targets || $emotion2vec$probe_models != none ]] ||
+        die "--probe-targets: without Emotion2Vec-S there is no encoder to probe; name one with --probe-models"
+    [ ${#targets[@]} -gt 0 ] || targets=("")
+}
+
+# target_dir FOLDER TARGET: the folder of the probe that learns a target, beside the one of emotions.
+target_dir() {
+    case $2 in
+        votes | dimensions) echo "$1-$2" ;;
+        *) echo "$1" ;;
+    esac
+}
+
 # show_probes NAME DATA...: tables and pictures of what all probes predict; the data directories are scored together as NAME.
 show_probes() {
-    local folder data systems=""
+    local encoder_dir target home folder name data systems="" has_values=false
     data=$(listed "${@:2}")
     for encoder_dir in "${encoders[@]}"; do
-        folder=$(probe_dir "$encoder_dir")
-        systems+="$(json "$(encoder_name "$encoder_dir")"): $(listed "$folder/decode_$1/utt2emo"), "
-        py plot_embeddings --data "$data" --embeddings "$folder" --out "$folder/decode_$1/embeddings.png" \
-            --title "$(encoder_name "$encoder_dir") on $(basename "$PWD"), $1"
+        home=$(probe_dir "$encoder_dir") name=$(encoder_name "$encoder_dir")
+        if [ -s "$2/utt2emo" ]; then
+            py plot_embeddings --data "$data" --embeddings "$home" --out "$home/decode_$1/embeddings.png" \
+                --title "$name on $(basename "$PWD"), $1"
+        fi
+        for target in "${targets[@]}"; do
+            folder=$(target_dir "$home" "$target")
+            if [ -s "$folder/decode_$1/utt2vad" ]; then has_values=true && continue; fi
+            systems+="$(json "$(target_dir "$name" "$target")"): $(listed "$folder/decode_$1/utt2emo"), "
+        done
     done
-    py compare_systems --data "$data" --systems "{${systems%, }}" --out "$encoder_home/probe/decode_$1" \
+    [ -z "$systems" ] || py compare_systems --data "$data" --systems "{${systems%, }}" --out "$encoder_home/probe/decode_$1" \
         --title "Probes on $(basename "$PWD"), $1"
+    ! $has_values || show_page # values are no labels, and stand there alone
+}
+
+# show_page: RESULTS.md, with all that has been scored.
+show_page() {
+    py show_results --exp "$exp" --out "$exp/RESULTS.md" --title "$(basename "$PWD")"
 }
 
 # decode_set MODEL DATA NAME OPTION...: let a model answer for a data directory, into its decode_NAME.

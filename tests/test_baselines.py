@@ -21,9 +21,9 @@ from c2ser.baselines.classifier import ClassifierAnswers
 from c2ser.baselines.config import BaselineConfig
 from c2ser.corpus import Utterance
 from c2ser.emotions import EMOTIONS
-from c2ser.model.decoding import UTT2PROB
 from c2ser.model.head_model import HeadModel
 from c2ser.prep.writer import write_corpus
+from c2ser.scoring.distributions import UTT2PROB
 from c2ser.tables import read_table, write_table
 
 SIZES = {

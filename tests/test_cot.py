@@ -13,13 +13,17 @@ from model_server import Server
 
 from c2ser.chat.protocol import Reply, completion
 from c2ser.cot.checks import find_problem
-from c2ser.cot.prompts import Request, request_prompt, sentence
+from c2ser.cot.prompts import Request, request_prompt, sentence, single_quotes
 from c2ser.cot.writers import TemplateWriter, write_all
 from c2ser.emotions import ATTRIBUTES, EMOTIONS, LEVELS, UNPARSED
-from c2ser.scoring.labels import read_answer, read_label
+from c2ser.ratings import DIMENSIONS
+from c2ser.scoring.labels import read_answer, read_dimensions, read_label
 from c2ser.tables import TableMap, read_json, read_table, write_table
 
-LEVEL_SETS = st.fixed_dictionaries({name: st.sampled_from(LEVELS) for name in ATTRIBUTES})
+LEVEL_SETS = st.fixed_dictionaries(
+    {name: st.sampled_from(LEVELS) for name in ATTRIBUTES},
+    optional={name: st.sampled_from(LEVELS) for name in DIMENSIONS},
+)
 
 
 def request(text="Where is it?", language="en", emotion="anger", levels=None):
@@ -52,11 +56,41 @@ def test_request_tells_the_writer_everything(language):
     assert "in {braces} %s" in prompt and sentence(request("in {braces} %s", language), "explicit") in prompt
 
 
+def test_dimensions_stand_before_the_conclusion_and_are_checked():
+    levels = {**request().levels, "valence": "low", "arousal": "high"}
+    made = request(levels=levels)
+    text = sentence(made, "explicit")
+    before, conclusion = sentence(request(), "explicit").split("Based", 1)
+    assert text == f"{before}It conveys low valence, high arousal. Based{conclusion}"
+    assert request_prompt(made, "explicit").endswith(" Also state: low valence, high arousal.")
+    assert "语音表现出低效价、高唤醒度。根据" in sentence(request(language="zh", levels=levels), "explicit")
+    for wrong, told in {
+        text.replace("low valence", "high valence"): "high",
+        sentence(request(), "explicit"): "nothing",
+    }.items():
+        assert find_problem(made, "explicit", wrong) == f"the text says {told} of the valence, not low"
+    assert read_dimensions("Its arousal is very high, and it has a low level of noise.") == {"arousal": "high"}
+
+
+def test_levels_of_dimensions_follow_from_the_training_set(corpus, tmp_path):
+    ids = [*read_table(corpus / "utt2emo")]
+    train = {f"t{n}": f"arousal:{value}" for n, value in enumerate((1, 3, 3, 3, 5))}  # mean 3, deviation 1.26
+    write_table(tmp_path / "utt2vad", train)
+    write_table(corpus / "utt2vad", {ids[0]: "arousal:1.5 valence:9", ids[1]: "arousal:4.2", ids[2]: "valence:1"})
+    words = ["--data", corpus, "--out", tmp_path / "cot", "--style", "explicit", "--dimensions", tmp_path / "utt2vad"]
+    run_entry("generate_cot", *words, check=True)
+    table = read_table(tmp_path / "cot")
+    found = {i: read_dimensions(table[i]) for i in ids[:3]}
+    assert found == {ids[0]: {"arousal": "low"}, ids[1]: {"arousal": "medium"}, ids[2]: {}}
+    assert read_json(tmp_path / "cot.json")["dimensions"] == ["arousal"]
+
+
 @given(st.text(max_size=40), st.sampled_from(["en", "zh"]), st.sampled_from(EMOTIONS), LEVEL_SETS)
 def test_what_is_written_is_read_back(text, language, emotion, levels):
     made = request(" ".join(text.split()), language, emotion, levels)
     reading = read_answer(sentence(made, "explicit"))
-    assert reading.emotion == emotion and reading.levels == levels
+    stated = read_dimensions(sentence(made, "explicit"), single_quotes(made.text))
+    assert reading.emotion == emotion and {**reading.levels, **stated} == levels
     assert find_problem(made, "explicit", sentence(made, "explicit")) is None
     assert read_label(sentence(made, "implicit")) == emotion
 

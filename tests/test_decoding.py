@@ -46,7 +46,7 @@ from c2ser.model.label_scores import endings, label_scores, short_answers
 from c2ser.model.recognition import decode_batch
 from c2ser.model.search import search_tokens
 from c2ser.model.tiny import make_tiny_models
-from c2ser.scoring.probabilities import argmax_labels, fit_temperature
+from c2ser.scoring.probabilities import argmax_labels, fit_temperature, fit_to_shares
 from c2ser.tables import read_json, read_table, write_json, write_table
 
 PUBLISHED = SearchConfig(beams=4, sample=True, top_p=0.0, top_k=0, repetition_penalty=1.05)
@@ -383,6 +383,14 @@ def test_the_temperature_is_found_again():
     assert fitted["temperature"] == pytest.approx(3, rel=0.05) and fitted["nll_after"] < fitted["nll_before"]
     with pytest.raises(ValueError, match="check the validation set"):
         fit_temperature(rows, {})
+
+
+def test_the_temperature_fits_shares_of_votes_too():
+    """A vote drawn from each row would say the same; shares need no draw, and fewer utterances."""
+    generator = np.random.default_rng(0)
+    scores = generator.normal(size=(200, 4)) * 2
+    shares = np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)
+    assert fit_to_shares(2.5 * scores, shares)["temperature"] == pytest.approx(2.5, rel=0.03)
 
 
 def test_a_model_that_errs_nowhere_is_not_made_sure_of_everything():

@@ -38,6 +38,7 @@ from c2ser.emotion2vec.convert import load_model
 from c2ser.emotion2vec.embeddings import extract_embeddings
 from c2ser.emotion2vec.encoders import load_encoder
 from c2ser.emotion2vec.model import Emotion2Vec
+from c2ser.model.speech_encoders import read_encoder
 from c2ser.tables import read_table
 
 SIZES = {
@@ -344,3 +345,8 @@ class Runs:
 
     def __reduce__(self):
         return os.mkdir, (self.place,)
+
+
+def test_no_head_sits_on_an_encoder_of_other_spectrograms(models):
+    with pytest.raises(ValueError, match="w2v-BERT takes spectrograms of its own, and gets no head; give Whisper"):
+        read_encoder(str(models / "w2v_bert"), None)

@@ -42,7 +42,9 @@ from c2ser.model.speech_encoders import read_encoder
 from c2ser.prep.writer import write_corpus
 from c2ser.tables import read_json, read_table, write_json, write_table
 from c2ser.training import checkpoint
-from c2ser.training.config import HeadBatchConfig, OptimConfig, TrainConfig
+from c2ser.training.config import HeadBatchConfig, HeadTrainConfig, OptimConfig, TrainConfig
+from c2ser.training.finetune_run import FinetuneConfig, finetune
+from c2ser.training.finetune_sets import FinetuneSets
 from c2ser.training.head_objective import HeadMaterial, HeadObjective
 from c2ser.training.loop import REQUEUE_STATUS, train
 
@@ -252,6 +254,21 @@ def test_votes_are_learnt_as_a_distribution(place, tmp_path):
     assert loud == pytest.approx([0.75, 0.25], abs=0.12)
 
 
+def test_the_temperature_of_a_head_is_fitted_to_votes(place, tmp_path):
+    config = FinetuneConfig(str(place / "whisper"), hidden=8, target="votes", training=HeadTrainConfig(epochs=2))
+    sets = FinetuneSets(place / "data/train", place / "data/test", ())
+    finetune(sets, config, tmp_path, score=False)
+    fitted = read_json(tmp_path / "calibration.json")
+    assert fitted["utterances"] == 12 and fitted["nll_after"] <= fitted["nll_before"]
+    head = HeadModel.from_pretrained(tmp_path)
+    assert head.temperature == fitted["temperature"] != 1
+    waves = {name: soundfile.read(one.wav, dtype="float32")[0] for name, one in read_data_dir(sets.valid).items()}
+    votes = {name: one.votes for name, one in read_data_dir(sets.valid).items()}
+    found = {name: dict(zip(head.classes, row, strict=True)) for name, row in head.outputs(waves).items()}
+    told = -np.mean([votes[i].get(c, 0) / 4 * np.log(share) for i, row in found.items() for c, share in row.items()])
+    assert 2 * told == pytest.approx(fitted["nll_after"], abs=1e-4)  # a mean over two classes
+
+
 def test_dimensions_come_back_on_their_scale(place, tmp_path):
     _, _, objective = study(place, tmp_path, "dimensions", "frozen", epochs=30, lr=1e-2)
     assert objective.model.outputs == ["valence", "arousal"]
@@ -322,19 +339,27 @@ def test_dimensions_are_printed_without_an_emotion(place, tmp_path):
     assert done.returncode == 1 and "gives dimensions" in done.stderr
 
 
-def test_a_head_on_emotion2vec_is_one_graph(place, tmp_path):
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_encoder_with_a_head_is_one_graph(place, kind, tmp_path):
     from c2ser.model.head_model import load_exportable
 
-    save_head(network(place, "e2v"), tmp_path / "e2v", "emotion", TWO, {})
-    write_json(tmp_path / "e2v/calibration.json", {"temperature": 0.5})
-    given = waves(0.5, 0.9)
-    expected = c2ser.load(tmp_path / "e2v").outputs(dict(zip("ab", given, strict=True)))
-    classifier = load_exportable(tmp_path / "e2v")
-    assert classifier.labels == ["anger", "calm"]
-    assert np.allclose(classifier.classify(given), [*expected.values()], atol=1e-5)
+    model = network(place, kind)
+    with torch.no_grad():
+        model.head.output.weight.mul_(20)  # else both probabilities are about a half
+    save_head(model, tmp_path, "emotion", TWO, {})
+    write_json(tmp_path / "calibration.json", {"temperature": 0.5})
+    given = waves(0.5, 0.9, 0.0133)  # the last has two frames of Whisper
+    expected = c2ser.load(tmp_path).outputs(dict(zip("abc", given[: 3 if kind == "whisper" else 2], strict=False)))
+    classifier = load_exportable(tmp_path)
+    assert classifier.labels == ["anger", "calm"] and (len(classifier.groups(given)) == 1) == (
+        kind in ("whisper", "e2v")
+    )
+    found = classifier.classify(given[: len(expected)])
+    assert np.allclose(found, [*expected.values()], atol=1e-5) and np.ptp(np.diff(np.log(found))) > 0.01
+
+
+def test_a_model_with_a_head_takes_no_probe(place, tmp_path):
     save_head(network(place, "whisper"), tmp_path / "w", "emotion", TWO, {})
-    done = run_entry("export-onnx", "--model", tmp_path / "w", "--out", tmp_path / "x.onnx")
-    assert done.returncode == 1 and "export-onnx writes emotion2vec alone" in done.stderr
     done = run_entry("export-onnx", "--model", tmp_path / "w", "--probe", tmp_path, "--out", tmp_path / "x.onnx")
     assert done.returncode == 1 and "has a head of its own" in done.stderr
 

@@ -1,5 +1,6 @@
 """ONNX: the file answers as torch does at any length and in any batch, says what it takes, and runs without torch."""
 
+import itertools
 import json
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import soundfile
 import torch
 from entry import run_entry
 from markdown_blocks import blocks
+from transformers import WhisperConfig, WhisperFeatureExtractor, WhisperModel
 
 from c2ser.corpus import Utterance
 from c2ser.data.collate import pad_waves
@@ -24,6 +26,11 @@ from c2ser.emotion2vec.onnx_export import export_onnx
 from c2ser.emotion2vec.probe import Probe, TrainedProbe
 from c2ser.emotion2vec.probe_files import load_probe, save_probe, weights_sha256
 from c2ser.emotion2vec.speech_classifier import load_speech_classifier
+from c2ser.label_sets import SEVEN
+from c2ser.model.head_folder import save_head
+from c2ser.model.head_model import load_exportable
+from c2ser.model.head_network import HeadNetwork
+from c2ser.model.speech_encoders import read_encoder
 from c2ser.prep.writer import write_corpus
 
 pytestmark = pytest.mark.xdist_group("onnx")  # exporting takes a minute, once
@@ -64,6 +71,8 @@ def place(tmp_path_factory):
 
 
 def load(place, name):
+    if name == "whisper":
+        return load_exportable(place / "whisper_head")
     return load_speech_classifier(place / "plus.pt") if name == "plus" else load_speech_classifier(
         place / "e2v", place / "probe"
     )  # fmt: skip
@@ -90,7 +99,7 @@ def data(tmp_path_factory):
 
 def test_a_classifier_with_a_probe_gives_what_the_probe_gives_of_embeddings(place):
     classifier, waves = load(place, "probe"), noise(0.5, 2.3, 1.1)
-    rows = [torch.from_numpy(matrix) for matrix in embed(classifier.encoder, waves, "frame")]
+    rows = [torch.from_numpy(matrix) for matrix in embed(classifier.encoder.model, waves, "frame")]
     states = [torch.nn.functional.layer_norm(row, row.shape) for row in rows]
     with torch.no_grad():
         expected = load_probe(place / "probe").network(states).softmax(dim=1).numpy()
@@ -151,7 +160,23 @@ def exported(place):
     run_entry(*words, place / "probe.onnx", check=True)
     run_entry(*words, place / "int8.onnx", "--int8", "true", check=True)
     run_entry("export_onnx", "--model", place / "plus.pt", "--out", place / "plus.onnx", check=True)
+    write_whisper(place)
+    run_entry("export_onnx", "--model", place / "whisper_head", "--out", place / "whisper.onnx", check=True)
     return place
+
+
+def write_whisper(folder):
+    """Write a tiny Whisper, and a model of `c2ser finetune` with its encoder."""
+    torch.manual_seed(2)
+    sizes = {"d_model": 32, "encoder_layers": 2, "encoder_attention_heads": 2, "encoder_ffn_dim": 64,
+             "decoder_layers": 1, "decoder_attention_heads": 2, "decoder_ffn_dim": 64, "vocab_size": 60}  # fmt: skip
+    tokens = {"pad_token_id": 0, "bos_token_id": 0, "eos_token_id": 0, "decoder_start_token_id": 1}
+    WhisperModel(WhisperConfig(**sizes, **tokens, init_std=0.2)).save_pretrained(folder / "whisper")
+    WhisperFeatureExtractor().save_pretrained(folder / "whisper")
+    network = HeadNetwork(read_encoder(str(folder / "whisper"), 2), EMOTIONS, 16)
+    with torch.no_grad():
+        network.head.output.weight.mul_(60)
+    save_head(network, folder / "whisper_head", "emotion", SEVEN, {})
 
 
 def answers(path, waves):
@@ -161,8 +186,9 @@ def answers(path, waves):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["probe", "plus"])
-@pytest.mark.parametrize("seconds", SECONDS)
+@pytest.mark.parametrize(
+    ("name", "seconds"), [*itertools.product(("probe", "plus"), SECONDS), *itertools.product(["whisper"], (0.5, 30))]
+)
 @pytest.mark.parametrize("batch", [1, 3])
 def test_the_file_answers_as_torch_does(exported, name, seconds, batch):
     waves = noise(seconds, 0.6 * seconds, 0.83 * seconds, seed=batch)[:batch]
@@ -200,6 +226,10 @@ def test_the_file_says_what_it_takes_and_gives(exported):
     frames = answers(exported / "probe.onnx", noise(1, 0.5))[0]
     assert frames[1, 24:].max() == frames[1, 24:].min() == 0 and np.abs(frames[1, 23]).max() > 0.1
     onnx.checker.check_model(onnx.load(exported / "probe.onnx"), full_check=True)
+    about = onnxruntime.InferenceSession(str(exported / "whisper.onnx")).get_modelmeta().custom_metadata_map
+    assert (about["max_samples"], about["normalization"], about["batch"]) == ("480000", "none", "any")
+    for samples in (int(about["min_samples"]), 479, 480, 16001):
+        assert answers(exported / "whisper.onnx", [noise(2)[0][:samples]])[0].shape[1] == (samples + 160) // 320
 
 
 @pytest.mark.slow

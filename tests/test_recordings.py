@@ -31,7 +31,7 @@ from c2ser.emotion2vec.convert import save_model
 from c2ser.emotion2vec.model import Emotion2Vec
 from c2ser.emotions import EMOTIONS
 from c2ser.recordings.assembly import Options
-from c2ser.recordings.formats import FORMATS, SINGLE, render
+from c2ser.recordings.formats import FORMATS, SINGLE, caption, render
 from c2ser.recordings.pooling import Recording, recognise_recordings
 from c2ser.recordings.results import NO_SPEECH, UNSURE, Recognition, Segment, Timeline, differs
 from c2ser.recordings.segmenting import SpanCutter, SpeechCutter, grid
@@ -550,6 +550,15 @@ def test_rttm_has_ten_words_a_line():
     assert [len(line.split(" ")) for line in lines] == [10, 10] and all(line.isprintable() for line in lines)
     assert lines[0].split(" ")[3:5] == ["0.500", "0.750"]
     assert render([Timeline("a", 1, [Segment(0, 1, None, NO_SPEECH, {}, "")], NO_SPEECH, {}, "")], "rttm") == ""
+
+
+def test_values_on_dimensions_stand_in_every_format():
+    values = {"valence": -0.5, "arousal": 3.25}
+    (found,) = timeline = [Timeline("a.wav", 2, [Segment(0, 2, None, "", values, "")], "", values, "")]
+    for format in ("srt", "vtt", "textgrid"):
+        assert "valence -0.50, arousal 3.25" in render(timeline, format), format
+    assert render(timeline, "rttm").split(" ")[7:9] == ["valence_-0.50,_arousal_3.25", "<NA>"]  # no confidence
+    assert caption(found) == "valence -0.50, arousal 3.25"
 
 
 def test_formats_of_one_recording_refuse_two():

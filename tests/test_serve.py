@@ -534,6 +534,15 @@ def test_no_speech_has_no_bar_and_an_answer_that_differs_says_so():
     assert "The answer differs" not in timeline_view(timeline(answer="This is anger."), np.zeros(9, np.int16), {})
 
 
+def test_values_on_dimensions_are_written_and_not_stacked_as_shares():
+    values = {"valence": -0.5, "arousal": 3.25}
+    shown = timeline_view(
+        Timeline("a.wav", 1.0, [Segment(0.0, 1.0, None, "", values, "")], "", values, ""), np.zeros(16000, np.int16), {}
+    )
+    assert "flex-grow" not in shown and "c2ser-mark" not in shown and "%" not in shown.partition("</p>")[0]
+    assert "on the whole valence -0.50, arousal 3.25" in shown and shown.count("valence -0.50, arousal 3.25") == 4
+
+
 def test_explanations_go_without_what_was_said():
     assert without_quotations("Loud: “I ‘did’ it”. So anger.") == "Loud: “…”. So anger."
     assert without_quotations("音量高：“你好”。推断为愤怒。") == "音量高：“…”。推断为愤怒。"

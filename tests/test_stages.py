@@ -147,6 +147,20 @@ def test_a_model_without_an_encoder_needs_none(recipe):
     assert calls == [] and said.splitlines()[-1].endswith("there are no acoustic vectors; leave it out")
 
 
+def test_what_no_probe_learns_is_refused(recipe):
+    for words, reason in {
+        ("--probe-targets", "emotion mood"): "no probe learns mood; choose of emotion, votes and dimensions",
+        (
+            "--probe-targets",
+            "votes",
+            "--emotion2vec",
+            "none",
+        ): "there is no encoder to probe; name one with --probe-models",
+    }.items():
+        calls, said = recipe.run(*words, status=1)
+        assert calls == [] and said.splitlines()[-1].endswith(reason)
+
+
 def test_baselines_that_are_trained_are_trained_in_stage_7(recipe):
     (recipe.folder / "conf/baselines").mkdir(parents=True)
     (recipe.folder / "conf/baselines/classifier_own.yaml").write_text("{}")

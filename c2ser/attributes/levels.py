@@ -11,6 +11,7 @@ import numpy as np
 
 from c2ser.attributes.loudness import BLOCK
 from c2ser.emotions import ATTRIBUTES, LEVELS
+from c2ser.ratings import DIMENSIONS, parse_dimensions
 from c2ser.tables import read_table
 
 UNITS = {"pitch": "Hz", "loudness": "LUFS", "rate": "phonemes/s"}
@@ -151,6 +152,25 @@ def compute_stats(attributes: Mapping[str, Sequence[float]]) -> dict[str, Stats]
 def add_stats(parts: Sequence[Mapping[str, Stats]]) -> dict[str, Stats]:
     """Return the sums of several sets together, by attribute."""
     return {name: sum((part[name] for part in parts), Stats(0, 0.0, 0.0)) for name in ATTRIBUTES}
+
+
+def dimension_levels(training: Path, table: Path) -> dict[str, dict[str, str]]:
+    """Return the level of each dimension, by utterance of a table `utt2vad`.
+
+    Args:
+        training: `utt2vad` of the training set, whose mean and deviation decide.
+        table: the table; dimensions that nobody rated in the training set have no level.
+
+    Raises:
+        ValueError: a table cannot be read; the message names it.
+    """
+    known, asked = (
+        {i: parse_dimensions(i, row, path) for i, row in read_table(path).items()} for path in (training, table)
+    )
+    stats = {d: Stats.of(row[d] for row in known.values() if d in row) for d in DIMENSIONS}
+    return {
+        i: {d: stats[d].level(row[d]) for d in DIMENSIONS if d in row and stats[d].count} for i, row in asked.items()
+    }
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,8 @@ import torch
 from c2ser.baselines.config import ASKED, BaselineConfig
 from c2ser.baselines.instructions import instruction
 from c2ser.label_sets import LabelSet, write_label_set
-from c2ser.model.decoding import UTT2MS, UTT2PROB, format_row, unfinished_batches
+from c2ser.model.decoding import UTT2MS, format_row, unfinished_batches
+from c2ser.scoring.distributions import UTT2PROB
 from c2ser.tables import TableMap, write_json
 
 TEXT_ASR = "text_asr"

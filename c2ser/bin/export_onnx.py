@@ -11,8 +11,8 @@ def main(model: Path, out: Path, probe: Path | None = None, int8: bool = False, 
     """Write the file OUT: from waveforms of any length, in any batch, to the probabilities of emotions.
 
     Args:
-        model: folder of an Emotion2Vec-S model, a published checkpoint of the emotion2vec family, or a model that
-            c2ser finetune made of one of these.
+        model: a model of c2ser finetune, with any encoder; folder of an Emotion2Vec-S model, or a published checkpoint
+            of the emotion2vec family.
         out: the file, for example emotion.onnx; an older one is replaced.
         probe: folder that train_probe wrote, with a probe on the embeddings of this model; not needed for emotion2vec+
             and models of c2ser finetune, which have a classifier of their own.

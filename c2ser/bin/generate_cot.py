@@ -17,6 +17,7 @@ def main(
     writer: WriterName = "template",
     attempts: int = 3,
     fallback: Fallback = "reject",
+    dimensions: Path | None = None,
 ) -> None:
     """Write the table OUT of explicit or implicit chains of thought.
 
@@ -31,10 +32,15 @@ def main(
         writer: who writes them.
         attempts: how often a text is written, at most; a text that fails its checks is written again.
         fallback: whether utterances whose texts all fail are rejected or get the text of the template.
+        dimensions: utt2vad of the training set; explicit ones then also state the dimensions that DATA/utt2vad has, as
+            low, medium or high, by mean and deviation of that set.
     """
+    from c2ser.attributes.levels import dimension_levels
     from c2ser.cot.generate import generate_cot
 
-    generate_cot(data, out, style, chat, writer, attempts, fallback)
+    table = data / "utt2vad"
+    levels = dimension_levels(dimensions, table) if dimensions and style == "explicit" and table.exists() else None
+    generate_cot(data, out, style, chat, writer, attempts, fallback, levels)
 
 
 if __name__ == "__main__":

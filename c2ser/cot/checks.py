@@ -7,13 +7,13 @@ from c2ser.cot.config import Style
 from c2ser.cot.prompts import INSTRUCTIONS, SENTENCES, Request, single_quotes
 from c2ser.emotions import ATTRIBUTES, LEVEL_WORDS, LEVELS
 from c2ser.label_sets import PROSES, LabelSet
-from c2ser.scoring.labels import QUOTES, mentions, read_answer, read_label, unquoted
+from c2ser.scoring.labels import QUOTES, mentions, read_answer, read_dimensions, read_label, unquoted
 
 
 def find_problem(request: Request, style: Style, text: str) -> str | None:
     """Return what is wrong with a chain of thought, or None.
 
-    An explicit one must quote the transcript once and name the three levels. Both styles must conclude with the true
+    An explicit one must quote the transcript once and name all levels. Both styles must conclude with the true
     emotion and name no other one. A text that fails would teach the model something false.
     """
     reading, true_text = read_answer(text, single_quotes(request.text), request.labels), _plain(request.text)
@@ -25,10 +25,10 @@ def find_problem(request: Request, style: Style, text: str) -> str | None:
         return "the text does not quote the transcript"
     if len([quoted for quoted in QUOTES.findall(text) if _plain("".join(quoted)) == true_text]) > 1:
         return "the text quotes the transcript more than once"
-    for attribute in ATTRIBUTES:
-        stated, true = reading.levels.get(attribute), request.levels[attribute]
-        if stated != true:
-            return f"the text says {stated or 'nothing'} of the {attribute}, not {true}"
+    levels = {**reading.levels, **read_dimensions(text, single_quotes(request.text))}
+    for name, true in request.levels.items():
+        if levels.get(name) != true:
+            return f"the text says {levels.get(name, 'nothing')} of the {name}, not {true}"
     return None
 
 

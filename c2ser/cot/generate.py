@@ -16,9 +16,18 @@ from c2ser.label_sets import SEVEN, LabelSet, read_label_set
 from c2ser.tables import TableMap, read_rows, read_table, write_json
 from c2ser.transcripts import spoken
 
+EMPTY: Mapping[str, Mapping[str, str]] = MappingProxyType({})
+
 
 def generate_cot(
-    data: Path, out: Path, style: Style, chat: ChatConfig, writer: WriterName, attempts: int, fallback: Fallback
+    data: Path,
+    out: Path,
+    style: Style,
+    chat: ChatConfig,
+    writer: WriterName,
+    attempts: int,
+    fallback: Fallback,
+    dimensions: Mapping[str, Mapping[str, str]] | None = None,
 ) -> None:
     """Write the table OUT; beside it OUT.writer (who wrote each text, in which attempt) and OUT.json (the settings).
 
@@ -30,6 +39,7 @@ def generate_cot(
         writer: who writes them.
         attempts: how often a text is written, at most; a text that fails its checks is written again.
         fallback: what happens to utterances whose texts all fail.
+        dimensions: levels of dimensions by utterance, which explicit ones state, too.
 
     Raises:
         ValueError: the attempts would all give the same text, or there is none; or a class could not be read in it.
@@ -38,8 +48,11 @@ def generate_cot(
     labels = read_label_set(data)
     check_readable(labels)
     settings = {"style": style, **describe(writer, chat), "attempts": attempts, "fallback": fallback}
+    stated = (dimensions or {}) if style == "explicit" else {}
+    if stated:
+        settings["dimensions"] = sorted({name for levels in stated.values() for name in levels})
     with open_writer(writer, chat, out) as opened, TableMap(out, out.with_name(f"{out.name}.writer")) as job:
-        write_all(opened, read_requests(data, style, job, labels), style, attempts, job, fallback)
+        write_all(opened, read_requests(data, style, job, labels, stated), style, attempts, job, fallback)
         write_json(out.with_name(f"{out.name}.json"), settings)
 
 
@@ -55,7 +68,13 @@ def check_attempts(attempts: int, writer: WriterName, chat: ChatConfig) -> None:
         raise ValueError("--chat.sampling.temperature 0 writes the same text in each attempt; give --attempts 1")
 
 
-def read_requests(data: Path, style: Style, job: TableMap, labels: LabelSet = SEVEN) -> list[Request]:
+def read_requests(
+    data: Path,
+    style: Style,
+    job: TableMap,
+    labels: LabelSet = SEVEN,
+    dimensions: Mapping[str, Mapping[str, str]] = EMPTY,
+) -> list[Request]:
     """Return the labels of each utterance as a request, its text without annotations; reject those without a label."""
     emotions, languages = read_table(data / "utt2emo"), read_table(data / "utt2lang")
     quoted = style == "explicit" or (data / "text").exists()
@@ -65,6 +84,8 @@ def read_requests(data: Path, style: Style, job: TableMap, labels: LabelSet = SE
     for utterance in job.todo(emotions):
         try:
             level_of = _levels(utterance, levels, texts) if style == "explicit" else {}
+            if utterance in dimensions:
+                level_of = {**level_of, **dimensions[utterance]}
             emotion = labels.check(emotions[utterance], utterance)
         except ValueError as error:
             job.reject(utterance, str(error))

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from c2ser.cot.config import Style
 from c2ser.emotions import LEVEL_WORDS
 from c2ser.label_sets import SEVEN, LabelSet
+from c2ser.ratings import DIMENSIONS
 
 INSTRUCTIONS: dict[Style, str] = {
     "explicit": "Please describe the speaking style, content, and the speaker's emotional state of this speech.",
@@ -74,6 +75,18 @@ REQUESTS: dict[Style, dict[str, str]] = {
 }
 """The prompt of Table I for the writer, and the same for Chinese and for the implicit style."""
 
+DIMENSION_WORDS = {
+    "en": {"valence": "{} valence", "arousal": "{} arousal", "dominance": "{} dominance"},
+    "zh": {"valence": "{}效价", "arousal": "{}唤醒度", "dominance": "{}支配度"},
+}
+"""How the level of a dimension is named in a text, by language."""
+
+DIMENSION_SENTENCE = {"en": "It conveys {}. ", "zh": "语音表现出{}。"}
+"""Stands before the conclusion of an explicit chain of thought that states levels of dimensions, too."""
+
+DIMENSION_REQUEST = {"en": " Also state: {}.", "zh": "还请说明：{}。"}
+"""Stands at the end of a request for such a chain of thought."""
+
 
 @dataclass(frozen=True, slots=True)
 class Request:
@@ -84,7 +97,7 @@ class Request:
         language: ISO 639-1. Its chain of thought is Chinese for Chinese, English for all other languages.
         text: its transcript.
         emotion: its true emotion.
-        levels: level by attribute; empty for implicit ones.
+        levels: level by attribute and, if they are to be stated, by dimension; empty for implicit ones.
         labels: the classes, of which the emotion is one.
     """
 
@@ -104,6 +117,12 @@ class Request:
         """Return the values for the braces of a sentence."""
         levels = {attribute: LEVEL_WORDS[level][self.prose] for attribute, level in self.levels.items()}
         return {**levels, "text": single_quotes(self.text), "emotion": self.labels.word(self.emotion, self.prose)}
+
+    def dimensions(self) -> str:
+        """Return the levels of dimensions as words, "high arousal, low dominance"; "" without any."""
+        words, forms = self.words(), DIMENSION_WORDS[self.prose]
+        named = [forms[name].format(words[name]) for name in DIMENSIONS if name in self.levels]
+        return {"en": ", ", "zh": "、"}[self.prose].join(named)
 
 
 def single_quotes(text: str) -> str:
@@ -134,9 +153,16 @@ def instruction(style: Style, wording: int = 0) -> str:
 
 def sentence(request: Request, style: Style) -> str:
     """Return the example sentence of Table I, or the implicit one, for this utterance."""
-    return SENTENCES[style][request.prose].format(**request.words())
+    pattern, stated = SENTENCES[style][request.prose], request.dimensions()
+    if stated:
+        conclusion = pattern.partition("{text}”")[2].lstrip(".。 ")
+        before = pattern.removesuffix(conclusion)
+        pattern = before + DIMENSION_SENTENCE[request.prose].format(stated) + conclusion
+    return pattern.format(**request.words())
 
 
 def request_prompt(request: Request, style: Style) -> str:
     """Return the prompt that asks a language model to write a chain of thought."""
-    return REQUESTS[style][request.prose].format(**request.words(), example=sentence(request, style))
+    asked, stated = REQUESTS[style][request.prose], request.dimensions()
+    more = DIMENSION_REQUEST[request.prose].format(stated) if stated else ""
+    return asked.format(**request.words(), example=sentence(request, style)) + more

@@ -46,9 +46,10 @@ def open_onnx(model: str | Path | bytes) -> "InferenceSession":
 
 
 def onnx_runner(session: "InferenceSession") -> Runner:
-    """Return the function that classifies with an open ONNX file."""
+    """Return the function that classifies with an open ONNX file; in one batch, which must be one that it takes."""
 
     def classify(waves: Sequence[np.ndarray]) -> np.ndarray:
+        """Return probabilities (batch, labels)."""
         padded, lengths = pad_waves(waves)
         (probabilities,) = session.run(["probabilities"], {"waveform": padded.numpy(), "lengths": lengths.numpy()})
         return np.asarray(probabilities)
@@ -63,13 +64,15 @@ def difference_on_noise(classifier: SpeechClassifier, model: bytes) -> float:
     """
     generator = np.random.default_rng(0)
     waves = [0.1 * generator.normal(size=number).astype(np.float32) for number in (SAMPLE_RATE, SAMPLE_RATE * 3 // 2)]
-    padded, lengths = pad_waves(waves)
-    with torch.no_grad():
-        expected = [tensor.numpy() for tensor in classifier(padded, lengths)[1:]]
-    inputs = {"waveform": padded.numpy(), "lengths": lengths.numpy()}
-    results = open_onnx(model).run(["embedding", "probabilities"], inputs)
-    pairs = zip(expected, results, strict=True)
-    return max(float(np.abs(one - other).max() / max(1, np.abs(one).max())) for one, other in pairs)
+    session, largest = open_onnx(model), 0.0
+    for padded, lengths in map(pad_waves, classifier.groups(waves)):
+        with torch.no_grad():
+            expected = [tensor.numpy() for tensor in classifier(padded, lengths)[1:]]
+        inputs = {"waveform": padded.numpy(), "lengths": lengths.numpy()}
+        pairs = zip(expected, session.run(["embedding", "probabilities"], inputs), strict=True)
+        gaps = [np.abs(one - other).max() / max(1, np.abs(one).max()) for one, other in pairs]
+        largest = float(np.max([largest, *gaps]))  # unlike max, it lets no NaN pass
+    return largest
 
 
 def compare_on_speech(classifier: SpeechClassifier, path: str | Path, data: Path) -> dict[str, float]:
@@ -115,12 +118,14 @@ def compare_on_speech(classifier: SpeechClassifier, path: str | Path, data: Path
 
 def _classify_all(utterances: dict[str, Utterance], classifier: SpeechClassifier, sides: Sequence[_Side]) -> float:
     """Let both sides classify what can be read, and return the largest difference of a probability between them."""
-    shortest, largest = classifier.encoder.audio.local_encoder.receptive_field, 0.0
+    shortest, longest, largest = classifier.encoder.min_samples, classifier.encoder.max_samples, 0.0
     for name in progress(utterances, "utterances"):
         try:
             samples = wave(utterances[name])
             if len(samples) < shortest:
                 raise ValueError(f"{name}: {len(samples)} samples, under the encoder's {shortest}; remove it")
+            if longest and len(samples) > longest:
+                raise ValueError(f"{name}: {len(samples)} samples, over the encoder's {longest}; cut it")
         except ValueError as error:
             logger.warning("rejected: %s", error)
             continue

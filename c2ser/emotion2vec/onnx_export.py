@@ -84,18 +84,19 @@ def metadata(classifier: SpeechClassifier, int8: bool) -> dict[str, str]:
 
     Returns:
         `labels`: the classes, a JSON list in the order of the probabilities; `sample_rate` (Hz) and `channels` of the
-        waveform; `normalization`: what the graph does to it; `min_samples` and `hop_samples`: a waveform of n samples
-        has 1 + (n - min_samples) // hop_samples frames; `weights`: float32 or int8; `producer`.
+        waveform; `normalization`: what the graph does to it; `min_samples` and, if there is one, `max_samples` that it
+        takes; `hop_samples` from frame to frame; `batch`: any, or 1; `weights`: float32 or int8; `producer`.
     """
-    extractor = classifier.encoder.audio.local_encoder
-    normalised = "inside the graph: zero mean and unit variance of each waveform"
+    encoder = classifier.encoder
     return {
         "labels": json.dumps(classifier.labels, ensure_ascii=False),
         "sample_rate": str(SAMPLE_RATE),
         "channels": "1",
-        "normalization": normalised if classifier.encoder.config.normalize else "none",
-        "min_samples": str(extractor.receptive_field),
-        "hop_samples": str(extractor.hop),
+        "normalization": encoder.normalization,
+        "min_samples": str(encoder.min_samples),
+        **({"max_samples": str(encoder.max_samples)} if encoder.max_samples else {}),
+        "hop_samples": str(encoder.hop_samples),
+        "batch": "1" if encoder.single else "any",
         "weights": "int8" if int8 else "float32",
         "producer": f"c2ser {c2ser.__version__}",
     }
@@ -105,9 +106,11 @@ def _graph(classifier: SpeechClassifier) -> "ModelProto":
     """Return a classifier as ONNX, with symbolic sizes."""
     from torch.nn.attention import SDPBackend, sdpa_kernel
 
-    waveform = torch.zeros(2, 2 * SAMPLE_RATE)  # more than one of each, or the sizes would be taken as fixed
-    lengths = torch.tensor([2 * SAMPLE_RATE, SAMPLE_RATE])
-    batch, samples = torch.export.Dim("batch"), torch.export.Dim("samples")
+    # more than one of each size that is not fixed, or it would be taken as fixed
+    lengths = torch.tensor([2 * SAMPLE_RATE, SAMPLE_RATE][: 1 if classifier.encoder.single else 2])
+    waveform = torch.zeros(len(lengths), 2 * SAMPLE_RATE)
+    samples = torch.export.Dim("samples")
+    rows = {} if classifier.encoder.single else {0: torch.export.Dim("batch")}
     # the fused attention of a CPU has another memory layout than the products that it is written as in the file
     with _quiet(), torch.no_grad(), sdpa_kernel(SDPBackend.MATH):
         program = torch.onnx.export(
@@ -116,7 +119,7 @@ def _graph(classifier: SpeechClassifier) -> "ModelProto":
             dynamo=True,
             input_names=INPUTS,
             output_names=OUTPUTS,
-            dynamic_shapes={"waveform": {0: batch, 1: samples}, "lengths": {0: batch}},
+            dynamic_shapes={"waveform": {**rows, 1: samples}, "lengths": rows},
             verbose=False,
         )
     assert program is not None

@@ -12,7 +12,7 @@ from c2ser.emotion2vec.probe_files import save_probe, weights_sha256
 from c2ser.log import get_logger
 from c2ser.ratings import DIMENSIONS, numbers_text
 from c2ser.scoring.cross_validation import by_fold, figures_of_folds, figures_of_values, figures_with_intervals
-from c2ser.scoring.distributions import write_distributions
+from c2ser.scoring.distributions import UTT2PROB, write_distributions
 from c2ser.scoring.vote_figures import Rows
 from c2ser.tables import write_json, write_table
 
@@ -92,6 +92,7 @@ def _write(
         config: of the probe.
         folds: whether each fold has scores of its own.
     """
+    stale = ["utt2emo", UTT2PROB] if config.target == "dimensions" else ["utt2vad"]
     if config.target == "dimensions":
         figures = figures_of_values(utterances, outputs)
         if folds:
@@ -108,4 +109,6 @@ def _write(
         if "votes" in figures:
             logger.info("%s: KL %.4f, JSD %.4f, share of votes %.4f", folder,
                         *(figures["votes"][name] for name in ("kl", "jsd", "vote_share")))  # fmt: skip
+    for table in stale:  # of a probe that learnt something else
+        (folder / table).unlink(missing_ok=True)
     write_json(folder / "scores.json", figures)

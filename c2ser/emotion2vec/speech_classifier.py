@@ -1,5 +1,6 @@
-"""An encoder of the emotion2vec family with a classifier: from waveforms to the probabilities of emotions."""
+"""An encoder with a classifier as one graph: from waveforms to the probabilities of emotions."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -18,6 +19,56 @@ from c2ser.log import get_logger
 logger = get_logger(__name__)
 
 
+NORMALISED = "inside the graph: zero mean and unit variance of each waveform"
+"""What a file says of an encoder that normalises waveforms itself."""
+
+
+class FrameEncoder(nn.Module, ABC):
+    """An encoder as tensors alone, which can be exported.
+
+    Attributes:
+        min_samples: a shorter waveform gives no frame.
+        max_samples: the longest waveform that it takes; None for any.
+        hop_samples: samples from frame to frame.
+        normalization: what it does to a waveform.
+        single: whether it takes one waveform at a time, since padding would change what it gives.
+    """
+
+    min_samples: int
+    max_samples: int | None = None
+    hop_samples: int
+    normalization = "none"
+    single = False
+
+    @abstractmethod
+    def forward(self, waveform: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Return frames (batch, frames, dim), and a mask (batch, frames) that is False after an utterance's end.
+
+        Args:
+            waveform: shape (batch, samples), 16 kHz, zero after each utterance's end.
+            lengths: samples of each, shape (batch,).
+        """
+
+
+class Emotion2VecFrames(FrameEncoder):
+    """An encoder of the emotion2vec family.
+
+    Args:
+        model: the encoder, in evaluation mode.
+    """
+
+    def __init__(self, model: Emotion2Vec) -> None:
+        super().__init__()
+        self.model, extractor = model, model.audio.local_encoder
+        self.min_samples, self.hop_samples = extractor.receptive_field, extractor.hop
+        self.normalization = NORMALISED if model.config.normalize else "none"
+
+    def forward(self, waveform: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Return frames and mask; an utterance that is too short for a frame is refused with a ValueError."""
+        output = self.model(waveform, lengths)
+        return output.frames, output.mask
+
+
 class SpeechClassifier(nn.Module):
     """An encoder, and a classifier of what it gives.
 
@@ -29,7 +80,7 @@ class SpeechClassifier(nn.Module):
     """
 
     def __init__(
-        self, encoder: Emotion2Vec, head: Probe | nn.Linear, labels: Sequence[str], normalise: bool = False
+        self, encoder: FrameEncoder, head: Probe | nn.Linear, labels: Sequence[str], normalise: bool = False
     ) -> None:
         super().__init__()
         self.encoder, self.head, self.labels, self.normalise = encoder, head, [*labels], normalise
@@ -49,9 +100,9 @@ class SpeechClassifier(nn.Module):
         Raises:
             ValueError: an utterance is too short for a frame.
         """
-        output = self.encoder(waveform, lengths)
-        mask = output.mask[:, :, None]
-        frames, count = output.frames * mask, mask.sum(dim=1)
+        encoded, real = self.encoder(waveform, lengths)
+        mask = real[:, :, None]
+        frames, count = encoded * mask, mask.sum(dim=1)
         mean = frames.sum(dim=1) / count
         if not isinstance(self.head, Probe):
             return frames, mean, self.head(mean).softmax(dim=-1)
@@ -64,9 +115,13 @@ class SpeechClassifier(nn.Module):
     @torch.no_grad()
     def classify(self, waves: Sequence[np.ndarray]) -> np.ndarray:
         """Return the probabilities of `labels`, (batch, labels), for waveforms (samples,) at 16 kHz."""
-        device = self.encoder.slopes.device
-        padded, lengths = (tensor.to(device) for tensor in pad_waves(waves))
-        return self(padded, lengths)[2].cpu().numpy()
+        device = next(self.parameters()).device
+        batches = ([tensor.to(device) for tensor in pad_waves(group)] for group in self.groups(waves))
+        return torch.cat([self(padded, lengths)[2] for padded, lengths in batches]).cpu().numpy()
+
+    def groups(self, waves: Sequence[np.ndarray]) -> list[Sequence[np.ndarray]]:
+        """Return waveforms in the batches that the encoder takes: all together, or one by one."""
+        return [[wave] for wave in waves] if self.encoder.single else [waves]
 
 
 def load_speech_classifier(model: str | Path, probe: str | Path | None = None) -> SpeechClassifier:
@@ -94,7 +149,7 @@ def load_speech_classifier(model: str | Path, probe: str | Path | None = None) -
         logger.warning("%s: does not say which encoder it was trained on; make sure that it was %s", probe, model)
     elif trained.encoder != weights_sha256(model):
         raise ValueError(f"{probe}: was trained on another encoder than {model}; give that one, or train a probe anew")
-    return SpeechClassifier(encoder, trained.network, trained.names, trained.config.normalise)
+    return SpeechClassifier(Emotion2VecFrames(encoder), trained.network, trained.names, trained.config.normalise)
 
 
 def _published_classifier(model: str | Path) -> SpeechClassifier:
@@ -106,4 +161,4 @@ def _published_classifier(model: str | Path) -> SpeechClassifier:
             f"{model}: its classifier has {published.head.out_features} classes without names, where emotion2vec+ has "
             f"{len(LABELS)}; train a probe and give that"
         )
-    return SpeechClassifier(published.model, published.head, LABELS)
+    return SpeechClassifier(Emotion2VecFrames(published.model), published.head, LABELS)

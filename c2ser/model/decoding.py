@@ -16,6 +16,7 @@ from c2ser.model.c2ser import C2SER
 from c2ser.model.config import DecodeConfig
 from c2ser.model.folder import CALIBRATION
 from c2ser.model.recognition import decode_batch
+from c2ser.scoring.distributions import UTT2PROB
 from c2ser.scoring.probabilities import fit_temperature
 from c2ser.tables import TableMap, read_table, write_json
 
@@ -23,9 +24,6 @@ logger = get_logger(__name__)
 
 UTT2MS = "utt2ms"
 """The table beside the answers: milliseconds (a batch's time divided by its size) and tokens of each."""
-
-UTT2PROB = "utt2prob"
-"""The table beside the answers: the probability of each class, in their order."""
 
 
 def decode(model: C2SER, data: str | Path, out: str | Path, config: DecodeConfig) -> None:

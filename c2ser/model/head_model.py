@@ -16,7 +16,7 @@ from c2ser.model.config import DecodeConfig
 from c2ser.model.folder import read_temperature
 from c2ser.model.head_folder import load_head
 from c2ser.model.head_network import HeadNetwork
-from c2ser.model.speech_encoders import Emotion2VecStates
+from c2ser.model.onnx_encoders import frames_of
 from c2ser.ratings import Target
 from c2ser.recordings.results import Recogniser, Recognition
 from c2ser.recordings.speech_model import SpeechModel, check_language
@@ -126,20 +126,16 @@ def load_exportable(folder: str | Path) -> SpeechClassifier:
     """Read a model as the one graph, from waveforms to probabilities, that `c2ser export-onnx` writes.
 
     Raises:
-        ValueError: the folder is no model of `c2ser finetune`, its encoder is not of the emotion2vec family, or it
-            gives no probabilities.
+        ValueError: the folder is no model of `c2ser finetune`, or it gives no probabilities.
     """
     model = HeadModel.from_pretrained(folder)
-    encoder, head = model.network.encoder, model.network.head
-    if not isinstance(encoder, Emotion2VecStates):
-        raise ValueError(f"{folder}: its encoder is of the kind {encoder.kind}, and export-onnx writes emotion2vec "
-                         "alone; train a head on an encoder of its family, or use c2ser serve")  # fmt: skip
     if model.target == "dimensions":
         raise ValueError(f"{folder}: gives dimensions, and export-onnx writes probabilities alone; use c2ser serve")
+    head = model.network.head
     with torch.no_grad():
         for parameter in head.output.parameters():
             parameter.div_(model.temperature)
-    return SpeechClassifier(encoder.model, head, model.classes, normalise=True)
+    return SpeechClassifier(frames_of(model.network.encoder), head, model.classes, normalise=True)
 
 
 def _softmax(logits: np.ndarray) -> np.ndarray:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel, WhisperConfig
 
 from c2ser.emotion2vec.config import Emotion2VecConfig
-from c2ser.emotion2vec.encoders import Emotion2VecEncoder, ForeignEncoder, ForeignWhisper, load_encoder
+from c2ser.emotion2vec.encoders import Emotion2VecEncoder, ForeignEncoder, ForeignW2vBert, ForeignWhisper, load_encoder
 from c2ser.emotion2vec.model import Emotion2Vec
 from c2ser.model.perception import Vectors, WhisperEncoder, stack
 from c2ser.pretrained import find_model
@@ -192,6 +192,9 @@ def read_encoder(source: str, layer: int | None) -> SpeechEncoder:
     if isinstance(loaded, Emotion2VecEncoder):
         return Emotion2VecStates(loaded.model)
     assert isinstance(loaded, ForeignEncoder)
+    if isinstance(loaded, ForeignW2vBert):
+        raise ValueError(f"{source}: w2v-BERT takes spectrograms of its own, and gets no head; give Whisper, or an "
+                         "encoder of waveforms such as WavLM")  # fmt: skip
     if isinstance(loaded, ForeignWhisper):
         layers: Any = loaded.model
         whisper = WhisperEncoder(layers.config)

@@ -148,7 +148,7 @@ def _srt(timeline: Timeline) -> str:
 
 def _said(segment: Segment) -> str:
     voice = voice_of(segment)
-    return f"{voice}: {_sure(segment)}" if voice else _sure(segment)
+    return f"{voice}: {caption(segment)}" if voice else caption(segment)
 
 
 def _vtt(timeline: Timeline) -> str:
@@ -156,7 +156,7 @@ def _vtt(timeline: Timeline) -> str:
     for segment in _cues(timeline):
         voice = voice_of(segment)
         tag = f"<v {html.escape(voice)}>" if voice else ""
-        lines.append(f"{_clock(segment.start, '.')} --> {_clock(segment.end, '.')}\n{tag}{_sure(segment)}\n")
+        lines.append(f"{_clock(segment.start, '.')} --> {_clock(segment.end, '.')}\n{tag}{caption(segment)}\n")
     return "\n".join(lines)
 
 
@@ -171,10 +171,12 @@ def _clock(seconds: float, point: str) -> str:
     return f"{hours:02}:{minutes:02}:{rest // 1000:02}{point}{rest % 1000:03}"
 
 
-def _sure(segment: Segment) -> str:
-    """Return the emotion with its probability in percent."""
-    probability = segment.probabilities.get(segment.emotion)
-    return segment.emotion if probability is None else f"{segment.emotion} {100 * probability:.0f} %"
+def caption(found: Timeline | Segment) -> str:
+    """Return the emotion with its probability in percent or, of a model of dimensions, its values."""
+    if not found.emotion:
+        return ", ".join(f"{name} {value:.2f}" for name, value in found.probabilities.items())
+    probability = found.probabilities.get(found.emotion)
+    return found.emotion if probability is None else f"{found.emotion} {100 * probability:.0f} %"
 
 
 def voice_of(segment: Segment) -> str:
@@ -185,16 +187,19 @@ def voice_of(segment: Segment) -> str:
 
 
 def _textgrid(timeline: Timeline) -> str:
-    return textgrid(timeline.seconds, [(s.start, s.end, voice_of(s), s.emotion) for s in timeline.segments])
+    return textgrid(
+        timeline.seconds, [(s.start, s.end, voice_of(s), s.emotion or caption(s)) for s in timeline.segments]
+    )
 
 
 def _rttm(timeline: Timeline) -> str:
     lines = []
     for segment in _cues(timeline):
-        confidence = max(segment.probabilities.values(), default=0.0)
-        label = f"{segment.speaker}/{segment.emotion}" if segment.speaker else segment.emotion
+        confidence = f"{max(segment.probabilities.values(), default=0.0):.4f}" if segment.emotion else "<NA>"
+        label = segment.emotion or caption(segment)
+        label = f"{segment.speaker}/{label}" if segment.speaker else label
         place = f"{(segment.channel or 0) + 1} {segment.start:.3f} {segment.end - segment.start:.3f}"
-        lines.append(f"SPEAKER {rttm_id(timeline.name)} {place} <NA> <NA> {_word(label)} {confidence:.4f} <NA>\n")
+        lines.append(f"SPEAKER {rttm_id(timeline.name)} {place} <NA> <NA> {_word(label)} {confidence} <NA>\n")
     return "".join(lines)
 
 

@@ -8,6 +8,7 @@ from c2ser.scoring.probabilities import read_vectors
 from c2ser.tables import read_table, write_table
 
 UTT2PROB = "utt2prob"
+"""The table beside the labels: the probability of each class, in their order."""
 
 
 def write_distributions(folder: Path, rows: Mapping[str, Mapping[str, float]]) -> None:

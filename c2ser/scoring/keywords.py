@@ -2,7 +2,7 @@
 
 import re
 
-from c2ser.emotions import ATTRIBUTES, LEVELS
+from c2ser.emotions import ATTRIBUTES, LEVEL_WORDS, LEVELS
 
 TRADITIONAL = dict(
     zip(
@@ -162,6 +162,20 @@ def _level_pattern(attribute: str, level: str) -> re.Pattern[str]:
 
 LEVEL_PATTERNS = {attribute: {level: _level_pattern(attribute, level) for level in LEVELS} for attribute in ATTRIBUTES}
 """What names a level of an attribute."""
+
+DIMENSION_NOUNS = {"valence": "效价", "arousal": "唤醒度", "dominance": "支配度"}
+"""How Chinese texts name the dimensions."""
+
+
+def _dimension_pattern(dimension: str, level: str) -> re.Pattern[str]:
+    word, chinese, noun = LEVEL_WORDS[level]["en"], both(LEVEL_WORDS[level]["zh"]), both(DIMENSION_NOUNS[dimension])
+    verbs = rf"(?: level)? (?:is|was|sounds|of|at){DEGREES}"
+    forms = [rf"\b{word} {dimension}\b", rf"\b{dimension}{verbs} {word}\b", rf"(?:{chinese})的?(?:{noun})"]
+    return re.compile("|".join([*forms, rf"(?:{noun}){CHINESE_VERBS}(?:{chinese})"]), re.IGNORECASE)
+
+
+DIMENSION_PATTERNS = {name: {level: _dimension_pattern(name, level) for level in LEVELS} for name in DIMENSION_NOUNS}
+"""What names a level of a dimension."""
 
 
 def _emotion_pattern(keywords: tuple[str, str]) -> re.Pattern[str]:

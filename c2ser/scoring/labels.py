@@ -6,14 +6,14 @@ emotions names none.
 
 import itertools
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Literal
 
 from c2ser.emotions import ATTRIBUTES, UNPARSED
 from c2ser.label_sets import SEVEN, LabelSet
-from c2ser.scoring.keywords import DENIAL, LEVEL_PATTERNS, LISTED, NEGATION, REFUSAL_PATTERN
+from c2ser.scoring.keywords import DENIAL, DIMENSION_PATTERNS, LEVEL_PATTERNS, LISTED, NEGATION, REFUSAL_PATTERN
 from c2ser.scoring.vocabulary import vocabulary
 
 LONG = r"(?=(?:{inner})*?(?:\s|[\u4e00-\u9fff]{{4}}))"
@@ -108,6 +108,13 @@ def read_answer(answer: str, transcript: str = "", labels: LabelSet = SEVEN) -> 
     return Reading(_label(mentions(rest, labels)), quoted, dict(_levels(rest)))
 
 
+def read_dimensions(answer: str, transcript: str = "") -> dict[str, str]:
+    """Return the level by dimension that an answer names; the arguments are those of `read_label`."""
+    rest = unquoted(answer, transcript)
+    levels = {name: _named_level(patterns, rest) for name, patterns in DIMENSION_PATTERNS.items()}
+    return {name: level for name, level in levels.items() if level is not None}
+
+
 def read_kind(answer: str, transcript: str = "", labels: LabelSet = SEVEN) -> Kind:
     """Return what an answer is as an answer, see `Kind`; the arguments are those of `read_label`."""
     if not answer.strip():
@@ -175,10 +182,10 @@ def _label(emotions: Iterable[Mention]) -> str:
 @lru_cache(KNOWN)
 def _levels(text: str) -> tuple[tuple[str, str], ...]:
     """Return the attributes of which a text names one level, each with it."""
-    levels = [(attribute, _level(attribute, text)) for attribute in ATTRIBUTES]
+    levels = [(attribute, _named_level(LEVEL_PATTERNS[attribute], text)) for attribute in ATTRIBUTES]
     return tuple((attribute, level) for attribute, level in levels if level is not None)
 
 
-def _level(attribute: str, text: str) -> str | None:
-    named = [level for level, pattern in LEVEL_PATTERNS[attribute].items() if pattern.search(text)]
+def _named_level(patterns: Mapping[str, re.Pattern[str]], text: str) -> str | None:
+    named = [level for level, pattern in patterns.items() if pattern.search(text)]
     return named[0] if len(named) == 1 else None

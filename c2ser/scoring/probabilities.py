@@ -39,44 +39,57 @@ def fit_temperature(
 ) -> dict[str, Any]:
     """Find the temperature T for which softmax(scores / T) gives the true emotions the greatest likelihood.
 
-    Where a model errs nowhere, that would be the lowest T there is, and the model sure of everything. As in Platt's
-    calibration (1999), each of n labels therefore counts as wrong by 1 / (n + 2), for the most probable other emotion.
-
     Args:
         scores: log-probabilities of the classes by utterance.
         reference: true emotion by utterance.
         labels: the classes.
 
     Returns:
-        `temperature`, between 0.05 and 20; `nll_before` and `nll_after`, the mean negative log-likelihood (nats) with
-        T = 1 and with that temperature; `utterances`, how many counted.
+        as `fit_to_shares`.
 
     Raises:
         ValueError: no utterance has both scores and an emotion, or an emotion is no class.
     """
-    from scipy.optimize import minimize_scalar  # slow to import
-
     vectors = read_vectors(scores, labels)
     common = sorted(set(vectors) & set(reference))
     if not common:
         raise ValueError("no utterance has both label scores and an emotion; check the validation set")
-    true = np.array([labels.index(labels.check(reference[name], name)) for name in common])
-    stacked = np.stack([vectors[name] for name in common])
-    others = stacked.copy()
-    others[np.arange(len(true)), true] = -np.inf
-    doubt = 1 / (len(true) + 2)
+    true = [labels.index(labels.check(reference[name], name)) for name in common]
+    return fit_to_shares(np.stack([vectors[name] for name in common]), np.eye(len(labels))[true])
+
+
+def fit_to_shares(scores: np.ndarray, shares: np.ndarray) -> dict[str, Any]:
+    """Find the temperature T for which the cross-entropy of softmax(scores / T) with shares of classes is least.
+
+    Where a model errs nowhere, that would be the lowest T there is, and the model sure of everything. As in Platt's
+    calibration (1999), each of n utterances therefore counts as wrong by 1 / (n + 2), for the most probable class other
+    than that of the greatest share.
+
+    Args:
+        scores: log-probabilities or logits of the classes, (utterances, classes).
+        shares: what they should be: 1 for the true class, or shares of votes; rows sum to 1.
+
+    Returns:
+        `temperature`, between 0.05 and 20; `nll_before` and `nll_after`, the mean cross-entropy (nats) with T = 1 and
+        with that temperature; `utterances`, how many counted.
+    """
+    from scipy.optimize import minimize_scalar  # slow to import
+
+    expected = (scores * shares).sum(axis=1)
+    others = np.where(np.eye(scores.shape[1], dtype=bool)[shares.argmax(axis=1)], -np.inf, scores).max(axis=1)
+    doubt = 1 / (len(scores) + 2)
 
     def loss(log_temperature: float) -> float:
-        """Return the mean negative log-probability (nats) of the true emotions at a temperature."""
-        scaled = stacked / np.exp(log_temperature)
+        """Return the mean cross-entropy (nats) at a temperature."""
+        temperature = np.exp(log_temperature)
+        scaled = scores / temperature
         highest = scaled.max(axis=1)
         normalisers = highest + np.log(np.exp(scaled - highest[:, None]).sum(axis=1))
-        return float(np.mean(normalisers - scaled[np.arange(len(true)), true]))
+        return float(np.mean(normalisers - expected / temperature))
 
     def doubtful_loss(log_temperature: float) -> float:
-        """Return it with a little doubt about each label."""
-        gaps = (stacked[np.arange(len(true)), true] - others.max(axis=1)) / np.exp(log_temperature)
-        return loss(log_temperature) + doubt * float(gaps.mean())
+        """Return it with a little doubt about each utterance."""
+        return loss(log_temperature) + doubt * float((expected - others).mean() / np.exp(log_temperature))
 
     best = minimize_scalar(
         doubtful_loss, bounds=(np.log(0.05), np.log(20.0)), method="bounded", options={"xatol": 1e-6}
@@ -85,5 +98,5 @@ def fit_temperature(
         "temperature": float(np.exp(best.x)),
         "nll_before": loss(0.0),
         "nll_after": loss(best.x),
-        "utterances": len(common),
+        "utterances": len(scores),
     }

@@ -8,7 +8,7 @@ from pathlib import PurePath
 import numpy as np
 
 from c2ser.audio import SAMPLE_RATE
-from c2ser.recordings.formats import voice_of
+from c2ser.recordings.formats import caption, voice_of
 from c2ser.recordings.results import Segment, Timeline
 from c2ser.scoring.palette import class_looks
 from c2ser.serving.shown import without_quotations
@@ -51,14 +51,15 @@ def timeline_view(timeline: Timeline, wave: np.ndarray, downloads: Mapping[str, 
         "timeline.html",
         timeline=timeline,
         summary=_summary(timeline),
-        looks=class_looks({name for segment in timeline.segments for name in segment.probabilities}),
+        # values on dimensions are no shares that could be stacked
+        looks=class_looks({name for segment in timeline.segments if segment.emotion for name in segment.probabilities}),
         width=round(SECOND_WIDTH * timeline.seconds),
         waveform=_waveform(wave),
         downloads={ending: _link(text) for ending, text in downloads.items()},
         stem=PurePath(timeline.name).stem,
         place=place,
         clock=clock,
-        emotion=_emotion,
+        caption=caption,
         voice_of=voice_of,
         without_quotations=without_quotations,
     )
@@ -75,12 +76,7 @@ def clock(seconds: float) -> str:
 def _summary(timeline: Timeline) -> str:
     number = sum(bool(segment.probabilities) for segment in timeline.segments)
     parts = [clock(timeline.seconds), f"{number} segment{'s' * (number != 1)} of speech"]
-    return ", ".join([*parts, f"on the whole {_emotion(timeline)}"] if number else parts)
-
-
-def _emotion(found: Timeline | Segment) -> str:
-    share = found.probabilities.get(found.emotion)
-    return found.emotion if share is None else f"{found.emotion} {100 * share:.0f} %"
+    return ", ".join([*parts, f"on the whole {caption(timeline)}"] if number else parts)
 
 
 def _waveform(wave: np.ndarray) -> Waveform:

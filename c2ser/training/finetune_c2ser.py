@@ -17,27 +17,22 @@ from c2ser.data.datasets import read_items
 from c2ser.data.subset import write_subset
 from c2ser.devices import move
 from c2ser.label_sets import read_label_set
-from c2ser.log import get_logger
 from c2ser.model.c2ser import C2SER
 from c2ser.model.c2ser_network import C2SERNetwork
 from c2ser.model.config import C2SERConfig, DecodeConfig
 from c2ser.model.decoding import calibrate, decode
 from c2ser.model.hub import find_model
 from c2ser.ratings import Target
-from c2ser.scoring.cross_validation import figures_with_intervals
 from c2ser.scoring.labels import read_label
-from c2ser.scoring.pictures import plot_confusion
-from c2ser.tables import read_json, read_table, write_json, write_table
+from c2ser.tables import read_json, read_table, write_table
 from c2ser.training.c2ser_data import Corpus
 from c2ser.training.c2ser_objective import C2SERObjective
 from c2ser.training.config import BatchConfig, HeadBatchConfig, HeadTrainConfig, LossConfig, OptimConfig, ValidConfig
-from c2ser.training.finetune_scores import shown_figures
+from c2ser.training.finetune_scores import label_figures, write_figures
 from c2ser.training.finetune_sets import FinetuneSets
 from c2ser.training.head_objective import keeps_features
 from c2ser.training.loop import train
 from c2ser.training.models import export, start
-
-logger = get_logger(__name__)
 
 OPTIM = OptimConfig(lr=3e-4, betas=(0.9, 0.98), warmup=0.1, schedule="cosine")
 """As in the recipes' fine-tuning of the small size."""
@@ -131,9 +126,6 @@ def _score(model: C2SER, data: Path, out: Path) -> dict[str, Any]:
     answers = read_table(out / "answer")
     labels = {name: read_label(answer, labels=model.network.labels) for name, answer in answers.items()}
     write_table(out / "utt2emo", labels)
-    labelled = {name: utterance for name, utterance in read_data_dir(data).items() if utterance.emotion}
-    figures = figures_with_intervals(labelled, {i: label for i, label in labels.items() if i in labelled})
-    plot_confusion(figures, f"{out.parent.name}, {out.name.removeprefix('decode_')}", out / "confusion.png")
-    write_json(out / "scores.json", figures)
-    logger.info("%s: %s", out, ", ".join(f"{name} {value}" for name, value in shown_figures(figures).items()))
+    figures = label_figures(read_data_dir(data), labels)
+    write_figures(figures, out)
     return figures

@@ -25,7 +25,7 @@ from c2ser.model.head_model import HeadModel
 from c2ser.model.head_network import HeadNetwork
 from c2ser.model.speech_encoders import read_encoder
 from c2ser.ratings import Target
-from c2ser.scoring.probabilities import fit_temperature
+from c2ser.scoring.probabilities import fit_to_shares
 from c2ser.tables import write_json, write_text
 from c2ser.training.config import HeadBatchConfig, HeadTrainConfig, OptimConfig
 from c2ser.training.finetune_scores import score_set, shown_figures
@@ -115,12 +115,14 @@ def finetune(sets: FinetuneSets, config: FinetuneConfig, out: Path, score: bool 
     if not PartialState().is_main_process:
         return {}
     network.eval()
-    logits = objective.outputs(objective.valid_batches, "the calibration") if config.target == "emotion" else {}
+    logits = {}
+    if config.target != "dimensions":
+        logits = objective.outputs(objective.valid_batches, "the calibration")
     objective.finish()
     save_head(network, out, config.target, labels, _source(config))
     model = HeadModel(network, config.target, labels)
     if logits:
-        model.temperature = _calibrate(logits, objective.emotions, network, out, sets.valid)
+        model.temperature = _calibrate(logits, objective.rows, out, sets.valid)
     save_config(out, train=sets.train, valid=sets.valid, tests=list(sets.tests), **vars(config))
     scored = sets.scored() if score else {}
     figures = {name: score_set(model, folder, out / f"decode_{name}") for name, folder in scored.items()}
@@ -144,13 +146,12 @@ def _tuned(config: FinetuneConfig) -> str:
     return {"frozen": "nothing", "lora": f"adapters of rank {config.rank}, merged", "full": "all"}[config.tuning]
 
 
-def _calibrate(
-    outputs: Mapping[str, np.ndarray], emotions: Mapping[str, str], network: HeadNetwork, out: Path, valid: Path
-) -> float:
-    """Fit the temperature on the validation set, write it into the folder and return it."""
-    reference = {name: emotions[name] for name in outputs if emotions[name] in network.outputs}
-    rows = {name: " ".join(f"{value:.9g}" for value in row) for name, row in outputs.items()}
-    fitted = fit_temperature(rows, reference, LabelSet(tuple(network.outputs)))
+def _calibrate(logits: Mapping[str, np.ndarray], shares: Mapping[str, np.ndarray], out: Path, valid: Path) -> float:
+    """Fit the temperature to the classes or votes of the validation set, write it into the folder and return it."""
+    known = sorted(name for name in logits if shares[name].any())  # not those of classes that the training set lacks
+    if not known:
+        raise ValueError(f"{valid}: no utterance is of a class of the training set; give another one with --valid")
+    fitted = fit_to_shares(np.stack([logits[n] for n in known]), np.stack([shares[n] for n in known]).astype(float))
     write_json(out / CALIBRATION, {**fitted, "data": valid.name})
     logger.info("temperature %.3f, fitted on %d utterances", fitted["temperature"], fitted["utterances"])
     return float(fitted["temperature"])
@@ -167,7 +168,7 @@ def _card(
     counts: Mapping[str, Mapping[str, int]],
 ) -> str:
     layers = f", the first {len(network.encoder.layers())} layers"
-    notes = ["The validation set chose the weights" + (" and the temperature" if config.target == "emotion" else "")
+    notes = ["The validation set chose the weights" + (" and the temperature" if config.target != "dimensions" else "")
              + ", so its figures are too good."]  # fmt: skip
     settings = {"optim": config.optim, "training": config.training}
     facts = HeadFacts(

@@ -6,18 +6,19 @@ from typing import Any
 
 import numpy as np
 
-from c2ser.corpus import Utterance, durations, emotions_of, read_data_dir
+from c2ser.corpus import Utterance, durations, read_data_dir
 from c2ser.data.datasets import load_wave
 from c2ser.data.prefetch import log_rejected, prefetch_batches
 from c2ser.data.sampler import by_length
 from c2ser.label_sets import write_label_set
 from c2ser.log import get_logger
 from c2ser.model.config import DecodeConfig
-from c2ser.model.decoding import UTT2PROB, format_row
+from c2ser.model.decoding import format_row
 from c2ser.model.head_model import HeadModel
 from c2ser.ratings import numbers_text
 from c2ser.scoring.calibration import calibration
 from c2ser.scoring.cross_validation import figures_of_values, figures_with_intervals
+from c2ser.scoring.distributions import UTT2PROB
 from c2ser.scoring.pictures import plot_confusion
 from c2ser.scoring.results_page import NOTHING, cell
 from c2ser.scoring.vote_figures import Rows
@@ -53,9 +54,24 @@ def score_set(model: HeadModel, data: Path, out: Path) -> dict[str, Any]:
     if not rows:
         raise ValueError(f"{data}: no utterance has readable audio; check the paths in wav.scp")
     figures = (_score_dimensions if model.target == "dimensions" else _score_classes)(utterances, rows, model, out)
+    write_figures(figures, out)
+    return figures
+
+
+def label_figures(
+    utterances: Mapping[str, Utterance], labels: Mapping[str, str], rows: Rows | None = None
+) -> dict[str, Any]:
+    """Return the figures of labels, as `figures_with_intervals`, on those utterances that have an emotion."""
+    labelled = {name: utterance for name, utterance in utterances.items() if utterance.emotion}
+    return figures_with_intervals(labelled, {i: label for i, label in labels.items() if i in labelled}, rows)
+
+
+def write_figures(figures: Mapping[str, Any], out: Path) -> None:
+    """Write figures as OUT/scores.json and, of labels, OUT/confusion.png; log those that people look at first."""
+    if "ua" in figures:
+        plot_confusion(figures, f"{out.parent.name}, {out.name.removeprefix('decode_')}", out / "confusion.png")
     write_json(out / "scores.json", figures)
     logger.info("%s: %s", out, ", ".join(f"{name} {value}" for name, value in shown_figures(figures).items()))
-    return figures
 
 
 def shown_figures(figures: Mapping[str, Any]) -> dict[str, str]:
@@ -86,9 +102,6 @@ def _score_classes(utterances: Mapping[str, Utterance], rows: Rows, model: HeadM
     write_label_set(out, model.labels)
     write_table(out / "utt2emo", labels)
     write_table(out / UTT2PROB, table)
-    labelled = {name: utterance for name, utterance in utterances.items() if utterance.emotion}
-    figures = figures_with_intervals(labelled, {i: label for i, label in labels.items() if i in labelled}, rows)
-    reference = {i: emotion for i, emotion in emotions_of(labelled).items() if emotion in model.labels}
+    reference = {i: one.emotion for i, one in utterances.items() if one.emotion and one.emotion in model.labels}
     believed = calibration(reference, table, model.labels)
-    plot_confusion(figures, f"{out.parent.name}, {out.name.removeprefix('decode_')}", out / "confusion.png")
-    return {**figures, "ece": believed["ece"], "nll": believed["nll"]}
+    return {**label_figures(utterances, labels, rows), "ece": believed["ece"], "nll": believed["nll"]}
