@@ -24,7 +24,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from c2ser.data.sampler import rng
 from c2ser.training import checkpoint
 from c2ser.training.config import OptimConfig, TrainConfig
-from c2ser.training.curves import plot_curves
+from c2ser.training.curves import Record, plot_curves
 from c2ser.training.log_lines import LogLines
 from c2ser.training.loop import REQUEUE_STATUS, Trainer, train
 from c2ser.training.objective import Objective
@@ -370,6 +370,25 @@ def test_a_damaged_best_checkpoint_is_known_when_training_goes_on(tmp_path, capl
     monkeypatch.setattr(logging.getLogger("c2ser"), "propagate", True)
     assert train(second, OPTIM, config(), tmp_path).name == "step_00000030"
     assert "step_00000010, the best so far, is damaged; the best of the steps to come counts" in caplog.text
+
+
+def test_training_goes_on_where_tensorboard_cannot_write(tmp_path, capfd, caplog, monkeypatch):
+    monkeypatch.setattr(logging.getLogger("c2ser"), "propagate", True)
+    (tmp_path / "tensorboard").touch()
+    train(Line(), OPTIM, config(), tmp_path)
+    assert "TensorBoard's file cannot be written (File exists); going on without it" in caplog.text
+    record, before = Record(), resource.getrlimit(resource.RLIMIT_FSIZE)
+    record.open(tmp_path / "curves", 0)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, before[1]))
+        for step in range(20):
+            record.enter(step, "train", {"loss": 1.0}, {"answers": "x" * 99_999})
+            record.state()
+        record.close()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert len(record.history) == 20 and "Traceback" not in capfd.readouterr().err
+    assert caplog.text.count("(File too large)") == caplog.text.count("(File exists)")  # told once
 
 
 def test_a_full_disk_is_one_line_and_leaves_the_checkpoints_before(tmp_path):
