@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, NoReturn
+from typing import IO, Any
 
 from c2ser.log import get_logger, printable, progress
 from c2ser.machine import raise_if_of_machine, write_error
@@ -160,13 +160,13 @@ def read_json(path: str | Path) -> Any:
             names it.
     """
     try:
-        return json.loads(Path(path).read_text("utf-8"), parse_constant=_refuse_constant)
+        value = json.loads(Path(path).read_text("utf-8"))
+        reason = f"{found} is NaN or infinite" if (found := _not_finite(value)) else ""  # 1e999, too
     except (ValueError, RecursionError) as error:  # also a number of 5,000 digits, and lists in lists in lists
-        raise ValueError(f"{path}: not JSON ({error}); make it again") from None
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no number of JSON")
+        reason = str(error)
+    if reason:
+        raise ValueError(f"{path}: not JSON ({reason}); make it again")
+    return value
 
 
 def lock(handle: int, taken: str) -> None:

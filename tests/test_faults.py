@@ -107,7 +107,7 @@ def test_the_table_of_errors_is_current(root):
 
 PARTS = {
     "no names with values", "…: no utterance with …", "pre-norm checkpoints, layer_norm_first, are not supported",
-    "norm_eps is …", "a convolution has a kernel of …", "… is no number of JSON",
+    "norm_eps is …", "a convolution has a kernel of …",
     "unknown target …", "… is none of its classes", "no kind of encoder: …", "… has no setting '…'",
     "preprocessor_config.json makes other spectrograms than the model takes", "its features differ from this version's",
     "… is not the language model that it was trained with", "…: nothing was said for '…'",

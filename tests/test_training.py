@@ -518,7 +518,7 @@ def test_a_score_that_is_no_number_stops_where_it_comes_up(tmp_path):
         def validate(self, step):
             return {"score": float("nan") if step == 20 else 1.0}
 
-    with pytest.raises(ValueError, match="^step 20: the score of the validation is not finite; lower optim.lr$"):
+    with pytest.raises(ValueError, match="^step 20: the validation's score is not finite; lower optim.lr, or mend"):
         train(Lost(), OPTIM, config(), tmp_path)
 
 

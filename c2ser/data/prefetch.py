@@ -128,7 +128,7 @@ def load_first_usable(
         if batch.items:
             return LoadedBatch(batch.items, rejected)
     example = next((f" ({name}: {reason})" for name, reason in rejected.items()), "")
-    raise ValueError(f"no training utterance has readable audio{example}; check the paths in wav.scp")
+    raise ValueError(f"no training utterance has readable audio{example}; mend that, or give other data with --train")
 
 
 def log_rejected(rejected: Mapping[str, str], logged: set[str]) -> None:

@@ -228,7 +228,7 @@ class C2SERObjective(Objective):
             for item, text in zip(items, texts, strict=True):
                 answers[item.utterance.id] = text
         if not losses:
-            raise ValueError("no validation utterance has readable audio; check the paths in wav.scp")
+            raise ValueError("no validation utterance has readable audio; mend what the lines above say of each")
         loss, reference = sum(losses) / len(losses), {name: self.emotions[name] for name in answers}
         said = {name: read_label(answer, labels=self.model.labels) for name, answer in answers.items()}
         ua = scores(reference, said)["ua"]

@@ -233,7 +233,7 @@ class Trainer:
             figures = {name: float(value) for name, value in self.objective.validate(self.step).items()}
         figures = broadcast_object_list([figures])[0]  # all processes must agree on the best step
         if not isfinite(figures["score"]):
-            raise ValueError(f"step {self.step}: the score of the validation is not finite; lower optim.lr")
+            raise ValueError(f"step {self.step}: the validation's score is not finite; lower optim.lr, or mend its set")
         improved = figures["score"] > self.best["score"]
         if improved:
             self.best = {"step": self.step, "score": figures["score"]}
