@@ -226,6 +226,36 @@ def test_killed_and_resumed_equals_undisturbed(tmp_path, root, undisturbed, numb
     assert shown(tmp_path) == shown(undisturbed)
 
 
+@pytest.mark.parametrize("step", [23, 30, 40])
+@pytest.mark.parametrize("when", ["step", "validation"])
+def test_a_stop_does_not_wait_for_a_validation(tmp_path, undisturbed, step, when):
+    """A validation can take minutes, which launchers do not grant; it is the first thing when training goes on."""
+
+    class Asked(Line):
+        validated = []
+
+        def update_ema(self, now):
+            super().update_ema(now)
+            if now == step and when == "step":
+                signal.raise_signal(signal.SIGTERM)
+
+        def validate(self, now):
+            if when == "validation" and now >= step:
+                signal.raise_signal(signal.SIGTERM)
+            self.validated.append(now)
+            return super().validate(now)
+
+    with pytest.raises(SystemExit) as end:
+        train(Asked(), OPTIM, config(), tmp_path)
+    expected = step if when == "step" else -(-step // 10) * 10
+    assert end.value.code == REQUEUE_STATUS and Asked.validated == [*range(10, expected, 10)]
+    assert checkpoint.newest(tmp_path / "checkpoints").name == f"step_{expected:08d}"
+    train(Line(), OPTIM, config(), tmp_path)
+    assert same(final(tmp_path), final(undisturbed))
+    histories = [checkpoint.load(checkpoint.newest(f / "checkpoints"))[2] for f in (tmp_path, undisturbed)]
+    assert histories[0] == histories[1] and shown(tmp_path) == shown(undisturbed)
+
+
 class Killed(Line):
     """Dies between two checkpoints."""
 
