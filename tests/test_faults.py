@@ -162,15 +162,25 @@ def test_a_template_that_does_not_end_is_one_line(monkeypatch, template, message
         render_around(chat_model(template), CHAT, "<here>", "m")
 
 
-def test_no_memory_is_one_line(capfd):
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (None, "out of memory; use smaller batches"),
+        (RuntimeError("can't start new thread"), "no further thread can be started; free memory"),
+    ],
+)
+def test_no_memory_is_one_line(caplog, monkeypatch, error, message):
     def main():
         """Ask for too much."""
+        if error:
+            raise error
         np.zeros(1 << 50)
 
+    monkeypatch.setattr(logging.getLogger("c2ser"), "propagate", True)
     logging.getLogger("c2ser").setLevel(logging.ERROR)
     with pytest.raises(SystemExit) as end:
         cli.run(main, args=[])
-    assert end.value.code == 1
+    assert end.value.code == 1 and message in caplog.text
 
 
 @pytest.mark.parametrize("make", [os.mkfifo, lambda path: path.symlink_to("/dev/zero")])
