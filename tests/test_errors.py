@@ -205,7 +205,8 @@ ROWS = {
     "/.*: one speaker alone, so no other can validate; give": lambda p: split_speakers(data_dir(p), p),
     "a: no file x.wav; check wav.scp": lambda p: make_page(data_dir(p, "x.wav"), p / "out", "t"),
     "no embeddings to train or validate the probe on; run": lambda p: train_probe(EMPTY, EMPTY, ProbeConfig()),
-    "longer than .* s; listen to its file": lambda p: compressed(Utterance("t", "s", "a", "x", None, "en", "", duration=9999)),
+    "longer than .* s; listen to its file":
+        lambda p: compressed(Utterance("t", "s", "a", "x", None, "en", "", duration=9999)),
     "language 'english': no code of ISO 639-1; give two": lambda p: check_language("english"),
     "decoder_layers: 0, so nothing predicts masked frames; give":
         lambda p: Emotion2Vec(Emotion2VecConfig(**SIZES)).student(None, None),
