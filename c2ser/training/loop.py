@@ -123,15 +123,12 @@ class Trainer:
 
     def _train(self) -> None:
         self.weights.check_finite()
-        if self.accelerator.is_main_process:
-            self.record.open(self.out / "tensorboard", self.step)
-        self.lines = LogLines(self.step, self.steps, self.accelerator.num_processes)
-        try:
-            with self.signals, closing(self._raw_batches()) as raw_batches:
-                while self.pending or not self._over:
-                    self._close_step() if self.pending else self._one_step(raw_batches)
-        finally:
-            self.record.close()
+        with self.signals, closing(self.record), closing(self._raw_batches()) as raw_batches:
+            if self.accelerator.is_main_process:
+                self.record.open(self.out / "tensorboard", self.step)
+            self.lines = LogLines(self.step, self.steps, self.accelerator.num_processes)
+            while self.pending or not self._over:
+                self._close_step() if self.pending else self._one_step(raw_batches)
 
     def _raw_batches(self) -> Generator[Any, None, None]:
         """Return the data of this process' micro-batches, from this step on, loaded in threads."""

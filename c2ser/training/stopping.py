@@ -46,8 +46,8 @@ class StopSignals:
         Args:
             allowed: otherwise a signal waits for its end.
         """
-        self._cut = allowed
         try:
+            self._cut = allowed
             yield
         except _Cut:
             pass
