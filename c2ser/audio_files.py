@@ -1,6 +1,5 @@
 """Opens audio files of any format and yields their samples in blocks: libsndfile reads what it knows, PyAV the rest."""
 
-import errno
 import itertools
 import os
 import struct
@@ -13,6 +12,8 @@ from typing import IO, TYPE_CHECKING
 import numpy as np
 import soundfile
 
+from c2ser.machine import raise_if_of_machine
+
 if TYPE_CHECKING:
     import av
 
@@ -24,9 +25,6 @@ HEAD = 512
 
 UNKNOWN = 1 << 60
 """What libsndfile gives as a length that it does not know, or more."""
-
-TOO_MANY_OPEN = (errno.EMFILE, errno.ENFILE)
-"""Errors of a process or machine that may open no further file."""
 
 LOST = 0.5
 """Seconds that an mp4 may declare beyond what is in it."""
@@ -67,6 +65,7 @@ def open_audio(source: str | Path | IO[bytes], name: str, start: float = 0.0) ->
 
     Raises:
         ValueError: unreadable, empty or truncated; this may show only when the blocks are read.
+        MachineError: the machine failed, which is no fault of the file.
     """
     with ExitStack() as stack:
         if isinstance(source, str | Path):
@@ -78,15 +77,16 @@ def open_audio(source: str | Path | IO[bytes], name: str, start: float = 0.0) ->
             _check_size(file, name, what)
             file.seek(0)
         except OSError as error:
+            raise_if_of_machine(error, name)
             raise ValueError(f"{name}: cannot read {what} ({error.strerror}); check the disk it is on") from None
-        opened = _open_sndfile(source)  # a path is read faster than an open file
+        opened = _open_sndfile(source, name)  # a path is read faster than an open file
         if opened is not None:
             stack.enter_context(opened)
             if _length_is_known(opened, file):
                 first = round(start * opened.samplerate)
                 # in mp3 of variable bit rate libsndfile guesses where a sample lies, so those before are read
                 seek, drop = (0, first) if opened.format == "MP3" else (first, 0)
-                blocks = _without(_sndfile_blocks(opened, name, what, seek), drop)
+                blocks = _without(_sndfile_blocks(opened, file, name, what, seek), drop)
                 yield AudioFile(opened.samplerate, opened.channels, opened.frames, blocks)
                 return
         file.seek(0)
@@ -102,15 +102,16 @@ def _open_file(path: Path, name: str) -> IO[bytes]:
             raise ValueError(f"{name}: {path} is a pipe or a device; write the audio to a file")
         return open(path, "rb")
     except OSError as error:
-        if error.errno in TOO_MANY_OPEN:  # nothing is wrong with this file
-            raise
+        raise_if_of_machine(error, name)
         raise ValueError(f"{name}: cannot read {path} ({error.strerror}); check the path") from None
 
 
-def _open_sndfile(source: str | Path | IO[bytes]) -> soundfile.SoundFile | None:
+def _open_sndfile(source: str | Path | IO[bytes], name: str) -> soundfile.SoundFile | None:
     try:
         return soundfile.SoundFile(os.fsencode(source) if isinstance(source, str | Path) else source)
     except (soundfile.LibsndfileError, OSError):
+        if isinstance(source, str | Path):
+            _open_file(Path(source), name).close()  # libsndfile does not say that no further file may be opened
         return None
 
 
@@ -141,7 +142,9 @@ def _without(blocks: Iterable[np.ndarray], first: int) -> Iterator[np.ndarray]:
         first = max(0, first - len(block))
 
 
-def _sndfile_blocks(opened: soundfile.SoundFile, name: str, what: str, first: int) -> Iterator[np.ndarray]:
+def _sndfile_blocks(
+    opened: soundfile.SoundFile, file: IO[bytes], name: str, what: str, first: int
+) -> Iterator[np.ndarray]:
     number = min(first, opened.frames)
     try:
         if number:
@@ -150,6 +153,7 @@ def _sndfile_blocks(opened: soundfile.SoundFile, name: str, what: str, first: in
             number += len(block)
             yield block
     except (soundfile.LibsndfileError, OSError) as error:
+        _check_disk(file, name)
         reason = str(error).rsplit(": ", 1)[-1].rstrip(".")
         raise ValueError(f"{name}: cannot read {what} ({reason}); check or re-download it") from None
     if number < opened.frames:
@@ -176,6 +180,7 @@ def _av_blocks(file: IO[bytes], name: str, what: str) -> Generator[tuple[int, np
                 if len(block):
                     yield rate, block
     except av.FFmpegError as error:
+        _check_disk(file, name)
         reason = "no kind of audio" if isinstance(error, av.ArgumentError) else error.strerror
         raise ValueError(f"{name}: cannot read {what} ({reason}); check or re-download it") from None
     if not number:
@@ -210,6 +215,16 @@ def _joined(blocks: Iterable[tuple[int, np.ndarray]]) -> Iterator[tuple[int, np.
             waiting, number = [], 0
     if number:
         yield rate, np.concatenate(waiting)
+
+
+def _check_disk(file: IO[bytes], name: str) -> None:
+    """Raise a MachineError if the bytes of a file cannot be read: decoders do not tell that from damage."""
+    try:
+        file.seek(0)
+        while file.read(1 << 20):
+            pass
+    except OSError as error:
+        raise_if_of_machine(error, name)
 
 
 def _check_size(file: IO[bytes], name: str, what: str) -> None:

@@ -17,7 +17,7 @@ import docstring_parser
 import jsonargparse
 import yaml
 
-from c2ser.log import get_logger, one_line
+from c2ser.log import get_logger, one_line, printable
 from c2ser.tables import write_text
 from c2ser.yaml_files import read_yaml
 
@@ -33,7 +33,7 @@ class Parser(jsonargparse.ArgumentParser):
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Print the error in one line and leave with status 2."""
-        text = " ".join(str(message).split())
+        text = printable(" ".join(str(message).split()))
         if denied := re.search(r"Importing '([^']*)' is not allowed", text):
             text = f"{denied[1]}: settings are never code; write the values themselves instead of the name of a class"
         print(f"{self.prog}: {text}; see --help", file=sys.stderr)
@@ -117,12 +117,21 @@ def run(
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(128 + signal.SIGPIPE) from None
     except (ValueError, OSError, MemoryError, RuntimeError) as error:
-        full = isinstance(error, MemoryError) or "can't allocate memory" in str(error)  # the second is torch's
+        full = _no_room(error)
         if os.environ.get("C2SER_DEBUG") or (isinstance(error, RuntimeError) and not full):
             raise
-        text = "out of memory; use smaller batches or fewer jobs, or a machine with more" if full else str(error)
+        text = full or str(error)
         _logger(parser.prog).error(" ".join(text.split()))
         raise SystemExit(1) from None
+
+
+def _no_room(error: Exception) -> str:
+    """Return what to say where the machine has no memory, or no thread, for more; "" where it is another error."""
+    if isinstance(error, MemoryError) or "can't allocate memory" in str(error):  # the second is torch's
+        return "out of memory; use smaller batches or fewer jobs, or a machine with more"
+    if "can't start new thread" in str(error):
+        return "no further thread can be started; free memory, or raise the limit of processes (ulimit -u)"
+    return ""
 
 
 def _is_utf8(word: str) -> bool:

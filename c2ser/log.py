@@ -1,6 +1,7 @@
 """Logging and progress that read well on a terminal and in a log file."""
 
 import logging
+import re
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sized
@@ -14,13 +15,16 @@ T = TypeVar("T")
 LOG_INTERVAL = 10.0
 """Seconds between two progress lines where there is no terminal."""
 
+CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+"""Characters that move a terminal's cursor, change the order of what it shows, or end a line without a line break."""
+
 
 def get_logger(name: str) -> logging.Logger:
     """Return a logger that writes time, module and message to standard error."""
     root = logging.getLogger("c2ser")
     if not root.handlers:
         handler = logging.StreamHandler(sys.stderr)
-        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s", "%Y-%m-%d %H:%M:%S"))
+        handler.setFormatter(_Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s", "%Y-%m-%d %H:%M:%S"))
         root.addHandler(handler)
         root.setLevel(logging.INFO)
         root.propagate = False
@@ -28,9 +32,22 @@ def get_logger(name: str) -> logging.Logger:
     return logging.getLogger("c2ser").getChild(short) if short != "c2ser" else root
 
 
+class _Formatter(logging.Formatter):
+    """Shows what messages quote of data without obeying it."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging calls it by this name
+        record.message = printable(record.message)
+        return super().formatMessage(record)
+
+
+def printable(text: str) -> str:
+    r"""Return a text with its control characters written out, such as \x1b; line breaks and tabs stay."""
+    return CONTROLS.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), text)
+
+
 def one_line(error: Exception, longest: int = 200) -> str:
     """Return what an error says as part of a message: without line breaks, cut off after so many characters."""
-    return " ".join(str(error).split())[:longest]
+    return printable(" ".join(str(error).split()))[:longest]
 
 
 def progress(items: Iterable[T], what: str, total: int | None = None) -> Iterator[T]:

@@ -13,9 +13,10 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, NoReturn
+from typing import IO, Any
 
-from c2ser.log import get_logger, progress
+from c2ser.log import get_logger, printable, progress
+from c2ser.machine import raise_if_of_machine, write_error
 
 logger = get_logger(__name__)
 
@@ -110,10 +111,10 @@ def write_text(path: str | Path, text: str) -> None:
 
 def write_bytes(path: str | Path, content: bytes | bytearray) -> None:
     """Write a file atomically: either the old or the whole new content is seen."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:40]}.")
+    path, temporary = Path(path), ""
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:40]}.")
         with os.fdopen(handle, "wb") as file:
             file.write(content)
             file.flush()
@@ -121,10 +122,10 @@ def write_bytes(path: str | Path, content: bytes | bytearray) -> None:
         os.chmod(temporary, 0o644)
         os.replace(temporary, path)
     except BaseException as error:
-        os.unlink(temporary)
+        if temporary:
+            os.unlink(temporary)
         if isinstance(error, OSError):
-            reason = error.strerror or error
-            raise OSError(f"{path}: cannot be written ({reason}); free space on the disk, or write elsewhere") from None
+            raise write_error(error, path) from None
         raise
 
 
@@ -159,13 +160,13 @@ def read_json(path: str | Path) -> Any:
             names it.
     """
     try:
-        return json.loads(Path(path).read_text("utf-8"), parse_constant=_refuse_constant)
+        value = json.loads(Path(path).read_text("utf-8"))
+        reason = f"{found} is NaN or infinite" if (found := _not_finite(value)) else ""  # 1e999, too
     except (ValueError, RecursionError) as error:  # also a number of 5,000 digits, and lists in lists in lists
-        raise ValueError(f"{path}: not JSON ({error}); make it again") from None
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no number of JSON")
+        reason = str(error)
+    if reason:
+        raise ValueError(f"{path}: not JSON ({reason}); make it again")
+    return value
 
 
 def lock(handle: int, taken: str) -> None:
@@ -262,7 +263,7 @@ class TableMap:
 
     def reject(self, utterance: str, reason: str) -> None:
         """Record that an utterance is rejected, and the reason, which may begin with its id."""
-        reason = _one_line(reason).removeprefix(f"{utterance}: ")
+        reason = printable(_one_line(reason)).removeprefix(f"{utterance}: ")
         self._append({"utterance": check_id(utterance), "reason": reason})
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -275,7 +276,8 @@ class TableMap:
             write_table(path, {utterance: values[column] for utterance, values in self.rows.items()})
         if self.rejected:
             write_table(self.rejected_path, self.rejected)
-            logger.warning("%s: %d rejected, see %s", self.paths[0], len(self.rejected), self.rejected_path)
+            share = f"{len(self.rejected)} of {len(self.rejected) + len(self.rows)} rejected"
+            logger.warning("%s: %s, see %s", self.paths[0], share, self.rejected_path)
         else:
             self.rejected_path.unlink(missing_ok=True)
         self.partial.unlink()
@@ -294,4 +296,5 @@ def map_table(
             try:
                 job.write(utterance, function(utterance))
             except (ValueError, OSError) as error:
+                raise_if_of_machine(error, utterance)
                 job.reject(utterance, str(error))

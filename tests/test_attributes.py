@@ -361,10 +361,10 @@ def test_who_moves_the_mean_is_named(tmp_path):
     assert outliers({"a": (1, 1, 1)}) == {"pitch": {}, "loudness": {}, "rate": {}}
 
 
-def test_stats_survive_json_and_bad_rows_are_named():
+def test_stats_survive_json_and_bad_rows_are_named(tmp_path):
     stats = compute_stats(read_attributes({"a": "100 -20 5", "b": "200 -30 7"}))
     assert stats["pitch"].mean == 150 and stats["rate"].deviation == 1
-    assert stats_from_json(stats_to_json(stats)) == stats
+    assert stats_from_json(stats_to_json(stats), tmp_path) == stats
     for row in ("100 -20", "100 -20 nan", "a b c"):
         with pytest.raises(ValueError, match="^a: "):
             read_attributes({"a": row})

@@ -1,6 +1,7 @@
 """How C²SER is trained: exact resume, several processes, the schedule, token budgets, extracted vectors, bad input."""
 
 import logging
+import math
 import os
 import resource
 import shutil
@@ -47,6 +48,7 @@ from c2ser.training.config import BatchConfig, LossConfig, OptimConfig, TrainCon
 from c2ser.training.loop import REQUEUE_STATUS, Trainer, train
 from c2ser.training.models import export_epochs, start
 from c2ser.training.schedule import explicit_probability, learning_rate_factor
+from c2ser.training.secap_losses import contrast, information
 from c2ser.training.weights import Weights
 
 pytestmark = pytest.mark.xdist_group("c2ser_training")  # the studies are made once
@@ -759,6 +761,57 @@ def test_bfloat16_is_chosen_where_a_processor_has_it(place, tmp_path, monkeypatc
     assert trainer.bfloat16
     monkeypatch.setattr("c2ser.devices.has_bfloat16", lambda device: False)
     assert not trainer.bfloat16
+
+
+def test_the_bound_on_mutual_information_is_that_of_its_estimator():
+    torch.manual_seed(0)
+    estimator, speech, words = torch.nn.Linear(3, 6), torch.randn(4, 3, requires_grad=True), torch.randn(4, 3)
+    bound, fit = information(estimator, speech, words)
+    mean, spread = estimator(speech).chunk(2, dim=-1)
+    normal = torch.distributions.Normal(mean, (spread.tanh() / 2).exp())
+    scores = torch.stack([normal.log_prob(word).mean(-1) for word in words])
+    assert float(bound) == pytest.approx(float(scores.diag().mean() - scores.mean()), abs=1e-5)
+    assert float(fit) == pytest.approx(float(-scores.diag().mean()) - math.log(2 * math.pi) / 2, abs=1e-5)
+    (gradient,) = torch.autograd.grad(bound, speech, retain_graph=True)
+    assert gradient.abs().max() > 0
+    assert torch.autograd.grad(bound, estimator.weight, allow_unused=True, retain_graph=True) == (None,)
+    assert torch.autograd.grad(fit, speech, allow_unused=True, retain_graph=True) == (None,)
+    assert [float(loss) for loss in information(estimator, speech[:1], words[:1])] == [0, 0]
+    for _ in range(300):  # words that follow from the speech are told from others
+        mean, spread = estimator(speech.detach()).chunk(2, dim=-1)
+        loss = information(estimator, speech, 3 * speech.detach())[1]
+        estimator.zero_grad()
+        loss.backward()
+        with torch.no_grad():
+            for parameter in estimator.parameters():
+                parameter -= 0.1 * parameter.grad
+    assert float(information(estimator, speech, 3 * speech.detach())[0]) > 1
+
+
+def test_the_contrast_counts_captions_of_one_class_as_alike():
+    speech, captions = torch.eye(3), torch.tensor([[1.0, 0, 0], [0, 2.0, 0], [0, 1.0, 0]])
+    weights = math.exp(10), 1, 1
+    expected = (math.log(sum(weights)) - 10 + math.log(2 * math.exp(10) + 1) - 10 + math.log(3)) / 3
+    assert float(contrast(speech, captions, ["a", "b", "b"])) == pytest.approx(expected, abs=1e-5)
+    assert float(contrast(speech[:0], captions[:0], [])) == 0
+
+
+def test_secap_losses_are_added_and_shape_the_connector(place):  # noqa: F811
+    model = start("direct", build(place).config, None, seed=1)
+    items = [read_items(place / "data" / name, ["implicit"], texts=name == "train") for name in ("train", "valid")]
+    corpus = Corpus(*items, BatchConfig(seconds=60, utterances=8), None, ValidConfig(2, max_new_tokens=3))
+    with pytest.raises(ValueError, match="^losses.information: no training utterance has a transcript; add text, or"):
+        C2SERObjective(model, "direct", replace(corpus, train=items[1]), 3, LossConfig(information=2.0))
+    taught = C2SERObjective(model, "direct", corpus, 3, LossConfig(information=2.0, contrast=0.5))
+    batch = taught.make_batch(taught.load_raw(0))
+    figures = taught.eval()(batch, 0)
+    plain = C2SERObjective(model, "direct", corpus, 3).eval()(batch, 0)
+    assert {*figures} - {*plain} == {"information", "contrast"} and "secap_loss" not in figures
+    fit = float(figures["loss"] - plain["loss"]) - 2 * float(figures["information"]) - 0.5 * float(figures["contrast"])
+    figures["loss"].backward()
+    assert fit != 0 and all(parameter.grad is not None for parameter in taught.secap.parameters())
+    assert taught.settings()["losses"] == {"emotion": 0.0, "information": 2.0, "contrast": 0.5}
+    assert C2SERObjective(model, "direct", corpus, 3).settings()["losses"] == {"emotion": 0.0}
 
 
 def test_a_model_like_secap_learns_and_continues_with_the_same_bits(place, tmp_path):  # noqa: F811

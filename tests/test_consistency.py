@@ -29,7 +29,7 @@ SCRIPTS = [path for path in FILES if path.suffix == ".sh"]
 RECIPES = sorted(path.parent for path in FILES if path.name == "run.sh" and path.parent.parent == ROOT / "egs")
 
 LAYERS = [
-    {"log"},
+    {"log", "machine"},
     {"audio_files", "chat_templates", "devices", "emotions", "pretrained", "tables", "transcripts", "yaml_files"},
     {"label_sets", "ratings", "tensors"},
     {"audio", "chat", "cli"},

@@ -40,7 +40,7 @@ from c2ser.prep.writer import write_corpus
 from c2ser.tables import read_json, read_table
 from c2ser.training import checkpoint
 from c2ser.training.config import GuardConfig, TeacherConfig
-from c2ser.training.emotion2vec_objective import Batch, Emotion2VecObjective, Material, make_teacher
+from c2ser.training.emotion2vec_objective import Batch, Emotion2VecObjective, Material, fewest_samples, make_teacher
 from c2ser.training.schedule import learning_rate_factor
 
 SIZES = {
@@ -312,7 +312,7 @@ def test_category_loss_pulls_equal_emotions_together():
 
 
 def test_too_short_audio_is_refused():
-    with pytest.raises(ValueError, match="300 samples; the encoder needs 400"):
+    with pytest.raises(ValueError, match="300 samples, under the encoder.s 400; leave it out"):
         small("a")(torch.zeros(1, 300), torch.tensor([300]))
 
 
@@ -669,6 +669,21 @@ def test_two_processes_train_the_model_of_one(root, data, tmp_path):
     start = Emotion2Vec(load_model(tmp_path / "one").config).state_dict()
     assert max(float((one[name] - start[name]).abs().max()) for name in one) > 1e-3
     assert max(float((one[name] - two[name]).abs().max()) for name in one) <= 1e-5
+
+
+def test_an_utterance_too_short_for_a_mask_is_rejected(test_data):
+    convs = [[8, 10, 5], *([8, 3, 2] for _ in range(4)), [8, 2, 2], [8, 2, 2]]
+    model = Emotion2Vec(Emotion2VecConfig(dim=16, heads=2, inner=32, prenet_depth=1, depth=1, convs=convs))
+    few, usual = MaskConfig(probability=0.2), MaskConfig()
+    assert fewest_samples(model, usual) == 800  # 50 ms
+    for masks in (few, usual):
+        frames = (fewest_samples(model, masks) - 400) // 320 + 1
+        assert block_masks(3, frames, masks, np.random.default_rng(0)).sum(axis=1).min() == 1
+    path = test_data / "failing/short_100ms.wav"
+    stream = CropBatches({"u": Utterance("t", "s", "u", path, "anger", "", "")}, {"u": 0.1}, CropConfig(), 1,
+                         fewest_samples(model, few))  # fmt: skip
+    with pytest.raises(ValueError, match="u: 1600 samples, under the 1680 that training takes; remove it"):
+        stream.at(0)
 
 
 def test_bad_audio_is_left_out_of_training_by_name(data, tmp_path):

@@ -1,9 +1,11 @@
 """The catalogue of faults, what a fuzzer found, templates without end, numbers that are none, the table of errors."""
 
 import ast
-import errno
+import contextlib
+import dataclasses
 import logging
 import os
+import resource
 from pathlib import Path
 
 import list_errors
@@ -18,9 +20,13 @@ from transformers import PreTrainedTokenizerFast
 
 from c2ser import audio, chat_templates, cli
 from c2ser.chat_templates import render_around, render_chats
+from c2ser.corpus import Utterance
 from c2ser.data.prefetch import load_batch
+from c2ser.log import printable
+from c2ser.machine import REMEDIES, MachineError
 from c2ser.prep.segments import cut
-from c2ser.tables import TableMap, write_json
+from c2ser.prep.writer import write_corpus
+from c2ser.tables import TableMap, map_table, read_table, write_json
 
 CHAT = [{"role": "user", "content": "one <here> two"}]
 
@@ -101,7 +107,7 @@ def test_the_table_of_errors_is_current(root):
 
 PARTS = {
     "no names with values", "…: no utterance with …", "pre-norm checkpoints, layer_norm_first, are not supported",
-    "norm_eps is …", "a convolution has a kernel of …", "… is no number of JSON",
+    "norm_eps is …", "a convolution has a kernel of …",
     "unknown target …", "… is none of its classes", "no kind of encoder: …", "… has no setting '…'",
     "preprocessor_config.json makes other spectrograms than the model takes", "its features differ from this version's",
     "… is not the language model that it was trained with", "…: nothing was said for '…'",
@@ -156,15 +162,25 @@ def test_a_template_that_does_not_end_is_one_line(monkeypatch, template, message
         render_around(chat_model(template), CHAT, "<here>", "m")
 
 
-def test_no_memory_is_one_line(capfd):
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (None, "out of memory; use smaller batches"),
+        (RuntimeError("can't start new thread"), "no further thread can be started; free memory"),
+    ],
+)
+def test_no_memory_is_one_line(caplog, monkeypatch, error, message):
     def main():
         """Ask for too much."""
+        if error:
+            raise error
         np.zeros(1 << 50)
 
+    monkeypatch.setattr(logging.getLogger("c2ser"), "propagate", True)
     logging.getLogger("c2ser").setLevel(logging.ERROR)
     with pytest.raises(SystemExit) as end:
         cli.run(main, args=[])
-    assert end.value.code == 1
+    assert end.value.code == 1 and message in caplog.text
 
 
 @pytest.mark.parametrize("make", [os.mkfifo, lambda path: path.symlink_to("/dev/zero")])
@@ -220,10 +236,79 @@ def test_a_part_lies_where_it_should_in_any_format(tmp_path, form):
     assert len(part) == len(whole) and np.abs(part - whole)[100:-100].max() < 1e-3
 
 
-def test_too_many_open_files_reject_no_utterance(tmp_path, monkeypatch):
-    def full(path, mode):
-        raise OSError(errno.EMFILE, "Too many open files")
+# --- failures of the machine
 
-    monkeypatch.setattr("builtins.open", full)
-    with pytest.raises(OSError, match="^u: too many open files; raise their limit with ulimit -n$"):
-        load_batch(["u"], lambda name: audio.load(tmp_path / "x.wav", name))
+
+@contextlib.contextmanager
+def limited(kind, size):
+    before = resource.getrlimit(kind)
+    resource.setrlimit(kind, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(kind, before)
+
+
+def few_files(number):
+    """Let this process open so many further files."""
+    handle = os.open(os.devnull, os.O_RDONLY)
+    os.close(handle)
+    return limited(resource.RLIMIT_NOFILE, handle + number)
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory):
+    """Utterances of one file each, and parts of a file."""
+    folder = tmp_path_factory.mktemp("corpus")
+    soundfile.write(folder / "x.wav", 0.3 * np.sin(np.arange(48000) / 9), 16000)
+    whole = [Utterance("test", "s", f"s-{n}", folder / "x.wav", "anger", "en", "") for n in range(9)]
+    return whole, [dataclasses.replace(one, start=n / 9, end=n / 9 + 1) for n, one in enumerate(whole)]
+
+
+@pytest.mark.parametrize(
+    ("limit", "parts", "message"),
+    [
+        (lambda: few_files(0), False, r"^s-s-0: \S+x.wav: Too many open files; raise .* \(ulimit -n\), then"),
+        (lambda: few_files(1), False, "Too many open files; raise"),  # libsndfile opens it once more
+        (lambda: limited(resource.RLIMIT_FSIZE, 5000), True, r"\.wav: cannot be written \(File too large\); raise"),
+    ],
+)  # fmt: skip
+def test_a_failure_of_the_machine_ends_stage_0_and_rejects_nobody(tmp_path, corpus, limit, parts, message):
+    import torch  # noqa: F401 - before no file can be opened
+
+    with limit(), pytest.raises(MachineError, match=message):
+        write_corpus(corpus[parts], tmp_path, nj=1)
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+    write_corpus(corpus[parts], tmp_path)
+    assert len(read_table(tmp_path / "test/wav.scp")) == 9 and not (tmp_path / "test/rejected").exists()
+
+
+@pytest.mark.parametrize("number", REMEDIES)
+def test_no_failure_of_the_machine_is_a_rejection(tmp_path, number):
+    def fail(name):
+        if name == "b":
+            raise OSError(number, os.strerror(number), "/there/is.wav")
+        return name
+
+    for job in (lambda: load_batch(["a", "b"], fail), lambda: map_table(["a", "b"], fail, tmp_path / "table")):
+        with pytest.raises(MachineError, match=f"^b: /there/is.wav: {os.strerror(number)}; .*, then give the same"):
+            job()
+    map_table(["a", "b"], str, tmp_path / "table")  # what was done before is kept
+    assert read_table(tmp_path / "table") == {"a": "a", "b": "b"}
+
+
+def test_a_file_that_is_at_fault_is_a_rejection(tmp_path):
+    assert [*load_batch(["u"], lambda name: audio.load(tmp_path, name)).rejected] == ["u"]
+
+
+# --- what data makes of a terminal
+
+
+def test_messages_do_not_obey_what_they_quote(tmp_path):
+    text = "x\x1b[2J\x0by\u202e\ud800 高兴é"
+    assert printable(text) == r"x\x1b[2J\x0by\u202e\ud800 高兴é"
+    record = logging.LogRecord("c2ser", logging.ERROR, "", 0, "%s", (text,), None)
+    assert logging.getLogger("c2ser").handlers[0].format(record).endswith(printable(text))
+    with TableMap(tmp_path / "t") as job:
+        job.reject("a", text[:7])
+    assert (tmp_path / "t.rejected").read_text() == "a x\\x1b[2J y\n"

@@ -166,7 +166,7 @@ def test_every_adapter_learns_and_the_folder_gives_the_same(place, kind, tmp_pat
 
 
 def test_a_damaged_or_other_folder_is_refused_in_one_line(place, tmp_path):
-    with pytest.raises(ValueError, match="finish its training first"):
+    with pytest.raises(ValueError, match="give another, or finish its training"):
         load_head(tmp_path)
     with pytest.raises(ValueError, match="no model of c2ser finetune"):
         load_head(place / "whisper")

@@ -244,28 +244,31 @@ time.sleep(300)
 SOON = "import run; run.QUIET = 0.2; raise SystemExit(run.main())"
 
 
-def stopped(tmp_path, seconds, *signals, between=1.0):
+def stopped(tmp_path, seconds, *signals, between=1.0, send=os.kill):
     """Send signals to a launcher whose job takes so long to save; return status, messages and the job's output."""
     (tmp_path / "job.py").write_text(SAVING)
     words = [PYTHON, "-c", SOON, "x.log", PYTHON, "job.py", str(seconds)]
     place = os.environ | {"PYTHONPATH": str(RUN.parent)}
-    process = subprocess.Popen(words, cwd=tmp_path, env=place, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        words, cwd=tmp_path, env=place, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
     log = tmp_path / "x.log"
     while not (log.exists() and command_output(log) == "ready\n"):
         time.sleep(0.02)
     for number in signals:
-        process.send_signal(number)
+        send(process.pid, number)
         time.sleep(between)
     _, said = process.communicate(timeout=60)
     return process.returncode, said.splitlines(), command_output(log), log.read_text().splitlines()[-1]
 
 
-@pytest.mark.parametrize("seconds", [1.5, pytest.param(12, marks=pytest.mark.slow)])
-def test_a_stopped_job_may_end_its_step_and_save(tmp_path, seconds):
-    status, said, output, last = stopped(tmp_path, seconds, signal.SIGINT)
-    assert (status, output, last) == (128 + signal.SIGINT, "ready\nsaved\n", "# status 75")
+@pytest.mark.parametrize("send", [os.kill, os.killpg])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_stopped_job_may_end_its_step_and_save(tmp_path, number, send):
+    status, said, output, last = stopped(tmp_path, 1.5, number, send=send)
+    assert (status, output, last) == (128 + number, "ready\nsaved\n", "# status 75")
     assert said[0] == "run.py: waiting up to 10 min for jobs to save what they have; stop it again to kill them"
-    assert said[1:] == ["run.py: stopped by SIGINT; all jobs were ended"]
+    assert said[1:] == [f"run.py: stopped by {number.name}; all jobs were ended"]
 
 
 def test_a_second_signal_kills_at_once(tmp_path):

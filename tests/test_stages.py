@@ -309,3 +309,37 @@ def test_a_stage_that_was_stopped_keeps_what_it_has_made_and_another_call_makes_
     (tmp_path / "go").write_text("x")
     assert made("y", 0) == ["two", "two"]
     assert made("y", 0) == ["one", "one", "two", "two"] and not list((tmp_path / "marks").iterdir())
+
+
+ANSWERS = r"""
+set -euo pipefail
+. "$root/local/functions.sh"
+run_map() { echo "$1 $2" "${@: -2}"; }
+run_map_on_gpu() { echo "$1 answers"; }
+need() { :; }
+compared=(classifier voxemo_both qwen2_audio) changes=(noise20) wordings=0
+trained=exp exp=exp size=small configs=(of decoding)
+answer_sets one
+answer_sets two
+echo "${configs[@]}"
+"""
+
+
+def test_changed_copies_have_levels_for_instructions_that_tell_of_them(tmp_path):
+    (tmp_path / "data/one").mkdir(parents=True)
+    (tmp_path / "data/one/utt2level").write_text("a low low low\n")
+    done = subprocess.run(["bash", "-c", ANSWERS], env=os.environ | {"root": str(ROOT)}, cwd=tmp_path,
+                          capture_output=True, text=True)  # fmt: skip
+    assert done.stderr == ""
+    assert done.stdout.splitlines() == [
+        "data/one answers",
+        "data/one-noise20 answers",
+        "data/one answers",
+        f"data/one-noise20 data/one-noise20/utt2attr --config {ROOT}/local/conf/attributes.yaml",
+        "data/one-noise20 data/one-noise20/utt2level --stats exp/attr_stats.json",
+        "data/one-noise20 answers",
+        "data/one answers",
+        "data/one-noise20 answers",
+        *["data/two answers", "data/two-noise20 answers"] * 3,
+        "of decoding",  # the options of stage 8 are as they were
+    ]

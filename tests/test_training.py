@@ -24,7 +24,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from c2ser.data.sampler import rng
 from c2ser.training import checkpoint
 from c2ser.training.config import OptimConfig, TrainConfig
-from c2ser.training.curves import plot_curves
+from c2ser.training.curves import Record, plot_curves
 from c2ser.training.log_lines import LogLines
 from c2ser.training.loop import REQUEUE_STATUS, Trainer, train
 from c2ser.training.objective import Objective
@@ -226,6 +226,36 @@ def test_killed_and_resumed_equals_undisturbed(tmp_path, root, undisturbed, numb
     assert shown(tmp_path) == shown(undisturbed)
 
 
+@pytest.mark.parametrize("step", [23, 30, 40])
+@pytest.mark.parametrize("when", ["step", "validation"])
+def test_a_stop_does_not_wait_for_a_validation(tmp_path, undisturbed, step, when):
+    """A validation can take minutes, which launchers do not grant; it is the first thing when training goes on."""
+
+    class Asked(Line):
+        validated = []
+
+        def update_ema(self, now):
+            super().update_ema(now)
+            if now == step and when == "step":
+                signal.raise_signal(signal.SIGTERM)
+
+        def validate(self, now):
+            if when == "validation" and now >= step:
+                signal.raise_signal(signal.SIGTERM)
+            self.validated.append(now)
+            return super().validate(now)
+
+    with pytest.raises(SystemExit) as end:
+        train(Asked(), OPTIM, config(), tmp_path)
+    expected = step if when == "step" else -(-step // 10) * 10
+    assert end.value.code == REQUEUE_STATUS and Asked.validated == [*range(10, expected, 10)]
+    assert checkpoint.newest(tmp_path / "checkpoints").name == f"step_{expected:08d}"
+    train(Line(), OPTIM, config(), tmp_path)
+    assert same(final(tmp_path), final(undisturbed))
+    histories = [checkpoint.load(checkpoint.newest(f / "checkpoints"))[2] for f in (tmp_path, undisturbed)]
+    assert histories[0] == histories[1] and shown(tmp_path) == shown(undisturbed)
+
+
 class Killed(Line):
     """Dies between two checkpoints."""
 
@@ -372,6 +402,25 @@ def test_a_damaged_best_checkpoint_is_known_when_training_goes_on(tmp_path, capl
     assert "step_00000010, the best so far, is damaged; the best of the steps to come counts" in caplog.text
 
 
+def test_training_goes_on_where_tensorboard_cannot_write(tmp_path, capfd, caplog, monkeypatch):
+    monkeypatch.setattr(logging.getLogger("c2ser"), "propagate", True)
+    (tmp_path / "tensorboard").touch()
+    train(Line(), OPTIM, config(), tmp_path)
+    assert "TensorBoard's file cannot be written (File exists); going on without it" in caplog.text
+    record, before = Record(), resource.getrlimit(resource.RLIMIT_FSIZE)
+    record.open(tmp_path / "curves", 0)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, before[1]))
+        for step in range(20):
+            record.enter(step, "train", {"loss": 1.0}, {"answers": "x" * 99_999})
+            record.state()
+        record.close()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert len(record.history) == 20 and "Traceback" not in capfd.readouterr().err
+    assert caplog.text.count("(File too large)") == caplog.text.count("(File exists)")  # told once
+
+
 def test_a_full_disk_is_one_line_and_leaves_the_checkpoints_before(tmp_path):
     class Growing(Line):
         """From step 10 on, no file may grow over 6 kB: the optimiser's does not fit."""
@@ -499,7 +548,7 @@ def test_a_score_that_is_no_number_stops_where_it_comes_up(tmp_path):
         def validate(self, step):
             return {"score": float("nan") if step == 20 else 1.0}
 
-    with pytest.raises(ValueError, match="^step 20: the score of the validation is not finite; lower optim.lr$"):
+    with pytest.raises(ValueError, match="^step 20: the validation's score is not finite; lower optim.lr, or mend"):
         train(Lost(), OPTIM, config(), tmp_path)
 
 

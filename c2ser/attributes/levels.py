@@ -145,7 +145,7 @@ def compute_stats(attributes: Mapping[str, Sequence[float]]) -> dict[str, Stats]
         ValueError: there are no utterances.
     """
     if not attributes:
-        raise ValueError("the table of attributes is empty; run stage 1 first")
+        raise ValueError("utt2attr: holds no utterance; run stage 1 again, and see utt2attr.rejected")
     return {name: Stats.of(row[i] for row in attributes.values()) for i, name in enumerate(ATTRIBUTES)}
 
 
@@ -217,18 +217,23 @@ def stats_to_json(stats: Mapping[str, Stats]) -> dict[str, dict[str, float]]:
     return {name: {**vars(sums), "mean": sums.mean, "deviation": sums.deviation} for name, sums in stats.items()}
 
 
-def stats_from_json(values: Mapping[str, Mapping[str, float]]) -> dict[str, Stats]:
+def stats_from_json(values: Mapping[str, Mapping[str, float]], path: Path) -> dict[str, Stats]:
     """Return the sums that `attr_stats.json` holds.
+
+    Args:
+        values: its content.
+        path: the file, for messages.
 
     Raises:
         ValueError: an attribute is missing or empty.
     """
     try:
-        stats = {n: Stats(int(values[n]["count"]), values[n]["total"], values[n]["squares"]) for n in ATTRIBUTES}
-    except (KeyError, TypeError):
-        raise ValueError("the statistics lack an attribute; run stage 2 again") from None
+        keys = ("total", "squares")
+        stats = {n: Stats(int(values[n]["count"]), *(float(values[n][key]) for key in keys)) for n in ATTRIBUTES}
+    except (KeyError, TypeError, ValueError):
+        raise ValueError(f"{path}: lacks count, total and squares of an attribute; run stage 2 again") from None
     if not all(sums.count > 0 for sums in stats.values()):
-        raise ValueError("the statistics count no utterance; run stage 2 again")
+        raise ValueError(f"{path}: counts no utterance; run stage 2 again")
     return stats
 
 

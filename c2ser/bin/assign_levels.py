@@ -19,7 +19,7 @@ def main(data: Path, stats: Path, out: Path) -> None:
     from c2ser.emotions import ATTRIBUTES
     from c2ser.tables import TableMap, read_json, read_table
 
-    bounds = stats_from_json(read_json(stats))
+    bounds = stats_from_json(read_json(stats), stats)
     values = read_attributes(read_table(data / "utt2attr"))
     with TableMap(out) as job:
         for utterance in job.todo(read_table(data / "wav.scp")):

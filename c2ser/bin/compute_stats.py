@@ -38,7 +38,7 @@ def main(attributes: Path | list[Path], out: Path) -> None:
     for path in paths:
         if path.suffix == ".json":
             content = read_json(path)
-            parts.append(stats_from_json(content))
+            parts.append(stats_from_json(content, path))
             counts.append(FlagCounts.from_json(content))
         else:
             rows = read_attributes(read_table(path))

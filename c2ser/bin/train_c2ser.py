@@ -58,7 +58,8 @@ def main(
     make = partial(start, stage, model, init, training.seed, common_label_set([train, valid]))
     learner = make()
     styles = ["explicit", "implicit"] if stage == "implicit" else [learner.config.style]
-    learnt, held_out = (read_items(folder, styles, acoustic) for folder in (train, valid))
+    texts = losses is not None and losses.information > 0
+    learnt, held_out = read_items(train, styles, acoustic, texts), read_items(valid, styles, acoustic)
     corpus = Corpus(learnt, held_out, batches, spec_augment, validation)
     best = fit(C2SERObjective(learner, stage, corpus, training.seed, losses), optim, training, out)
     if PartialState().is_main_process:

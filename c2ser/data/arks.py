@@ -10,6 +10,8 @@ from types import TracebackType
 import kaldiio
 import numpy as np
 
+from c2ser.machine import raise_if_of_machine
+
 MAGIC = b"\0BFM \x04"
 """How an uncompressed float matrix begins in an archive; four bytes of rows, one, four of columns follow."""
 
@@ -68,6 +70,7 @@ def read_matrix(place: str, utterance: str) -> np.ndarray:
             room = os.fstat(file.fileno()).st_size - file.tell()
             content = file.read(4 * rows * columns) if min(rows, columns) > 0 and 4 * rows * columns <= room else b""
     except OSError as error:
+        raise_if_of_machine(error, utterance)
         raise ValueError(f"{utterance}: cannot read {name} ({error.strerror}); extract the embeddings again") from None
     if not content or len(content) != 4 * rows * columns:
         raise ValueError(f"{utterance}: the matrix at {place} is cut short; extract the embeddings again")

@@ -31,7 +31,7 @@ class Item:
     """An utterance of the training or validation set.
 
     Attributes:
-        utterance: its entry in the data directory, without the transcript.
+        utterance: its entry in the data directory; `text` is empty unless it was asked for.
         seconds: its duration.
         answers: chain of thought by style ("explicit", "implicit"), read from the disk when it is asked for.
         acoustic: position of its acoustic vectors, as `file.ark:offset`; None if they are computed on the fly.
@@ -89,7 +89,9 @@ def load_wave(utterance: Utterance, longest: float = MAX_SECONDS) -> np.ndarray:
     return check_wave(corpus.wave(utterance), utterance.id, longest)
 
 
-def read_items(folder: str | Path, styles: Sequence[str], acoustic: str | Path | None = None) -> dict[str, Item]:
+def read_items(
+    folder: str | Path, styles: Sequence[str], acoustic: str | Path | None = None, texts: bool = False
+) -> dict[str, Item]:
     """Read the utterances of a data directory that have a chain of thought of every style.
 
     Utterances are rejected, counted and named in the log if they have no chain of thought, no acoustic vectors, or
@@ -100,12 +102,13 @@ def read_items(folder: str | Path, styles: Sequence[str], acoustic: str | Path |
         styles: the chains of thought that are needed; there may be none.
         acoustic: folder with `<name of the data directory>.scp`, as `extract_embeddings` writes it; None if acoustic
             vectors are computed on the fly.
+        texts: whether the utterances have their transcripts.
 
     Raises:
         ValueError: a table is missing, or every utterance is rejected.
     """
     folder = Path(folder)
-    utterances = corpus.read_data_dir(folder, texts=False)
+    utterances = corpus.read_data_dir(folder, texts=texts)
     tables = {style: _open_cot(folder / f"cot_{style}") for style in styles}
     vectors = read_table(Path(acoustic) / f"{folder.resolve().name}.scp") if acoustic else None
     items: dict[str, Item] = {}

@@ -6,8 +6,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
-from c2ser.audio_files import TOO_MANY_OPEN
 from c2ser.log import get_logger
+from c2ser.machine import raise_if_of_machine
 
 logger = get_logger(__name__)
 
@@ -90,15 +90,14 @@ def load_batch(names: Iterable[str], load: Callable[[str], Loaded]) -> LoadedBat
             error is raised, with a note that gives the name.
 
     Raises:
-        OSError: this process may open no further file, which is no fault of the name.
+        MachineError: the machine failed, which is no fault of the name.
     """
     batch: LoadedBatch[Loaded] = LoadedBatch()
     for name in names:
         try:
             batch.items[name] = load(name)
         except (ValueError, OSError) as error:
-            if isinstance(error, OSError) and error.errno in TOO_MANY_OPEN:
-                raise OSError(f"{name}: too many open files; raise their limit with ulimit -n") from None
+            raise_if_of_machine(error, name)
             batch.rejected[name] = str(error).removeprefix(f"{name}: ")
         except Exception as error:
             error.add_note(f"while {name} was read")
@@ -129,7 +128,7 @@ def load_first_usable(
         if batch.items:
             return LoadedBatch(batch.items, rejected)
     example = next((f" ({name}: {reason})" for name, reason in rejected.items()), "")
-    raise ValueError(f"no training utterance has readable audio{example}; check the paths in wav.scp")
+    raise ValueError(f"no training utterance has readable audio{example}; mend that, or give other data with --train")
 
 
 def log_rejected(rejected: Mapping[str, str], logged: set[str]) -> None:

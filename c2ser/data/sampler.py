@@ -45,7 +45,7 @@ class Batches:
         max_tokens: int = 0,
     ) -> None:
         if not durations:
-            raise ValueError("no utterances to make batches of; check the data directory")
+            raise ValueError("wav.scp: no utterance is left to make batches of; see the rejected ones above")
         self.names = sorted(durations, key=str.encode)
         self.seconds = np.array([durations[name] for name in self.names])
         self.limits = [float(max_seconds)]

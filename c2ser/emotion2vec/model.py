@@ -128,7 +128,8 @@ class Emotion2Vec(nn.Module):
         extractor = self.audio.local_encoder
         # a graph that is exported has no branches; who runs it knows the fewest samples from its metadata
         if not torch.compiler.is_exporting() and int(lengths.min()) < extractor.receptive_field:
-            raise ValueError(f"audio of {int(lengths.min())} samples; the encoder needs {extractor.receptive_field}")
+            needed = extractor.receptive_field
+            raise ValueError(f"audio of {int(lengths.min())} samples, under the encoder's {needed}; leave it out")
         lengths = lengths.to(waveform.device)
         if self.config.normalize:
             waveform = normalised(waveform, lengths)

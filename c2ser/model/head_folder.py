@@ -42,7 +42,9 @@ def save_head(
     network.merge()
     tensors = network.state_dict()
     if damaged := _not_finite(tensors):
-        raise ValueError(f"{folder}: {damaged} holds NaN or Inf; its training diverged, lower optim.lr")
+        raise ValueError(
+            f"{folder}: {damaged} holds NaN or Inf; its training diverged, repeat it with a lower optim.lr"
+        )
     (Path(folder) / CALIBRATION).unlink(missing_ok=True)
     described = {
         "kind": KIND,
@@ -74,7 +76,7 @@ def load_head(folder: str | Path) -> tuple[HeadNetwork, Target, LabelSet]:
     """
     folder = Path(folder)
     if not (folder / "config.json").is_file():
-        raise ValueError(f"{folder}: no config.json, so no model is here; finish its training first")
+        raise ValueError(f"{folder}: no config.json, so no model is here; give another, or finish its training")
     values = read_json(folder / "config.json")
     if not isinstance(values, dict) or values.get("kind") != KIND or values.get("format") != FORMAT:
         raise ValueError(f"{folder}: no model of c2ser finetune, of format {FORMAT}; give the folder that it wrote")

@@ -42,6 +42,8 @@ def with_sets(utterances: Sequence[Utterance], emotions: Mapping[str, str | None
         return [*utterances], ""
     learnt = [utterance for utterance in utterances if utterance.set == "train"]
     folds = deal_speakers(learnt, emotions)
+    if not folds:  # who writes the corpus says why every utterance is rejected
+        return [*utterances], ""
     number = len(set(folds.values()))
     if number <= len(missing):
         raise ValueError(f"speakers with labels: {number}, too few for {len(missing) + 1} sets that share none; name "
@@ -60,11 +62,16 @@ def with_sets(utterances: Sequence[Utterance], emotions: Mapping[str, str | None
 
 
 def deal_speakers(utterances: Sequence[Utterance], emotions: Mapping[str, str | None]) -> dict[str, str]:
-    """Return the fold of each speaker, "1" and so on: those with most utterances first, each into the smallest fold."""
+    """Return the fold of each speaker, "1" and so on: those with most utterances first, each into the smallest fold.
+
+    There is none for anybody where nobody has an utterance that counts.
+    """
     sizes = Counter({utterance.speaker: 0 for utterance in utterances})
     sizes.update(u.speaker for u in utterances if u.emotion is None or emotions.get(u.emotion))
     totals = [0] * min(FOLDS, sum(size > 0 for size in sizes.values()))
-    folds = {}
+    folds: dict[str, str] = {}
+    if not totals:
+        return folds
     for speaker, size in sorted(sizes.items(), key=lambda item: (-item[1], item[0])):
         smallest = totals.index(min(totals))
         totals[smallest] += size

@@ -1,9 +1,8 @@
 """Parts of audio files, written as files of their own: a data directory names whole files."""
 
 import hashlib
+import io
 import math
-import os
-import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +10,7 @@ import soundfile
 
 from c2ser import audio
 from c2ser.audio_files import open_audio
+from c2ser.tables import write_bytes
 
 TOLERANCE = 0.1
 """Seconds by which an end may lie behind the end of its file; tables round."""
@@ -68,16 +68,9 @@ def _read_part(path: Path, utterance: str, start: float, end: float | None) -> t
 
 def write_wav(wav: Path, samples: np.ndarray) -> None:
     """Write samples (samples,) at 16 kHz as a 16 bit wav file; it appears when it is whole."""
-    wav.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=wav.parent, prefix=".writing.", suffix=".wav")
-    os.close(handle)
-    try:
-        soundfile.write(temporary, np.clip(samples, -1, 1), audio.SAMPLE_RATE, subtype="PCM_16")
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, wav)
-    except BaseException:
-        os.unlink(temporary)
-        raise
+    file = io.BytesIO()  # libsndfile would not say why it cannot write
+    soundfile.write(file, np.clip(samples, -1, 1), audio.SAMPLE_RATE, format="WAV", subtype="PCM_16")
+    write_bytes(wav, file.getvalue())
 
 
 def source_stamp(path: Path, *settings: object) -> str:

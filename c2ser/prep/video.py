@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from c2ser import audio
+from c2ser.machine import raise_if_of_machine
 from c2ser.prep.segments import write_wav
 
 VIDEO = frozenset({".mp4", ".avi", ".mkv", ".mov", ".flv", ".webm", ".m4a"})
@@ -26,6 +27,7 @@ def extract(path: Path, wav: Path, utterance: str, channel: audio.Channel = None
         if wav.exists() and wav.stat().st_mtime >= changed:
             return wav
     except OSError as error:
+        raise_if_of_machine(error, utterance)
         raise ValueError(f"{utterance}: cannot read {path} ({error.strerror or error}); re-download it") from None
     write_wav(wav, audio.load(path, utterance, channel))
     return wav

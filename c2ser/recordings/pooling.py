@@ -9,6 +9,7 @@ import numpy as np
 from c2ser.audio import SAMPLE_RATE
 from c2ser.data.datasets import check_seconds
 from c2ser.log import one_line
+from c2ser.machine import raise_if_of_machine
 from c2ser.recordings.assembly import Assembly, Options
 from c2ser.recordings.results import Recogniser, Recognition, Timeline, Unusable
 from c2ser.recordings.segmenting import Cutter, Piece, Span
@@ -116,6 +117,7 @@ class Reader:
         try:
             yield from self._pieces()
         except (ValueError, OSError) as error:
+            raise_if_of_machine(error, self.recording.name)
             self.error = one_line(error, 1000)
 
     def _pieces(self) -> Iterator[tuple[int | None, Piece]]:

@@ -27,6 +27,7 @@ from c2ser.training.config import LossConfig, Stage
 from c2ser.training.memory import explain_oom
 from c2ser.training.objective import Objective
 from c2ser.training.schedule import explicit_probability
+from c2ser.training.secap_losses import SecapLosses, weights_of
 from c2ser.training.settings import fingerprint
 from c2ser.training.vote_sampling import Choices, all_choices, with_drawn_answer
 
@@ -66,6 +67,7 @@ class C2SERObjective(Objective):
             if parameter.requires_grad and parameter.dtype != torch.float32:
                 raise ValueError(f"{name}: would lose small updates in {parameter.dtype}; set model.llm_dtype: float32")
         self.emotion_head = nn.Linear(model.language.dim, len(model.labels)) if self.losses.emotion else None
+        self.secap = SecapLosses(model.language.dim, self.losses, corpus.train) if weights_of(self.losses) else None
         sizes, durations = corpus.batches, {i: item.seconds for i, item in corpus.train.items()}
         self.choices = all_choices(corpus.train, model.labels, model.config.style) if self.losses.sample_votes else {}
         tokens = _tokens(model, corpus.train, self.choices)
@@ -169,6 +171,10 @@ class C2SERObjective(Objective):
         if self.emotion_head is not None:
             figures["emotion_loss"] = self._emotion_loss(speech, batch.items)
             figures["loss"] = figures["loss"] + self.losses.emotion * figures["emotion_loss"]
+        if self.secap is not None:
+            answers = [item.answers[style] for item in batch.items]
+            figures |= self.secap(speech, batch.items, answers, self.model.language)
+            figures["loss"] = figures["loss"] + figures.pop("secap_loss")
         return {**figures, "explicit": figures["loss"].new_tensor(float(style == "explicit"))}
 
     def _answer_loss(self, speech: Vectors, items: Sequence[Item], style: Style) -> dict[str, Tensor]:
@@ -228,7 +234,7 @@ class C2SERObjective(Objective):
             for item, text in zip(items, texts, strict=True):
                 answers[item.utterance.id] = text
         if not losses:
-            raise ValueError("no validation utterance has readable audio; check the paths in wav.scp")
+            raise ValueError("no validation utterance has readable audio; mend what the lines above say of each")
         loss, reference = sum(losses) / len(losses), {name: self.emotions[name] for name in answers}
         said = {name: read_label(answer, labels=self.model.labels) for name, answer in answers.items()}
         ua = scores(reference, said)["ua"]
@@ -248,7 +254,7 @@ class C2SERObjective(Objective):
             "frozen weights": self.frozen_fingerprint[:16],
             "vocabulary": fingerprint(vocabulary),
             "acoustic": any(item.acoustic for item in corpus.train.values()),
-            "losses": {"emotion": self.losses.emotion},
+            "losses": {"emotion": self.losses.emotion, **weights_of(self.losses)},
             "batches": corpus.batches,
             "spec_augment": corpus.spec_augment,
             "validation": corpus.validation,
@@ -284,5 +290,6 @@ def _tokens(model: C2SERNetwork, items: Mapping[str, Item], allowed: Mapping[str
 
 def _fingerprint(items: Mapping[str, Item]) -> str:
     """Return a hash of the utterances' answers, and of what decides their batches."""
+    said = {i: [item.utterance.text] if item.utterance.text else [] for i, item in items.items()}
     rows = ((i, item.seconds, item.utterance.emotion or "", sorted(item.answers.items())) for i, item in items.items())
-    return fingerprint(rows)
+    return fingerprint((*row, *said[row[0]]) for row in rows)

@@ -126,11 +126,17 @@ class LossConfig:
         emotion: weight of an auxiliary loss: the cross-entropy of a linear layer that names the emotion from the mean
             speech embedding. It shows the encoder and the new connector what to keep of the sound before the language
             model can. The layer is dropped after the training. 0 is without it, as in the paper.
+        information: weight of SECap's loss on the mutual information of speech embeddings and transcript, to be small;
+            utterances without a transcript do not count. 0 is without it.
+        contrast: weight of SECap's contrast of speech embeddings and captions, which are the answers: those of one
+            emotion are alike. 0 is without it.
         sample_votes: draw the class of an implicit answer from the annotators' votes (utt2votes) whenever an utterance
             is used, so that the loss is the expected one over the votes. Explicit answers keep the emotion.
     """
 
     emotion: float = 0.0
+    information: float = 0.0
+    contrast: float = 0.0
     sample_votes: bool = False
 
 

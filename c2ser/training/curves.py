@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import threading
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from c2ser.log import get_logger
 from c2ser.scoring.palette import BLUE, CHANCE, KEPT, ORANGE, save_figure
 
 if TYPE_CHECKING:  # slow to import
     from matplotlib.axes import Axes
     from torch.utils.tensorboard import SummaryWriter
+
+logger = get_logger(__name__)
 
 
 class Record:
@@ -25,6 +29,7 @@ class Record:
         self.history: list[dict[str, float]] = []
         self._sums: dict[str, list[float]] = defaultdict(list)
         self._writer: SummaryWriter | None = None
+        self._hook = threading.excepthook
 
     def __bool__(self) -> bool:
         """Whether there were figures since the last entry."""
@@ -34,12 +39,28 @@ class Record:
         """Show what follows in TensorBoard, and there nothing that a killed run showed after `step`."""
         from torch.utils.tensorboard import SummaryWriter  # slow to import, and those who only draw do without it
 
-        self._writer = SummaryWriter(str(folder), purge_step=step + 1)
+        self._hook, threading.excepthook = threading.excepthook, _pass_over_system_errors
+        try:
+            self._writer = SummaryWriter(str(folder), purge_step=step + 1)
+        except OSError as error:
+            self._give_up(error)
 
     def close(self) -> None:
         """Write what TensorBoard still lacks."""
+        self._show(lambda writer: writer.close())
+        threading.excepthook = self._hook
+
+    def _show(self, show: Callable[[SummaryWriter], object]) -> None:
         if self._writer:
-            self._writer.close()
+            try:
+                show(self._writer)
+            except OSError as error:
+                self._give_up(error)
+
+    def _give_up(self, error: OSError) -> None:
+        """Train on without TensorBoard, which shows what checkpoints keep too."""
+        self._writer = None
+        logger.warning("TensorBoard's file cannot be written (%s); going on without it", error.strerror or error)
 
     def add(self, figures: Mapping[str, float]) -> None:
         """Take the figures of a step."""
@@ -56,11 +77,14 @@ class Record:
     def enter(self, step: int, kind: str, figures: Mapping[str, float], texts: Mapping[str, str] = {}) -> None:
         """Enter figures, and show texts beside them."""
         self.history.append({"step": step, **{f"{kind}/{name}": value for name, value in figures.items()}})
-        if self._writer:
+
+        def show(writer: SummaryWriter) -> None:
             for name, value in figures.items():
-                self._writer.add_scalar(f"{kind}/{name}", value, step)
+                writer.add_scalar(f"{kind}/{name}", value, step)
             for name, text in texts.items():
-                self._writer.add_text(name, text, step)
+                writer.add_text(name, text, step)
+
+        self._show(show)
 
     def validations_after(self, step: int) -> int:
         """Return how many validations there were after a step."""
@@ -68,13 +92,18 @@ class Record:
 
     def state(self) -> dict[str, Any]:
         """Return what a checkpoint keeps; what TensorBoard shows up to here survives a kill too."""
-        if self._writer:
-            self._writer.flush()
+        self._show(lambda writer: writer.flush())
         return {"history": self.history, "sums": dict(self._sums)}
 
     def load(self, state: Mapping[str, Any]) -> None:
         """Take back what `state` gave."""
         self.history, self._sums = state["history"], defaultdict(list, state["sums"])
+
+
+def _pass_over_system_errors(failure: threading.ExceptHookArgs) -> None:
+    """Show a thread's traceback, except where it could not write: TensorBoard's tells who writes next."""
+    if not isinstance(failure.exc_value, OSError):
+        threading.__excepthook__(failure)
 
 
 Points = list[tuple[float, float]]

@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import ceil
 from typing import Any
 
 import numpy as np
@@ -68,6 +69,16 @@ class Batch:
     masked: Tensor
 
 
+def fewest_samples(model: Emotion2Vec, masks: MaskConfig) -> int:
+    """Return the fewest samples of an utterance that has two frames and of which one is masked.
+
+    The loss of an utterance without a masked frame would be the mean of nothing, which is NaN.
+    """
+    encoder = model.audio.local_encoder
+    frames = ceil(1 / masks.probability) if masks.probability else 1
+    return max(2 * encoder.receptive_field, encoder.receptive_field + (frames - 1) * encoder.hop)
+
+
 class Emotion2VecObjective(Objective):
     """Trains a student against its moving average.
 
@@ -98,7 +109,7 @@ class Emotion2VecObjective(Objective):
         self.masks, self.losses, self.teaching, self.guard = masks, losses, teacher, guard
         self.head = parts.CategoryHead(model.config.dim, len(material.labels), losses)
         self.teacher = make_teacher(model, teacher.front)
-        shortest = 2 * model.audio.local_encoder.receptive_field
+        shortest = fewest_samples(model, masks)
         self.chance = 1 / max(1, len({*material.labels} & {utterance.emotion for utterance in material.valid.values()}))
         self.stream = CropBatches(material.train, material.seconds, material.crops, seed, shortest)
         self.valid_stream = CropBatches(material.valid, material.seconds, material.crops, seed, shortest)

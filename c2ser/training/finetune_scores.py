@@ -52,7 +52,7 @@ def score_set(model: HeadModel, data: Path, out: Path) -> dict[str, Any]:
     utterances = read_data_dir(data)
     rows = {name: dict(zip(model.classes, map(float, row), strict=True)) for name, row in _outputs(model, utterances)}
     if not rows:
-        raise ValueError(f"{data}: no utterance has readable audio; check the paths in wav.scp")
+        raise ValueError(f"{data}: no utterance has readable audio; mend what the lines above say of each")
     figures = (_score_dimensions if model.target == "dimensions" else _score_classes)(utterances, rows, model, out)
     write_figures(figures, out)
     return figures

@@ -192,7 +192,7 @@ class HeadObjective(Objective):
                 values = self._outputs(batch, masked=False).double().cpu().numpy()
             outputs |= dict(zip(batch.utterances, values, strict=True))
         if not outputs:
-            raise ValueError("no validation utterance has readable audio; check the paths in wav.scp")
+            raise ValueError("no validation utterance has readable audio; mend what the lines above say of each")
         return outputs
 
     def validate(self, step: int) -> dict[str, float]:

@@ -7,7 +7,6 @@ on a CPU.
 
 import logging
 import os
-import signal
 import time
 from collections.abc import Generator, Iterator
 from contextlib import closing, nullcontext
@@ -33,6 +32,7 @@ from c2ser.training.memory import explain_oom
 from c2ser.training.objective import Objective, wrap_forward
 from c2ser.training.schedule import learning_rate_factor
 from c2ser.training.settings import plain
+from c2ser.training.stopping import StopSignals
 from c2ser.training.stumbles import Stumbles
 from c2ser.training.weights import Weights, gather, make_optimiser
 
@@ -84,7 +84,7 @@ class Trainer:
         self.step, self.best = 0, NONE_YET.copy()
         self.record, self.stumbles = Record(), Stumbles(self.accelerator.device.type, self.bfloat16)
         self.utterances: list[str] = []
-        self.stop, self.parent = False, os.getppid()
+        self.signals, self.pending = StopSignals(), False  # pending: whether this step still lacks its validation
 
     @property
     def bfloat16(self) -> bool:
@@ -123,29 +123,18 @@ class Trainer:
 
     def _train(self) -> None:
         self.weights.check_finite()
-        previous = {s: signal.signal(s, self._on_signal) for s in (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)}
-        if self.accelerator.is_main_process:
-            self.record.open(self.out / "tensorboard", self.step)
-        self.lines = LogLines(self.step, self.steps, self.accelerator.num_processes)
-        try:
-            with closing(self._raw_batches()) as raw_batches:
-                while not self._over:
-                    self._one_step(raw_batches)
-        finally:
-            for number, handler in previous.items():
-                signal.signal(number, handler)
-            self.record.close()
+        with self.signals, closing(self.record), closing(self._raw_batches()) as raw_batches:
+            if self.accelerator.is_main_process:
+                self.record.open(self.out / "tensorboard", self.step)
+            self.lines = LogLines(self.step, self.steps, self.accelerator.num_processes)
+            while self.pending or not self._over:
+                self._close_step() if self.pending else self._one_step(raw_batches)
 
     def _raw_batches(self) -> Generator[Any, None, None]:
         """Return the data of this process' micro-batches, from this step on, loaded in threads."""
         per_step = self.training.accumulate * self.accelerator.num_processes
         indices = range(self.index(0), self.steps * per_step, self.accelerator.num_processes)
         return prefetch(indices, self.objective.load_raw, self.training.num_workers)
-
-    def _on_signal(self, number: int, frame: Any) -> None:
-        self.stop = True
-        if number == signal.SIGINT:  # a second one interrupts
-            signal.signal(signal.SIGINT, signal.default_int_handler)
 
     def _one_step(self, raw_batches: Iterator[Any]) -> None:
         start = time.monotonic()
@@ -156,24 +145,26 @@ class Trainer:
         last, epoch = self.step == self.steps, self.epochs.get(self.step)
         if self.record and (self.step % self.training.log_every == 0 or last):
             logger.info(self.lines.step_line(self.step, self.record.log(self.step)))
-        improved = (self.step % self.training.valid_every == 0 or last or epoch) and self._validate()
         if epoch in self.training.keep_epochs:
             self._save_epoch(epoch)
-        stop = self._any_rank(self.stop or self._launcher_died())
+        self.pending = bool(self.step % self.training.valid_every == 0 or last or epoch)
+        self._close_step()
+
+    def _close_step(self) -> None:
+        """Validate, save and stop where that is due; a stop puts the validation off until training goes on."""
+        improved = self.pending and not self._told_to_stop() and self._validate()
+        stop = self._told_to_stop()
         if self.step % self.training.save_every == 0 or improved or self._over or stop:
             self._save()
-        if stop and not self._over:
+        if stop and (self.pending or not self._over):
             logger.info("step %d: told to stop; saved, run the same command to go on", self.step)
             raise SystemExit(REQUEUE_STATUS)
 
-    def _launcher_died(self) -> bool:
-        """Return whether torchrun was killed: its processes must not disturb a second run."""
-        return "TORCHELASTIC_RUN_ID" in os.environ and os.getppid() != self.parent
-
-    def _any_rank(self, flag: bool) -> bool:
+    def _told_to_stop(self) -> bool:
+        """Return whether one of the processes was told to stop."""
         if self.accelerator.num_processes == 1:
-            return flag
-        value = torch.tensor([float(flag)], device=self.accelerator.device)
+            return self.signals.asked
+        value = torch.tensor([float(self.signals.asked)], device=self.accelerator.device)
         return bool(self.accelerator.reduce(value, "sum").item())
 
     def _update(self, raw_batches: Iterator[Any]) -> None:
@@ -225,15 +216,19 @@ class Trainer:
 
     @torch.no_grad()
     def _validate(self) -> bool:
-        """Validate; return whether this is the best step so far."""
+        """Validate; return whether this is the best step so far, False if a signal cut it short."""
         self.wrapped.eval()
         torch.manual_seed(self.training.seed)
-        where = f"the validation after step {self.step}"
-        with self._autocast(), explain_oom(where, [], self.objective.oom_hint, "in it"):
+        explained = explain_oom(f"the validation after step {self.step}", [], self.objective.oom_hint, "in it")
+        figures: dict[str, float] = {}
+        with self.signals.cutting_short(self.accelerator.num_processes == 1), self._autocast(), explained:
             figures = {name: float(value) for name, value in self.objective.validate(self.step).items()}
+        if not figures:
+            return False
+        self.pending = False
         figures = broadcast_object_list([figures])[0]  # all processes must agree on the best step
         if not isfinite(figures["score"]):
-            raise ValueError(f"step {self.step}: the score of the validation is not finite; lower optim.lr")
+            raise ValueError(f"step {self.step}: the validation's score is not finite; lower optim.lr, or mend its set")
         improved = figures["score"] > self.best["score"]
         if improved:
             self.best = {"step": self.step, "score": figures["score"]}
@@ -252,7 +247,8 @@ class Trainer:
         trained = self.weights.trainable_state_dict()  # shards are gathered: all processes take part
         optimiser = self.weights.optimizer_state_dict()
         if self.accelerator.is_main_process:
-            state = {"step": self.step, "best": self.best, "settings": self._settings(), **self.record.state()}
+            state = {"step": self.step, "best": self.best, "pending": self.pending}
+            state |= {"settings": self._settings(), **self.record.state()}
             extra = self.objective.extra_state()
             tensors = {"trained": trained, **({"extra": extra} if extra else {})}
             checkpoint.save(self.checkpoints, self.step, tensors, optimiser, state)
@@ -278,7 +274,7 @@ class Trainer:
         self.weights.load_trainable_state_dict(tensors["trained"], newest)
         self.weights.load_optimizer_state_dict(optimiser)
         self.objective.load_extra_state(tensors.get("extra", {}))
-        self.step, self.best = state["step"], state["best"]
+        self.step, self.best, self.pending = state["step"], state["best"], state.get("pending", False)
         self.record.load(state)
         logger.info("going on from %s", newest)
         best = self._best_path()

@@ -140,9 +140,25 @@ def _numbers() -> Iterator[Row]:
                   f"bad {row}\n".encode())  # fmt: skip
     for row in ("", "1", "1 2 3", "x 1", "nan 1", "inf 1"):
         yield Row("numbers", f"the time '{row}'", lambda path: timing(read_table(path)), f"bad {row}\n".encode())
-    for text in ("{}", "[]", "3", "null", '{"pitch": 3}', '{"pitch": {"count": 0}}'):
-        yield Row("numbers", f"the statistics {text}", lambda path: stats_from_json(read_json(path)),
-                  text.encode(), Refused("statistics"))  # fmt: skip
+    one = '{"pitch": %s, "loudness": %s, "rate": %s}'
+    for text in (
+        "{}",
+        "[]",
+        "3",
+        "null",
+        '{"pitch": 3}',
+        *(
+            one % ((sums,) * 3)
+            for sums in (
+                '{"count": 0, "total": 0, "squares": 0}',
+                '{"count": "x", "total": 0, "squares": 0}',
+                '{"count": 1, "total": "x", "squares": 0}',
+                '{"count": 1, "total": 1e999, "squares": 0}',
+            )
+        ),
+    ):
+        yield Row("numbers", f"the statistics {text}", lambda path: stats_from_json(read_json(path), path),
+                  text.encode())  # fmt: skip
     for name, rttm in {
         "empty": "", "no type": "a 1 0 1\n", "too short": "SPEAKER a 1 0 1\n", "words": "SPEAKER a 1 x y <NA> <NA> b\n",
         "NaN": "SPEAKER a 1 nan 1 <NA> <NA> b\n", "negative": "SPEAKER a 1 -1 1 <NA> <NA> b\n",

@@ -25,6 +25,9 @@ from faults.row import Verdict
 PASSING = (".log", ".jsonl", ".tsv", ".ark", ".partial", ".rejected")
 """Ends of names of files that grow while a stage works, so that they may be incomplete."""
 
+MAX_SECONDS = 300.0
+"""A run that takes longer hangs."""
+
 REFUSED = 1
 """Status of a stage that ends in one line."""
 
@@ -88,8 +91,13 @@ class Bench:
         return self.end(self.start(out, limit))
 
     def end(self, child: int) -> int:
-        """Wait for a run and what it says, and return its status."""
-        status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        """Wait for a run and what it says, and return its status; one that hangs is killed."""
+        deadline = time.monotonic() + MAX_SECONDS
+        while not (ended := os.waitpid(child, os.WNOHANG))[0]:
+            if time.monotonic() > deadline:
+                os.kill(child, signal.SIGKILL)
+            time.sleep(0.005)
+        status = os.waitstatus_to_exitcode(ended[1])
         for sink in self.sinks:
             sink.wait()
         self.sinks.clear()

@@ -12,6 +12,7 @@ from safetensors.torch import save
 from c2ser import audio
 from c2ser.data.arks import read_matrix
 from c2ser.emotion2vec.checkpoints import read_published
+from c2ser.log import printable
 from c2ser.prep.unpack import unpack
 from c2ser.recordings.inputs import find_recordings
 from c2ser.recordings.turns import read_rttm
@@ -78,6 +79,7 @@ READERS: dict[str, tuple[Callable[[Path], Any], str, list[bytes]]] = {
 BROKE: list[tuple[str, bytes]] = [
     ("ark", b"u \0BFM \4\xff\xff\xff\x7f\4\xff\xff\xff\x7f"),  # more bytes than a number of C holds
     ("jsonl", b'{"file": ' + b"9" * 5000 + b"}"),
+    ("csv", b'\x01\x0bfile,emotion,speaker,text\nx.wav,anger,a,"yes, no"\n'),  # a message with a line of its own
 ]
 """What a fuzzer found: the reader, and the content that it did not take well then."""
 
@@ -90,7 +92,7 @@ def problem(reader: str, content: bytes, folder: Path) -> str:
     try:
         reading(path)
     except (ValueError, OSError) as error:
-        text = str(error)
+        text = printable(str(error))  # as it is logged
         # messages that a caller completes with the file's name have no other thing than the utterance
         return "" if len(text.splitlines()) == 1 and ";" in text else f"a poor message: {text!r}"
     except Exception as error:
