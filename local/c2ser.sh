@@ -30,6 +30,8 @@ root=$(CDPATH='' cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 . "$root/utils/stage.sh"
 . "$root/local/path.sh"
 . "$root/local/functions.sh"
+. "$root/local/baselines.sh"
+. "$root/local/scoring.sh"
 
 read -ra tests <<< "$test_sets"
 read -ra copies <<< "$augment"
@@ -172,17 +174,7 @@ if stage 5 "probe: score its embeddings with a small classifier"; then
         probe_data=(--train "data/$train_set" --valid "data/$valid_set" --tests "$(listed "${tests[@]/#/data/}")")
     fi
     read_configs probe
-    for encoder_dir in "${encoders[@]}"; do
-        out=$(probe_dir "$encoder_dir") encoder_path=$(encoder_path "$encoder_dir")
-        for name in "${sets[@]}"; do
-            run_map_on_gpu "data/$name" "$out/$name.scp" c2ser.bin.extract_embeddings --model "$encoder_path"
-        done
-        for target in "${targets[@]}"; do
-            on_gpu "$(target_dir "$out" "$target")/train_probe.log" python -m c2ser.bin.train_probe "${configs[@]}" \
-                ${target:+--probe.target "$target"} --embeddings "$out" "${probe_data[@]}" --encoder "$encoder_path" \
-                --out "$(target_dir "$out" "$target")"
-        done
-    done
+    for encoder_dir in "${encoders[@]}"; do train_probes "$encoder_dir"; done
     if [ "${probe_data[0]}" = --folds ]; then
         show_probes cross-validation "${sets[@]/#/data/}"
     else
@@ -267,45 +259,7 @@ fi
 
 if stage 9 "score: read the emotions in the answers, make tables and pictures"; then
     for name in "${tests[@]}"; do
-        transcript_option=()
-        if [ -s "data/$name/text" ]; then transcript_option=(--text "data/$name/text"); fi
-        for model in "${chosen[@]}" "${compared[@]}"; do
-            out=$trained/$model/decode_$name
-            is_baseline=false
-            if [[ " $baselines " = *" $model "* ]]; then is_baseline=true; fi
-            if $is_baseline && [ ! -s "$out/answer" ]; then
-                log "$model has no answers for $name: left out" && continue
-            fi
-            need "$out/answer" 8
-            extract_set_labels "$out" utt2emo
-            for variant in "${variants[@]}"; do
-                if $is_baseline && [[ $variant = wording* ]] && ! is_asked "$out"; then continue; fi
-                if $is_baseline && [ ! -s "$out-$variant/answer" ]; then
-                    log "$model has no answers for $name-$variant: left out" && continue
-                fi
-                need "$out-$variant/answer" 8
-                extract_set_labels "$out-$variant" utt2emo
-            done
-            is_scored=true more=(--probabilities "$out/utt2prob")
-            if $is_baseline && [ ! -s "$out/utt2prob" ]; then is_scored=false more=(); fi # a server gives text alone
-            ! $is_scored || need "$out/utt2prob" 8
-            if [ -n "$judge" ]; then
-                judge_set "$out" utt2judge
-                more+=(--judge "$out/utt2judge")
-            fi
-            if [ "$model" = explicit ] && [ -s "data/$name/utt2level" ]; then
-                more+=(--answers "$out/answer" --levels "data/$name/utt2level" --text "data/$name/text")
-                [ -z "$judge" ] || judge_set "$out" utt2rationale --part rationale
-            fi
-            py score --reference "data/$name/utt2emo" --labels "$out/utt2emo" --times "$out/utt2ms" \
-                --data "data/$name" --out "$out" "${more[@]}"
-            # the most probable emotion is another decision than the answer: a row of its own
-            $is_scored || continue
-            scored=$trained/${model}_label_score/decode_$name
-            py argmax_labels --probabilities "$out/utt2prob" --out "$scored/utt2emo"
-            py score --reference "data/$name/utt2emo" --labels "$scored/utt2emo" --data "data/$name" \
-                --probabilities "$out/utt2prob" --reader probabilities --out "$scored"
-        done
+        for model in "${chosen[@]}" "${compared[@]}"; do score_model "$model" "$name"; done
         [ -z "$init" ] || continue # what follows is about both models
         speakers=$(awk '{ print $2 }' "data/$name/utt2spk" | sort -u | wc -l)
         if [ "$speakers" -gt 1 ] && [ -s "$trained/explicit/decode_$name/utt2emo" ]; then compare_systems "$name"; fi

@@ -182,6 +182,20 @@ target_dir() {
     esac
 }
 
+# train_probes ENCODER: its embeddings of all sets, and a probe on them for each target.
+train_probes() {
+    local name target out path
+    out=$(probe_dir "$1") path=$(encoder_path "$1")
+    for name in "${sets[@]}"; do
+        run_map_on_gpu "data/$name" "$out/$name.scp" c2ser.bin.extract_embeddings --model "$path"
+    done
+    for target in "${targets[@]}"; do
+        on_gpu "$(target_dir "$out" "$target")/train_probe.log" python -m c2ser.bin.train_probe "${configs[@]}" \
+            ${target:+--probe.target "$target"} --embeddings "$out" "${probe_data[@]}" --encoder "$path" \
+            --out "$(target_dir "$out" "$target")"
+    done
+}
+
 # show_probes NAME DATA...: tables and pictures of what all probes predict; the data directories are scored together as NAME.
 show_probes() {
     local encoder_dir target home folder name data systems="" has_values=false
@@ -211,116 +225,6 @@ show_page() {
 # decode_set MODEL DATA NAME OPTION...: let a model answer for a data directory, into its decode_NAME.
 decode_set() {
     run_map_on_gpu "$2" "$trained/$1/decode_$3/answer" c2ser.bin.decode --model "$trained/$1" "${@:4}"
-}
-
-# check_baselines: end the script unless each of --baselines has a configuration.
-check_baselines() {
-    local name
-    for name in "${compared[@]}"; do
-        [ -f "$root/local/conf/baselines/$name.yaml" ] || [ -f "conf/baselines/$name.yaml" ] ||
-            die "--baselines: $name has no configuration in $root/local/conf/baselines; choose one that has"
-        [ "$name" != "$tag" ] || die "--tag: $tag is the folder of a baseline; choose another name"
-    done
-}
-
-# train_baselines: train those of --baselines that are trained, the classifiers.
-train_baselines() {
-    local name
-    for name in "${compared[@]}"; do
-        [[ $name = classifier* ]] || continue
-        read_configs "baselines/$name"
-        on_gpu "$trained/$name/train.log" python -m c2ser.bin.finetune "data/$train_set" "${configs[@]}" \
-            --valid "data/$valid_set" --out "$trained/$name"
-    done
-}
-
-# is_asked FOLDER: whether the baseline that answered into a folder got an instruction, and can be asked in other words.
-is_asked() {
-    grep -qs '"prompt"' "$1/answer.json"
-}
-
-# tells_levels OPTION...: whether a baseline with these options is told how pitch, loudness and rate of an utterance are.
-tells_levels() {
-    printf '%s\0' "$@" | grep -zx '.*\.yaml' | xargs -0r grep -Eqs 'voxemo: *(attributes|both|reasoning)|\{(pitch|loudness|rate)\}'
-}
-
-# measure_levels DATA: give a changed copy of a test set the levels of its own sound, by the statistics of stage 2.
-measure_levels() {
-    local configs
-    read_configs attributes
-    run_map "$1" "$1/utt2attr" c2ser.bin.extract_attributes "${configs[@]}"
-    run_map "$1" "$1/utt2level" c2ser.bin.assign_levels --stats "$exp/attr_stats.json"
-}
-
-# answer_set BASELINE SET VARIANT OPTION...: let a baseline answer for a data directory, into its decode_VARIANT.
-answer_set() {
-    run_map_on_gpu "data/$2" "$trained/$1/decode_$3/answer" c2ser.bin.answer "${@:4}"
-}
-
-# answer_sets SET: let all of --baselines answer for a test set and its changed copies, and those that get an instruction
-# to its paraphrases. One that fails is named in `failed` and does not stop the others.
-answer_sets() {
-    local name change wording options configs # stage 8 has configs of its own
-    for name in "${compared[@]}"; do
-        if [[ $name = classifier* ]]; then
-            need "$trained/$name/config.json" 7
-            options=(--baseline.kind classifier --baseline.model "$trained/$name")
-        else
-            read_configs "baselines/$name"
-            options=("${configs[@]}")
-        fi
-        answer_set "$name" "$1" "$1" "${options[@]}" || { fail_baseline "$name" && continue; }
-        for change in "${changes[@]}"; do
-            if tells_levels "${options[@]}" && [ -s "data/$1/utt2level" ]; then measure_levels "data/$1-$change"; fi
-            answer_set "$name" "$1-$change" "$1-$change" "${options[@]}" || fail_baseline "$name"
-        done
-        is_asked "$trained/$name/decode_$1" || continue
-        for ((wording = 1; wording <= wordings; wording++)); do
-            answer_set "$name" "$1" "$1-wording$wording" "${options[@]}" --wording "$wording" || fail_baseline "$name"
-        done
-    done
-}
-
-# fail_baseline NAME: remember that a baseline failed.
-fail_baseline() {
-    log "baseline $1 failed, see above; the others go on"
-    [[ " $failed " = *" $1 "* ]] || failed+=" $1"
-}
-
-# extract_set_labels FOLDER TABLE OPTION...: read the emotions that the answers in a folder name.
-extract_set_labels() {
-    py extract_labels --answers "$1/answer" --out "$1/$2" "${transcript_option[@]}" "${@:3}"
-}
-
-# judge_set FOLDER TABLE OPTION...: let the language model of --judge read the answers; on a GPU, if it runs here.
-judge_set() {
-    local options mark
-    mark=$(mark_of "$1/$2")
-    read_configs judge
-    options=(--answers "$1/answer" --out "$1/$2" "${transcript_option[@]}" "${configs[@]}" --reader "$judge" "${@:3}")
-    # a stopped run of the same is gone on with; what is left of another one is removed
-    if ! state_of "${options[@]}" | mark_holds "$mark"; then
-        rm -f "$1/$2.partial"
-        state_of "${options[@]}" | write_mark "$mark"
-    fi
-    if [ "$judge" = local ]; then
-        on_gpu "$1/$2.log" python -m c2ser.bin.extract_labels "${options[@]}"
-    else
-        py extract_labels "${options[@]}"
-    fi
-}
-
-# compare_systems NAME: both models, the baselines and the probe on a test set, with intervals and the accuracy of each
-# emotion (Figure 7).
-compare_systems() {
-    local systems="" folder
-    for folder in "$trained/explicit" "$trained/implicit" "${compared[@]/#/$trained/}" "$encoder_home/probe"; do
-        if [ -s "$folder/decode_$1/utt2emo" ]; then
-            systems+="$(json "$(basename "$folder")"): $(listed "$folder/decode_$1/utt2emo"), "
-        fi
-    done
-    py compare_systems --data "$(listed "data/$1")" --systems "{${systems%, }}" --baseline explicit --max-seconds 36000 \
-        --out "$trained/comparison_$1" --title "Accuracy of each emotion on $(basename "$PWD"), $1"
 }
 
 # calibrate_model FOLDER: fit the temperature of a model's probabilities. One that came with its own needs no validation set.

@@ -447,7 +447,8 @@ def test_stage_5_cross_validates_and_compares_encoders(root, corpus, tmp_path):
     (recipe / "conf/probe.yaml").write_text("probe: {epochs: 2}\n")
     for table in (recipe / "data").glob("*/utt2emo"):
         emotions = read_table(table)
-        write_table(table.with_name("utt2votes"), {name: f"{emotion}:2 surprise:1" for name, emotion in emotions.items()})
+        votes = {name: f"{emotion}:2 surprise:1" for name, emotion in emotions.items()}
+        write_table(table.with_name("utt2votes"), votes)
         write_table(table.with_name("utt2vad"), {name: f"arousal:{len(emotion)}" for name, emotion in emotions.items()})
     words = ["--stage", "5", "--stop-stage", "5", "--size", "tiny", "--ngpu", "0", "--decode-nj", "2"]
     words += ["--emotion2vec", tmp_path / "ours", "--probe-targets", "emotion votes dimensions"]

@@ -234,7 +234,7 @@ def test_what_has_ended_well_is_done_once(tmp_path):
 
 
 JUDGED = """set -euo pipefail
-. {root}/utils/stage.sh && . {root}/local/functions.sh
+. {root}/utils/stage.sh && . {root}/local/functions.sh && . {root}/local/scoring.sh
 read_configs() {{ configs=(--config judge.yaml); }}
 on_gpu() {{ ls "$folder" && touch "$folder/said.partial" && printf '<%s>' "$@"; }}
 judge=local transcript_option=() folder='ex p' marks='m k' && judge_set "$folder" said --model "$1" --seed "$2"

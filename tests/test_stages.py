@@ -314,6 +314,7 @@ def test_a_stage_that_was_stopped_keeps_what_it_has_made_and_another_call_makes_
 ANSWERS = r"""
 set -euo pipefail
 . "$root/local/functions.sh"
+. "$root/local/baselines.sh"
 run_map() { echo "$1 $2" "${@: -2}"; }
 run_map_on_gpu() { echo "$1 answers"; }
 need() { :; }
