@@ -175,7 +175,7 @@ def write_whisper(folder):
     WhisperFeatureExtractor().save_pretrained(folder / "whisper")
     network = HeadNetwork(read_encoder(str(folder / "whisper"), 2), EMOTIONS, 16)
     with torch.no_grad():
-        network.head.output.weight.mul_(60)
+        network.head.output.weight.mul_(40)
     save_head(network, folder / "whisper_head", "emotion", SEVEN, {})
 
 
