@@ -22,7 +22,7 @@ ROWS = {
     "… empty": ("answers.empty", 100, 1),
     "… several emotions": ("answers.several", 100, 1),
     "… emotions only denied": ("answers.denied", 100, 1),
-    "… only emotions beyond the seven": ("answers.foreign", 100, 1),
+    "… only emotions beyond the classes": ("answers.foreign", 100, 1),
     "… refusals": ("answers.refusal", 100, 1),
     "… no emotion": ("answers.nothing", 100, 1),
     "answers with an emotion that this set lacks %": ("answers.out_of_set", 100, 1),
