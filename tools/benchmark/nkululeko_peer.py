@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterable, Mapping
 from configparser import RawConfigParser
 from pathlib import Path
+from typing import Any
 
 from c2ser.corpus import Utterance
 from c2ser.data.arks import read_matrices
@@ -61,7 +62,11 @@ def run_nkululeko(
     sets = {"train": train, "test": test}
     for name, members in sets.items():
         _write_recordings(members.values(), folder / f"{name}.csv")
-    data = {"databases": list(sets), "target": "emotion", "labels": sorted({str(u.emotion) for u in train.values()})}
+    data: dict[str, Any] = {
+        "databases": list(sets),
+        "target": "emotion",
+        "labels": sorted({str(u.emotion) for u in train.values()}),
+    }
     for name in sets:
         data |= {name: folder / f"{name}.csv", f"{name}.type": "csv", f"{name}.split_strategy": name}
     settings = RawConfigParser()
