@@ -572,6 +572,17 @@ def test_a_damaged_folder_is_refused_in_one_line(folder, tmp_path, change, messa
     assert message.replace("\\", "") in text and "\n" not in text and ";" in text and str(tmp_path / "m") in text
 
 
+def test_a_small_language_model_is_found_where_the_project_is_now(folder, tmp_path, monkeypatch):
+    shutil.copytree(folder, tmp_path / "m")
+    llm = read_json(folder / "config.json")["c2ser"]["llm"]
+    settings_changed("c2ser", "llm", value="/before/tools/models/little")(tmp_path / "m")
+    monkeypatch.setattr("c2ser.pretrained.__file__", str(tmp_path / "now/c2ser/pretrained.py"))
+    with pytest.raises(ValueError, match=f"{tmp_path}/now/tools/models/little: no language model here; run make small"):
+        load_network(tmp_path / "m")
+    shutil.copytree(llm, tmp_path / "now/tools/models/little")
+    assert load_network(tmp_path / "m").config.llm == str(tmp_path / "now/tools/models/little")
+
+
 def test_weights_that_are_nan_are_not_written(folder, tmp_path):
     shutil.copytree(folder, tmp_path / "m")
     broken = C2SER.from_pretrained(folder)

@@ -25,6 +25,7 @@ from c2ser.model.fingerprints import llm_fingerprint, tokenizer_fingerprint
 from c2ser.model.lm import LanguageModel, empty_llm, load_llm, load_tokenizer
 from c2ser.model.model_card import format_card
 from c2ser.model.perception import HOP, WINDOW, WhisperEncoder
+from c2ser.pretrained import PLACE, find_model
 from c2ser.tables import read_json, write_json, write_text
 from c2ser.tensors import read_tensors, whole_folder, write_tensors
 
@@ -228,9 +229,17 @@ def _language_model(config: C2SERConfig, description: Mapping[str, Any]) -> PreT
             llm = empty_llm(AutoConfig.for_model(values.pop("model_type"), **values), config.llm_dtype)
         llm.tie_weights()
         return llm
+    config.llm = _found(config.llm)
     llm, _ = load_llm(config.llm, config.llm_dtype)
     if llm_fingerprint(llm) != description["llm_fingerprint"]:
         raise ValueError(f"{config.llm} is not the language model that it was trained with")
+    return llm
+
+
+def _found(llm: str) -> str:
+    """Return where a language model lies; one of `make small` is found where the project is now, if that has moved."""
+    if f"/{PLACE}" in llm and not Path(llm).exists():
+        return find_model(PLACE + llm.rpartition(PLACE)[2], "language model")
     return llm
 
 
