@@ -27,7 +27,7 @@ from c2ser.model.config import GREEDY, Dtype, LoraSettings, SearchConfig
 from c2ser.model.continuations import log_probabilities
 from c2ser.model.perception import Vectors, padding_mask
 from c2ser.model.search import search_tokens
-from c2ser.pretrained import load_pretrained, read_sizes, readable
+from c2ser.pretrained import load_pretrained, map_causal_lm, read_sizes, readable
 
 SPEECH = "<|c2ser-speech|>"
 """Marks the position of the speech in a chat template; the model never gets it."""
@@ -39,8 +39,13 @@ SCALED_LOGITS = ("final_logit_softcapping", "logit_scale", "logits_scaling", "lm
 """Settings of language models that change the output of their head; we call the head directly and refuse them."""
 
 
-def load_llm(name: str, dtype: Dtype) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+def load_llm(name: str, dtype: Dtype, mapped: bool = False) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """Load a causal language model and its tokenizer from a folder or a hub id.
+
+    Args:
+        name: the folder or the id.
+        dtype: precision of the weights.
+        mapped: leave the weights in their files, if possible, until they are used; see `map_causal_lm`.
 
     Raises:
         ValueError: there is no such model, it is of another kind or damaged, or it has no tokenizer.
@@ -48,7 +53,9 @@ def load_llm(name: str, dtype: Dtype) -> tuple[PreTrainedModel, PreTrainedTokeni
     sizes = read_sizes(name, "language model")
     if sizes.is_encoder_decoder:
         raise ValueError(f"{name}: {sizes.model_type} is no causal language model; choose one such as Qwen2")
-    llm = load_pretrained(AutoModelForCausalLM, name, "language model", dtype=getattr(torch, dtype))
+    precision = getattr(torch, dtype)
+    llm = map_causal_lm(name, sizes, precision) if mapped else None
+    llm = llm or load_pretrained(AutoModelForCausalLM, name, "language model", dtype=precision)
     return llm, load_tokenizer(name)
 
 
