@@ -60,8 +60,7 @@ class InstructionCache:
     """The keys and values of an instruction, computed once for as long as the weights stay as they are."""
 
     def __init__(self) -> None:
-        self._cache: Cache | None = None
-        self._state: tuple[Any, ...] = ()
+        self._known: tuple[tuple[Any, ...], Cache] | None = None
 
     @torch.no_grad()
     def begin(self, llm: PreTrainedModel, prompt: str, boundaries: Tensor, embedded: Tensor) -> Cache:
@@ -77,9 +76,10 @@ class InstructionCache:
         # whoever changes a weight in place raises its version, and other weights lie elsewhere
         weights = ((weight.data_ptr(), weight._version) for weight in (*llm.parameters(), boundaries))
         state = (prompt, embedded.dtype, torch.is_autocast_enabled(kind), torch.get_autocast_dtype(kind), *weights)
-        if state != self._state or self._cache is None:
-            self._cache, self._state = read(llm, embedded[None]), state
-        return self._cache
+        known = self._known  # taken and set at once: threads may share a model
+        if known is None or known[0] != state:
+            known = self._known = state, read(llm, embedded[None])
+        return known[1]
 
 
 def may_share(llm: nn.Module) -> bool:
