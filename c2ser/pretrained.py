@@ -144,7 +144,7 @@ def _map_safetensors(name: str) -> dict[str, Tensor]:
     index = cached_file(name, SAFE_WEIGHTS_INDEX_NAME, _raise_exceptions_for_missing_entries=False)
     single = None if index else cached_file(name, SAFE_WEIGHTS_NAME, _raise_exceptions_for_missing_entries=False)
     files = get_checkpoint_shard_files(name, index)[0] if index else [single] if single else []
-    tensors = {}
+    tensors: dict[str, Tensor] = {}
     for path in files:
         with safe_open(path, framework="pt") as file:
             tensors |= {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - it is no mapping

@@ -42,10 +42,12 @@ class Reading:
             mask: which positions of the contexts are no padding, (batch, positions); the last one never is.
             beams: how many answers were looked for at once.
         """
-        if not isinstance(cache, DynamicCache) or any(type(layer) is not DynamicLayer for layer in cache.layers):
+        layers = [layer for layer in cache.layers if type(layer) is DynamicLayer]
+        if not isinstance(cache, DynamicCache) or len(layers) < len(cache.layers):
             return  # others drop what is old, or have room for what is to come
         places = mask.shape[1] - 1
-        for layer in cache.layers:
+        for layer in layers:
+            assert layer.keys is not None and layer.values is not None  # they have just been written
             layer.keys, layer.values = layer.keys[::beams, :, :places], layer.values[::beams, :, :places]
         lengths = mask[:, :-1].sum(dim=1).tolist()
         self._read = KeyValues(cache, mask[:, :-1].bool(), lengths)
@@ -109,11 +111,10 @@ def repeated(cache: Cache, rows: int) -> Cache:
     return cache
 
 
-def shared_by_all(cache: Cache, rows: int) -> KeyValues:
+def shared_by_all(cache: Cache, rows: int, device: torch.device) -> KeyValues:
     """Return the keys and values of one row, without padding, as the beginning of all rows of a batch."""
     size = cache.get_seq_length()
-    cache = repeated(cache, rows)
-    return KeyValues(cache, torch.ones(rows, size, dtype=torch.bool, device=cache.layers[0].keys.device), [size] * rows)
+    return KeyValues(repeated(cache, rows), torch.ones(rows, size, dtype=torch.bool, device=device), [size] * rows)
 
 
 def cache_name(function: Callable[..., Any]) -> str:

@@ -292,7 +292,7 @@ class LanguageModel(nn.Module):
         continuations = [[[*self._tokens(answer), self.end] for answer in row] for row in answers]
         contexts, known = self._contexts(speech, boundaries, prompts), reading.take() if reading else None
         if known is None and (begun := self._begun(contexts, boundaries, prompts)) is not None:
-            known = shared_by_all(begun, len(contexts))
+            known = shared_by_all(begun, len(contexts), contexts[0].device)
         return log_probabilities(self.llm, contexts, continuations, known)
 
     def _until_end(self, ids: list[int]) -> list[int]:

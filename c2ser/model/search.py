@@ -57,7 +57,7 @@ def _seed(seed: int, key: str) -> int:
 def _rounded_up(contexts: Sequence[Tensor]) -> tuple[list[Tensor], int]:
     """Return as many contexts as a power of two, the first one in the places added, and a length for all of them."""
     added = (1 << (len(contexts) - 1).bit_length()) - len(contexts)
-    return [*contexts, *contexts[:1] * added], -(-max(map(len, contexts)) // BUCKET) * BUCKET
+    return [*contexts, *[contexts[0]] * added], -(-max(map(len, contexts)) // BUCKET) * BUCKET
 
 
 def _search(

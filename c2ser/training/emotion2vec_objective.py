@@ -221,7 +221,7 @@ class Emotion2VecObjective(Objective):
         sets, seconds = {"train": self.material.train, "valid": self.material.valid}, self.material.seconds
         data = [fingerprint((i, seconds[i], u.emotion or "") for i, u in part.items()) for part in sets.values()]
         labels = self.material.labels
-        own = {} if labels == SEVEN else {"labels": labels.as_json()}
+        own: dict[str, Any] = {} if labels == SEVEN else {"labels": labels.as_json()}
         # the category loss compares the utterances of all processes; a number of them apart gives others to compare
         world = PartialState().num_processes if self.losses.category else 1
         own |= {"compared processes": world} if world > 1 else {}

@@ -91,11 +91,11 @@ class Trainer:
         on_a_card = self.accelerator.device.type == "cuda"
         optimiser = make_optimiser(self.objective, self.optim, self.out, fused=on_a_card)
         sharding = self.accelerator.state.fsdp_plugin if self.accelerator.is_fsdp2 else None
-        whole, frozen = [self.objective], {}
+        frozen: dict[str, torch.Tensor] = {}
         if sharding:
-            whole = sharding.ignored_modules = self.objective.ignored_modules()
-            frozen = set_aside(self.objective, whole)
-        for module in whole:
+            sharding.ignored_modules = self.objective.ignored_modules()
+            frozen = set_aside(self.objective, sharding.ignored_modules)
+        for module in sharding.ignored_modules if sharding else [self.objective]:
             module.to(self.accelerator.device)
         if self.bfloat16:
             self.objective.use_bfloat16()
