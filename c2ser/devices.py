@@ -56,6 +56,11 @@ def move(model: Model, name: str) -> Model:
         raise ValueError(f"{device}: has too little memory for the model; use a larger GPU, or cpu") from None
 
 
+def compiles_steps(device: str) -> bool:
+    """Return whether transformers compiles the steps of an answer on a kind of device, such as "cuda"."""
+    return device == "cuda"
+
+
 def computes_in_bfloat16(precision: str, device: str) -> bool:
     """Return whether a training's precision, "fp32", "bf16" or "auto", means bfloat16 on a kind of device."""
     return has_bfloat16(device) if precision == "auto" else precision == "bf16"

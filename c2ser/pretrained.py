@@ -6,8 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoConfig, PretrainedConfig, PreTrainedModel
-from transformers.utils import logging
+from accelerate import init_empty_weights
+from safetensors import safe_open
+from torch import Tensor
+from transformers import AutoConfig, AutoModelForCausalLM, PretrainedConfig, PreTrainedModel
+from transformers.utils import SAFE_WEIGHTS_INDEX_NAME, SAFE_WEIGHTS_NAME, cached_file, logging
+from transformers.utils.hub import get_checkpoint_shard_files
 
 from c2ser.log import one_line
 
@@ -104,3 +108,44 @@ def load_pretrained(
         if key.startswith(part) and not torch.stack(torch.aminmax(weight.detach())).isfinite().all():
             raise ValueError(f"{name}: {key} holds NaN or Inf; download it again")
     return model
+
+
+def map_causal_lm(name: str, sizes: PretrainedConfig, dtype: torch.dtype) -> PreTrainedModel | None:
+    """Make a causal language model of weights that stay in their files until something uses them.
+
+    They are not looked at: whoever reads them must check them.
+
+    Args:
+        name: folder or hub id.
+        sizes: its configuration.
+        dtype: what the weights become; those of another type are read at once.
+
+    Returns:
+        the model; None if its files are of another kind, or name their weights otherwise than transformers does.
+
+    Raises:
+        ValueError: a file is damaged.
+    """
+    with init_empty_weights():
+        model = AutoModelForCausalLM.from_config(sizes, dtype=dtype, trust_remote_code=False)
+    model.tie_weights()
+    with readable(name, "language model", "download it again"):
+        mapped = _map_safetensors(name)
+    wanted = {key: weight.shape for key, weight in model.named_parameters()}
+    if any(key not in mapped or mapped[key].shape != shape for key, shape in wanted.items()):
+        return None
+    model.load_state_dict({key: mapped[key].to(dtype) for key in wanted}, strict=False, assign=True)
+    model.tie_weights()
+    return model.eval()
+
+
+def _map_safetensors(name: str) -> dict[str, Tensor]:
+    """Return the tensors of a model's safetensors files by their names there, without reading them."""
+    index = cached_file(name, SAFE_WEIGHTS_INDEX_NAME, _raise_exceptions_for_missing_entries=False)
+    single = None if index else cached_file(name, SAFE_WEIGHTS_NAME, _raise_exceptions_for_missing_entries=False)
+    files = get_checkpoint_shard_files(name, index)[0] if index else [single] if single else []
+    tensors: dict[str, Tensor] = {}
+    for path in files:
+        with safe_open(path, framework="pt") as file:
+            tensors |= {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - it is no mapping
+    return tensors

@@ -220,6 +220,18 @@ def test_silence_proves_nothing_about_pitch():
 
 
 @pytest.mark.gpu
+@pytest.mark.parametrize("name", ["e2v_extract", "e2v_pretrain_step"])
+def test_ours_is_timed_alone_where_funasr_is_missing(monkeypatch, name):
+    monkeypatch.setitem(sys.modules, "funasr", None)
+    monkeypatch.setattr("benchmark.emotion2vec_cases.has_funasr", lambda: False)
+    setting = Setting("cpu", "quick")
+    report = run_case(name, CASES[name](setting), setting, 1, alone=True)
+    assert report["equivalence"]["metric"] == "not compared: FunASR is not installed"
+    assert report["ours"]["median_s"] > 0 and report["ratio_to_peer"] is None
+    with pytest.raises(ValueError, match="FunASR cannot be imported .*; pip install funasr, or give --peer-path"):
+        run_case(name, CASES[name](setting), setting, 1)
+
+
 @pytest.mark.parametrize("name", ["e2v_extract", "e2v_pretrain_step", *PARTS])
 def test_cases_run_on_a_gpu(name):
     if not torch.cuda.is_available():

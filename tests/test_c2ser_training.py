@@ -18,6 +18,7 @@ from accelerate import PartialState
 from accelerate.state import AcceleratorState
 from accelerate.utils import DistributedType, FullyShardedDataParallelPlugin
 from peft.tuners.tuners_utils import BaseTunerLayer
+from safetensors.torch import load_file
 from scipy.stats import chi2
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from test_c2ser import build, place, waves  # noqa: F401 - the fixture is used by name
@@ -47,6 +48,7 @@ from c2ser.training.c2ser_objective import C2SERObjective, Corpus, draw_style
 from c2ser.training.config import BatchConfig, LossConfig, OptimConfig, TrainConfig, ValidConfig
 from c2ser.training.loop import REQUEUE_STATUS, Trainer, train
 from c2ser.training.models import export_epochs, start
+from c2ser.training.processes import divides_weights
 from c2ser.training.schedule import explicit_probability, learning_rate_factor
 from c2ser.training.secap_losses import contrast, information
 from c2ser.training.weights import Weights
@@ -69,7 +71,7 @@ class Stopped(C2SERObjective):
 
 
 def objective(place, stage, acoustic=None, model=None, tokens=600):  # noqa: F811
-    model = model or start(stage, build(place).config, place / "model", seed=1)
+    model = model or start(stage, build(place).config, place / "model", seed=1, mapped=divides_weights())
     items = [read_items(place / "data" / name, ["explicit", "implicit"], acoustic) for name in ("train", "valid")]
     sizes = BatchConfig(seconds=2.5, tokens=tokens, utterances=3)
     corpus = Corpus(*items, sizes, SpecAugment(time_width=5), ValidConfig(2, max_new_tokens=3))
@@ -118,12 +120,25 @@ def studies_of_many(place, out):  # noqa: F811
     assert all(isinstance(p, DTensor) for p in trainer.weights.parameters.values())
     sharded = [name for name, module in trainer.wrapped.named_modules() if isinstance(module, FSDPModule)]
     assert len(sharded) == 4 and "model.language.llm.model.layers.1" in sharded
+    assert_holds_half(trainer.objective.model.language.llm, load_file(place / "tiny/llm/model.safetensors"))
     trainer.objective.corpus.validation.max_new_tokens = 3 + 4 * int(os.environ["RANK"])  # on cards answers may differ
     trainer.wrapped.eval()
     trainer.objective.validate(0)
     for kind, stop in (("whole", None), ("twice", 2), ("twice", None)):
         study(place, out / f"fsdp/{kind}", "implicit", 4, stop)
     study(place, out / "fsdp half/whole", "explicit", 2, model=half(place), precision="bf16")
+    assert study(place, out / "moved", "explicit", 1, stop_after=3) == REQUEUE_STATUS  # begun by one process
+
+
+def assert_holds_half(llm, stored):
+    """Each process holds only its rows of the frozen weights, from the file."""
+    frozen = {name: p for name, p in llm.named_parameters() if not p.requires_grad}
+    assert len(frozen) == len(stored) > 10
+    held = sum(p.to_local().untyped_storage().nbytes() for p in frozen.values())
+    assert held <= 0.51 * sum(weight.nbytes for weight in stored.values())
+    for name, parameter in frozen.items():
+        assert torch.equal(parameter.full_tensor(), stored[name.replace(".base_layer", "")])
+    assert llm.get_output_embeddings().weight is llm.get_input_embeddings().weight
 
 
 def result(folder):
@@ -172,6 +187,7 @@ def shared(model_place, tmp_path_factory):
     """All studies in two processes."""
     for _ in range(2):
         out = tmp_path_factory.mktemp("shared")
+        assert study(model_place, out / "moved", "explicit", 2, stop_after=1) == REQUEUE_STATUS
         done = launch(model_place, out, "studies_of_many")
         # torch 2.11 was once (2026-11-28) seen to corrupt its heap under FSDP2 over gloo; nothing else is tried again
         if "malloc(): " not in done.stderr:
@@ -214,6 +230,15 @@ def test_sharing_the_weights_changes_nothing(shared):
     assert all(torch.equal(whole[name], twice[name]) for name in whole) and state == again
     assert largest_difference(whole, result(shared / "implicit4/whole")[0]) < 1e-6
     assert largest_difference(result(shared / "half/whole")[0], result(shared / "fsdp half/whole")[0]) < 1e-4
+
+
+def test_one_process_goes_on_with_the_training_of_two_that_went_on_with_that_of_one(model_place, shared):
+    assert checkpoint.newest(shared / "moved/checkpoints").name == "step_00000003"
+    study(model_place, shared / "moved", "explicit", 2)
+    (one, state), (two, again) = result(shared / "moved"), result(shared / "explicit1/whole")
+    assert state["step"] == again["step"] == STEPS and largest_difference(one, two) < 1e-6
+    with pytest.raises(ValueError, match=r"micro-batches of a step: 2 then, 3 now\); remove them or change --out"):
+        study(model_place, shared / "moved", "explicit", 3)
 
 
 def test_bfloat16_keeps_float32_masters(model_place, tmp_path):

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -29,6 +30,8 @@ from c2ser.emotion2vec.config import Emotion2VecConfig
 from c2ser.emotion2vec.convert import save_model
 from c2ser.emotion2vec.model import Emotion2Vec
 from c2ser.emotions import EMOTIONS, WORDS
+from c2ser.model import lm as lm_module
+from c2ser.model import search as search_module
 from c2ser.model.config import (
     C2SERConfig,
     ConnectorConfig,
@@ -42,6 +45,7 @@ from c2ser.model.continuations import Tree, log_probabilities
 from c2ser.model.decoding import calibrate
 from c2ser.model.export import export
 from c2ser.model.folder import load_network
+from c2ser.model.key_values import InstructionCache, Reading
 from c2ser.model.label_scores import endings, label_scores, short_answers
 from c2ser.model.recognition import decode_batch
 from c2ser.model.search import search_tokens
@@ -137,12 +141,14 @@ def test_a_tree_holds_common_beginnings_once():
 @pytest.mark.parametrize("languages", [["en", "zh", "de"], [None, "en", None]])
 def test_seven_labels_in_one_pass_are_seven_passes(model, languages):
     model, calls = model.network, []
+    model.language._instructions = InstructionCache()
     handle = model.language.llm.get_decoder().register_forward_hook(lambda *words: calls.append(1))
     with torch.no_grad():
         speech = model.encode_features(model.extract_features([wave(0.7), wave(1.9), wave(1.2)]))
         scores = label_scores(model, speech, "implicit", languages, None)
+        assert len(calls) == 2  # the instruction, once for all batches; then seven labels for three utterances
+        assert torch.equal(scores, label_scores(model, speech, "implicit", languages, None)) and len(calls) == 3
         handle.remove()
-        assert len(calls) == 1
         contexts = model.language._contexts(speech, model.connector.boundaries, [instruction("implicit")] * 3)
         for context, language, row in zip(contexts, languages, scores, strict=True):
             forms = []
@@ -193,6 +199,94 @@ def test_sampling_depends_on_the_utterance_and_the_seed_alone(model, search):
     assert (together["a"].answer == together["c"].answer) == (search is PUBLISHED)  # the same speech, another name
     greedy = model.recognise(waves, {}, DecodeConfig(max_new_tokens=25))
     assert [greedy[name].answer for name in waves] != [together[name].answer for name in waves]
+
+
+def tokens_read(llm, counts):
+    """Count the positions that the language model computes, in all rows together."""
+
+    def count(module, words, options):
+        embedded = options.get("inputs_embeds")
+        counts.append(options["input_ids"].numel() if embedded is None else embedded.shape[:2].numel())
+
+    return llm.get_decoder().register_forward_pre_hook(count, with_kwargs=True)
+
+
+@pytest.mark.parametrize(
+    "style, search",
+    [
+        ("implicit", SearchConfig()),
+        ("explicit", SearchConfig()),
+        ("explicit", SearchConfig(beams=3)),
+        ("implicit", SearchConfig(repetition_penalty=1.5)),
+    ],
+)
+def test_nothing_is_read_twice(model, monkeypatch, style, search):
+    """Answers and scores are those of a model that reads each context alone, from its beginning, twice."""
+    network, read, codes = model.network, [], {"0": "en", "1": "zh"}
+    language = network.language
+    sounds = {str(i): wave(seconds, i) for i, seconds in enumerate((0.7, 1.9, 1.2))}
+    config = DecodeConfig(**vars(search), max_new_tokens=8, style=style)
+    with monkeypatch.context() as patched:
+        patched.setattr(lm_module, "may_share", lambda llm: False)
+        patched.setattr(Reading, "take", lambda self: None)
+        alone = {name: decode_batch(network, {name: sound}, codes, config)[name] for name, sound in sounds.items()}
+    together = decode_batch(network, sounds, codes, config)
+    with torch.no_grad():
+        speech = network.encode(list(sounds.values()))
+        contexts = language._contexts(speech, network.connector.boundaries, [instruction(style)] * 3)
+    for name, one in together.items():
+        assert (one.answer, one.tokens) == (alone[name].answer, alone[name].tokens)
+        assert one.scores == pytest.approx(alone[name].scores, rel=1e-6)  # sums of hundreds of logarithms
+    handle = tokens_read(language.llm, read)
+    decode_batch(network, sounds, {}, replace(config, max_new_tokens=1))
+    handle.remove()
+    shared = len(language.prompt_ids(instruction(style))[0]) + 1
+    longest = max(map(len, contexts))
+    assert read[0] == 3 * search.beams * (longest - shared)  # the instruction was read for the batch before
+    assert len(read) == 2
+
+
+@pytest.mark.parametrize("search", [SearchConfig(compiled=True), SearchConfig(compiled=True, beams=2)])
+def test_answers_for_which_a_card_compiles_are_the_same(model, monkeypatch, search):
+    """Only the shapes and the place of keys and values are a card's here; nothing is compiled on a processor."""
+    network, shapes = model.network, []
+    sounds = {str(i): wave(seconds, i) for i, seconds in enumerate((0.7, 1.9, 1.2))}
+    config = DecodeConfig(**vars(search), max_new_tokens=8)
+    plain = decode_batch(network, sounds, {}, config)  # a processor takes no notice
+    monkeypatch.setattr(search_module, "compiles_steps", lambda kind: True)
+    llm = network.language.llm
+    monkeypatch.setattr(llm, "generate", lambda **options: shapes.append(options) or type(llm).generate(llm, **options))
+    found = decode_batch(network, sounds, {}, config)
+    for name, one in found.items():
+        assert (one.answer, one.tokens) == (plain[name].answer, plain[name].tokens)
+        assert one.scores == pytest.approx(plain[name].scores, rel=1e-6)
+    (options,) = shapes
+    rows, places = options["inputs_embeds"].shape[:2]
+    assert rows == 4 and places % 64 == 0 and options["cache_implementation"] == "static"
+
+
+def test_other_weights_read_the_instruction_anew(model):
+    network = model.network
+    language, boundaries = network.language, network.connector.boundaries
+
+    def begin():
+        with torch.no_grad():
+            context = torch.cat([language._embed(language.prompt_ids("a b")[0]), boundaries[:1]])
+        return language._begun([context], boundaries, ["a b"])
+
+    first = begin()
+    assert begin() is first
+    weight = next(p for name, p in language.llm.named_parameters() if ".lora_B" in name)
+    for changed in (weight, boundaries):
+        before = changed.detach().clone()
+        with torch.no_grad():
+            changed += 0.5
+            second = begin()
+            assert second is not first and begin() is second
+            changed.copy_(before)
+        first = begin()
+    with torch.autocast("cpu", torch.bfloat16):
+        assert begin() is not first
 
 
 @pytest.mark.parametrize("bad", [{"beams": 0}, {"top_p": 3.0}, {"top_k": -1}, {"repetition_penalty": 0.0}])

@@ -22,6 +22,7 @@ from c2ser.devices import avoid_cudnn_attention, has_bfloat16, pick_device
 from c2ser.emotion2vec.losses import category_loss
 from c2ser.emotion2vec.model import embed
 from c2ser.model.c2ser import C2SER
+from c2ser.model.config import SearchConfig
 from c2ser.planning.hollow import filled_with_fakes
 from c2ser.planning.objectives import batches_of
 from c2ser.planning.update import Update
@@ -107,6 +108,12 @@ def test_embeddings_of_the_encoder_alone(both, sounds):
 @pytest.mark.parametrize("style", ["explicit", "implicit"])
 def test_greedy_answers_are_the_same_tokens(both, sounds, style):
     answers = on(lambda n: n.generate(n.encode(sounds), style, 12), *both)
+    assert answers[0] == answers[1]
+
+
+def test_compiled_answers_are_the_same_tokens(both, sounds):
+    search = SearchConfig(compiled=True)
+    answers = on(lambda n: n.generate(n.encode(sounds), "implicit", 12, search), *both)
     assert answers[0] == answers[1]
 
 

@@ -54,9 +54,10 @@ def main(
     from c2ser.training.c2ser_objective import C2SERObjective, Corpus
     from c2ser.training.loop import train as fit
     from c2ser.training.models import export, export_epochs, start
+    from c2ser.training.processes import divides_weights
 
     make = partial(start, stage, model, init, training.seed, common_label_set([train, valid]))
-    learner = make()
+    learner = make(mapped=divides_weights())
     styles = ["explicit", "implicit"] if stage == "implicit" else [learner.config.style]
     texts = losses is not None and losses.information > 0
     learnt, held_out = read_items(train, styles, acoustic, texts), read_items(valid, styles, acoustic)

@@ -36,13 +36,19 @@ class C2SER(SpeechModel):
         self.classes = network.labels.names
 
     @classmethod
-    def build(cls, config: C2SERConfig, labels: LabelSet = SEVEN) -> "C2SER":
-        """Make a model of trained parts, for these classes; the connector and the adapters are new."""
+    def build(cls, config: C2SERConfig, labels: LabelSet = SEVEN, mapped: bool = False) -> "C2SER":
+        """Make a model of trained parts, for these classes; the connector and the adapters are new.
+
+        Args:
+            config: its settings.
+            labels: its classes.
+            mapped: see `load_llm`.
+        """
         whisper = WhisperEncoder.from_pretrained(config.whisper, config.whisper_dropout) if config.whisper else None
         if whisper and config.whisper_layers is not None:
             whisper.cut(config.whisper_layers)
         acoustic = load_acoustic(config.emotion2vec, config.acoustic) if config.emotion2vec else None
-        llm, tokenizer = load_llm(config.llm, config.llm_dtype)
+        llm, tokenizer = load_llm(config.llm, config.llm_dtype, mapped)
         language = LanguageModel(llm, tokenizer, config.lora, config.chat_template, config.end_token)
         return cls(C2SERNetwork(config, whisper, acoustic, language, labels=labels))
 

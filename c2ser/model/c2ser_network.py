@@ -18,6 +18,7 @@ from c2ser.label_sets import SEVEN, LabelSet
 from c2ser.model.acoustic import FrozenEncoder
 from c2ser.model.config import GREEDY, C2SERConfig, Part, SearchConfig
 from c2ser.model.connector import Connector
+from c2ser.model.key_values import Reading
 from c2ser.model.lm import LanguageModel
 from c2ser.model.perception import Features, Vectors, WhisperEncoder
 from c2ser.model.qformer import QFormerConnector
@@ -181,6 +182,7 @@ class C2SERNetwork(nn.Module):
         max_new_tokens: int = 400,
         search: SearchConfig = GREEDY,
         keys: Sequence[str] | None = None,
+        reading: Reading | None = None,
     ) -> tuple[list[str], list[int]]:
         """Answer each row of speech embeddings; a row gets the same answer alone and in any batch.
 
@@ -190,18 +192,29 @@ class C2SERNetwork(nn.Module):
             max_new_tokens: an answer is cut off after this many tokens.
             search: how the answer's tokens are chosen.
             keys: utterance ids; if tokens are drawn at random, the draws depend on them.
+            reading: keeps what is read of the speech, for `score`.
 
         Returns:
             one answer for each row, and how many tokens it has.
         """
         prompts = self._prompts(style or self.config.style, speech)
-        return self.language.generate(speech, self.connector.boundaries, prompts, max_new_tokens, search, keys)
+        boundaries = self.connector.boundaries
+        return self.language.generate(speech, boundaries, prompts, max_new_tokens, search, keys, reading)
 
     @torch.no_grad()
-    def score(self, speech: Vectors, style: Style, answers: Sequence[Sequence[str]]) -> list[Tensor]:
-        """Return the log-probabilities of the answers given for each row of speech embeddings, each (answers,)."""
+    def score(
+        self, speech: Vectors, style: Style, answers: Sequence[Sequence[str]], reading: Reading | None = None
+    ) -> list[Tensor]:
+        """Return the log-probabilities of the answers given for each row of speech embeddings, each (answers,).
+
+        Args:
+            speech: embeddings (batch, time, size of the language model), from `encode`.
+            style: the chain of thought that is asked for.
+            answers: those to score, for each row.
+            reading: what `generate` kept of the same speech in the same style; it is used up.
+        """
         spelled = [self.spell(row) for row in answers]
-        return self.language.score(speech, self.connector.boundaries, self._prompts(style, speech), spelled)
+        return self.language.score(speech, self.connector.boundaries, self._prompts(style, speech), spelled, reading)
 
     def _prompts(self, style: Style, speech: Vectors) -> list[str]:
         return [instruction(style, self.wording)] * len(speech.values)

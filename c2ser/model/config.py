@@ -127,6 +127,8 @@ class SearchConfig:
         temperature: above 1 draws more evenly.
         repetition_penalty: makes tokens that the answer already holds less probable; 1 is off.
         seed: decides, with the utterance's id, what is drawn.
+        compiled: on a GPU, compile the step from token to token, for batches and lengths that are rounded up. The first
+            answers of each size take long, so this is for servers and large sets; a processor takes no notice.
     """
 
     beams: int = 1
@@ -136,6 +138,7 @@ class SearchConfig:
     temperature: float = 1.0
     repetition_penalty: float = 1.0
     seed: int = 777
+    compiled: bool = False
 
     def __post_init__(self) -> None:
         """Refuse values that transformers would accept silently, or fail on with a traceback."""

@@ -13,6 +13,8 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 from transformers import PreTrainedModel
 
+from c2ser.model.key_values import KeyValues, cache_name
+
 
 @dataclass
 class Tree:
@@ -57,7 +59,10 @@ class Tree:
 
 @torch.no_grad()
 def log_probabilities(
-    llm: PreTrainedModel, contexts: Sequence[Tensor], continuations: Sequence[Sequence[Sequence[int]]]
+    llm: PreTrainedModel,
+    contexts: Sequence[Tensor],
+    continuations: Sequence[Sequence[Sequence[int]]],
+    read: KeyValues | None = None,
 ) -> list[Tensor]:
     """Return the log-probability of each continuation, the sum over its tokens.
 
@@ -65,6 +70,7 @@ def log_probabilities(
         llm: a causal language model.
         contexts: embeddings before the continuations, each (time, dim), one for each utterance of the batch.
         continuations: token ids of each utterance's continuations.
+        read: keys and values of what each context begins with, all but its end at most; it is used up.
 
     Returns:
         for each utterance a float32 tensor (continuations,), in one forward pass for all.
@@ -72,18 +78,25 @@ def log_probabilities(
     trees = [Tree.of(ids) for ids in continuations]
     table = llm.get_input_embeddings()
     device = contexts[0].device
+    known = read.lengths if read else [0] * len(contexts)
     rows = [
-        torch.cat([context, table(torch.tensor(tree.tokens, dtype=torch.long, device=device)).to(context.dtype)])
-        for context, tree in zip(contexts, trees, strict=True)
+        torch.cat([context[n:], table(torch.tensor(tree.tokens, dtype=torch.long, device=device)).to(context.dtype)])
+        for context, tree, n in zip(contexts, trees, known, strict=True)
     ]
     embedded = pad_sequence(rows, batch_first=True)  # (batch, longest, dim)
-    lengths = [len(context) for context in contexts]
+    lengths = [len(context) - n for context, n in zip(contexts, known, strict=True)]
     mask, positions = _layout(lengths, trees, embedded.shape[1])
-    hidden = llm.get_decoder()(
+    mask, positions = mask.to(device), positions.to(device) + torch.tensor(known, device=device)[:, None]
+    decoder, past = llm.get_decoder(), {}
+    if read:
+        mask = torch.cat([read.mask[:, None].expand(-1, mask.shape[1], -1), mask], dim=2)
+        past = {cache_name(decoder.forward): read.cache}
+    hidden = decoder(
         inputs_embeds=embedded,
-        attention_mask=_additive(mask.to(device), embedded.dtype),
-        position_ids=positions.to(device),
-        use_cache=False,
+        attention_mask=_additive(mask, embedded.dtype),
+        position_ids=positions,
+        use_cache=bool(past),
+        **past,
     ).last_hidden_state
     head = llm.get_output_embeddings()
     # one row at a time: the vocabulary is large
@@ -106,7 +119,7 @@ def _layout(lengths: Sequence[int], trees: Sequence[Tree], size: int) -> tuple[T
 
 
 def _additive(mask: Tensor, dtype: torch.dtype) -> Tensor:
-    """Return a mask (batch, size, size) as an additive one, (batch, 1, size, size), for any attention."""
+    """Return a mask (batch, size, seen) as an additive one, (batch, 1, size, seen), for any attention."""
     return torch.zeros(mask.shape, dtype=dtype, device=mask.device).masked_fill(~mask, torch.finfo(dtype).min)[:, None]
 
 

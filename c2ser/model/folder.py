@@ -79,8 +79,12 @@ def save_network(network: C2SERNetwork, folder: str | Path) -> None:
     write_json(folder / "config.json", _describe(network))
 
 
-def load_network(folder: str | Path) -> C2SERNetwork:
+def load_network(folder: str | Path, mapped: bool = False) -> C2SERNetwork:
     """Read the network of a model that `save_network` wrote, in evaluation mode.
+
+    Args:
+        folder: the model's folder.
+        mapped: see `load_llm`.
 
     Raises:
         ValueError: the folder is not a C²SER model, its parts do not fit each other, or a weight is NaN or infinite.
@@ -91,7 +95,7 @@ def load_network(folder: str | Path) -> C2SERNetwork:
             f"{folder}: no config.json, so no C²SER model is here; give the folder of one, or finish its training"
         )
     description = _read_description(folder)
-    network = _build_empty(folder, description)
+    network = _build_empty(folder, description, mapped)
     tensors = read_tensors(folder / WEIGHTS)
     load_weights(network, _renamed(tensors) if description["format"] < FORMAT else tensors, folder)
     return network.eval()
@@ -201,7 +205,7 @@ def _describe(network: C2SERNetwork) -> dict[str, Any]:
     }
 
 
-def _build_empty(folder: Path, description: Mapping[str, Any]) -> C2SERNetwork:
+def _build_empty(folder: Path, description: Mapping[str, Any], mapped: bool) -> C2SERNetwork:
     """Build a network as described, without its trained weights."""
     try:
         if description["features"] != FEATURES:
@@ -213,7 +217,7 @@ def _build_empty(folder: Path, description: Mapping[str, Any]) -> C2SERNetwork:
         tokenizer = load_tokenizer(folder / "tokenizer")
         if tokenizer_fingerprint(tokenizer, labels) != description["tokenizer_fingerprint"]:
             raise ValueError("its tokenizer splits texts differently from the one that it was trained with")
-        llm = _language_model(config, description)
+        llm = _language_model(config, description, mapped)
         language = LanguageModel(llm, tokenizer, config.lora, config.chat_template, config.end_token)
         return C2SERNetwork(config, whisper, acoustic, language, description["llm_inside"], labels)
     except KeyError as error:
@@ -222,7 +226,7 @@ def _build_empty(folder: Path, description: Mapping[str, Any]) -> C2SERNetwork:
         raise ValueError(f"{folder}: {one_line(error, 300)}; copy the model again from its source") from None
 
 
-def _language_model(config: C2SERConfig, description: Mapping[str, Any]) -> PreTrainedModel:
+def _language_model(config: C2SERConfig, description: Mapping[str, Any], mapped: bool) -> PreTrainedModel:
     if description["llm_inside"]:
         values = dict(description["llm"])
         with init_empty_weights():  # random numbers for billions of weights would take minutes
@@ -230,7 +234,7 @@ def _language_model(config: C2SERConfig, description: Mapping[str, Any]) -> PreT
         llm.tie_weights()
         return llm
     config.llm = _found(config.llm)
-    llm, _ = load_llm(config.llm, config.llm_dtype)
+    llm, _ = load_llm(config.llm, config.llm_dtype, mapped)
     if llm_fingerprint(llm) != description["llm_fingerprint"]:
         raise ValueError(f"{config.llm} is not the language model that it was trained with")
     return llm

@@ -15,6 +15,7 @@ from torch import Tensor
 from c2ser.cot.prompts import SENTENCES, Style
 from c2ser.label_sets import SEVEN, LabelSet
 from c2ser.model.c2ser_network import C2SERNetwork
+from c2ser.model.key_values import Reading
 from c2ser.model.perception import Vectors
 from c2ser.scoring.labels import QUOTES
 from c2ser.scoring.vocabulary import vocabulary
@@ -24,7 +25,12 @@ CHINESE = re.compile("[\u4e00-\u9fff]")
 
 
 def label_scores(
-    network: C2SERNetwork, speech: Vectors, style: Style, languages: Sequence[str | None], answers: Sequence[str] | None
+    network: C2SERNetwork,
+    speech: Vectors,
+    style: Style,
+    languages: Sequence[str | None],
+    answers: Sequence[str] | None,
+    reading: Reading | None = None,
 ) -> Tensor:
     """Return the log-probability of each emotion's answer, end token included, from one forward pass.
 
@@ -37,6 +43,7 @@ def label_scores(
         style: the chain of thought that the model is asked for.
         languages: ISO 639-1 code of each utterance, None where unknown.
         answers: the model's own answers; explicit scores need them.
+        reading: what was read to give these answers, so that it is not read again.
 
     Returns:
         float64, shape (batch, classes), in the order of the network's classes.
@@ -52,7 +59,7 @@ def label_scores(
     else:
         forms = [short_answers(language, labels) for language in languages]
     flat = [[text for form in row for text in form] for row in forms]
-    scores = network.score(speech, style, flat)
+    scores = network.score(speech, style, flat, reading)
     # (languages, classes) to (classes,)
     rows = [row.double().view(-1, len(labels)).logsumexp(dim=0) for row in scores]
     return torch.stack(rows).cpu()

@@ -1,18 +1,17 @@
 """The language model: a causal LM with LoRA that reads [prompt][begin][speech][end] and writes the answer."""
 
-import inspect
 from collections.abc import Iterable, Sequence
 from itertools import islice
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-from torch.distributed.fsdp import FSDPModule
 from torch.nn.functional import cross_entropy, pad
 from torch.nn.utils.rnn import pad_sequence
 from transformers import (
     AutoModelForCausalLM,
     AutoTokenizer,
+    Cache,
     GenerationConfig,
     PretrainedConfig,
     PreTrainedModel,
@@ -25,9 +24,10 @@ from c2ser.cot.prompts import INSTRUCTIONS
 from c2ser.model.adapters import add_adapters
 from c2ser.model.config import GREEDY, Dtype, LoraSettings, SearchConfig
 from c2ser.model.continuations import log_probabilities
+from c2ser.model.key_values import InstructionCache, Reading, cache_name, may_share, read, shared_by_all
 from c2ser.model.perception import Vectors, padding_mask
 from c2ser.model.search import search_tokens
-from c2ser.pretrained import load_pretrained, read_sizes, readable
+from c2ser.pretrained import load_pretrained, map_causal_lm, read_sizes, readable
 
 SPEECH = "<|c2ser-speech|>"
 """Marks the position of the speech in a chat template; the model never gets it."""
@@ -39,8 +39,13 @@ SCALED_LOGITS = ("final_logit_softcapping", "logit_scale", "logits_scaling", "lm
 """Settings of language models that change the output of their head; we call the head directly and refuse them."""
 
 
-def load_llm(name: str, dtype: Dtype) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+def load_llm(name: str, dtype: Dtype, mapped: bool = False) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """Load a causal language model and its tokenizer from a folder or a hub id.
+
+    Args:
+        name: the folder or the id.
+        dtype: precision of the weights.
+        mapped: leave the weights in their files, if possible, until they are used; see `map_causal_lm`.
 
     Raises:
         ValueError: there is no such model, it is of another kind or damaged, or it has no tokenizer.
@@ -48,7 +53,9 @@ def load_llm(name: str, dtype: Dtype) -> tuple[PreTrainedModel, PreTrainedTokeni
     sizes = read_sizes(name, "language model")
     if sizes.is_encoder_decoder:
         raise ValueError(f"{name}: {sizes.model_type} is no causal language model; choose one such as Qwen2")
-    llm = load_pretrained(AutoModelForCausalLM, name, "language model", dtype=getattr(torch, dtype))
+    precision = getattr(torch, dtype)
+    llm = map_causal_lm(name, sizes, precision) if mapped else None
+    llm = llm or load_pretrained(AutoModelForCausalLM, name, "language model", dtype=precision)
     return llm, load_tokenizer(name)
 
 
@@ -122,6 +129,7 @@ class LanguageModel(nn.Module):
             raise ValueError(f"{name}: scales its logits ({', '.join(scaled)}); choose a model of another family")
         self.tokenizer, self.chat_template, self.name = tokenizer, chat_template, name
         self._known_prompts: dict[str, tuple[list[int], list[int]]] = {}
+        self._instructions = InstructionCache()
         if lora.r:
             add_adapters(llm, lora)
         self.llm = llm
@@ -208,17 +216,8 @@ class LanguageModel(nn.Module):
         return cross_entropy(logits, target), (logits.argmax(-1) == target).float().mean()
 
     def _shared(self, prompts: Sequence[str]) -> int:
-        """Return how many embeddings the rows of a batch begin with in common, and are computed once for all of them.
-
-        None, if dropout is to differ between rows; if activations are recomputed, which transformers cannot combine
-        with a cache; or if processes share the layers' weights, which they would have to exchange twice.
-        """
-        modules = list(self.llm.modules())
-        if len(set(prompts)) > 1 or any(isinstance(module, FSDPModule) for module in modules):
-            return 0
-        if any(getattr(module, "gradient_checkpointing", False) for module in modules):
-            return 0
-        if any(isinstance(module, nn.Dropout) and module.training and module.p for module in modules):
+        """Return how many embeddings the rows of a batch begin with in common, so that they are computed once."""
+        if len(set(prompts)) > 1 or not may_share(self.llm):
             return 0
         return len(self.prompt_ids(prompts[0])[0]) + 1  # the prompt and the begin of speech
 
@@ -233,11 +232,9 @@ class LanguageModel(nn.Module):
         decoder = self.llm.get_decoder()
         if shared is None or not len(shared):
             return decoder(inputs_embeds=embedded, attention_mask=mask.long(), use_cache=False).last_hidden_state
-        # the field and the argument are called cache in newer releases of transformers
-        name = "cache" if "cache" in inspect.signature(decoder.forward).parameters else "past_key_values"
-        past = decoder(inputs_embeds=shared[None], use_cache=True)[name]
+        past = read(self.llm, shared[None])
         past.batch_repeat_interleave(len(embedded))
-        mask = pad(mask, (len(shared), 0), value=True).long()
+        mask, name = pad(mask, (len(shared), 0), value=True).long(), cache_name(decoder.forward)
         output = decoder(inputs_embeds=embedded, attention_mask=mask, use_cache=True, **{name: past})
         return output.last_hidden_state
 
@@ -250,6 +247,7 @@ class LanguageModel(nn.Module):
         max_new_tokens: int,
         search: SearchConfig = GREEDY,
         keys: Sequence[str] | None = None,
+        reading: Reading | None = None,
     ) -> tuple[list[str], list[int]]:
         """Answer a batch.
 
@@ -260,16 +258,30 @@ class LanguageModel(nn.Module):
             max_new_tokens: an answer is cut off after this many tokens.
             search: how tokens are chosen.
             keys: utterance ids; if tokens are drawn at random, the draws depend on them.
+            reading: keeps what is read, for `score`.
 
         Returns:
             answers, and the number of tokens of each, its end token included.
         """
         contexts = self._contexts(speech, boundaries, prompts)
-        cut = [self._until_end(row) for row in search_tokens(self.llm, contexts, max_new_tokens, search, keys)]
+        begun = self._begun(contexts, boundaries, prompts)
+        tokens = search_tokens(self.llm, contexts, max_new_tokens, search, keys, begun, reading)
+        cut = [self._until_end(row) for row in tokens]
         return self.tokenizer.batch_decode(cut, skip_special_tokens=True), [len(row) for row in cut]
 
+    def _begun(self, contexts: Sequence[Tensor], boundaries: Tensor, prompts: Sequence[str]) -> Cache | None:
+        """Return the keys and values of what all contexts begin with, or None; of one row."""
+        shared = self._shared(prompts)
+        return self._instructions.begin(self.llm, prompts[0], boundaries, contexts[0][:shared]) if shared else None
+
+    @torch.no_grad()
     def score(
-        self, speech: Vectors, boundaries: Tensor, prompts: Sequence[str], answers: Sequence[Sequence[str]]
+        self,
+        speech: Vectors,
+        boundaries: Tensor,
+        prompts: Sequence[str],
+        answers: Sequence[Sequence[str]],
+        reading: Reading | None = None,
     ) -> list[Tensor]:
         """Return the log-probabilities of given answers, their end tokens included, from one forward pass.
 
@@ -278,12 +290,16 @@ class LanguageModel(nn.Module):
             boundaries: embeddings of the begin and the end of speech, (2, dim).
             prompts: one for each utterance.
             answers: those to score, for each utterance.
+            reading: what `generate` kept of the same batch.
 
         Returns:
             for each utterance a tensor (answers,).
         """
         continuations = [[[*self._tokens(answer), self.end] for answer in row] for row in answers]
-        return log_probabilities(self.llm, self._contexts(speech, boundaries, prompts), continuations)
+        contexts, known = self._contexts(speech, boundaries, prompts), reading.take() if reading else None
+        if known is None and (begun := self._begun(contexts, boundaries, prompts)) is not None:
+            known = shared_by_all(begun, len(contexts), contexts[0].device)
+        return log_probabilities(self.llm, contexts, continuations, known)
 
     def _until_end(self, ids: list[int]) -> list[int]:
         return ids[: ids.index(self.end) + 1] if self.end in ids else ids

@@ -15,6 +15,7 @@ from c2ser.data.sampler import by_length
 from c2ser.label_sets import SEVEN, LabelSet
 from c2ser.model.c2ser_network import C2SERNetwork
 from c2ser.model.config import DecodeConfig
+from c2ser.model.key_values import Reading
 from c2ser.model.label_scores import label_scores, probabilities
 from c2ser.recordings.results import Recognition
 from c2ser.scoring.labels import read_label
@@ -63,12 +64,12 @@ def decode_batch(
     texts, tokens = [""] * len(names), [0] * len(names)
     try:
         start = time.perf_counter()
-        speech = network.encode(list(waves.values()))
+        speech, reading = network.encode(list(waves.values())), Reading()
         if answers:
-            texts, tokens = network.generate(speech, style, config.max_new_tokens, config, names)
+            texts, tokens = network.generate(speech, style, config.max_new_tokens, config, names, reading)
         milliseconds = 1000 * (time.perf_counter() - start) / len(names) if answers else 0.0
         codes = [languages.get(name) for name in names]
-        scores = label_scores(network, speech, style, codes, texts if answers else None).numpy()
+        scores = label_scores(network, speech, style, codes, texts if answers else None, reading).numpy()
     except torch.OutOfMemoryError:
         longest = max(map(len, waves.values())) / SAMPLE_RATE
         raise ValueError(

@@ -24,7 +24,7 @@ logger = get_logger(__name__)
 
 MANIFEST = "manifest.json"
 
-SETTINGS = ("optim", "training", "processes", "objective")
+SETTINGS = ("optim", "training", "objective")
 """The groups of a training's settings that change its result."""
 
 OPTIMISER = "optimiser"
@@ -139,7 +139,7 @@ def check_settings(old: dict[str, Any], new: dict[str, Any], out: Path) -> None:
     Raises:
         ValueError: there are differences; the message names them.
     """
-    before, now = (flat({name: settings[name] for name in SETTINGS}) for settings in (old, new))
+    before, now = (_comparable(settings) for settings in (old, new))
     changed = [
         f"{name}: {before.get(name)} then, {now.get(name)} now"
         for name in sorted({*before, *now})
@@ -148,6 +148,14 @@ def check_settings(old: dict[str, Any], new: dict[str, Any], out: Path) -> None:
     if changed:
         difference = "; ".join(changed)
         raise ValueError(f"{out}: its checkpoints have other settings ({difference}); remove them or change --out")
+
+
+def _comparable(settings: dict[str, Any]) -> dict[str, Any]:
+    """Return what changes a training's result; processes take turns, so their number alone does not."""
+    parts = {name: settings[name] for name in SETTINGS}
+    training = dict(parts["training"])
+    per_step = training.pop("accumulate") * settings["processes"]
+    return flat({**parts, "training": training, "micro-batches of a step": per_step})
 
 
 def prune(folder: Path, step: int, keep: int, best: Path | None) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from accelerate import PartialState
 from sklearn.metrics import balanced_accuracy_score
 from sklearn.neighbors import KNeighborsClassifier
 from torch import Tensor
@@ -231,7 +232,10 @@ class Emotion2VecObjective(Objective):
         sets, seconds = {"train": self.material.train, "valid": self.material.valid}, self.material.seconds
         data = [fingerprint((i, seconds[i], u.emotion or "") for i, u in part.items()) for part in sets.values()]
         labels = self.material.labels
-        own = {} if labels == SEVEN else {"labels": labels.as_json()}
+        own: dict[str, Any] = {} if labels == SEVEN else {"labels": labels.as_json()}
+        # the category loss compares the utterances of all processes; a number of them apart gives others to compare
+        world = PartialState().num_processes if self.losses.category else 1
+        own |= {"compared processes": world} if world > 1 else {}
         return {**shared, **{name: len(part) for name, part in sets.items()}, "data": data, **own}
 
     def extra_state(self) -> dict[str, Tensor]:

@@ -6,7 +6,6 @@ on a CPU.
 """
 
 import logging
-import os
 import time
 from collections.abc import Generator, Iterator
 from contextlib import closing, nullcontext
@@ -16,8 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate import Accelerator, DistributedDataParallelKwargs
-from accelerate.utils import DistributedType, broadcast_object_list
+from accelerate.utils import broadcast_object_list
 from torch.distributed.fsdp import register_fsdp_forward_method
 
 from c2ser.data.prefetch import prefetch
@@ -30,8 +28,10 @@ from c2ser.training.curves import Record, plot_curves
 from c2ser.training.log_lines import Best, LogLines
 from c2ser.training.memory import explain_oom
 from c2ser.training.objective import Objective, wrap_forward
+from c2ser.training.processes import make_accelerator
 from c2ser.training.schedule import learning_rate_factor
 from c2ser.training.settings import plain
+from c2ser.training.shards import read_shards, set_aside
 from c2ser.training.stopping import StopSignals
 from c2ser.training.stumbles import Stumbles
 from c2ser.training.weights import Weights, gather, make_optimiser
@@ -66,13 +66,7 @@ class Trainer:
         avoid_cudnn_attention()
         self.optim, self.training, self.out = optim, training, out
         self.checkpoints = out / "checkpoints"
-        parallel = DistributedDataParallelKwargs(find_unused_parameters=objective.find_unused_parameters)
-        self.accelerator = Accelerator(mixed_precision="no", kwargs_handlers=[parallel])
-        self.accelerator.gradient_accumulation_steps = training.accumulate  # accelerate's launcher may say otherwise
-        if self.accelerator.num_processes != int(os.environ.get("WORLD_SIZE", 1)):
-            raise ValueError(f"{out}: processes do not see each other; on CPUs set ACCELERATE_USE_CPU=true")
-        if self.accelerator.distributed_type == DistributedType.DEEPSPEED:
-            raise ValueError(f"{out}: DeepSpeed is not supported; give --accelerate-config fsdp2 instead")
+        self.accelerator = make_accelerator(objective.find_unused_parameters, training.accumulate, out)
         if not self.accelerator.is_main_process:
             logging.getLogger("c2ser").setLevel(logging.WARNING)
         per_step = training.accumulate * self.accelerator.num_processes
@@ -96,8 +90,10 @@ class Trainer:
         on_a_card = self.accelerator.device.type == "cuda"
         optimiser = make_optimiser(self.objective, self.optim, self.out, fused=on_a_card)
         sharding = self.accelerator.state.fsdp_plugin if self.accelerator.is_fsdp2 else None
-        if sharding:  # the other layers come to the GPU one by one, sharded
+        frozen: dict[str, torch.Tensor] = {}
+        if sharding:
             sharding.ignored_modules = self.objective.ignored_modules()
+            frozen = set_aside(self.objective, sharding.ignored_modules)
         for module in sharding.ignored_modules if sharding else [self.objective]:
             module.to(self.accelerator.device)
         if self.bfloat16:
@@ -106,6 +102,7 @@ class Trainer:
         self.wrapped, self.optimiser = self.accelerator.prepare(self.objective, optimiser)
         if sharding:
             register_fsdp_forward_method(self.wrapped, "validate")
+            read_shards(self.wrapped, frozen, self.accelerator.device)
         self.weights = Weights(self.accelerator.unwrap_model(self.wrapped), self.optimiser.optimizer)
 
     @property

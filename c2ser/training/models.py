@@ -10,6 +10,8 @@ from c2ser.log import get_logger
 from c2ser.model.c2ser import C2SER
 from c2ser.model.c2ser_network import C2SERNetwork
 from c2ser.model.config import C2SERConfig
+from c2ser.model.folder import load_network
+from c2ser.model.hub import find_model
 from c2ser.training import checkpoint
 from c2ser.training.config import Stage
 from c2ser.training.settings import flat, plain
@@ -24,7 +26,14 @@ FREE = ("trainable", "style", "checkpointing")
 """Settings that a training may change in the model that it starts from."""
 
 
-def start(stage: Stage, config: C2SERConfig, init: Path | None, seed: int, labels: LabelSet = SEVEN) -> C2SERNetwork:
+def start(
+    stage: Stage,
+    config: C2SERConfig,
+    init: Path | None,
+    seed: int,
+    labels: LabelSet = SEVEN,
+    mapped: bool = False,
+) -> C2SERNetwork:
     """Return the network that a stage starts from; each call gives the same one.
 
     Args:
@@ -33,6 +42,7 @@ def start(stage: Stage, config: C2SERConfig, init: Path | None, seed: int, label
         init: folder of a trained model.
         seed: decides new weights.
         labels: the classes of the data; a model that starts from one with others learns to name these instead.
+        mapped: leave the language model in its files until processes divide it; see `load_llm`.
 
     Raises:
         ValueError: the stage needs a trained model, or `init` differs from the configuration.
@@ -41,7 +51,7 @@ def start(stage: Stage, config: C2SERConfig, init: Path | None, seed: int, label
         what = "the explicit stage's folder" if stage == "implicit" else "its folder"
         raise ValueError(f"the {stage} stage starts from a model; give {what} with --init")
     torch.manual_seed(seed)
-    network = (C2SER.from_pretrained(init) if init else C2SER.build(config, labels)).network
+    network = load_network(find_model(init), mapped) if init else C2SER.build(config, labels, mapped).network
     if init:
         _check_same(config, network.config, init)
         if network.labels != labels:

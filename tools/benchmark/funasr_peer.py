@@ -6,7 +6,7 @@ data2vec 2.0, each clone with its own bias, so that the step is the plain one th
 
 import contextlib
 import copy
-import importlib
+import importlib.util
 import logging
 import sys
 from collections.abc import Sequence
@@ -25,7 +25,12 @@ from c2ser.emotion2vec.model import Emotion2Vec
 
 def funasr_name() -> str:
     """Return name and version for reports."""
-    return f"FunASR {version('funasr')} Emotion2vec"
+    return f"FunASR {version('funasr')} Emotion2vec" if has_funasr() else "FunASR (not installed) Emotion2vec"
+
+
+def has_funasr() -> bool:
+    """Return whether FunASR is installed; without it our cases can be timed alone."""
+    return importlib.util.find_spec("funasr") is not None
 
 
 def funasr_model(model: Emotion2Vec) -> nn.Module:

@@ -2,7 +2,8 @@
 # Put into one folder what a machine with a GPU but without a network lacks, at most 64 MiB; check.sh --pack uses it.
 #     tools/gpu/pack.sh FOLDER [PYTHON_VERSION]
 # It brings wheels for Linux on x86-64 and Python 3.12 unless another version is given, of the releases installed here, and
-# PENN's checkpoint without the state of its optimiser.
+# PENN's checkpoint without the state of its optimiser; of torbi, which PENN imports, only what the release of torch
+# installed here needs.
 set -euo pipefail
 if [ "${1-}" = --help ]; then
     sed -n '2,/^[^#]/{/^#/s/^# \{0,1\}//p}' "${BASH_SOURCE[0]}"
@@ -12,10 +13,10 @@ fi
 root=$(CDPATH='' cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 folder=$1 python_version=${2:-3.12}
 . "$root/local/path.sh"
-packages=(jsonargparse docstring-parser typeshed-client soundfile kaldiio penn torchutil yapecs pyloudnorm cffi pycparser)
+packages=(jsonargparse docstring-parser typeshed-client soundfile kaldiio penn torchutil yapecs pyloudnorm cffi pycparser torbi)
 mkdir -p "$folder"
 platforms=()
-for platform in manylinux_2_28_x86_64 manylinux_2_17_x86_64 manylinux2014_x86_64 manylinux1_x86_64; do
+for platform in manylinux_2_34_x86_64 manylinux_2_28_x86_64 manylinux_2_17_x86_64 manylinux2014_x86_64 manylinux1_x86_64; do
     platforms+=(--platform "$platform")
 done
 for package in "${packages[@]}"; do
@@ -24,6 +25,30 @@ for package in "${packages[@]}"; do
         "${platforms[@]}" -d "$folder" "$package==$version" \
         || echo "pack.sh: no wheel of $package $version; the parts that need it will fail there" >&2
 done
+python - "$folder" << 'END'
+import importlib.metadata
+import re
+import sys
+import zipfile
+from pathlib import Path
+
+kept = "pt" + "".join(importlib.metadata.version("torch").split(".")[:2])
+for wheel in Path(sys.argv[1]).glob("torbi-*.whl"):
+    whole = wheel.rename(wheel.with_suffix(".whole"))
+
+    def is_other(line):
+        library = re.search(r"_C\.(pt\d+)(cu\d+|cpu)\.", line)
+        return library is not None and library[1] != kept
+
+    with zipfile.ZipFile(whole) as source, zipfile.ZipFile(wheel, "w", zipfile.ZIP_DEFLATED) as target:
+        for name in source.namelist():
+            content = source.read(name)
+            if name.endswith(".dist-info/RECORD"):
+                content = b"".join(line for line in content.splitlines(True) if not is_other(line.decode()))
+            if not is_other(name):
+                target.writestr(name, content)
+    whole.unlink()
+END
 python - "$root/tools/penn/fcnf0++.pt" "$folder/fcnf0++.pt" << 'END'
 import sys
 from pathlib import Path
