@@ -299,7 +299,7 @@ def frequency(wave):
 
 def test_perturbed_copies_keep_names_and_labels(speech, tmp_path):
     waves = {}
-    for name in ("noise20", "gain6", "gain-6", "speed0.8", "hum10", "offset5", "clip10"):
+    for name in ("noise20", "gain6", "gain-6", "speed0.8", "hum10", "crosstalk10", "offset5", "clip10"):
         perturb(speech, tmp_path / name, name)
         copy = read_data_dir(tmp_path / name)
         assert list(copy) == ["s0-x", "s1-x"] and [u.emotion for u in copy.values()] == ["anger", "happiness"]
@@ -321,6 +321,8 @@ def test_perturbed_copies_keep_names_and_labels(speech, tmp_path):
     assert np.mean(cut >= cut.max() - 1e-6) == pytest.approx(0.1, abs=0.02) and cut.max() < np.abs(clean).max()
     slow = waves["speed0.8"]["s0-x"]
     assert len(slow) == SAMPLE_RATE / 0.8 and frequency(slow) == pytest.approx(440 * 0.8, abs=1)
+    voice = waves["crosstalk10"]["s1-x"] - soundfile.read(read_data_dir(speech)["s1-x"].wav)[0]
+    assert abs(np.corrcoef(voice, np.resize(clean, len(voice)))[0, 1]) == pytest.approx(1, abs=1e-3)
     perturb(speech, tmp_path / "again", "noise20")
     for number in range(2):
         name = f"wav/{number:07}.wav"

@@ -14,8 +14,8 @@ def main(data: Path, out: Path, perturbation: str) -> None:
         data: data directory.
         out: the copy.
         perturbation: noise<dB> (white noise at that signal-to-noise ratio), gain<dB>, speed<factor>, hum<dB> (of mains,
-            at that ratio), offset<percent> of full scale or clip<percent> of the samples; noise20, gain-6 and
-            speed0.9, for example.
+            at that ratio), crosstalk<dB> (the voice of the utterance before, at that ratio), offset<percent> of full
+            scale or clip<percent> of the samples; noise20, gain-6 and speed0.9, for example.
     """
     from c2ser.data.perturb import perturb
 
