@@ -495,7 +495,8 @@ def test_a_model_reads_the_wording_that_it_is_asked_with(place):
     model.language.prompt_ids = lambda prompt: read.append(prompt) or prompt_ids(prompt)
     for model.wording in (0, 7):
         model.generate(model.encode(waves(0.5)), "implicit", max_new_tokens=2)
-    assert read == [instruction("implicit"), instruction("implicit", 7)] and read[0] != read[1]
+    asked = list(dict.fromkeys(read))
+    assert asked == [instruction("implicit"), instruction("implicit", 7)] and asked[0] != asked[1]
 
 
 def cut_short(path):

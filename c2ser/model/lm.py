@@ -159,12 +159,6 @@ class LanguageModel(nn.Module):
         table = self.llm.get_input_embeddings()
         return table(torch.tensor(ids, dtype=torch.long, device=self.llm.device))
 
-    @torch.no_grad()
-    def mean_embeddings(self, texts: Sequence[str]) -> Tensor:
-        """Return the mean embedding of each text's tokens, (texts, dim) float32; a text has one or more."""
-        rows = [self._embed(self._tokens(text)).float().mean(dim=0) for text in texts]
-        return torch.stack(rows) if rows else self._embed([]).float()
-
     def _contexts(self, speech: Vectors, boundaries: Tensor, prompts: Sequence[str]) -> list[Tensor]:
         """Return what comes before each answer, as embeddings (time, dim)."""
         around = {prompt: [self._embed(ids) for ids in self.prompt_ids(prompt)] for prompt in set(prompts)}

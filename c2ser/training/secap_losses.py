@@ -66,16 +66,25 @@ class SecapLosses(nn.Module):
             figures, total = {}, mean.sum() * 0
             if self.weights.information:
                 spoken = [row for row, item in enumerate(items) if item.utterance.text.strip()]
-                words = language.mean_embeddings([items[row].utterance.text for row in spoken])
+                words = mean_embeddings(language, [items[row].utterance.text for row in spoken])
                 figures["information"], fit = information(self.estimator, mean[spoken], words)
                 total = total + self.weights.information * figures["information"] + fit
             if self.weights.contrast:
                 felt = [row for row, item in enumerate(items) if item.utterance.emotion]
                 classes = [items[row].utterance.emotion for row in felt]
-                answers = language.mean_embeddings([captions[row] for row in felt])
+                answers = mean_embeddings(language, [captions[row] for row in felt])
                 figures["contrast"] = contrast(mean[felt], answers, classes)
                 total = total + self.weights.contrast * figures["contrast"]
         return {**figures, "secap_loss": total}
+
+
+@torch.no_grad()
+def mean_embeddings(language: LanguageModel, texts: Sequence[str]) -> Tensor:
+    """Return the mean embedding of each text's tokens, (texts, dim) float32; a text has one or more."""
+    table = language.llm.get_input_embeddings()
+    rows = [language.tokenizer(text, add_special_tokens=False, return_tensors="pt")["input_ids"][0] for text in texts]
+    means = [table(row.to(language.llm.device)).float().mean(dim=0) for row in rows]
+    return torch.stack(means) if means else torch.zeros(0, language.dim, device=language.llm.device)
 
 
 def information(estimator: nn.Module, speech: Tensor, words: Tensor) -> tuple[Tensor, Tensor]:
