@@ -26,7 +26,7 @@ from c2ser.baselines.answers import answer
 from c2ser.baselines.config import BaselineConfig
 from c2ser.baselines.instructions import Instructions, instruction
 from c2ser.chat.config import ChatConfig
-from c2ser.corpus import Utterance, read_data_dir
+from c2ser.corpus import Utterance, read_data_dir, read_data_dirs
 from c2ser.cot.generate import check_attempts
 from c2ser.data.arks import read_matrix
 from c2ser.data.config import CropConfig
@@ -49,6 +49,7 @@ from c2ser.prep.layout import read_rows
 from c2ser.prep.segments import cut
 from c2ser.prep.table_rows import read_rows_of
 from c2ser.prep.video import extract
+from c2ser.prep.writer import write_corpus
 from c2ser.recordings import formats
 from c2ser.recordings.assembly import Options
 from c2ser.recordings.inputs import find_recordings
@@ -63,8 +64,8 @@ from c2ser.report.recordings import compressed
 from c2ser.scoring.bootstrap import speaker_places
 from c2ser.scoring.faithfulness import explicit_figures
 from c2ser.scoring.metrics import aligned, timing
-from c2ser.scoring.probabilities import read_vectors
-from c2ser.tables import read_table, write_json
+from c2ser.scoring.probabilities import fit_temperature, read_vectors
+from c2ser.tables import read_table, write_json, write_table
 from c2ser.training.finetune_sets import split_speakers
 from c2ser.yaml_files import read_yaml
 
@@ -250,6 +251,18 @@ def data_dir(folder, wav=None):
     return folder
 
 
+def with_table(folder, name):
+    """A data directory one of whose tables is odd."""
+    written("a x\n", name)(data_dir(folder))
+    return folder
+
+
+def prepared(folder):
+    """Describe a corpus whose recordings were not fetched."""
+    wav = written("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n", "bad.wav")(folder)
+    write_corpus([Utterance("t", "s", "bad", wav, "anger", "en", "")], folder / "out")
+
+
 SIZES = {"dim": 16, "heads": 2, "inner": 32, "prenet_depth": 1, "depth": 1, "tokens": 2, "convs": [[8, 10, 5]] * 2,
          "position_depth": 1, "position_kernel": 3, "position_groups": 2, "decoder_layers": 0}  # fmt: skip
 
@@ -410,6 +423,16 @@ ROWS = {
         lambda p: recipe("emilia/local/data_prep").main(p, p / "out"),
     "/.*: no x.csv in it nor one folder below; take it": lambda p: recipe("meld/local/data_prep").located(p, "x.csv"),
     "nobody: espeak-ng has no such voice; choose another": lambda p: spoken("nobody", "yes"),
+    # further tables of a data directory
+    "a: 'x' in /.*utt2channel is no number of a channel; write": lambda p: read_data_dir(with_table(p, "utt2channel")),
+    "a: 'x' in /.*utt2dur is no number from 0; write it anew": lambda p: read_data_dir(with_table(p, "utt2dur")),
+    "a: in .* and in another of the data directories; give each": lambda p: read_data_dirs([data_dir(p)] * 2),
+    "/.*wav.scp: a pipe for a, and pipes are never run; write": lambda p: read_rows_of(data_dir(p, "ls |"), p),
+    "/.*segments: 'a x' is not an id, a recording of wav.scp": lambda p: read_rows_of(with_table(p, "segments"), p),
+    "a: line break in its value for /.*x; replace it by a": lambda p: write_table(p / "x", {"a": "b\nc"}),
+    "/.*: every .* a pointer of git-lfs instead of audio; run git lfs pull": lambda p: prepared(p),
+    "bad: NaN or Inf in it; convert it again from its source": lambda p: loudness(SOUND * np.nan, "bad"),
+    "no utterance has both label scores and an emotion; check": lambda p: fit_temperature({}, {"a": "anger"}),
 }  # fmt: skip
 """How a message begins, parentheses, brackets and + as they are; and what raises it."""
 
@@ -441,6 +464,8 @@ SCRIPTS = {
     "1 of 1 shards lack t; mend that and run it again, the others are kept": "map_shards.sh . t false",
     "t.ark: an archive cannot be dealt out to shards; give each shard to map_data.sh":
         "map_shards.sh . t bash -c 'touch \"$4\" \"$4.ark\" && echo a b > \"$4\"' t",
+    "--utt-suffix: 'a b' has a blank; leave it out": "copy_data_dir.sh --utt-suffix 'a b' data out",
+    "data: no utterance has audio and a speaker; correct wav.scp and utt2spk": "fix_data_dir.sh data",
 }  # fmt: skip
 """What scripts of utils/ say, and how they are called."""
 
@@ -469,6 +494,10 @@ RECIPES = {
     "--baselines: classifiers are trained by the recipes of single corpora alone; leave them out":
         "{root}/egs/c2ser/run.sh --baselines classifier",
     "--emotion2vec: the tables of the paper need one; give": "{root}/egs/c2ser/run.sh --emotion2vec none",
+    "--tag: done is a folder of the recipe itself; choose another name": "./run.sh --tag done",
+    "nothing.yaml is missing; put it into ../../local/conf/small":
+        ". ../../utils/stage.sh; . ../../local/functions.sh; root=../.. size=small; read_configs nothing",
+    "sound and words agree nowhere; lower --minimum, or look at": "../../local/label.sh --stage 3 --stop-stage 3",
 }  # fmt: skip
 """What the scripts of recipes say, called in the folder of one."""
 
@@ -478,6 +507,9 @@ def test_an_error_of_a_recipe_is_one_line(own_recipe, root, text):
     for table in ("shards", "candidates/wav.scp", "folds/groups"):
         (path := own_recipe / "data" / table).parent.mkdir(parents=True, exist_ok=True)
         path.write_text("a 1\n")
+    data_dir(shard := own_recipe / "data/a 1")
+    for table, emotion in (("utt2speech", "anger"), ("utt2words", "fear")):
+        (shard / table).write_text(f"a {emotion} 0.9\n")
     command = RECIPES[text].format(root=root)
     done = subprocess.run(["bash", "-c", command], cwd=own_recipe, capture_output=True, text=True)
     assert done.returncode == 1 and text in done.stderr.splitlines()[-1], done.stderr

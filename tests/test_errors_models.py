@@ -2,6 +2,7 @@
 
 import importlib.util
 import re
+import shutil
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,13 +14,22 @@ import torch
 from model_server import make_chat_model
 from safetensors.torch import save_file
 from torch import nn
-from transformers import ClapFeatureExtractor, T5Config, Wav2Vec2FeatureExtractor, WhisperConfig, WhisperModel
+from transformers import (
+    ClapFeatureExtractor,
+    T5Config,
+    Wav2Vec2FeatureExtractor,
+    WhisperConfig,
+    WhisperFeatureExtractor,
+    WhisperModel,
+)
 
 from c2ser.baselines import sensevoice
+from c2ser.baselines.audio_llm import AudioLlm
 from c2ser.baselines.cascade import Transcriber
 from c2ser.baselines.class_answers import load_audio_classifier, load_emotion2vec
 from c2ser.baselines.classifier import ClassifierAnswers
 from c2ser.baselines.config import BaselineConfig
+from c2ser.baselines.kinds import load_baseline
 from c2ser.bin import predict, score
 from c2ser.chat.config import LocalConfig
 from c2ser.chat.local import LocalChat
@@ -33,13 +43,13 @@ from c2ser.emotion2vec.onnx_check import compare_on_speech
 from c2ser.emotion2vec.probe import Probe, TrainedProbe
 from c2ser.emotion2vec.probe_files import save_probe
 from c2ser.emotion2vec.speech_classifier import load_speech_classifier
-from c2ser.label_sets import SEVEN
+from c2ser.label_sets import SEVEN, LabelSet
 from c2ser.model import published
 from c2ser.model.c2ser import C2SER
-from c2ser.model.config import C2SERConfig, ConnectorConfig, LoraSettings
+from c2ser.model.config import C2SERConfig, ConnectorConfig, LoraSettings, TinyLlm, TinyWhisper
 from c2ser.model.emotion2vec_classifier import Emotion2VecClassifier, read_labels
-from c2ser.model.export import export
-from c2ser.model.folder import _build_empty, _stored_tensors, load_weights
+from c2ser.model.export import export, merge_lora
+from c2ser.model.folder import _build_empty, _stored_tensors, load_weights, read_temperature
 from c2ser.model.head_folder import load_head, save_head
 from c2ser.model.head_model import HeadModel, load_exportable
 from c2ser.model.head_network import HeadNetwork
@@ -48,17 +58,20 @@ from c2ser.model.loading import load
 from c2ser.model.perception import Vectors, WhisperEncoder
 from c2ser.model.published_names import LLM, PREFIXES, WHOLE, Names, rename
 from c2ser.model.speech_encoders import Emotion2VecStates, TransformersStates
-from c2ser.model.tiny import train_tokenizer
+from c2ser.model.tiny import make_tiny_models, train_tokenizer
 from c2ser.planning.hollow import _whisper_sizes
 from c2ser.recordings import vad
 from c2ser.serving.config import Limits
 from c2ser.serving.server_process import serve
-from c2ser.tables import write_json, write_table
+from c2ser.tables import read_json, write_json, write_table
+from c2ser.training.c2ser_objective import C2SERObjective
 from c2ser.training.config import OptimConfig
 from c2ser.training.finetune_c2ser import C2SERFinetuneConfig, finetune_c2ser
-from c2ser.training.finetune_run import FinetuneConfig, finetune
+from c2ser.training.finetune_run import FinetuneConfig, _calibrate, finetune
+from c2ser.training.finetune_scores import score_set
 from c2ser.training.finetune_sets import FinetuneSets
 from c2ser.training.head_objective import HeadMaterial, HeadObjective
+from c2ser.training.loop import Trainer
 from c2ser.training.processes import make_accelerator
 from c2ser.training.weights import parameter_groups
 
@@ -78,6 +91,7 @@ def place(tmp_path_factory):
              "decoder_layers": 1, "decoder_attention_heads": 2, "decoder_ffn_dim": 32, "pad_token_id": 0,
              "bos_token_id": 1, "eos_token_id": 2, "decoder_start_token_id": 1}  # fmt: skip
     WhisperModel(WhisperConfig(**small)).save_pretrained(folder / "whisper")
+    WhisperFeatureExtractor().save_pretrained(folder / "whisper")
     T5Config().save_pretrained(folder / "t5")
     ClapFeatureExtractor().save_pretrained(folder / "clap")
     Wav2Vec2FeatureExtractor(sampling_rate=8000).save_pretrained(folder / "telephone")
@@ -86,9 +100,9 @@ def place(tmp_path_factory):
     encoder = Emotion2Vec(Emotion2VecConfig(**SIZES))
     save_model(encoder, folder / "encoder")
     save_head(HeadNetwork(Emotion2VecStates(encoder), ["valence"], 8), folder / "head", "dimensions", SEVEN, {})
-    network = Probe(16, 4, 1)
-    save_probe(TrainedProbe(network, ["valence"], ProbeConfig(hidden=4, target="dimensions"), 0.5, 1, None),
-               folder / "probe")  # fmt: skip
+    for name, dim, target in (("probe", 16, "dimensions"), ("other probe", 9, "emotion")):
+        config = ProbeConfig(hidden=4, target=target)
+        save_probe(TrainedProbe(Probe(dim, 4, 1), ["valence"], config, 0.5, 1, None), folder / name)
     return folder
 
 
@@ -106,10 +120,10 @@ def odd_embeddings(place):
     LanguageModel(llm, tokenizer, LoraSettings(), False)
 
 
-def network(place):
+def network(place, r=4):
     parts = {"whisper": str(place / "whisper"), "emotion2vec": None, "llm": str(place / "llm")}
     connector = ConnectorConfig(dim=16, layers=1, heads=2, feed_forward=32)
-    return C2SER.build(C2SERConfig(connector=connector, llm_dtype="float32", **parts)).network
+    return C2SER.build(C2SERConfig(connector=connector, llm_dtype="float32", lora=LoraSettings(r=r), **parts)).network
 
 
 def stored(place):
@@ -164,8 +178,9 @@ def heard_too_long(place):
     encoder(Vectors(torch.zeros(1, 80, 3002), torch.tensor([3002]), [3002]))
 
 
-def few_tags(folder):
+def few_tags(folder, left_out=None):
     weights = {"embed.weight": torch.zeros(16, 560), "encoder.tp_norm.weight": torch.zeros(4 * sensevoice.HEAD_DIM)}
+    weights = {name: tensor for name, tensor in weights.items() if name != left_out}
     torch.save(weights | {"ctc.ctc_lo.weight": torch.zeros(9, 4)}, folder / "bad.pt")
     sensevoice._read_weights(folder / "bad.pt")
 
@@ -194,8 +209,36 @@ def nothing_heard():
     objective.outputs([], "the validation")
 
 
+def untrained_for_chats(place, folder):
+    shutil.copytree(place / "llm", folder / "llm")
+    for path in folder.glob("llm/*"):
+        if path.suffix == ".jinja":
+            path.unlink()
+    values = read_json(folder / "llm/tokenizer_config.json")
+    write_json(folder / "llm/tokenizer_config.json", {**values, "chat_template": None})
+    LocalChat(LocalConfig(), str(folder / "llm"))
+
+
+def cold(folder):
+    write_json(folder / "calibration.json", {"temperature": 0})
+    read_temperature(folder)
+
+
+def unheard(folder):
+    """A data directory whose one file is gone."""
+    data = data_dir(folder)
+    (folder / "a.wav").unlink()
+    return data
+
+
+def unheard_stage():
+    """Validate a stage of C²SER where the audio of no batch was usable."""
+    model = SimpleNamespace(config=SimpleNamespace(style="implicit"))
+    C2SERObjective.validate(SimpleNamespace(model=model, valid_batches=[]), 1)
+
+
 def unheard_onnx(folder):
-    """Compare on a data directory whose one file is gone."""
+    """Compare on a data directory whose one file is too long."""
     helper = pytest.importorskip("onnx.helper")
     pytest.importorskip("onnxruntime")
     value = helper.make_tensor_value_info("x", 1, [1])
@@ -203,10 +246,9 @@ def unheard_onnx(folder):
                               [helper.make_tensor_value_info("y", 1, [1])])  # fmt: skip
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     (folder / "bad.onnx").write_bytes(model.SerializeToString())
-    data = data_dir(folder)
-    (folder / "a.wav").unlink()
-    encoder = SimpleNamespace(min_samples=1, max_samples=0)
-    compare_on_speech(SimpleNamespace(labels=["anger"], classify=None, encoder=encoder), folder / "bad.onnx", data)
+    encoder = SimpleNamespace(min_samples=1, max_samples=9)
+    classifier = SimpleNamespace(labels=["anger"], classify=None, encoder=encoder)
+    compare_on_speech(classifier, folder / "bad.onnx", data_dir(folder))
 
 
 def full_memory(place):
@@ -339,7 +381,38 @@ ROWS = {
     "uvicorn: this package is missing; pip install": lambda p, q: served(),
     "silero-vad is not installed; pip install silero-vad": lambda p, q: voice_network(),
     "/.*silero_vad_16k.safetensors: the weights of another network; pip install": lambda p, q: voice_network(p),
-    "/.*data: no utterance can be read; mend what the lines": lambda p, q: unheard_onnx(p),
+    # others of them
+    "/.*llm: .* is no language model that takes speech; see docs":
+        lambda p, q: AudioLlm.from_pretrained(classifier(q / "llm")),
+    "sensevoice: names the seven emotions alone; leave this baseline":
+        lambda p, q: load_baseline(BaselineConfig("sensevoice"), LabelSet(("a", "b"))),
+    "/.*bad.pt: embed.weight is missing or of another shape, so this is not SenseVoice-Small; give":
+        lambda p, q: few_tags(p, "embed.weight"),
+    "/.*llm: its tokenizer has no chat template; choose a model that was trained":
+        lambda p, q: untrained_for_chats(q, p),
+    "/.*: no config.json in it; give the folder that train_emotion2vec": lambda p, q: load_model(p),
+    "/.*head: not an Emotion2Vec-S model; give the folder that train": lambda p, q: load_model(q / "head"),
+    "/.*whisper: takes spectrograms; leave normalise at auto":
+        lambda p, q: load_encoder(str(q / "whisper"), normalise="yes"),
+    "heads: 16 dimensions for 3 heads; choose a number that divides":
+        lambda p, q: Emotion2Vec(Emotion2VecConfig(**{**SIZES, "heads": 3})),
+    "/.*other probe: takes 9 dimensions and .* gives 16; give the encoder that":
+        lambda p, q: load_speech_classifier(q / "encoder", q / "other probe"),
+    "style 'x': no chain of thought of C²SER; give": lambda p, q: C2SER.recogniser(None, style="x"),
+    "the model has no LoRA adapters; export it without": lambda p, q: merge_lora(network(q, r=0)),
+    "bad.pt: .* weights do not fit its configuration, .* is missing; take":
+        lambda p, q: load_weights(network(q), {}, BAD),
+    "/.*calibration.json: holds no temperature above 0; delete it": lambda p, q: cold(p),
+    "/.*encoder: an encoder without a classifier gives embeddings .*; train a head":
+        lambda p, q: load(q / "encoder", "cpu"),
+    "/.*: no chains of thought; run stage 3 first": lambda p, q: make_tiny_models(p, p, TinyWhisper(), TinyLlm(), 1),
+    "/.*bad.txt: 1 classes for 2 outputs of the classifier; download both": lambda p, q: classes_of(p, b"anger"),
+    "bad.pt: no utterance is of a class of the training set; give another": lambda p, q: _calibrate({}, {}, p, BAD),
+    "bad.pt: the best checkpoint is missing or damaged; train again":
+        lambda p, q: Trainer._finish(SimpleNamespace(checkpoints=BAD, _best_path=lambda: None)),
+    "/.*data: no utterance has readable audio; mend what the lines":
+        lambda p, q: score_set(HeadModel.from_pretrained(q / "head"), unheard(p), p),
+    "no validation utterance has readable audio; mend what": lambda p, q: unheard_stage(),
 }  # fmt: skip
 """How a message begins, parentheses, brackets and + as they are; and what raises it in a folder, with small models."""
 
@@ -363,3 +436,9 @@ def test_an_error_of_a_model_names_its_thing_and_a_remedy(tmp_path, place, text)
     message = str(caught.value)
     assert re.match(pattern, message), message
     assert ";" in message and "\n" not in message
+
+
+def test_what_is_too_long_for_onnx_is_named(tmp_path, caplog):
+    with pytest.raises(ValueError, match="/data: no utterance can be read; mend what the lines"):
+        unheard_onnx(tmp_path)
+    assert "s-a: 16000 samples, over the encoder's 9; cut it" in caplog.text
