@@ -26,6 +26,7 @@ from c2ser.baselines.answers import answer
 from c2ser.baselines.config import BaselineConfig
 from c2ser.baselines.instructions import Instructions, instruction
 from c2ser.chat.config import ChatConfig
+from c2ser.cli import make_parser
 from c2ser.corpus import Utterance, read_data_dir, read_data_dirs
 from c2ser.cot.generate import check_attempts
 from c2ser.data.arks import read_matrix
@@ -224,7 +225,10 @@ def recipe(name):
 
 def spoken(voice, text):
     synthesis = recipe("mini/local/synthesis")
-    synthesis.Synthesiser().say(text, synthesis.Voice(voice, 170, 50, 50, 100))
+    synthesiser = synthesis.Synthesiser()
+    if not text:
+        synthesiser.library.espeak_Synth = lambda *given: 0  # its own library says something even then
+    synthesiser.say(text, synthesis.Voice(voice, 170, 50, 50, 100))
 
 
 def long_sound(folder):
@@ -251,9 +255,10 @@ def data_dir(folder, wav=None):
     return folder
 
 
-def with_table(folder, name):
-    """A data directory one of whose tables is odd."""
+def with_table(folder, name, lacking="text"):
+    """A data directory one of whose tables is odd, and another is not there."""
     written("a x\n", name)(data_dir(folder))
+    (folder / lacking).unlink()
     return folder
 
 
@@ -433,6 +438,9 @@ ROWS = {
     "/.*: every .* a pointer of git-lfs instead of audio; run git lfs pull": lambda p: prepared(p),
     "bad: NaN or Inf in it; convert it again from its source": lambda p: loudness(SOUND * np.nan, "bad"),
     "no utterance has both label scores and an emotion; check": lambda p: fit_temperature({}, {"a": "anger"}),
+    "/.*: no utterance with usable audio; run stage 0 first":
+        lambda p: read_items(with_table(p, "wav.scp", "utt2dur"), []),
+    "en: nothing was said for ''; give words of its language": lambda p: spoken("en", ""),
 }  # fmt: skip
 """How a message begins, parentheses, brackets and + as they are; and what raises it."""
 
@@ -445,6 +453,13 @@ def test_an_error_names_its_thing_and_a_remedy(tmp_path, text):
     message = str(caught.value)
     assert re.match(pattern, message), message
     assert ";" in message and "\n" not in message
+
+
+def test_settings_without_names_are_one_line(tmp_path, capsys):
+    path = written("[3]", "bad.yaml")(tmp_path)
+    with pytest.raises(SystemExit):
+        make_parser(write_subset).parse_args(["--config", str(path)])
+    assert f"{path}: not settings (no names with values); correct it; see --help" in capsys.readouterr().err
 
 
 SCRIPTS = {

@@ -34,6 +34,7 @@ from c2ser.bin import predict, score
 from c2ser.chat.config import LocalConfig
 from c2ser.chat.local import LocalChat
 from c2ser.data.config import SpecAugment
+from c2ser.emotion2vec import onnx_export
 from c2ser.emotion2vec.checkpoints import read_published
 from c2ser.emotion2vec.config import Emotion2VecConfig, ProbeConfig
 from c2ser.emotion2vec.convert import load_model, save_model
@@ -49,7 +50,15 @@ from c2ser.model.c2ser import C2SER
 from c2ser.model.config import C2SERConfig, ConnectorConfig, LoraSettings, TinyLlm, TinyWhisper
 from c2ser.model.emotion2vec_classifier import Emotion2VecClassifier, read_labels
 from c2ser.model.export import export, merge_lora
-from c2ser.model.folder import _build_empty, _stored_tensors, load_weights, read_temperature
+from c2ser.model.folder import (
+    FEATURES,
+    _build_empty,
+    _stored_tensors,
+    load_network,
+    load_weights,
+    read_temperature,
+    save_network,
+)
 from c2ser.model.head_folder import load_head, save_head
 from c2ser.model.head_model import HeadModel, load_exportable
 from c2ser.model.head_network import HeadNetwork
@@ -149,10 +158,44 @@ def dropped(**weights):
     published._check_dropped(weights, Names({}, {}, []), BAD)
 
 
-def damaged_head(place, folder):
-    save_head(load_head(place / "head")[0], folder / "head", "dimensions", SEVEN, {})
-    write_json(folder / "head/config.json", {"kind": "c2ser.head", "format": 1, "target": "dimensions"})
+def damaged_head(place, folder, **changes):
+    """Read a head whose configuration was changed, or lacks its outputs."""
+    shutil.copytree(place / "head", folder / "head")
+    values = read_json(folder / "head/config.json") | changes
+    if not changes:
+        del values["outputs"]
+    write_json(folder / "head/config.json", values)
     load_head(folder / "head")
+
+
+def changed_model(place, folder, setting):
+    """Read a model folder one of whose settings was changed."""
+    save_network(network(place), folder / "model")
+    path = folder / "model/config.json"
+    write_json(path, read_json(path) | {setting: "x"})
+    load_network(folder / "model")
+
+
+def other_spectrograms(place, folder):
+    shutil.copytree(place / "whisper", folder / "whisper")
+    WhisperFeatureExtractor(feature_size=128).save_pretrained(folder / "whisper")
+    load_encoder(str(folder / "whisper"))
+
+
+def tiny_graph():
+    helper = pytest.importorskip("onnx.helper")
+    ends = [helper.make_tensor_value_info(name, 1, [1]) for name in "xy"]
+    graph = helper.make_graph([helper.make_node("Identity", ["x"], ["y"])], "g", ends[:1], ends[1:])
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+
+
+def large_onnx():
+    """Export a graph that is larger than the bound, which is lowered for it."""
+    graph = tiny_graph()
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in (("MAX_BYTES", 9), ("metadata", lambda *given: {}), ("_graph", lambda *given: graph)):
+            patch.setattr(onnx_export, name, value)
+        onnx_export.export_onnx(None, "bad.onnx")
 
 
 def damaged_encoder(place, folder):
@@ -161,9 +204,10 @@ def damaged_encoder(place, folder):
     load_model(folder)
 
 
-def checkpoint(folder, **settings):
+def checkpoint(folder, kernel=10, **settings):
     """Read a checkpoint of the settings that fairseq keeps beside the weights."""
-    weights = Emotion2Vec(Emotion2VecConfig(**SIZES)).state_dict()
+    convs = [[8, kernel, 5], *SIZES["convs"][1:]]
+    weights = Emotion2Vec(Emotion2VecConfig(**{**SIZES, "convs": convs})).state_dict()
     torch.save({"model": weights, "cfg": {"model": settings}}, folder / "bad.pt")
     read_published(folder / "bad.pt")
 
@@ -239,13 +283,8 @@ def unheard_stage():
 
 def unheard_onnx(folder):
     """Compare on a data directory whose one file is too long."""
-    helper = pytest.importorskip("onnx.helper")
     pytest.importorskip("onnxruntime")
-    value = helper.make_tensor_value_info("x", 1, [1])
-    graph = helper.make_graph([helper.make_node("Identity", ["x"], ["y"])], "g", [value],
-                              [helper.make_tensor_value_info("y", 1, [1])])  # fmt: skip
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    (folder / "bad.onnx").write_bytes(model.SerializeToString())
+    (folder / "bad.onnx").write_bytes(tiny_graph().SerializeToString())
     encoder = SimpleNamespace(min_samples=1, max_samples=9)
     classifier = SimpleNamespace(labels=["anger"], classify=None, encoder=encoder)
     compare_on_speech(classifier, folder / "bad.onnx", data_dir(folder))
@@ -413,6 +452,24 @@ ROWS = {
     "/.*data: no utterance has readable audio; mend what the lines":
         lambda p, q: score_set(HeadModel.from_pretrained(q / "head"), unheard(p), p),
     "no validation utterance has readable audio; mend what": lambda p, q: unheard_stage(),
+    # what others say in parentheses
+    "/.*bad.pt: not an emotion2vec checkpoint (pre-norm checkpoints, layer_norm_first, are not":
+        lambda p, q: checkpoint(p, layer_norm_first=True),
+    "/.*bad.pt: not an emotion2vec checkpoint (a convolution has a kernel of 7); choose":
+        lambda p, q: checkpoint(p, kernel=7),
+    "/.*whisper: no .* (preprocessor_config.json makes other spectrograms than the model takes); ":
+        lambda p, q: other_spectrograms(q, p),
+    "/.*head: damaged (unknown target x); copy it again": lambda p, q: damaged_head(q, p, target="x"),
+    "/.*head: damaged (valence is none of its classes); copy": lambda p, q: damaged_head(q, p, target="emotion"),
+    "/.*head: damaged (no kind of encoder: x); copy":
+        lambda p, q: damaged_head(q, p, encoder={"kind": "x", "config": {}}),
+    "bad.pt: C2SERConfig has no setting 'x'; copy the model":
+        lambda p, q: _build_empty(BAD, {"features": FEATURES, "c2ser": {"x": 1}}, False),
+    "/.*model: its tokenizer splits texts differently from the one .*; copy":
+        lambda p, q: changed_model(q, p, "tokenizer_fingerprint"),
+    "/.*model: .*llm is not the language model that it was trained with; copy":
+        lambda p, q: changed_model(q, p, "llm_fingerprint"),
+    "bad.onnx: .* GB, and an ONNX file holds 2; export it with": lambda p, q: large_onnx(),
 }  # fmt: skip
 """How a message begins, parentheses, brackets and + as they are; and what raises it in a folder, with small models."""
 
