@@ -110,7 +110,7 @@ PARTS = {
     "norm_eps is …", "a convolution has a kernel of …",
     "unknown target …", "… is none of its classes", "no kind of encoder: …", "… has no setting '…'",
     "preprocessor_config.json makes other spectrograms than the model takes", "its features differ from this version's",
-    "… is not the language model that it was trained with", "…: nothing was said for '…'",
+    "… is not the language model that it was trained with",
     "its tokenizer splits texts differently from the one that it was trained with",
 }  # fmt: skip
 """What another error says in parentheses, before its remedy, or what an expression ends with one."""

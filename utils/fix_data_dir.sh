@@ -36,7 +36,10 @@ while IFS=' ' read -r id path; do
 done < "$data/wav.scp" > "$data/.with_audio"
 filter "$data/.with_audio" "$data/utt2spk" | awk 'NF == 2' | keys /dev/stdin > "$data/.kept"
 before=$(wc -l < "$data/wav.scp") after=$(wc -l < "$data/.kept")
-[ "$after" -gt 0 ] || { rm "$data/.with_audio" "$data/.kept"; die "$data: no utterance has audio and a speaker; see .backup"; }
+if [ "$after" = 0 ]; then
+    rm "$data/.with_audio" "$data/.kept"
+    die "$data: no utterance has audio and a speaker; correct wav.scp and utt2spk, whose old lines are in $data/.backup"
+fi
 while IFS= read -r name; do
     filter "$data/.kept" "$data/$name" > "$data/.$name.new"
     if [ -s "$data/.$name.new" ]; then

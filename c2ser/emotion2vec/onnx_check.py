@@ -97,7 +97,7 @@ def compare_on_speech(classifier: SpeechClassifier, path: str | Path, data: Path
     largest = _classify_all(utterances, classifier, [torch_side, onnx_side])
     number = len(torch_side.labels)
     if not number:
-        raise ValueError(f"{data}: no utterance can be read; see the log for the reasons")
+        raise ValueError(f"{data}: no utterance can be read; mend what the lines above say of each")
     figures: dict[str, float] = {
         "utterances": len(utterances),
         "other_labels": sum(onnx_side.labels[name] != label for name, label in torch_side.labels.items()),

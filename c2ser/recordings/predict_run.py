@@ -67,7 +67,10 @@ def predict_recordings(
         if usable:
             output.finish()
     if not usable:
-        raise ValueError(f"{recordings[0].name}: not one of {len(recordings)} recordings is usable; see above")
+        raise ValueError(
+            f"{recordings[0].name}: not one of {len(recordings)} recordings is usable; "
+            "mend what the lines above say of each"
+        )
     logger.info("%s", _summary(outcomes, time.monotonic() - start))
 
 

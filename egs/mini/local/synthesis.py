@@ -66,5 +66,5 @@ class Synthesiser:
         self.library.espeak_Synth(content, ctypes.c_size_t(len(content)), 0, 0, 0, UTF8, None, None)
         self.library.espeak_Synchronize()
         if not self.chunks:
-            raise ValueError(f"{voice.name}: nothing was said for '{text}'")
+            raise ValueError(f"{voice.name}: nothing was said for '{text}'; give words of its language")
         return np.concatenate(self.chunks)
