@@ -155,6 +155,23 @@ def test_a_part_of_esd_is_found_by_any_speaker(tmp_path):
         stage0("esd", tmp_path, tmp_path / "data")
 
 
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ("- prompt: a\n  style: sad\n", "a sentence without start, end; take a newer version"),
+        ("- prompt: [\n", "not YAML"),
+    ],
+)
+def test_a_table_of_pavoque_that_cannot_be_used_is_named(table, message, tmp_path):
+    """Older versions of the tables have no times."""
+    from fixtures import pavoque
+
+    pavoque.build(tmp_path)
+    (tmp_path / "pavoque-data/pavoque-sad.yaml").write_text(table)
+    with pytest.raises(ValueError, match=f"pavoque-sad.yaml: {message}"):
+        stage0("pavoque", tmp_path, tmp_path / "data")
+
+
 def test_meld_takes_mp4_before_wav(tmp_path):
     from fixtures import meld
     from test_prep import write_clip

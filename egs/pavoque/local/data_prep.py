@@ -31,8 +31,8 @@ def utterances(db_root: Path) -> Iterator[Utterance]:
             rest = "valid" if in_share(f"valid {prompt}", 12) else "train"
             drawn = "test" if in_share(f"test {prompt}", 20) else rest
             set_name, name = ("outtakes", f"outtake_{style}") if source == "outtakes" else (drawn, style)
-            part = {"start": float(row["start"]), "end": float(row["end"])}
-            yield Utterance(set_name, "roettig", f"{name}_{prompt}", sound, style, "de", text, **part)
+            start, end, name = float(row["start"]), float(row["end"]), f"{name}_{prompt}"
+            yield Utterance(set_name, "roettig", name, sound, style, "de", text, start=start, end=end)
 
 
 def sentences(path: Path) -> Iterator[dict[str, Any]]:
