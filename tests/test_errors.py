@@ -427,6 +427,8 @@ ROWS = {
     "/.*: no .jsonl or .tar in ZH EN; give the folder that":
         lambda p: recipe("emilia/local/data_prep").main(p, p / "out"),
     "/.*: no x.csv in it nor one folder below; take it": lambda p: recipe("meld/local/data_prep").located(p, "x.csv"),
+    "emodb: /.*none: no such folder; give the corpus with --db-root": lambda p: recipe("c2ser/local/recipes").prepare(
+        "emodb", p / "none", p / "out", p / "sound", "seven", None, 1),
     "nobody: espeak-ng has no such voice; choose another": lambda p: spoken("nobody", "yes"),
     # further tables of a data directory
     "a: 'x' in /.*utt2channel is no number of a channel; write": lambda p: read_data_dir(with_table(p, "utt2channel")),
@@ -506,6 +508,9 @@ RECIPES = {
     "the experts' files are needed; give them with --experts": "../../local/label.sh --stage 6 --stop-stage 6",
     "run.sh is not here; call this from the folder of a recipe": "cd local && ../../../local/cross_validate.sh",
     "--groups: data/folds has another number of groups; remove it": "../../local/cross_validate.sh --groups 4",
+    "--groups: 3 are more than the folds, which are 1; give no more":
+        "mv 'data/a 1' data/own; rm data/folds/groups; echo a 1 > data/own/utt2fold; echo true > run.sh; "
+        "../../local/cross_validate.sh --sets own --groups 3",
     "--baselines: classifiers are trained by the recipes of single corpora alone; leave them out":
         "{root}/egs/c2ser/run.sh --baselines classifier",
     "--emotion2vec: the tables of the paper need one; give": "{root}/egs/c2ser/run.sh --emotion2vec none",
