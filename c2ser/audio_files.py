@@ -7,7 +7,7 @@ from collections.abc import Generator, Iterable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import soundfile
@@ -21,7 +21,7 @@ FRAMES = 1 << 18
 """Samples of each channel in a block, at most; some seconds."""
 
 HEAD = 512
-"""Bytes of a wav file in which its data chunk is looked for first."""
+"""Bytes of a file in which its chunk of audio is looked for first."""
 
 UNKNOWN = 1 << 60
 """What libsndfile gives as a length that it does not know, or more."""
@@ -227,28 +227,62 @@ def _check_disk(file: IO[bytes], name: str) -> None:
         raise_if_of_machine(error, name)
 
 
+class _Chunks(NamedTuple):
+    """How a kind of file is divided into chunks.
+
+    Attributes:
+        start: offset of the first chunk.
+        header: struct of a chunk's name and length.
+        name: begin of the name of the chunk with the audio.
+        multiple: chunks begin at multiples of so many bytes.
+        inclusive: whether the length counts the chunk's header too.
+    """
+
+    start: int
+    header: str
+    name: bytes
+    multiple: int
+    inclusive: bool = False
+
+
+CHUNKS = {
+    b"RIFF": _Chunks(12, "<4sI", b"data", 2),
+    b"FORM": _Chunks(12, ">4sI", b"SSND", 2),
+    b"caff": _Chunks(8, ">4sq", b"data", 1),
+    b"riff": _Chunks(40, "<16sQ", b"data", 8, inclusive=True),
+}
+"""By the first bytes: wav, aiff, caf, w64."""
+
+
 def _check_size(file: IO[bytes], name: str, what: str) -> None:
-    """Refuse an empty file, and a wav file that declares more than it holds: libsndfile reads that without a word."""
+    """Refuse an empty file, and one that declares more than it holds: libsndfile reads that without a word."""
     size = file.seek(0, os.SEEK_END)
     if size == 0:
         raise ValueError(f"{name}: {what} is empty; re-download it")
     file.seek(0)
     head = file.read(HEAD)
     # the chunk is nearly always near the front; long headers are read only where they are
-    declared = _data_chunk(head) or (_data_chunk(head + file.read(65536)) if head[:4] == b"RIFF" else None)
-    # 0 and 2^32-1 are what streaming writers leave in the header when they cannot know the length
-    if declared and declared[1] not in (0, 0xFFFFFFFF) and declared[0] + declared[1] > size:
+    declared = _data_chunk(head) or (_data_chunk(head + file.read(65536)) if head[:4] in CHUNKS else None)
+    # 0, 2^32-1 and -1 are what streaming writers leave in the header when they cannot know the length
+    if declared and declared[1] > 0 and declared[1] != 0xFFFFFFFF and sum(declared) > size:
         raise ValueError(f"{name}: truncated, {size - declared[0]} of {declared[1]} bytes of audio; re-download {what}")
 
 
 def _data_chunk(head: bytes) -> tuple[int, int] | None:
-    """Return (offset, declared bytes) of the data chunk, or None where there is none to find."""
-    if head[:4] != b"RIFF" or head[8:12] != b"WAVE":
+    """Return (offset, declared bytes) of the audio in a file, or None where there is none to find."""
+    if head[:4] == b".snd" and len(head) >= 12:  # au has no chunks
+        return struct.unpack(">II", head[4:12])
+    kind = CHUNKS.get(head[:4])
+    if kind is None or (head[:4] == b"RIFF" and head[8:12] != b"WAVE"):  # avi files are RIFF too
         return None
-    position = 12
-    while position + 8 <= len(head):
-        name, length = struct.unpack("<4sI", head[position : position + 8])
-        if name == b"data":
-            return position + 8, length
-        position += 8 + length + length % 2
+    position, length_of_header = kind.start, struct.calcsize(kind.header)
+    while position + length_of_header <= len(head):
+        name, length = struct.unpack_from(kind.header, head, position)
+        length -= length_of_header if kind.inclusive else 0
+        position += length_of_header
+        if name.startswith(kind.name):
+            return position, length
+        if length < 0:
+            return None
+        position += -(-length // kind.multiple) * kind.multiple
     return None

@@ -77,6 +77,16 @@ def broken(kind, path):
         path.write_bytes(path.read_bytes()[:9000])
 
 
+@pytest.mark.parametrize("kind", ["aiff", "au", "caf", "w64", "wav"])
+def test_a_file_that_declares_more_than_it_holds_is_refused(kind, tmp_path):
+    whole, cut = tmp_path / f"whole.{kind}", tmp_path / f"cut.{kind}"
+    soundfile.write(whole, np.sin(np.arange(16000) / 9).astype(np.float32), 16000)
+    assert len(audio.load(whole, "u")) == 16000
+    cut.write_bytes(whole.read_bytes()[:20000])
+    with pytest.raises(ValueError, match=r"^u: truncated, \d+ of 3200[048] bytes of audio; re-download "):
+        audio.load(cut, "u")
+
+
 KINDS = ["truncated", "empty file", "header only", "html", "nan", "inf", "missing", "flac cut"]
 
 
