@@ -718,7 +718,8 @@ def test_answers_drawn_from_votes_teach_their_shares(place):  # noqa: F811
     model = start("direct", build(place, trainable=["connector", "llm"]).config, None, seed=1)
     items = voted(place, {"anger": 3, "sadness": 1, "calm": 2})  # no answer can name calm
     sizes = BatchConfig(seconds=60, utterances=8, keep_features=True)
-    taught = C2SERObjective(model, "direct", Corpus(*items, sizes, None, ValidConfig(2)), 3, LossConfig(sample_votes=True))
+    corpus = Corpus(*items, sizes, None, ValidConfig(2))
+    taught = C2SERObjective(model, "direct", corpus, 3, LossConfig(sample_votes=True))
     optimiser, seen = torch.optim.AdamW(model.parameters(), lr=1e-2), []
     for step in range(80):
         batch = taught.make_batch(taught.load_raw(step))
