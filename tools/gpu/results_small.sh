@@ -15,6 +15,7 @@ root=$(CDPATH='' cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 . "$root/utils/parse_options.sh"
 . "$root/utils/stage.sh"
 . "$root/local/path.sh"
+[ -n "$emodb$ravdess$nemo" ] || die "no corpus is given; name at least one folder, as in --emodb DIR"
 mkdir -p "$out"
 out=$(cd "$out" && pwd)
 : > "$out/status.tsv"
@@ -49,7 +50,6 @@ ask_other() {
         step "$corpus-folds" "$root/local/cross_validate.sh" "${options[@]}" --name direct --seeds "$seeds"
 }
 
-[ -n "$emodb$ravdess$nemo" ] || die "no corpus is given; name at least one folder, as in --emodb DIR"
 jobs=()
 if [ -n "$emodb" ]; then ask_emodb "$@" & jobs+=($!); fi
 if [ -n "$ravdess" ]; then ask_other ravdess "$ravdess" "$@" & jobs+=($!); fi
