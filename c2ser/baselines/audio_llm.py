@@ -32,6 +32,7 @@ from c2ser.baselines.instructions import Instructions, wav_bytes
 from c2ser.emotions import EMOTIONS
 from c2ser.label_sets import SEVEN
 from c2ser.log import one_line
+from c2ser.model.key_values import cache_name
 from c2ser.pretrained import find_model, load_pretrained, readable
 
 LOADER = re.compile(r"[A-Z]\w+For(ConditionalGeneration|CausalLM)", re.ASCII)
@@ -218,8 +219,7 @@ class AudioLlm:
         """Return the log-probability (batch,) of a label's tokens; the cache is left as it was."""
         total, tokens = first[:, ids[0]], torch.tensor([ids[:-1]], device=first.device).expand(len(first), -1)
         longer = torch.cat([mask, mask.new_ones(tokens.shape)], dim=1)
-        name = "cache" if "cache" in inspect.signature(self.model.forward).parameters else "past_key_values"
-        more = {name: past, **self._positions(longer, tokens.shape[1])}
+        more = {cache_name(self.model.forward): past, **self._positions(longer, tokens.shape[1])}
         logits = self.model(input_ids=tokens, attention_mask=longer, use_cache=True, **more).logits
         past.crop(-tokens.shape[1])
         later = logits.double().log_softmax(dim=-1)
