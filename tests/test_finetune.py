@@ -383,6 +383,8 @@ def test_a_trained_c2ser_learns_own_classes(place, tmp_path):
     assert c2ser.load(tmp_path / "out").classes == ("anger", "calm")
     figures = read_json(tmp_path / "out/decode_test/scores.json")
     assert figures["utterances"] == 12 and (tmp_path / "out/report.html").exists()
+    card = (tmp_path / "out/README.md").read_text("utf-8")
+    assert f"| test | {100 * figures['ua']:.1f} |" in card and "in words" not in card and str(place) not in card
     assert {*read_table(tmp_path / "out/decode_test/utt2prob")} == {*read_table(place / "data/test/utt2emo")}
     assert 0.05 <= read_json(tmp_path / "out/calibration.json")["temperature"] <= 20
     for options, reason in (

@@ -62,6 +62,11 @@ def merge_lora(network: C2SERNetwork) -> None:
     network.set_trainable([part for part in network.config.trainable if part != "lora"])
 
 
+def write_card(network: C2SERNetwork, folder: Path) -> None:
+    """Write a trained model's card anew, with the settings and scores that its folder has by now."""
+    write_text(folder / "README.md", _card(network, folder))
+
+
 def _card(network: C2SERNetwork, source: Path) -> str:
     """Return the model card, with the training settings and scores that the source folder has."""
     training, scores = _settings(source / "config.yaml"), {}

@@ -16,7 +16,7 @@ tags: [speech-emotion-recognition, c2ser]
 
 # C²SER model
 
-Recognises {emotions} in speech and gives its reasons in words ({style} chain of thought).
+Recognises {emotions} in speech{reasons} ({style} chain of thought).
 
 | part | what |
 |---|---|
@@ -77,6 +77,7 @@ def format_card(
     """
     head = HEAD.format(
         emotions=", ".join(labels),
+        reasons=" and gives its reasons in words" if config.style == "explicit" else "",
         style=config.style,
         whisper=config.whisper or "none",
         emotion2vec=_acoustic(config),
@@ -130,5 +131,5 @@ def format_table(rows: list[list[object]]) -> str:
 def _training(training: Mapping[str, Any] | None) -> str:
     if not training:
         return "\n## Training\n\n`config.yaml`, where present, holds the settings.\n"
-    shown = {key: value for key, value in training.items() if key not in ("train", "valid", "init", "model")}
+    shown = {key: value for key, value in training.items() if key not in ("train", "valid", "tests", "init", "model")}
     return f"\n## Training\n\n```yaml\n{yaml.safe_dump(shown, sort_keys=False, allow_unicode=True)}```\n"

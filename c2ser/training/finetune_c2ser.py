@@ -21,6 +21,7 @@ from c2ser.model.c2ser import C2SER
 from c2ser.model.c2ser_network import C2SERNetwork
 from c2ser.model.config import C2SERConfig, DecodeConfig
 from c2ser.model.decoding import calibrate, decode
+from c2ser.model.export import write_card
 from c2ser.model.hub import find_model
 from c2ser.ratings import Target
 from c2ser.scoring.labels import read_label
@@ -101,7 +102,9 @@ def _written(
     model = move(C2SER.from_pretrained(out), "auto")
     calibrate(model, out, sets.valid, DecodeConfig())
     scored = sets.scored() if score else {}
-    return {name: _score(model, data, out / f"decode_{name}") for name, data in scored.items()}
+    figures = {name: _score(model, data, out / f"decode_{name}") for name, data in scored.items()}
+    write_card(model.network, out)
+    return figures
 
 
 def _wanted(folder: Path) -> C2SERConfig:
