@@ -14,6 +14,7 @@ name=c2ser          # what the tables call this kind of model
 compare_with=       # the kind of model, one of earlier calls, that the others are compared with
 sets="train valid test" # the recipe's data directories, which are joined and divided anew
 cot=true            # true|false: see run.sh
+augment=            # see run.sh; what is tested and validated on stays as it was recorded
 baselines=          # see run.sh
 root=$(CDPATH='' cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 . "$root/local/cmd.sh"
@@ -30,6 +31,7 @@ root=$(CDPATH='' cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 [[ $name =~ ^[A-Za-z][A-Za-z0-9_.]*$ ]] || die "--name: '$name' cannot be a folder's name; use letters, digits, _ and ."
 read -ra set_list <<< "$sets"
 read -ra seed_list <<< "$seeds"
+read -ra copies <<< "$augment"
 pooled=$exp/folds/all
 
 # recipe STAGE STOP_STAGE OPTION...: stages of the recipe, with the options that were given here.
@@ -73,9 +75,27 @@ prepare_groups() {
     mv data/folds/groups.new data/folds/groups
 }
 
+# change_folds: a changed copy of everything for each change of --augment, with its attributes.
+change_folds() {
+    local change
+    for change in "${copies[@]}"; do
+        py perturb_data --data data/folds --out "data/folds-$change" --perturbation "$change"
+    done
+    recipe 1 1 --train-set folds --valid-set folds --test-sets "${copies[*]/#/folds-}"
+}
+
+# augment_group GROUP: join the group's training set with its part of the changed copies.
+augment_group() {
+    local change train=data/fold$1_train
+    for change in "${copies[@]}"; do
+        subset_data_dir.sh --utt-list "$train/wav.scp" "data/folds-$change" "$train-$change"
+    done
+    join_copies "$train"
+}
+
 # run_group GROUP STAGE STOP_STAGE OPTION...: stages of the recipe for one group.
 run_group() {
-    recipe "$2" "$3" --train-set "fold$1_train" --valid-set "fold$1_valid" --test-sets "fold$1_test" \
+    recipe "$2" "$3" --train-set "fold$1_train" --augment "$augment" --valid-set "fold$1_valid" --test-sets "fold$1_test" \
         --exp "$exp/folds/$1" "${@:4}"
 }
 
@@ -137,12 +157,15 @@ compare_kinds() {
 [ -s data/folds/groups ] || prepare_groups
 [ "$(awk '{ print $2 }' data/folds/groups | sort -u | wc -l)" = "$groups" ] ||
     die "--groups: data/folds has another number of groups; remove it or name another number"
+[ -z "$augment" ] || run_once "$pooled/done/copies" data/folds/wav.scp "$augment" -- change_folds
 for ((group = 1; group <= groups; group++)); do
-    run_once "$pooled/done/levels-$group" data/fold"$group"_{train,valid,test}/wav.scp -- run_group "$group" 2 3
+    [ -z "$augment" ] ||
+        run_once "$pooled/done/augmented-$group" data/fold"$group"_train/wav.scp "$augment" -- augment_group "$group"
+    run_once "$pooled/done/levels-$group" data/fold"$group"_{train,valid,test}/wav.scp "$augment" -- run_group "$group" 2 3
     for seed in "${seed_list[@]}"; do
         log "group $group of $groups, seed $seed: $exp/folds/$group/$name-$seed"
         run_once "$pooled/done/$name-$seed-$group" data/fold"$group"_{train,valid,test}/wav.scp \
-            "$cot" "$baselines" "${shared_options[@]}" -- train_and_answer "$group" "$seed"
+            "$cot" "$augment" "$baselines" "${shared_options[@]}" -- train_and_answer "$group" "$seed"
     done
 done
 if [ -s data/fold1_test/utt2level ]; then pool "data/fold{}_test/utt2level" data/folds/utt2level; fi

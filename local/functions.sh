@@ -58,13 +58,21 @@ read_processes() {
 
 # augment_train_set: join the training set with a changed copy of it for each change of --augment.
 augment_train_set() {
-    local change parts=("data/$recorded_set")
+    local change
     for change in "${copies[@]}"; do
         py perturb_data --data "data/$recorded_set" --out "data/$recorded_set-$change" --perturbation "$change"
-        copy_data_dir.sh --utt-suffix "-$change" "data/$recorded_set-$change" "data/$train_set-$change"
-        parts+=("data/$train_set-$change")
     done
-    combine_data.sh "data/$train_set" "${parts[@]}"
+    join_copies "data/$recorded_set"
+}
+
+# join_copies SET: write SET_augmented, which is SET with its changed copies SET-<change> under names of their own.
+join_copies() {
+    local change parts=("$1")
+    for change in "${copies[@]}"; do
+        copy_data_dir.sh --utt-suffix "-$change" "$1-$change" "${1}_augmented-$change"
+        parts+=("${1}_augmented-$change")
+    done
+    combine_data.sh "${1}_augmented" "${parts[@]}"
 }
 
 # on_gpu LOG COMMAND...: run a command that holds a model on one GPU, or on a CPU if --ngpu is 0.

@@ -62,7 +62,7 @@ def recipe(own_recipe, tmp_path):
 def test_each_utterance_is_answered_by_a_model_that_has_not_heard_its_speaker(recipe):
     folder, cross_validate = recipe
     words = ("--groups", "3", "--emotion2vec", "none", "--perturb", "gain-6", f"--implicit-options={FEW}")
-    words += ("--labels", "raw")  # calm is none of the seven
+    words += ("--labels", "raw", "--augment", "gain-3")  # calm is none of the seven
     said = cross_validate(*words, "--seeds", "7", kind="without_cot")
     speakers = read_table(folder / "data/folds/utt2spk")
     assert Counter(speakers.values()) == Counter({"01": 4, "1": 2, "b": 6, "c": 2})
@@ -72,8 +72,10 @@ def test_each_utterance_is_answered_by_a_model_that_has_not_heard_its_speaker(re
         heard = [set(rows.values()) for rows in parts.values()]
         assert sum(map(len, heard)) == len(set.union(*heard)) == 4  # no speaker in two sets
         assert sum(map(len, parts.values())) == 14
+        augmented = read_table(folder / f"data/fold{group}_train_augmented/utt2spk")
+        assert augmented == parts["train"] | {f"{i}-gain-3": spoken for i, spoken in parts["train"].items()}
         tests += parts["test"]
-        assert read_json(folder / f"exp/folds/{group}/attr_stats.json")["loudness"]["count"] == len(parts["train"])
+        assert read_json(folder / f"exp/folds/{group}/attr_stats.json")["loudness"]["count"] == len(augmented)
     assert sorted(tests) == sorted(speakers)
     scored = folder / "exp/folds/all/without_cot-7/implicit/decode_folds"
     assert sorted(read_table(scored / "answer")) == sorted(speakers)
@@ -86,11 +88,12 @@ def test_each_utterance_is_answered_by_a_model_that_has_not_heard_its_speaker(re
     assert "gain-6" in stability.read_text()
     trained = folder / "exp/folds/3/without_cot-7/implicit/config.yaml"
     assert yaml.safe_load(trained.read_text())["training"]["seed"] == 7
+    assert yaml.safe_load(trained.read_text())["train"].endswith("data/fold3_train_augmented")
     compared = read_json(folder / "exp/folds/all/comparison/comparison.json")
     assert list(compared) == ["without_cot implicit", "without_cot implicit_label_score"]
     assert "| without_cot implicit | 1 |" in said
     again = cross_validate(*words, "--cot", "false", "--name", "without_cot", "--seeds", "7")
-    assert again.count("says that this is done") == 7
+    assert again.count("says that this is done") == 11
 
 
 def test_bad_options_are_refused_before_anything_is_done(recipe, tmp_path):
