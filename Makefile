@@ -2,10 +2,11 @@
 SHELL         := /bin/bash
 .SHELLFLAGS   := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help tools ready small demo mini try-mini check check-all lint quick slow bench faults fuzz clean
+.PHONY: help tools ready small demo mini try-mini check check-all lint quick slow oldest bench faults fuzz clean
 
 environment = root=$$PWD && . local/path.sh
 for_tests   = export C2SER_NEEDS="ruff mypy pytest xdist hypothesis nbclient onnxscript onnxruntime"; $(environment)
+model_tests = tests/test_{c2ser,decoding,encoders,hub,baseline_kinds}.py
 checkpoint  = tools/penn/fcnf0++.pt
 scripts     = $$(git ls-files --cached --others --exclude-standard '*.sh' .ci/run)
 
@@ -50,6 +51,10 @@ check-all: check slow ## the slow tests too, such as whole recipes
 
 slow: ready
 	@$(for_tests); python -m pytest -n auto --dist loadgroup -m slow
+
+oldest: ready ## the models' quick tests with the oldest transformers, peft and accelerate that setup.py allows
+	@$(MAKE) -C tools oldest; $(for_tests); set -x; export PYTHONPATH=$$PWD/tools/oldest:$${PYTHONPATH-}; \
+	python -m pytest -n auto --dist loadgroup -m "not slow" $(model_tests)
 
 bench: ready ## speed against other implementations (extra [peer]); docs/benchmarks.md has the rules
 	@$(environment); python tools/run_benchmark.py

@@ -77,6 +77,12 @@ def requirements(*extras: str) -> list[str]:
     return REQUIRES + [line for extra in extras for line in EXTRAS[extra]]
 
 
+def oldest(*packages: str) -> list[str]:
+    """Return "name==release" for each of the named packages, of the oldest release that is allowed."""
+    allowed = dict(line.split(">=") for line in REQUIRES if re.fullmatch(r"\w+>=[\d.]+", line))
+    return [f"{name}=={allowed[name]}" for name in packages]
+
+
 def version() -> str:
     """Return the version, which is written in c2ser/__init__.py alone; nothing is imported."""
     text = (ROOT / "c2ser" / "__init__.py").read_text("utf-8")

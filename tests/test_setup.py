@@ -27,6 +27,12 @@ def test_every_package_is_listed_and_cuda_too(root):
     assert names <= shown and {"CUDA", "Python", "GPUs"} <= shown
 
 
+def test_the_oldest_releases_are_the_ones_that_are_allowed(root):
+    setup = load(root / "setup.py")
+    for line in setup.oldest("transformers", "peft", "accelerate"):
+        assert line.replace("==", ">=") in setup.REQUIRES
+
+
 def test_what_is_missing_comes_with_its_remedy(root, capsys):
     check = load(root / "tools/check_install.py").check
     assert not check("no-such-package>=3", None)
