@@ -169,13 +169,11 @@ def _av_blocks(file: IO[bytes], name: str, what: str) -> Generator[tuple[int, np
             if not container.streams.audio:
                 raise ValueError(f"{name}: no sound in {what}; remove it or re-download")
             stream = container.streams.audio[0]
-            declared = 0.0  # where it is a guess
-            if container.format.name.startswith("mov") and stream.duration and stream.time_base:
-                declared = float(stream.duration * stream.time_base)
+            declared, exact = _declared(container, stream)
             number, rate = 0, 0
             for rate, block in _joined(_av_frames(container.decode(stream))):
                 # encoders fill up the last frame with silence, which is no part of the recording
-                block = block[: round(declared * rate) - number] if declared else block
+                block = block[: round(declared * rate) - number] if exact else block
                 number += len(block)
                 if len(block):
                     yield rate, block
@@ -187,6 +185,17 @@ def _av_blocks(file: IO[bytes], name: str, what: str) -> Generator[tuple[int, np
         raise ValueError(f"{name}: 0 samples in {what}; remove it or re-download")
     if number / rate < declared - LOST:
         raise ValueError(f"{name}: truncated, {number / rate:.1f} of {declared:.1f} s; re-download {what}")
+
+
+def _declared(container: "av.container.InputContainer", stream: "av.AudioStream") -> tuple[float, bool]:
+    """Return the seconds that a file says it holds, 0 where it does not say; and whether that is true to the sample."""
+    name = container.format.name
+    if name.startswith("mov") and stream.duration and stream.time_base:
+        return float(stream.duration * stream.time_base), True
+    # Matroska and WebM say it in milliseconds, of all tracks together; what FFmpeg says of one of them is a guess
+    if name.startswith("matroska") and len(container.streams) == 1 and stream.duration is None:
+        return (container.duration or 0) / 1e6, False
+    return 0.0, False
 
 
 def _av_frames(frames: Iterable["av.AudioFrame"]) -> Iterator[tuple[int, np.ndarray]]:

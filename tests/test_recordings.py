@@ -166,6 +166,18 @@ def test_a_cut_off_m4a_is_an_error(tmp_path):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(("name", "codec"), [("a.webm", "libopus"), ("a.mkv", "pcm_s16le")])
+def test_a_cut_off_matroska_is_an_error_if_it_says_how_long_it_was(tmp_path, name, codec):
+    for streamed in ("0", "1"):
+        path = encode(tmp_path / name, voice(8.0), codec, 48000, options={"live": streamed})
+        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+        if streamed == "1":  # as browsers record: written at once, without a length
+            assert 2 < len(audio.load(path, "u")) / RATE < 6
+        else:
+            with pytest.raises(ValueError, match=r"^u: truncated, [2-5]\.\d of 8\.\d s; re-download"):
+                audio.load(path, "u")
+
+
 def test_a_playlist_opens_no_other_file(tmp_path):
     encode(tmp_path / "secret.ts", voice(2.0), "aac")
     lines = ["#EXTM3U", "#EXT-X-TARGETDURATION:5", "#EXTINF:2,", str(tmp_path / "secret.ts"), "#EXT-X-ENDLIST", ""]
