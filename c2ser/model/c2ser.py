@@ -122,9 +122,7 @@ class C2SER(SpeechModel):
         config = decode or DecodeConfig()
         config = replace(config, style=cast(Style | None, style) or config.style or self.config.style)
         if config.engine != "transformers":
-            raise ValueError(
-                f"engine {config.engine}: answers whole data directories, in c2ser decode; leave it out here"
-            )
+            raise ValueError(f"engine {config.engine}: answers data directories, in c2ser decode; leave it out here")
         if config.style == "explicit" and not answers:
             raise ValueError("probabilities of explicit models follow from their answers; let them answer")
         code = check_language(language)

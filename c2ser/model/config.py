@@ -172,8 +172,8 @@ class DecodeConfig(SearchConfig):
         batch_utterances: utterances in one batch, at most.
         max_new_tokens: an answer is cut off after this many tokens.
         style: the chain of thought to ask for; null takes the model's own.
-        engine: what writes the answers of `c2ser decode`: transformers, or vLLM on a GPU, many more at once, which needs
-            pip install 'c2ser[vllm]' and room for the language model twice.
+        engine: what writes the answers of `c2ser decode`: transformers, or vLLM (not run on a GPU yet), hundreds at
+            once, which needs pip install 'c2ser[vllm]' and room for the language model twice.
     """
 
     batch_seconds: float = 240.0
@@ -187,8 +187,8 @@ class DecodeConfig(SearchConfig):
         super().__post_init__()
         unknown = self.beams > 1 or self.repetition_penalty != 1 or (self.sample and self.top_p == 0)
         if self.engine == "vllm" and unknown:
-            raise ValueError("engine vllm: knows no beams, no repetition_penalty and no top_p of 0; leave these out, or "
-                             "set engine: transformers")  # fmt: skip
+            raise ValueError("engine vllm: knows no beams, no repetition_penalty and no top_p of 0; leave these out, "
+                             "or set engine: transformers")  # fmt: skip
 
 
 @dataclass

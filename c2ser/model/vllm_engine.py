@@ -72,8 +72,8 @@ class VllmEngine:
                 use_tqdm=False,
             )
         except Exception as error:  # its errors have no common kind
-            raise ValueError(f"vLLM: stopped ({one_line(error)}); its lines above say more, give the same command again "
-                             "to go on, or set engine: transformers") from None  # fmt: skip
+            raise ValueError(f"vLLM: stopped ({one_line(error)}); its lines above say more, give the same command "
+                             "again to go on, or set engine: transformers") from None  # fmt: skip
         return [_finished(output, key) for output, key in zip(outputs, keys, strict=True)]
 
     def _start(self, vllm: Any) -> Any:
@@ -107,8 +107,8 @@ def _finished(output: Any, key: str) -> list[int]:
     """Return the tokens of an answer that is whole, or as long as it may be."""
     (answer,) = output.outputs
     if answer.finish_reason not in ("stop", "length"):
-        raise ValueError(f"{key}: vLLM gave up its answer ({answer.finish_reason}); give the same command again, or set "
-                         "engine: transformers")  # fmt: skip
+        raise ValueError(f"{key}: vLLM gave up its answer ({answer.finish_reason}); give the same command again, or "
+                         "set engine: transformers")  # fmt: skip
     return list(answer.token_ids)
 
 
