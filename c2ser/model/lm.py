@@ -261,7 +261,7 @@ class LanguageModel(nn.Module):
         begun = self._begun(contexts, boundaries, prompts)
         return self.texts(search_tokens(self.llm, contexts, max_new_tokens, search, keys, begun, reading))
 
-    def texts(self, tokens: Sequence[Sequence[int]]) -> tuple[list[str], list[int]]:
+    def texts(self, tokens: Sequence[list[int]]) -> tuple[list[str], list[int]]:
         """Return the answers that these tokens are, and the number of tokens of each, its end token included."""
         cut = [row[: row.index(self.end) + 1] if self.end in row else row for row in tokens]
         return self.tokenizer.batch_decode(cut, skip_special_tokens=True), [len(row) for row in cut]
