@@ -138,6 +138,8 @@ def write_merged(llm: PreTrainedModel, folder: Path) -> None:
             merged = copy.deepcopy(llm)
             merge_adapters(merged)
             merged.save_pretrained(temporary)
+            for path in temporary.iterdir():
+                path.chmod(0o644)  # safetensors keeps files from others
             write_json(temporary / RECORD, record)
         logger.info("%s: the language model with its adapters merged, for vLLM", folder)
     finally:
