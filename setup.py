@@ -38,6 +38,7 @@ EXTRAS = {
     "eval": ["jiwer"],
     "onnx": ["onnx>=1.23", "onnxscript>=0.7", "onnxruntime>=1.32"],  # export_onnx; older releases are not tested
     "serve": ["fastapi", "uvicorn", "python-multipart", "prometheus-client", "gradio>=6.16"],  # c2ser serve
+    "vllm": ["vllm>=0.26,<0.27"],  # decode.engine: vllm; the last releases for torch 2.11
     "ray": ["ray[data]>=2.60"],  # map stages on a Ray cluster
     "dev": [
         "pytest",

@@ -285,7 +285,7 @@ def test_loss_is_transformers_and_the_head_sees_labels_only(place):
         tokens = [[*model.language._tokens(answer), model.language.end] for answer in answers]
         assert seen == [torch.Size([sum(map(len, tokens)), 32])]
         speech = model.encode_features(features)
-        contexts = model.language._contexts(speech, model.connector.boundaries, ["Say it."] * 2)
+        contexts = model.language.contexts(speech, model.connector.boundaries, ["Say it."] * 2)
         total = 0.0
         for context, ids in zip(contexts, tokens, strict=True):  # each alone, by transformers' own loss
             embedded = torch.cat([context, model.language._embed(ids)])[None]
@@ -335,7 +335,7 @@ def test_head_at_labels_gives_the_gradients_of_the_full_loss(place, kind):
     own.backward()
     gradients = {name: p.grad.clone() for name, p in language.named_parameters() if p.grad is not None}
     language.zero_grad(set_to_none=True)
-    rows = language._contexts(speech, boundaries, prompts)
+    rows = language.contexts(speech, boundaries, prompts)
     labels = [torch.tensor([*language._tokens(answer), language.end]) for answer in answers]
     embedded = [torch.cat([row, language._embed(ids.tolist())]) for row, ids in zip(rows, labels, strict=True)]
     target = [torch.cat([torch.full((len(row),), -100), ids]) for row, ids in zip(rows, labels, strict=True)]

@@ -355,7 +355,7 @@ def test_batches_stay_within_seconds_and_tokens(model_place):
         speech = taught.model.encode_features(taught.model.extract_features([waves(item.seconds)[0]]))
         longest = 0
         for style, answer in item.answers.items():
-            contexts = language._contexts(speech, taught.model.connector.boundaries, [instruction(style)])
+            contexts = language.contexts(speech, taught.model.connector.boundaries, [instruction(style)])
             longest = max(longest, len(contexts[0]) + len(language._tokens(answer)) + 1)
         tokens[name] = longest
     assert max(len(taught.batches.at(index)) for index in range(taught.num_micro_batches(1))) == 3

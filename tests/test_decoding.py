@@ -149,7 +149,7 @@ def test_seven_labels_in_one_pass_are_seven_passes(model, languages):
         assert len(calls) == 2  # the instruction, once for all batches; then seven labels for three utterances
         assert torch.equal(scores, label_scores(model, speech, "implicit", languages, None)) and len(calls) == 3
         handle.remove()
-        contexts = model.language._contexts(speech, model.connector.boundaries, [instruction("implicit")] * 3)
+        contexts = model.language.contexts(speech, model.connector.boundaries, [instruction("implicit")] * 3)
         for context, language, row in zip(contexts, languages, scores, strict=True):
             forms = []
             for texts in short_answers(language):
@@ -235,7 +235,7 @@ def test_nothing_is_read_twice(model, monkeypatch, style, search):
     together = decode_batch(network, sounds, codes, config)
     with torch.no_grad():
         speech = network.encode(list(sounds.values()))
-        contexts = language._contexts(speech, network.connector.boundaries, [instruction(style)] * 3)
+        contexts = language.contexts(speech, network.connector.boundaries, [instruction(style)] * 3)
     for name, one in together.items():
         assert (one.answer, one.tokens) == (alone[name].answer, alone[name].tokens)
         assert one.scores == pytest.approx(alone[name].scores, rel=1e-6)  # sums of hundreds of logarithms

@@ -21,6 +21,7 @@ from c2ser.data.datasets import MAX_SECONDS
 from c2ser.label_sets import SEVEN, LabelSet
 from c2ser.model.config import GREEDY, LoraSettings
 from c2ser.model.continuations import log_probabilities
+from c2ser.model.key_values import Reading
 from c2ser.model.lm import LanguageModel, load_llm, load_tokenizer
 from c2ser.model.perception import FULL_SECONDS, LogMel
 from c2ser.model.search import search_tokens
@@ -182,13 +183,14 @@ class Cascade:
                 said[name].append(text)
                 tokens[name] += count
         transcripts = {name: " ".join(filter(None, texts)) for name, texts in said.items()}
-        contexts = self._contexts(list(transcripts.values()))
-        answers = self._generate(contexts)
+        contexts, reading = self._contexts(list(transcripts.values())), Reading()
+        generated = search_tokens(self.language.llm, contexts, MAX_ANSWER, GREEDY, reading=reading)
+        answers, counts = self.language.texts(generated)
         milliseconds = 1000 * (time.perf_counter() - start) / len(waves)
-        rows = self._probabilities(contexts)
+        rows = self._probabilities(contexts, reading)
         return {
             name: Answer(text, row, milliseconds, tokens[name] + count, transcripts[name])
-            for name, (text, count), row in zip(waves, answers, rows, strict=True)
+            for name, text, count, row in zip(waves, answers, counts, rows, strict=True)
         }
 
     def _ids(self, text: str, is_data: bool = False) -> list[int]:
@@ -203,24 +205,19 @@ class Cascade:
         rows = [[*before, *self._ids(text, is_data=True), *after] for text in transcripts]
         return [table(torch.tensor(ids, device=self.language.llm.device)) for ids in rows]
 
-    def _generate(self, contexts: Sequence[Tensor]) -> list[tuple[str, int]]:
-        """Return an answer to each context, and the number of its tokens, its end token included."""
-        end, rows = self.language.end, search_tokens(self.language.llm, contexts, MAX_ANSWER, GREEDY)
-        cut = [row[: row.index(end) + 1] if end in row else row for row in rows]
-        texts = self.language.tokenizer.batch_decode(cut, skip_special_tokens=True)
-        return [(text, len(row)) for text, row in zip(texts, cut, strict=True)]
-
-    def _probabilities(self, contexts: Sequence[Tensor]) -> np.ndarray:
+    def _probabilities(self, contexts: Sequence[Tensor], reading: Reading | None = None) -> np.ndarray:
         """Return the probabilities (batch, classes) of the emotions, freed of the model's bias towards some labels.
 
         Each label's probability is divided by what it has, on average, after transcripts that say nothing (contextual
-        calibration, Zhao et al., 2021): small language models would otherwise nearly always name the same one.
+        calibration, Zhao et al., 2021): small language models would otherwise nearly always name the same one. What the
+        answers' `reading` kept of the contexts is not read again.
         """
         if self.bias is None:
             self.bias = self._scores(self._contexts(NO_WORDS)).softmax(dim=-1).mean(dim=0).log()
-        return (self._scores(contexts) - self.bias).softmax(dim=-1).cpu().numpy()
+        return (self._scores(contexts, reading) - self.bias).softmax(dim=-1).cpu().numpy()
 
-    def _scores(self, contexts: Sequence[Tensor]) -> Tensor:
+    def _scores(self, contexts: Sequence[Tensor], reading: Reading | None = None) -> Tensor:
         """Return the log-probabilities (batch, classes) of the labels, end token included, in float64."""
-        rows = log_probabilities(self.language.llm, contexts, [self.words] * len(contexts))
+        known = reading.take() if reading else None
+        rows = log_probabilities(self.language.llm, contexts, [self.words] * len(contexts), known)
         return torch.stack(rows).double()

@@ -19,6 +19,7 @@ from c2ser.model.hub import find_model
 from c2ser.model.lm import LanguageModel, load_llm
 from c2ser.model.perception import WhisperEncoder
 from c2ser.model.recognition import recognise
+from c2ser.model.vllm_engine import VllmEngine
 from c2ser.recordings.results import Recogniser, Recognition
 from c2ser.recordings.speech_model import SpeechModel, check_language
 
@@ -29,10 +30,11 @@ class C2SER(SpeechModel):
     Args:
         network: the network.
         temperature: divides the log-probabilities of the classes; fitted on a validation set.
+        folder: where it was read from, None if nowhere.
     """
 
-    def __init__(self, network: C2SERNetwork, temperature: float = 1.0) -> None:
-        self.network, self.temperature = network, temperature
+    def __init__(self, network: C2SERNetwork, temperature: float = 1.0, folder: Path | None = None) -> None:
+        self.network, self.temperature, self.folder = network, temperature, folder
         self.classes = network.labels.names
 
     @classmethod
@@ -64,7 +66,7 @@ class C2SER(SpeechModel):
             ValueError: there is no C²SER model, or a damaged one; or no such device.
         """
         folder = find_model(model)
-        return move(cls(load_network(folder), read_temperature(folder)), device)
+        return move(cls(load_network(folder), read_temperature(folder), folder), device)
 
     def save_pretrained(self, folder: str | Path) -> None:
         """Write the model to a folder, without the temperature: `calibrate` fits one to the weights that are there.
@@ -90,9 +92,22 @@ class C2SER(SpeechModel):
         languages: Mapping[str, str | None],
         config: DecodeConfig,
         answers: bool = True,
+        engine: VllmEngine | None = None,
     ) -> dict[str, Recognition]:
         """Recognise the emotions in waveforms by utterance; see `c2ser.model.recognition.recognise`."""
-        return recognise(self.network, waves, languages, config, answers, self.temperature)
+        return recognise(self.network, waves, languages, config, answers, self.temperature, engine)
+
+    def start_engine(self, config: DecodeConfig) -> VllmEngine | None:
+        """Return what writes the answers in place of the model's own network, None if nothing does.
+
+        Raises:
+            ValueError: the model was read from no folder.
+        """
+        if config.engine == "transformers":
+            return None
+        if self.folder is None:
+            raise ValueError("vLLM reads models from folders; save this one, and load it with from_pretrained")
+        return VllmEngine(self.network, self.folder / "vllm", config)
 
     def recogniser(
         self,
@@ -106,6 +121,8 @@ class C2SER(SpeechModel):
             raise ValueError(f"style {style!r}: no chain of thought of C²SER; give {' or '.join(get_args(Style))}")
         config = decode or DecodeConfig()
         config = replace(config, style=cast(Style | None, style) or config.style or self.config.style)
+        if config.engine != "transformers":
+            raise ValueError(f"engine {config.engine}: answers data directories, in c2ser decode; leave it out here")
         if config.style == "explicit" and not answers:
             raise ValueError("probabilities of explicit models follow from their answers; let them answer")
         code = check_language(language)

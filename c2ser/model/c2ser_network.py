@@ -216,6 +216,16 @@ class C2SERNetwork(nn.Module):
         spelled = [self.spell(row) for row in answers]
         return self.language.score(speech, self.connector.boundaries, self._prompts(style, speech), spelled, reading)
 
+    @torch.no_grad()
+    def contexts(self, speech: Vectors, style: Style) -> list[Tensor]:
+        """Return what the language model reads before each answer, (time, dim), for another program to go on from."""
+        return self.language.contexts(speech, self.connector.boundaries, self._prompts(style, speech))
+
+    def max_context(self, style: Style, seconds: float) -> int:
+        """Return the largest number of embeddings that `contexts` gives for audio of this length."""
+        (around,) = self.language.sequence_lengths(instruction(style, self.wording), [""])
+        return around - 1 + self.max_embeddings(seconds)  # all but the end token of an answer
+
     def _prompts(self, style: Style, speech: Vectors) -> list[str]:
         return [instruction(style, self.wording)] * len(speech.values)
 

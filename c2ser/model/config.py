@@ -15,6 +15,9 @@ Padding = Literal["exact", "30s"]
 Part = Literal["whisper", "connector", "lora", "llm"]
 """The parts of a model that can be trained."""
 
+Engine = Literal["transformers", "vllm"]
+"""What writes the answers."""
+
 Tuning = Literal["frozen", "lora", "full"]
 """What of an encoder under a head is trained: nothing, adapters beside its weights, or all of it."""
 
@@ -169,12 +172,23 @@ class DecodeConfig(SearchConfig):
         batch_utterances: utterances in one batch, at most.
         max_new_tokens: an answer is cut off after this many tokens.
         style: the chain of thought to ask for; null takes the model's own.
+        engine: what writes the answers of `c2ser decode`: transformers, or vLLM (not run on a GPU yet), hundreds at
+            once, which needs pip install 'c2ser[vllm]' and room for the language model twice.
     """
 
     batch_seconds: float = 240.0
     batch_utterances: int = 64
     max_new_tokens: int = 400
     style: Style | None = None
+    engine: Engine = "transformers"
+
+    def __post_init__(self) -> None:
+        """Refuse searches that vLLM does not know, or does otherwise: its repetition penalty counts the prompt too."""
+        super().__post_init__()
+        unknown = self.beams > 1 or self.repetition_penalty != 1 or (self.sample and self.top_p == 0)
+        if self.engine == "vllm" and unknown:
+            raise ValueError("engine vllm: knows no beams, no repetition_penalty and no top_p of 0; leave these out, "
+                             "or set engine: transformers")  # fmt: skip
 
 
 @dataclass

@@ -22,6 +22,9 @@ from c2ser.tables import TableMap, read_table, write_json
 
 logger = get_logger(__name__)
 
+ENGINE_BATCHES = 16
+"""So many batches are answered at once by an engine that decodes many utterances side by side."""
+
 UTT2MS = "utt2ms"
 """The table beside the answers: milliseconds (a batch's time divided by its size) and tokens of each."""
 
@@ -34,10 +37,12 @@ def decode(model: C2SER, data: str | Path, out: str | Path, config: DecodeConfig
     """
     out = Path(out)
     write_label_set(out.parent, model.network.labels)
+    engine = model.start_engine(config)
+    batches = ENGINE_BATCHES if engine else 1
     with TableMap(out, out.with_name(UTT2MS), out.with_name(UTT2PROB)) as job:
-        sizes = config.batch_seconds, config.batch_utterances
+        sizes = config.batch_seconds * batches, config.batch_utterances * batches
         for waves, languages in unfinished_batches(job, data, *sizes, audio.MAX_SECONDS):
-            results = model.recognise(waves, languages, config)
+            results = model.recognise(waves, languages, config, engine=engine)
             for name in job.todo(results):
                 result = results[name]
                 numbers = [result.probabilities[emotion] for emotion in model.classes]

@@ -31,6 +31,15 @@ def llm_fingerprint(llm: PreTrainedModel) -> str:
     return weights_fingerprint(parameter for name, parameter in llm.named_parameters() if ".lora_" not in name)
 
 
+def weights_digest(module: nn.Module) -> str:
+    """Return a hash of every number of a module's weights, which no other weights have."""
+    digest = hashlib.sha256()
+    for name, parameter in module.named_parameters():
+        digest.update(f"{name} {parameter.dtype} {tuple(parameter.shape)}".encode())
+        digest.update(parameter.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
 def tokenizer_fingerprint(tokenizer: PreTrainedTokenizerBase, labels: LabelSet = SEVEN) -> str:
     """Return a hash of how a tokenizer splits the prompts and the answers of models with these classes."""
     texts = [*INSTRUCTIONS.values(), *(text for row in SENTENCES.values() for text in row.values())]

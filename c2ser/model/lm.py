@@ -159,7 +159,7 @@ class LanguageModel(nn.Module):
         table = self.llm.get_input_embeddings()
         return table(torch.tensor(ids, dtype=torch.long, device=self.llm.device))
 
-    def _contexts(self, speech: Vectors, boundaries: Tensor, prompts: Sequence[str]) -> list[Tensor]:
+    def contexts(self, speech: Vectors, boundaries: Tensor, prompts: Sequence[str]) -> list[Tensor]:
         """Return what comes before each answer, as embeddings (time, dim)."""
         around = {prompt: [self._embed(ids) for ids in self.prompt_ids(prompt)] for prompt in set(prompts)}
         rows = []
@@ -193,7 +193,7 @@ class LanguageModel(nn.Module):
             answers: one for each utterance.
         """
         labels = [[*self._tokens(answer), self.end] for answer in answers]
-        contexts = self._contexts(speech, boundaries, prompts)
+        contexts = self.contexts(speech, boundaries, prompts)
         shared = self._shared(prompts)
         # one lookup for all answers, and places that the host knows: nothing here waits for the device
         inputs = self._embed([i for ids in labels for i in ids[:-1]]).split([len(ids) - 1 for ids in labels])
@@ -257,10 +257,13 @@ class LanguageModel(nn.Module):
         Returns:
             answers, and the number of tokens of each, its end token included.
         """
-        contexts = self._contexts(speech, boundaries, prompts)
+        contexts = self.contexts(speech, boundaries, prompts)
         begun = self._begun(contexts, boundaries, prompts)
-        tokens = search_tokens(self.llm, contexts, max_new_tokens, search, keys, begun, reading)
-        cut = [self._until_end(row) for row in tokens]
+        return self.texts(search_tokens(self.llm, contexts, max_new_tokens, search, keys, begun, reading))
+
+    def texts(self, tokens: Sequence[list[int]]) -> tuple[list[str], list[int]]:
+        """Return the answers that these tokens are, and the number of tokens of each, its end token included."""
+        cut = [row[: row.index(self.end) + 1] if self.end in row else row for row in tokens]
         return self.tokenizer.batch_decode(cut, skip_special_tokens=True), [len(row) for row in cut]
 
     def _begun(self, contexts: Sequence[Tensor], boundaries: Tensor, prompts: Sequence[str]) -> Cache | None:
@@ -290,10 +293,7 @@ class LanguageModel(nn.Module):
             for each utterance a tensor (answers,).
         """
         continuations = [[[*self._tokens(answer), self.end] for answer in row] for row in answers]
-        contexts, known = self._contexts(speech, boundaries, prompts), reading.take() if reading else None
+        contexts, known = self.contexts(speech, boundaries, prompts), reading.take() if reading else None
         if known is None and (begun := self._begun(contexts, boundaries, prompts)) is not None:
             known = shared_by_all(begun, len(contexts), contexts[0].device)
         return log_probabilities(self.llm, contexts, continuations, known)
-
-    def _until_end(self, ids: list[int]) -> list[int]:
-        return ids[: ids.index(self.end) + 1] if self.end in ids else ids

@@ -45,12 +45,13 @@ def search_tokens(
     devices = [contexts[0].device] if contexts[0].is_cuda else []
     for context, key in zip(contexts, keys or [""] * len(contexts), strict=True):
         with torch.random.fork_rng(devices):
-            torch.manual_seed(_seed(search.seed, key))
+            torch.manual_seed(draw_seed(search.seed, key))
             tokens += _search(llm, [context], max_new_tokens, search, begun)
     return tokens
 
 
-def _seed(seed: int, key: str) -> int:
+def draw_seed(seed: int, key: str) -> int:
+    """Return the seed of the draws of an utterance's answer."""
     return int.from_bytes(hashlib.sha256(f"{seed} {key}".encode()).digest()[:7])
 
 
