@@ -646,7 +646,7 @@ validation: {utterances: 4, max_new_tokens: 4}
 """
 
 
-@pytest.mark.slow
+@pytest.mark.slow(seconds=120)
 def test_a_recipe_fine_tunes_and_scores_a_model(own_recipe, model_place):
     (own_recipe / "conf").mkdir()
     (own_recipe / "conf/finetune.yaml").write_text(RECIPE)

@@ -58,7 +58,7 @@ def recipe(own_recipe, tmp_path):
     return own_recipe, cross_validate
 
 
-@pytest.mark.slow
+@pytest.mark.slow(seconds=180)
 def test_each_utterance_is_answered_by_a_model_that_has_not_heard_its_speaker(recipe):
     folder, cross_validate = recipe
     words = ("--groups", "3", "--emotion2vec", "none", "--perturb", "gain-6", f"--implicit-options={FEW}")

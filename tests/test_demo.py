@@ -33,7 +33,7 @@ def demo(clone, *words, **environment):
     return subprocess.run(command, env=inherited, capture_output=True, text=True, cwd=clone.parent)
 
 
-@pytest.mark.slow
+@pytest.mark.slow(seconds=100)
 def test_the_demo_ends_with_a_prediction_of_its_model(clone, test_data, tmp_path):
     few = "--training.steps 2 --training.valid_every 2 --validation.utterances 4 --validation.max_new_tokens 4"
     words = ["--ngpu", "0", "--nj", "1", "--encoder-options=--training.steps 2"]

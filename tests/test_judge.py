@@ -221,7 +221,7 @@ def recipe(folder, *words):
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.slow
+@pytest.mark.slow(seconds=100)
 def test_a_judge_through_the_whole_recipe(decodable):
     (decodable / "conf").mkdir()
     (decodable / "conf/decode.yaml").write_text("decode: {max_new_tokens: 12}\n")

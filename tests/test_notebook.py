@@ -40,7 +40,7 @@ def shown(cell):
     return printed, kinds
 
 
-@pytest.mark.slow
+@pytest.mark.slow(seconds=190)
 def test_the_notebook_runs_and_shows_what_it_says(notebook, root, tmp_path, monkeypatch):
     path = f"{root}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"
     changes = {"PYTHONPATH": path, "HF_HUB_OFFLINE": "1", "TMPDIR": str(tmp_path), "CUDA_VISIBLE_DEVICES": ""}

@@ -185,7 +185,7 @@ def answers(path, waves):
     return onnxruntime.InferenceSession(str(path)).run(["frames", "embedding", "probabilities"], inputs)
 
 
-@pytest.mark.slow
+@pytest.mark.slow(seconds=60)
 @pytest.mark.parametrize(
     ("name", "seconds"), [*itertools.product(("probe", "plus"), SECONDS), *itertools.product(["whisper"], (0.5, 30))]
 )

@@ -411,7 +411,7 @@ TRAININGS = {
 """What the recipe's own configurations change in those of the trainings."""
 
 
-@pytest.mark.slow
+@pytest.mark.slow(seconds=300)
 def test_from_corpora_to_the_papers_tables(paper, tmp_path):
     speak_meld(tmp_path / "db/meld")
     speak_esd(tmp_path / "db/esd", speakers=("0001", "0009"))

@@ -419,7 +419,7 @@ def test_many_classes_have_markers_of_their_own(tmp_path):
     plot_points(vectors, {str(i): name for i, name in enumerate(names)}, "pca", "t", tmp_path / "x.png")
 
 
-@pytest.mark.slow
+@pytest.mark.slow(seconds=90)
 def test_stage_5_cross_validates_and_compares_encoders(root, corpus, tmp_path):
     from transformers import Wav2Vec2FeatureExtractor, WavLMConfig, WavLMModel
 
