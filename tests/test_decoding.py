@@ -194,8 +194,8 @@ def test_sampling_depends_on_the_utterance_and_the_seed_alone(model, search):
     alone = model.recognise({"b": waves["b"]}, {}, config)
     assert alone["b"].answer == together["b"].answer
     other = model.recognise(waves, {}, DecodeConfig(**{**vars(search), "seed": 1}, max_new_tokens=25))
-    # With top_p 0 two tokens of each of four beams are all drawn, as eight are. Chance orders them, which decides which of
-    # them may be the last; so the answers are the same up to there.
+    # With top_p 0 two tokens of each of four beams are all drawn, as eight are. Chance orders them, and so decides
+    # what may be the last; the answers are the same up to there.
     assert (other["b"].answer[:20] == together["b"].answer[:20]) == (search is PUBLISHED)
     same_speech = together["a"].answer[:20], together["c"].answer[:20]
     assert (same_speech[0] == same_speech[1]) == (search is PUBLISHED)
