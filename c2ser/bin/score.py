@@ -48,6 +48,8 @@ def main(
     from c2ser.scoring.pictures import plot_confusion, plot_durations
     from c2ser.tables import read_table, write_json
 
+    if answers and not (levels and text):
+        raise ValueError(f"{answers}: answers are compared with levels and text; give --levels and --text too")
     true, predicted = read_table(reference), read_table(labels)
     figures = {"reader": reader, **class_scores(true, predicted, read_label_set(labels.parent))}
     speakers = read_table(data / "utt2spk") if data else {}
@@ -60,8 +62,6 @@ def main(
         figures |= timing(read_table(times))
     if judge:
         figures["judge"] = reader_gap(true, predicted, read_table(judge), speakers)
-    if answers and not (levels and text):
-        raise ValueError(f"{answers}: answers are compared with levels and text; give --levels and --text too")
     if answers and levels and text:
         figures |= explicit_figures(read_table(answers), read_table(levels), read_table(text))
     plot_confusion(figures, title, out / "confusion.png")
