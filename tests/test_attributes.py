@@ -113,12 +113,14 @@ def test_the_first_block_is_penns(samples):
 @pytest.mark.parametrize("seed", range(3))
 def test_the_band_finds_the_path_of_the_whole_matrix(seed):
     import torch
+    from torch.nn.utils.rnn import pack_padded_sequence, unpack_sequence
 
     generator = torch.Generator().manual_seed(seed)
-    states, width, lengths = 60, 7.3, torch.tensor([25, 9])
-    scores = (2 * torch.randn(2, 25, states, generator=generator)).log_softmax(dim=2)
+    states, width, lengths = 60, 7.3, torch.tensor([9, 25, 1, 9])
+    scores = (2 * torch.randn(4, 25, states, generator=generator)).log_softmax(dim=2)
     scores[:, :, :10] += 2.0  # keep paths near the edge, where transitions are normalised differently
-    paths = follow(scores, lengths, *triangle(states, width))
+    packed = pack_padded_sequence(scores, lengths, batch_first=True, enforce_sorted=False)
+    paths = unpack_sequence(follow(packed, *triangle(states, width)))
     distance = (torch.arange(states)[:, None] - torch.arange(states)[None]).abs()
     weights = (width - distance).clamp(min=0)
     transitions = (weights / weights.sum(dim=1, keepdim=True)).log()  # (entered, left), as torbi reads PENN's matrix
@@ -131,7 +133,27 @@ def test_the_band_finds_the_path_of_the_whole_matrix(seed):
         path = [int(best.argmax())]
         for origin in reversed(origins):
             path.append(int(origin[path[-1]]))
-        assert paths[row, :length].tolist() == path[::-1]
+        assert paths[row].tolist() == path[::-1]
+
+
+def test_a_frame_costs_few_launches_on_a_card():
+    import torch
+    from torch.nn.utils.rnn import pack_sequence
+    from torch.utils._python_dispatch import TorchDispatchMode
+
+    class Count(TorchDispatchMode):
+        launches = 0
+
+        def __torch_dispatch__(self, operation, types, args=(), kwargs=None):
+            self.launches += not operation.is_view and operation is not torch.ops.aten.empty.memory_format
+            return operation(*args, **(kwargs or {}))
+
+    counts = []
+    for frames in (10, 30):
+        with Count() as count:
+            follow(pack_sequence([torch.zeros(frames, 40), torch.zeros(frames, 40)]), *triangle(40, 5.0))
+        counts.append(count.launches)
+    assert counts[1] - counts[0] <= 20 * 7
 
 
 def test_a_wrong_checkpoint_of_penn_is_one_line(tmp_path, monkeypatch):

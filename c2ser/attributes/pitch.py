@@ -98,15 +98,17 @@ class PitchTracker:
             return []
         with torch.inference_mode():
             frames = [self._frames(wave) for wave in waves]
-            logits = self._logits(torch.cat(frames))
-            tracks = self._decode(logits, [len(windows) for windows in frames])
-        return [Track(pitch.cpu().numpy(), periodicity.cpu().numpy()) for pitch, periodicity in tracks]
+            lengths = [len(windows) for windows in frames]
+            joined = self._decode(self._logits(torch.cat(frames)), lengths).cpu()  # once: each copy waits for the GPU
+        return [Track(*both.numpy()) for both in joined.split(lengths, dim=1)]
 
     def _frames(self, wave: np.ndarray) -> "Tensor":
         """Return windows at 8 kHz, (frames, 1, window)."""
         import torch
 
-        audio = torch.from_numpy(np.ascontiguousarray(wave))[None].to(self.device)  # resampled on the device
+        audio = torch.from_numpy(np.ascontiguousarray(wave))[None]
+        if self.device != "cpu":  # resampled on the GPU, and copied there while it computes
+            audio = audio.pin_memory().to(self.device, non_blocking=True)
         (frames,) = self.penn.preprocess(audio, SAMPLE_RATE, self.config.hop)
         return frames
 
@@ -124,8 +126,8 @@ class PitchTracker:
         logits[:, :lowest] = logits[:, highest:] = -torch.inf
         return logits
 
-    def _decode(self, logits: "Tensor", lengths: list[int]) -> "list[tuple[Tensor, Tensor]]":
-        """Return (pitch, periodicity), each (frames,), of each utterance."""
+    def _decode(self, logits: "Tensor", lengths: list[int]) -> "Tensor":
+        """Return pitch and periodicity of all utterances, (2, frames)."""
         import torch
 
         if self.config.decoder == "argmax":
@@ -133,20 +135,16 @@ class PitchTracker:
         else:
             # as PENN's decoder: no frame makes a pitch impossible
             scores = (logits.softmax(dim=1) + torch.finfo(torch.float32).tiny).log()
-            bins = self._paths(list(scores.split(lengths)))
+            bins = torch.cat(self._paths(list(scores.split(lengths))))
         pitch = self.penn.decode.local_expected_value_from_bins(bins[:, None], logits[:, :, None])[:, 0]
-        periodicity = self.penn.periodicity.entropy(logits)
-        return list(zip(pitch.split(lengths), periodicity.split(lengths), strict=True))
+        return torch.stack([pitch, self.penn.periodicity.entropy(logits)])
 
-    def _paths(self, scores: "list[Tensor]") -> "Tensor":
-        """Return the joined paths of all utterances: in parallel on a GPU, in turn (within the cache) on a CPU."""
-        import torch
+    def _paths(self, scores: "list[Tensor]") -> "list[Tensor]":
+        """Return the path of each utterance: in parallel on a GPU, in turn (within the cache) on a CPU."""
+        from torch.nn.utils.rnn import pack_sequence, unpack_sequence
 
-        lengths = torch.tensor([len(rows) for rows in scores], device=self.device)
-        if self.device == "cpu":
-            return torch.cat([self.follow(s[None], n[None])[0] for s, n in zip(scores, lengths, strict=True)])
-        paths = self.follow(torch.nn.utils.rnn.pad_sequence(scores, batch_first=True), lengths)
-        return torch.cat([path[:length] for path, length in zip(paths, lengths.tolist(), strict=True)])
+        groups = [[rows] for rows in scores] if self.device == "cpu" else [scores]
+        return [path for group in groups for path in unpack_sequence(self.follow(pack_sequence(group, False)))]
 
 
 def check_length(wave: np.ndarray, utterance: str) -> None:

@@ -240,4 +240,6 @@ def embed(
     if not waves:
         return []
     padded, lengths = (tensor.to(model.slopes.device) for tensor in pad_waves(waves))
-    return [matrix.float().cpu().numpy() for matrix in pool(model(padded, lengths, peer_padding), level)]
+    matrices = pool(model(padded, lengths, peer_padding), level)
+    joined = torch.cat(matrices).float().cpu()  # once: each copy waits for the GPU
+    return [rows.numpy() for rows in joined.split([len(matrix) for matrix in matrices])]
