@@ -194,7 +194,7 @@ class C2SERObjective(Objective):
     def _augmented(self, features: Features) -> Features:
         if self.corpus.spec_augment is None or features.mel is None:
             return features
-        mel = augment(features.mel.values, features.mel.lengths, self.corpus.spec_augment)
+        mel = augment(features.mel.values, torch.tensor(features.mel.counts), self.corpus.spec_augment)
         return Features(Vectors(mel, features.mel.lengths, features.mel.counts), features.acoustic)
 
     def _features_of(
