@@ -22,7 +22,7 @@ from c2ser.planning.estimate import roofline
 from c2ser.planning.hollow import filled_with_fakes
 from c2ser.planning.objectives import C2SERPlan, Emotion2VecPlan, batches_of
 from c2ser.planning.update import Update, count_update
-from c2ser.training.config import BatchConfig, OptimConfig, TeacherConfig
+from c2ser.training.config import BatchConfig, OptimConfig, TeacherConfig, TrainConfig
 
 CONF = Path(__file__).parents[1] / "local/conf"
 
@@ -45,12 +45,11 @@ def c2ser(model, stage="explicit", utterances=4):
     return C2SERPlan.read(stage, replace(model), sizes, None, None, None, None, False)
 
 
-def counted(plan, number=80, card=False, bfloat16=False, accumulate=1):
-    if isinstance(plan, C2SERPlan):
-        names = batches_of(plan.make()).at(number)
-        return count_update(plan.make, lambda o: plan.raw(o, names, True), OptimConfig(), bfloat16, card, accumulate)
+def counted(plan, number=80, card=False, bfloat16=False, **settings):
+    training = TrainConfig(precision="bf16" if bfloat16 else "fp32", **settings)
     names = batches_of(plan.make()).at(number)
-    return count_update(plan.make, lambda o: plan.raw(names), OptimConfig(), bfloat16, card, accumulate)
+    raw = (lambda o: plan.raw(o, names, True)) if isinstance(plan, C2SERPlan) else (lambda o: plan.raw(names))
+    return count_update(plan.make, raw, OptimConfig(), training, card)
 
 
 def operations(found):

@@ -51,6 +51,8 @@ def main(
 
     from c2ser.data.datasets import read_items
     from c2ser.label_sets import common_label_set
+    from c2ser.planning.fitting import fill_card
+    from c2ser.planning.objectives import C2SERPlan
     from c2ser.training.c2ser_objective import C2SERObjective, Corpus
     from c2ser.training.loop import train as fit
     from c2ser.training.models import export, export_epochs, start
@@ -61,6 +63,10 @@ def main(
     styles = ["explicit", "implicit"] if stage == "implicit" else [learner.config.style]
     texts = losses is not None and losses.information > 0
     learnt, held_out = read_items(train, styles, acoustic, texts), read_items(valid, styles, acoustic)
+    given = C2SERPlan(
+        stage, learner.config, batches, losses, spec_augment, learnt, acoustic is not None, network=learner
+    )
+    batches, training = fill_card(given, optim, training, out)
     corpus = Corpus(learnt, held_out, batches, spec_augment, validation)
     best = fit(C2SERObjective(learner, stage, corpus, training.seed, losses), optim, training, out)
     if PartialState().is_main_process:

@@ -118,7 +118,7 @@ class Emotion2Vec(nn.Module):
         Raises:
             ValueError: an utterance is too short for a frame.
         """
-        padded = torch.compiler.is_exporting() or bool((lengths < waveform.shape[1]).any())
+        padded = torch.compiler.is_exporting() or int(lengths.min()) < waveform.shape[1]
         local, mask = self.local(waveform, lengths, peer_padding)
         positions = torch.arange(local.shape[1], device=local.device)[None]
         states = local + self.audio.relative_positional_encoder(local, mask, peer_padding)

@@ -89,7 +89,9 @@ class Features:
 def stack(rows: Sequence[Tensor]) -> Vectors:
     """Make one batch of vectors (time, dim) of single utterances."""
     counts = [len(row) for row in rows]
-    return Vectors(pad_sequence(list(rows), batch_first=True), torch.tensor(counts, device=rows[0].device), counts)
+    equal = len(set(counts)) == 1  # then it is one kernel, not one for each row
+    values = torch.stack(list(rows)) if equal else pad_sequence(list(rows), batch_first=True)
+    return Vectors(values, torch.tensor(counts, device=rows[0].device), counts)
 
 
 def padding_mask(lengths: Tensor, size: int) -> Tensor:

@@ -130,6 +130,10 @@ class C2SERObjective(Objective):
         if self.model.device.type == "cpu":
             llm.set_attn_implementation("eager")
 
+    def layers(self) -> list[nn.Module]:
+        """Return those of Whisper, unless it is frozen, of the connector and of the language model."""
+        return self.model.trained_layers
+
     def ignored_modules(self) -> list[nn.Module]:
         """Return Emotion2Vec-S, which `make_batch` uses."""
         return [self.model.acoustic] if self.model.acoustic else []

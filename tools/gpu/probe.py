@@ -34,7 +34,7 @@ from c2ser.planning.objectives import C2SERPlan
 from c2ser.planning.update import GIB, count_update
 from c2ser.planning.workload import usual_items
 from c2ser.tables import write_json
-from c2ser.training.config import BatchConfig, OptimConfig
+from c2ser.training.config import BatchConfig, OptimConfig, TrainConfig
 
 STEPS = 3
 """Steps that are timed, after one that is not."""
@@ -150,7 +150,8 @@ def planned(real: bool, utterances: int, seconds: float) -> dict[str, float]:
     model = C2SERConfig(llm_dtype="bfloat16" if real else "float32", emotion2vec="base", **sizes)
     items = {name: replace(item, seconds=seconds) for name, item in usual_items(utterances, ["explicit"]).items()}
     plan = C2SERPlan("explicit", model, BatchConfig(seconds=1e6, tokens=10**6), None, None, items, False)
-    found = count_update(plan.make, lambda o: plan.raw(o, [*items], True), OptimConfig(), real, real)
+    training = TrainConfig(precision="bf16" if real else "fp32", fewer_kernels=False)
+    found = count_update(plan.make, lambda o: plan.raw(o, [*items], True), OptimConfig(), training, real)
     return {"peak_gib": found.memory.peak / GIB}
 
 
