@@ -178,7 +178,7 @@ class CostCounter(TorchDispatchMode):
         view = not func._schema.is_mutable and all(o.untyped_storage()._cdata in known for o in outputs)
         if view or "empty" in name or name in ("_local_scalar_dense", "set_"):
             return
-        formula = flop_registry.get(func._overloadpacket)
+        formula = flop_registry.get(aten.addmm if func is aten.addmm_.default else func._overloadpacket)
         operations = formula(*args, **kwargs, out_val=result) if formula else 0
         moved = sum(min(t.numel() * t.element_size(), t.untyped_storage().nbytes()) for t in [*inputs, *outputs])
         float32 = any(t.dtype == torch.float32 for t in inputs if t.dim() > 1)

@@ -9,7 +9,7 @@ from c2ser.log import get_logger
 from c2ser.planning.config import Card
 from c2ser.planning.objectives import C2SERPlan, batches_of
 from c2ser.planning.training_plan import RESERVE, Plan, count_batch, kept_features, plan_c2ser
-from c2ser.planning.update import GIB
+from c2ser.planning.update import GIB, Memory
 from c2ser.planning.workload import fullest_and_typical
 from c2ser.training import checkpoint
 from c2ser.training.config import BatchConfig, OptimConfig, TrainConfig
@@ -71,15 +71,26 @@ def largest(given: C2SERPlan, optim: OptimConfig, training: TrainConfig, here: R
         training: how it is trained.
         here: the card's memory.
     """
-    divisors = [n for n in range(training.accumulate, 1, -1) if training.accumulate % n == 0]
-    if not divisors:
+    if training.accumulate == 1:
         return 1
     objective = given.make()
     fullest = fullest_and_typical(batches_of(objective))[0]
     memory = count_batch(given, optim, training, fullest).memory
-    left = (USED * here.memory - RESERVE - kept_features(given, objective, fullest, memory)) * GIB
-    grows = memory.peak - memory.fixed
-    return next((n for n in divisors if memory.fixed / here.sharing + n * grows <= left), 1)
+    return times_that_fit(memory, here, training.accumulate, kept_features(given, objective, fullest, memory))
+
+
+def times_that_fit(memory: Memory, here: Room, accumulate: int, kept: float = 0.0) -> int:
+    """Return the largest divisor of a step's micro-batches by which one may grow.
+
+    Args:
+        memory: of the fullest one as it is.
+        here: the card's memory.
+        accumulate: micro-batches of a step.
+        kept: GiB that are held beside them.
+    """
+    left = (USED * here.memory - RESERVE - kept) * GIB - memory.fixed / here.sharing
+    divisors = (n for n in range(accumulate, 1, -1) if accumulate % n == 0)
+    return next((n for n in divisors if n * (memory.peak - memory.fixed) <= left), 1)
 
 
 def enlarged(batches: BatchConfig, training: TrainConfig, times: int) -> tuple[BatchConfig, TrainConfig]:

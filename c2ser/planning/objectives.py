@@ -101,7 +101,7 @@ class C2SERPlan:
             texts = [text for item in list(self.items.values())[:50] for text in item.answers.values()]
             network, self.stand_in = hollow_c2ser(replace(self.model), texts)
             valid = usual_items(7, [self.model.style])
-        # nothing is validated; kept features are computed one by one, but that is no part of a step, and takes longer here
+        # nothing is validated; features that are kept cost a step nothing, and one by one they would take longer here
         corpus = Corpus(self.items, valid, replace(self.batches, keep_features=False), self.spec_augment)
         with torch.device("meta"):
             objective = HollowObjective(network, self.stage, corpus, 777, self.losses)
