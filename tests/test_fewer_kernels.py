@@ -11,18 +11,6 @@ from c2ser.model.key_values import may_share
 from c2ser.training import compiled_layers
 from c2ser.training.compiled_layers import compile_layers
 from c2ser.training.fewer_kernels import use_fewer_kernels
-from c2ser.training.objective import Objective
-
-
-class Held(Objective):
-    """An objective around a network."""
-
-    def __init__(self, network):
-        super().__init__()
-        self.model = network
-
-    def layers(self):
-        return self.model.trained_layers
 
 
 def network(place, dtype="float32"):  # noqa: F811
@@ -42,7 +30,7 @@ def loss_and_gradients(network, seconds=(0.7, 1.3), bfloat16=False):
     network.zero_grad()
     answers = ["She is glad.", "He is angry, very.", "Sad."][: len(seconds)]
     features = network.extract_features([waves(length)[0] for length in seconds])
-    with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
+    with torch.autocast(network.device.type, torch.bfloat16, enabled=bfloat16):
         loss = network(features, [instruction("explicit")] * len(seconds), answers)["loss"]
     loss.backward()
     return {"loss": loss.detach()} | {n: p.grad for n, p in network.named_parameters() if p.grad is not None}
@@ -64,7 +52,7 @@ def plain(place):  # noqa: F811
 def test_fewer_kernels_change_the_last_bits_alone(place, plain, bfloat16):  # noqa: F811
     few = network(place)
     names, weights = [*few.state_dict()], [*few.parameters()]
-    use_fewer_kernels(Held(few))
+    use_fewer_kernels(few, few.trained_layers)
     found = loss_and_gradients(few, bfloat16=bfloat16)
     assert all(gradient.dtype == torch.float32 for gradient in found.values())
     usual = loss_and_gradients(network(place), bfloat16=True) if bfloat16 else plain

@@ -119,7 +119,7 @@ def count_update(
     """
     objective, bfloat16 = make(), training.precision != "fp32"
     if card and training.fewer_kernels:
-        use_fewer_kernels(objective)
+        use_fewer_kernels(objective, objective.layers())
     if bfloat16:
         objective.use_bfloat16()
     data = raw(objective)

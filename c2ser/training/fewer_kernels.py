@@ -1,5 +1,6 @@
 """The same training with fewer kernels: on a card, starting one costs the host more than most of them take."""
 
+from collections.abc import Iterable
 from functools import partial
 from typing import Any
 
@@ -8,25 +9,23 @@ from peft.tuners.lora import Linear as AdaptedLinear
 from torch import Tensor, nn
 from torch.nn.functional import rms_norm
 
-from c2ser.training.objective import Objective
-
 NORMS = {"LlamaRMSNorm", "MistralRMSNorm", "Qwen2RMSNorm", "Qwen3RMSNorm"}
 """Classes of transformers that compute torch's `rms_norm` operation by operation."""
 
 
-def use_fewer_kernels(objective: Objective, casts: bool = True) -> None:
-    """Make an objective's networks take fewer kernels; their results differ in the last bits.
+def use_fewer_kernels(network: nn.Module, layers: Iterable[nn.Module]) -> None:
+    """Make a network take fewer kernels; its results differ in the last bits.
 
     Args:
-        objective: what is trained.
-        casts: also convert the trained weights of a layer together, for autocast.
+        network: what is trained.
+        layers: parts of it whose trained weights are to be converted together for autocast.
     """
-    for module in objective.modules():
+    for module in network.modules():
         if type(module).__name__ in NORMS:
             module.forward = partial(_norm, module)
         elif isinstance(module, AdaptedLinear):
             module.forward = partial(_adapted, module, module.forward)
-    for layer in objective.layers() if casts else []:
+    for layer in layers:
         layer.forward = partial(_with_casts, layer, layer.forward)
 
 

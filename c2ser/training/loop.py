@@ -103,7 +103,7 @@ class Trainer:
         if self.training.compiled:
             compile_layers(self.objective.layers())
         if on_a_card and self.training.fewer_kernels:
-            use_fewer_kernels(self.objective)
+            use_fewer_kernels(self.objective, [] if sharding else self.objective.layers())
         wrap_forward(self.objective, self._autocast())
         self.wrapped, self.optimiser = self.accelerator.prepare(self.objective, optimiser)
         if sharding:
