@@ -50,7 +50,7 @@ class TrainConfig:
     Attributes:
         steps: optimiser steps.
         epochs: passes over the training set; if given, the number of steps follows from it.
-        keep_epochs: epochs whose weights become models of their own; 0 is the model that training starts from.
+        keep_epochs: epochs whose weights become models, OUT/epoch_<N>; 0 is the model that training starts from.
         accumulate: micro-batches per step and process.
         log_every: steps between two TensorBoard points.
         valid_every: steps between two validations; with `epochs`, each epoch ends with one too.
