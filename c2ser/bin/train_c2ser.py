@@ -32,7 +32,7 @@ def main(
         train: data directory to learn from.
         valid: data directory to choose the best weights on.
         out: where checkpoints, curves and the model go.
-        stage: explicit; implicit: from explicit to implicit batches; direct: implicit ones; finetune: in `init`'s style.
+        stage: explicit; implicit: from explicit to implicit batches; direct: implicit; finetune: in `init`'s style.
         model: what the model is made of; with `init`, only `trainable` and `checkpointing` count.
         batches: how utterances become batches.
         optim: optimiser and schedule.
