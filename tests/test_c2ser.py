@@ -406,7 +406,7 @@ def test_padding_on_either_side_gives_the_same_first_token(place):
     language = build(place).language
     rows = [torch.randn(n, language.dim) for n in (4, 9)]
     padded = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True)
-    right = language.hidden_states(padded, torch.tensor([[1] * 4 + [0] * 5, [1] * 9]).bool())
+    right = language.hidden_states(padded, [4, 9])
     scores = language.llm.get_output_embeddings()(torch.stack([right[0, 3], right[1, 8]]))
     shifted = torch.stack([torch.nn.functional.pad(rows[0], (0, 0, 5, 0)), rows[1]])
     mask = torch.tensor([[0] * 5 + [1] * 4, [1] * 9])

@@ -11,6 +11,9 @@ import numpy as np
 import pytest
 import torch
 from test_c2ser import build, place, waves  # noqa: F401 - the fixture is used by name
+from test_fewer_kernels import differ
+from test_fewer_kernels import loss_and_gradients as gradients
+from test_fewer_kernels import network as trained
 from test_planning import TINY, c2ser, counted
 from test_training import OPTIM, Line, config, final, same
 from torch.nn.functional import scaled_dot_product_attention
@@ -27,8 +30,9 @@ from c2ser.model.config import SearchConfig
 from c2ser.planning.hollow import filled_with_fakes
 from c2ser.planning.objectives import batches_of
 from c2ser.planning.update import Update
-from c2ser.training import checkpoint
+from c2ser.training import checkpoint, compiled_layers
 from c2ser.training.config import OptimConfig
+from c2ser.training.fewer_kernels import use_fewer_kernels
 from c2ser.training.loop import Trainer, train
 from c2ser.training.memory import explain_oom
 
@@ -159,6 +163,18 @@ def test_recomputed_activations_give_the_same_gradients(place, device, sounds): 
     (_, own), (_, theirs) = (loss_and_gradients(network.eval(), sounds) for network in (plain, recomputed))
     for name in own:
         close(own[name], theirs[name])
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_fewer_kernels_and_compiled_layers_change_little(place, device, compiled, monkeypatch):  # noqa: F811
+    if device == "cpu":
+        monkeypatch.setattr(compiled_layers, "BACKEND", "eager")  # inductor takes minutes there
+    plain, changed = (trained(place).to(device) for _ in range(2))
+    if compiled:
+        compiled_layers.compile_layers(changed.trained_layers)
+    use_fewer_kernels(changed, changed.trained_layers)
+    assert differ(gradients(plain), gradients(changed)) < 1e-3
+    assert differ(gradients(plain, bfloat16=True), gradients(changed, bfloat16=True)) < 0.1
 
 
 def test_a_model_is_read_and_moved(place, device, sounds):  # noqa: F811

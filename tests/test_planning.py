@@ -16,13 +16,18 @@ from c2ser.cli import run
 from c2ser.data.config import CropConfig
 from c2ser.emotion2vec.config import Emotion2VecConfig, LossConfig, MaskConfig
 from c2ser.model.config import C2SERConfig, ConnectorConfig, LoraSettings
+from c2ser.planning import fitting
 from c2ser.planning.config import CARDS, CardOptions
 from c2ser.planning.counting import Kernel
 from c2ser.planning.estimate import roofline
+from c2ser.planning.fitting import USED, enlarged, fill_card, times_that_fit
 from c2ser.planning.hollow import filled_with_fakes
 from c2ser.planning.objectives import C2SERPlan, Emotion2VecPlan, batches_of
-from c2ser.planning.update import Update, count_update
-from c2ser.training.config import BatchConfig, OptimConfig, TeacherConfig
+from c2ser.planning.training_plan import RESERVE
+from c2ser.planning.update import GIB, Memory, Update, count_update
+from c2ser.training import checkpoint
+from c2ser.training.config import BatchConfig, OptimConfig, TeacherConfig, TrainConfig
+from c2ser.training.processes import Room
 
 CONF = Path(__file__).parents[1] / "local/conf"
 
@@ -45,12 +50,11 @@ def c2ser(model, stage="explicit", utterances=4):
     return C2SERPlan.read(stage, replace(model), sizes, None, None, None, None, False)
 
 
-def counted(plan, number=80, card=False, bfloat16=False, accumulate=1):
-    if isinstance(plan, C2SERPlan):
-        names = batches_of(plan.make()).at(number)
-        return count_update(plan.make, lambda o: plan.raw(o, names, True), OptimConfig(), bfloat16, card, accumulate)
+def counted(plan, number=80, card=False, bfloat16=False, **settings):
+    training = TrainConfig(precision="bf16" if bfloat16 else "fp32", **settings)
     names = batches_of(plan.make()).at(number)
-    return count_update(plan.make, lambda o: plan.raw(names), OptimConfig(), bfloat16, card, accumulate)
+    raw = (lambda o: plan.raw(o, names, True)) if isinstance(plan, C2SERPlan) else (lambda o: plan.raw(names))
+    return count_update(plan.make, raw, OptimConfig(), training, card)
 
 
 def operations(found):
@@ -118,10 +122,42 @@ def kernels(found, phase=None):
 
 def test_counts_of_a_card_can_only_fall(on_a_card):
     """One kernel for AdamW, few for clipping; what a card keeps of a dropout is one byte."""
+    compiled = counted(c2ser(TINY), card=True, bfloat16=True, accumulate=2, compiled=True)
     assert kernels(on_a_card, "update") <= 20
-    assert kernels(on_a_card) <= 1500
-    assert sum(on_a_card.reads.values()) <= 4
-    assert operations(on_a_card) == operations(counted(c2ser(TINY)))
+    assert kernels(on_a_card) <= 1049 and kernels(compiled) <= 720
+    assert sum(on_a_card.reads.values()) <= 1  # the lengths of the waveforms, which the host has
+    assert operations(on_a_card) == operations(compiled) == operations(counted(c2ser(TINY)))
+
+
+def test_the_largest_micro_batch_that_fits_is_taken():
+    memory = Memory(6 * GIB, GIB, 2 * GIB, GIB, 0, 3 * GIB, 14 * GIB, "backward")  # 10 GiB whatever the batch, 4 for it
+
+    def times(room, **more):
+        """Return what fits into so many GiB that are planned with."""
+        return times_that_fit(memory, Room((room + RESERVE) / USED, **more), accumulate=6)
+
+    assert [times(room) for room in (5, 14.1, 18.1, 22.1, 26.1, 33.9, 34.1, 80)] == [1, 1, 2, 3, 3, 3, 6, 6]
+    assert times(18.1, sharing=2) == 3  # of two cards that divide the weights
+    assert times_that_fit(memory, Room((34.1 + RESERVE) / USED), 6, kept=1.0) == 3
+    batches, training = enlarged(BatchConfig(), TrainConfig(accumulate=6), 3)
+    assert (batches.seconds, batches.tokens, batches.utterances, training.accumulate) == (117, 5700, 192, 2)
+
+
+def test_a_training_that_goes_on_keeps_its_micro_batches(tmp_path, monkeypatch):
+    """It is planned with the network that is there, whose weights stay."""
+    given, training = c2ser(TINY), TrainConfig(accumulate=4)
+    plan = replace(given, network=filled_with_fakes(given.make()).model)
+    monkeypatch.setattr(fitting, "room", lambda: Room(1000.0))
+    batches, larger = fill_card(plan, OptimConfig(), training, tmp_path)
+    assert (batches.seconds, batches.utterances, larger.accumulate) == (120, 16, 1)
+    assert not any(p.is_meta for p in plan.network.parameters())
+    assert fill_card(plan, OptimConfig(), replace(training, fill_card=False), tmp_path)[0] == plan.batches
+    begun = {"objective": {"batches": {"seconds": 60}}}
+    checkpoint.save(tmp_path / "checkpoints", 1, {}, {}, {"settings": begun})
+    assert fill_card(plan, OptimConfig(), training, tmp_path)[1].accumulate == 2
+    monkeypatch.setattr(fitting, "room", lambda: None)
+    assert fill_card(plan, OptimConfig(), training, tmp_path)[0].tokens == 2000
+    assert fill_card(plan, OptimConfig(), training, tmp_path / "other")[0] == plan.batches
 
 
 @pytest.mark.slow

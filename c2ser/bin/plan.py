@@ -53,14 +53,14 @@ def main(
         acoustic: folder of extracted acoustic vectors, which then cost nothing.
         out: JSON file for the plan.
     """
+    from c2ser.planning.fitting import plan_filled
     from c2ser.planning.objectives import C2SERPlan
     from c2ser.planning.plan_table import table
-    from c2ser.planning.training_plan import plan_c2ser
     from c2ser.tables import write_json
 
     card = CardOptions(gpu, memory, tflops, bandwidth).card()
     given = C2SERPlan.read(stage, model, batches, losses, spec_augment, data, init, acoustic is not None)
-    plan = plan_c2ser(given, optim, training, card, ngpu, data is not None)
+    plan = plan_filled(given, optim, training, card, ngpu, data is not None)
     print(table(plan))
     if out:
         write_json(out, plan.as_json())

@@ -28,14 +28,11 @@ def main(
 ) -> None:
     """Train C²SER on explicit chains of thought, or go on with ever fewer of them; OUT becomes the model's folder.
 
-    With `training.keep_epochs`, OUT/epoch_<N> become folders of the models after those epochs.
-
     Args:
         train: data directory to learn from.
         valid: data directory to choose the best weights on.
         out: where checkpoints, curves and the model go.
-        stage: explicit; implicit: from all explicit to all implicit batches; direct: all implicit, from the start;
-            finetune: in the style of `init`.
+        stage: explicit; implicit: from explicit to implicit batches; direct: implicit; finetune: in `init`'s style.
         model: what the model is made of; with `init`, only `trainable` and `checkpointing` count.
         batches: how utterances become batches.
         optim: optimiser and schedule.
@@ -44,13 +41,14 @@ def main(
         losses: weights of losses beside the language model's; null for none.
         spec_augment: masks on the training spectrograms; null for none.
         init: folder or hub id of a model to start from; the explicit and the direct stage can do without.
-        acoustic: folder with <name of a data directory>.scp, written by extract_embeddings with the model's
-            Emotion2Vec-S and level; null computes the acoustic vectors on the fly.
+        acoustic: folder of <data directory's name>.scp, extracted with the model's Emotion2Vec-S; null computes them.
     """
     from accelerate import PartialState
 
     from c2ser.data.datasets import read_items
     from c2ser.label_sets import common_label_set
+    from c2ser.planning.fitting import fill_card
+    from c2ser.planning.objectives import C2SERPlan
     from c2ser.training.c2ser_objective import C2SERObjective, Corpus
     from c2ser.training.loop import train as fit
     from c2ser.training.models import export, export_epochs, start
@@ -61,6 +59,8 @@ def main(
     styles = ["explicit", "implicit"] if stage == "implicit" else [learner.config.style]
     texts = losses is not None and losses.information > 0
     learnt, held_out = read_items(train, styles, acoustic, texts), read_items(valid, styles, acoustic)
+    given = C2SERPlan(stage, learner.config, batches, losses, spec_augment, learnt, bool(acoustic), network=learner)
+    batches, training = fill_card(given, optim, training, out)
     corpus = Corpus(learnt, held_out, batches, spec_augment, validation)
     best = fit(C2SERObjective(learner, stage, corpus, training.seed, losses), optim, training, out)
     if PartialState().is_main_process:

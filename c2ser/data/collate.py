@@ -21,11 +21,11 @@ def augment(mel: Tensor, lengths: Tensor, config: SpecAugment) -> Tensor:
 
     Args:
         mel: log-mel spectrogram (batch, bins, frames).
-        lengths: frames of each, (batch,).
+        lengths: frames of each, (batch,), on the host, which decides where.
         config: how many masks and how wide.
     """
     batch, bins, frames = mel.shape
-    ends, visible = lengths.cpu(), torch.ones(batch, bins, frames, dtype=torch.bool)
+    ends, visible = lengths, torch.ones(batch, bins, frames, dtype=torch.bool)
     for _ in range(config.time_masks):
         visible &= ~_stretch(ends, (ends // 5).clamp(max=config.time_width), frames)[:, None, :]
     for _ in range(config.bin_masks):

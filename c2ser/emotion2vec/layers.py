@@ -15,6 +15,7 @@ PIECE = 64
 
 
 Kind = TypeVar("Kind", bound=nn.Module)
+Number = TypeVar("Number", int, Tensor)
 
 
 def _parts(container: nn.Module, kind: type[Kind]) -> list[Kind]:
@@ -60,7 +61,7 @@ class ConvExtractor(nn.Module):
         if torch.compiler.is_exporting():  # the loops below depend on the lengths
             return self._plain_features(waves)
         weights = [conv.weight.permute(0, 2, 1).flatten(1) for conv in _parts(self.conv_layers, nn.Conv1d)]
-        count = int(self.frames(torch.tensor(waves.shape[1])))
+        count = self.frames(waves.shape[1])
         if waves.is_cuda or torch.is_grad_enabled():
             return self._features(waves, count, weights)
         counts = [count] * len(waves) if lengths is None else self.frames(lengths).tolist()
@@ -102,10 +103,10 @@ class ConvExtractor(nn.Module):
             states = gelu(norm(states))
         return pad(states, (0, 0, 0, batch * hops - len(states))).view(batch, hops, -1)[:, :count]
 
-    def frames(self, samples: Tensor) -> Tensor:
-        """Return the number of frames that this number of samples gives."""
+    def frames(self, samples: Number) -> Number:
+        """Return the number of frames that this number of samples gives, each a tensor of such numbers or one."""
         for _, kernel, stride in self.spec:
-            samples = torch.div(samples - kernel, stride, rounding_mode="floor") + 1
+            samples = (samples - kernel) // stride + 1
         return samples
 
     @property

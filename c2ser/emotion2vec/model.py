@@ -118,10 +118,11 @@ class Emotion2Vec(nn.Module):
         Raises:
             ValueError: an utterance is too short for a frame.
         """
+        padded = torch.compiler.is_exporting() or int(lengths.min()) < waveform.shape[1]
         local, mask = self.local(waveform, lengths, peer_padding)
         positions = torch.arange(local.shape[1], device=local.device)[None]
         states = local + self.audio.relative_positional_encoder(local, mask, peer_padding)
-        return self.contextualise(states, positions, mask)
+        return self.contextualise(states, positions, mask if padded else None)
 
     def local(self, waveform: Tensor, lengths: Tensor, peer_padding: bool = False) -> tuple[Tensor, Tensor]:
         """Return local features (batch, frames, dim) and the mask of real frames (batch, frames); see `forward`."""
@@ -165,7 +166,7 @@ class Emotion2Vec(nn.Module):
         """Yield the attention bias of each block; one tensor for all blocks if they share a scale."""
         distances = alibi_bias(positions, self.slopes, self.config.tokens)
         padding = None
-        if mask is not None and (torch.compiler.is_exporting() or not mask.all()):
+        if mask is not None:
             padding = nn.functional.pad(~mask, (self.config.tokens, 0))[:, None, None] * -1e9
         sharing = 1 if self.config.alibi_per_layer else self.config.prenet_depth + self.config.depth
         for scale in self.audio.alibi_scale.clamp(min=0.0):

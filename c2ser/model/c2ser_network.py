@@ -83,6 +83,12 @@ class C2SERNetwork(nn.Module):
         return [*([self.whisper.layers] if self.whisper else []), self.language.llm]
 
     @property
+    def trained_layers(self) -> list[nn.Module]:
+        """The Transformer layers that are trained, or that gradients pass through."""
+        whisper = [] if self.whisper is None or self.whisper_frozen else self.whisper.layers.layers
+        return [*whisper, *self.connector.layers, *self.language.llm.get_decoder().layers]
+
+    @property
     def device(self) -> torch.device:
         """The device of the parameters."""
         return self.connector.boundaries.device

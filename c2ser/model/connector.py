@@ -10,8 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import gelu, pad, relu, scaled_dot_product_attention
 
+from c2ser.model.arranging import Table
 from c2ser.model.config import ConnectorConfig
-from c2ser.model.perception import Vectors, padding_mask, stack
+from c2ser.model.perception import Vectors, padding_mask
 
 
 class Downsampler(nn.Module):
@@ -133,9 +134,15 @@ def join(parts: list[Vectors]) -> Vectors:
     """Concatenate vectors on the time axis, for each utterance without padding between them."""
     if len(parts) == 1:
         return parts[0]
-    dtype = parts[-1].values.dtype
-    rows = [[x[:n].to(dtype) for x, n in zip(part.values, part.counts, strict=True)] for part in parts]
-    return stack([torch.cat(row) for row in zip(*rows, strict=True)])
+    dtype, table = parts[-1].values.dtype, Table()
+    held = [table.add(part.values.flatten(0, 1).to(dtype)) for part in parts]
+    places: list[list[int]] = []
+    for row in range(len(parts[0].counts)):
+        starts = [row * part.values.shape[1] for part in parts]
+        pieces = zip(parts, held, starts, strict=True)
+        places.append([place for part, rows, start in pieces for place in rows[start : start + part.counts[row]]])
+    values, counts = table.batch(places), [len(row) for row in places]
+    return Vectors(values, torch.tensor(counts, device=values.device), counts)
 
 
 def _acoustic_projection(config: ConnectorConfig, size: int | None) -> nn.Linear | None:

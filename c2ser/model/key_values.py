@@ -88,11 +88,13 @@ def may_share(llm: nn.Module) -> bool:
     """Return whether rows of a batch may go on from common keys and values.
 
     Not if dropout is to differ between rows; if activations are recomputed, which transformers cannot combine with a
-    cache; or if processes share the layers' weights, which they would have to exchange twice.
+    cache; if layers are compiled, which knows no cache either; or if processes share the layers' weights, which they
+    would have to exchange twice.
     """
     return not any(
         isinstance(module, FSDPModule)
         or getattr(module, "gradient_checkpointing", False)
+        or (getattr(module, "compiled", False) and module.training)
         or (isinstance(module, nn.Dropout) and module.training and module.p)
         for module in llm.modules()
     )

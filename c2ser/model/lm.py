@@ -1,13 +1,12 @@
 """The language model: a causal LM with LoRA that reads [prompt][begin][speech][end] and writes the answer."""
 
 from collections.abc import Iterable, Sequence
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, pad
-from torch.nn.utils.rnn import pad_sequence
 from transformers import (
     AutoModelForCausalLM,
     AutoTokenizer,
@@ -22,6 +21,7 @@ from transformers.models.auto.tokenization_auto import get_tokenizer_config
 from c2ser.chat_templates import render_around
 from c2ser.cot.prompts import INSTRUCTIONS
 from c2ser.model.adapters import add_adapters
+from c2ser.model.arranging import arrange, causal_mask
 from c2ser.model.config import GREEDY, Dtype, LoraSettings, SearchConfig
 from c2ser.model.continuations import log_probabilities
 from c2ser.model.key_values import InstructionCache, Reading, cache_name, may_share, read, shared_by_all
@@ -193,18 +193,17 @@ class LanguageModel(nn.Module):
             answers: one for each utterance.
         """
         labels = [[*self._tokens(answer), self.end] for answer in answers]
-        contexts = self.contexts(speech, boundaries, prompts)
+        around = {p: [self._embed(ids) for ids in self.prompt_ids(p)] for p in dict.fromkeys(prompts)}
+        said = self._embed([i for ids in labels for i in ids[:-1]])
+        sizes = [len(ids) - 1 for ids in labels]
+        table, places = arrange([around[p] for p in prompts], speech.values, speech.counts, boundaries, said, sizes)
         shared = self._shared(prompts)
-        # one lookup for all answers, and places that the host knows: nothing here waits for the device
-        inputs = self._embed([i for ids in labels for i in ids[:-1]]).split([len(ids) - 1 for ids in labels])
-        rows = [torch.cat([context[shared:], answer]) for context, answer in zip(contexts, inputs, strict=True)]
-        lengths = torch.tensor([len(row) for row in rows], device=rows[0].device)
-        embedded = pad_sequence(rows, batch_first=True)
-        mask = padding_mask(lengths, embedded.shape[1])
-        hidden = self.hidden_states(embedded, mask, contexts[0][:shared])
-        ends = [number * embedded.shape[1] + len(row) for number, row in enumerate(rows)]
-        places = [place for end, ids in zip(ends, labels, strict=True) for place in range(end - len(ids), end)]
-        labelled = hidden.flatten(0, 1).index_select(0, torch.tensor(places, device=hidden.device))
+        embedded, lengths = table.batch([row[shared:] for row in places]), [len(row) - shared for row in places]
+        hidden = self.hidden_states(embedded, lengths, table.batch([places[0][:shared]])[0] if shared else None)
+        ends = [number * embedded.shape[1] + length for number, length in enumerate(lengths)]
+        places = [[*range(end - len(ids), end)] for end, ids in zip(ends, labels, strict=True)]
+        chosen = torch.tensor([*chain(*places)], device=hidden.device)
+        labelled = hidden.flatten(0, 1).index_select(0, chosen)
         logits = self.llm.get_output_embeddings()(labelled).float()  # (labels, vocabulary)
         target = torch.tensor([i for ids in labels for i in ids], device=logits.device)
         return cross_entropy(logits, target), (logits.argmax(-1) == target).float().mean()
@@ -215,20 +214,22 @@ class LanguageModel(nn.Module):
             return 0
         return len(self.prompt_ids(prompts[0])[0]) + 1  # the prompt and the begin of speech
 
-    def hidden_states(self, embedded: Tensor, mask: Tensor, shared: Tensor | None = None) -> Tensor:
+    def hidden_states(self, embedded: Tensor, lengths: Sequence[int], shared: Tensor | None = None) -> Tensor:
         """Return the last hidden states of padded embeddings (batch, time, dim).
 
         Args:
             embedded: the embeddings.
-            mask: which of them are no padding, (batch, time).
+            lengths: how many of each row are no padding, which is at the right.
             shared: embeddings that come before each row, (count, dim); None for none.
         """
         decoder = self.llm.get_decoder()
-        if shared is None or not len(shared):
-            return decoder(inputs_embeds=embedded, attention_mask=mask.long(), use_cache=False).last_hidden_state
+        if shared is None:
+            mask = causal_mask(lengths, embedded, decoder.config)
+            return decoder(inputs_embeds=embedded, attention_mask=mask, use_cache=False).last_hidden_state
         past = read(self.llm, shared[None])
         past.batch_repeat_interleave(len(embedded))
-        mask, name = pad(mask, (len(shared), 0), value=True).long(), cache_name(decoder.forward)
+        real = padding_mask(torch.tensor(lengths, device=embedded.device), embedded.shape[1])
+        mask, name = pad(real, (len(shared), 0), value=True).long(), cache_name(decoder.forward)
         output = decoder(inputs_embeds=embedded, attention_mask=mask, use_cache=True, **{name: past})
         return output.last_hidden_state
 

@@ -14,10 +14,10 @@ from torch.nn.functional import gelu, pad
 from torch.nn.utils.rnn import pad_sequence
 from transformers import WhisperConfig, WhisperModel
 from transformers.audio_utils import mel_filter_bank
-from transformers.masking_utils import create_bidirectional_mask
 from transformers.models.whisper.modeling_whisper import WhisperEncoder as WhisperLayers
 
 from c2ser.audio import SAMPLE_RATE
+from c2ser.model.arranging import additive
 from c2ser.model.config import Padding
 from c2ser.pretrained import load_pretrained, read_sizes
 
@@ -89,7 +89,9 @@ class Features:
 def stack(rows: Sequence[Tensor]) -> Vectors:
     """Make one batch of vectors (time, dim) of single utterances."""
     counts = [len(row) for row in rows]
-    return Vectors(pad_sequence(list(rows), batch_first=True), torch.tensor(counts, device=rows[0].device), counts)
+    equal = len(set(counts)) == 1  # then it is one kernel, not one for each row
+    values = torch.stack(list(rows)) if equal else pad_sequence(list(rows), batch_first=True)
+    return Vectors(values, torch.tensor(counts, device=rows[0].device), counts)
 
 
 def padding_mask(lengths: Tensor, size: int) -> Tensor:
@@ -229,7 +231,8 @@ class WhisperEncoder(nn.Module):
         states = states + net.embed_positions.weight[: states.shape[1]]
         states = nn.functional.dropout(states, p=net.dropout, training=self.training)
         mask = padding_mask(lengths, states.shape[1])
-        attention = create_bidirectional_mask(net.config, states, mask) if exact else None
+        padded = exact and min(counts) < states.shape[1]
+        attention = additive(mask[:, None, None, :], states) if padded else None
         for layer in net.layers:
             states = layer(states, attention)
         states = net.layer_norm(states) * mask[:, :, None].to(states.dtype)

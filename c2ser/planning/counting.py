@@ -6,15 +6,15 @@ from nothing but such are computed, because lengths and masks decide shapes, and
 
 import weakref
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from math import ceil
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
-from torch.nn.functional import dropout
+from torch.nn.functional import dropout, rms_norm
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
 from torch.utils._pytree import tree_leaves
@@ -57,6 +57,33 @@ class Kernel(NamedTuple):
     float32: bool
 
 
+class Fused:
+    """A kernel that a compiler makes of operations that follow each other; it reads once and writes what is kept."""
+
+    def __init__(self) -> None:
+        self.read: dict[int, int] = {}
+        self.written: list[tuple[int, weakref.ref[torch.UntypedStorage]]] = []
+        self.float32 = False
+
+    def add(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor], float32: bool) -> None:
+        """Add an operation."""
+        made = {storage._cdata for _, reference in self.written if (storage := reference()) is not None}
+        for tensor in inputs:
+            if (storage := tensor.untyped_storage())._cdata not in made:
+                self.read[storage._cdata] = min(tensor.numel() * tensor.element_size(), storage.nbytes())
+        self.written += [(t.numel() * t.element_size(), weakref.ref(t.untyped_storage())) for t in outputs]
+        self.float32 |= float32
+
+    def take(self) -> Kernel | None:
+        """Return the kernel, or None if there is none, and begin another."""
+        if not self.written:
+            return None
+        kept = sum(size for size, reference in self.written if reference() is not None)
+        kernel = Kernel("the rest", 0, sum(self.read.values()) + kept, self.float32)
+        self.read, self.written, self.float32 = {}, [], False
+        return kernel
+
+
 class CostCounter(TorchDispatchMode):
     """Counts all that is computed in its context.
 
@@ -75,12 +102,36 @@ class CostCounter(TorchDispatchMode):
         self.reads: Counter[str] = Counter()
         self.live, self.peak = 0, (0, "")
         self._storages: weakref.WeakSet[torch.UntypedStorage] = weakref.WeakSet()
+        self._compiled, self._open = False, Fused()
 
     def restart(self) -> None:
         """Forget what was counted; tensors that live go on to count."""
         self.kernels.clear()
         self.reads.clear()
         self.peak = (self.live, self.phase)
+
+    def compile(self, layers: Iterable[nn.Module]) -> None:
+        """Count layers as a compiler leaves them: what lies between two products of one is a kernel; an estimate."""
+
+        def enter(*_: Any) -> None:
+            """Begin to count so."""
+            self._compiled = True
+
+        def leave(*_: Any) -> None:
+            """Count as usual."""
+            self._close()
+            self._compiled = False
+
+        for layer in layers:
+            layer.register_forward_pre_hook(enter)
+            layer.register_forward_hook(leave)
+            layer.register_full_backward_pre_hook(enter)
+            layer.register_full_backward_hook(leave)
+
+    def _close(self) -> None:
+        """Count what lies between two products as one kernel."""
+        if kernel := self._open.take():
+            self.kernels[self.phase][kernel] += 1
 
     @contextmanager
     def during(self, phase: str) -> Iterator[None]:
@@ -127,12 +178,16 @@ class CostCounter(TorchDispatchMode):
         view = not func._schema.is_mutable and all(o.untyped_storage()._cdata in known for o in outputs)
         if view or "empty" in name or name in ("_local_scalar_dense", "set_"):
             return
-        formula = flop_registry.get(func._overloadpacket)
+        formula = flop_registry.get(aten.addmm if func is aten.addmm_.default else func._overloadpacket)
         operations = formula(*args, **kwargs, out_val=result) if formula else 0
         moved = sum(min(t.numel() * t.element_size(), t.untyped_storage().nbytes()) for t in [*inputs, *outputs])
         float32 = any(t.dtype == torch.float32 for t in inputs if t.dim() > 1)
         number = ceil(len(args[0]) / TENSORS_A_KERNEL) if name.startswith(("_foreach", "_fused")) else 1
         kernel = Kernel(_kind(name, operations), int(operations / number), int(moved / number), float32)
+        if self._compiled and kernel.kind == "the rest" and not name.startswith(("_foreach", "sum")):
+            self._open.add(inputs, outputs, float32)
+            return
+        self._close()
         self.kernels[self.phase][kernel] += number
 
     def _hold(self, storage: torch.UntypedStorage) -> None:
@@ -172,6 +227,8 @@ class _AsOnACard(TorchFunctionMode):
             return True
         if func is dropout:
             return _dropout(*args, **kwargs)
+        if func is rms_norm:  # one kernel there, as that of the other norm
+            return torch.native_layer_norm(*args, kwargs["weight"], None, kwargs["eps"])[0]
         if func in FLOAT32_ON_A_CARD and torch.is_autocast_enabled("cpu"):
             args = [a.float() if isinstance(a, Tensor) and a.dtype == torch.bfloat16 else a for a in args]
         return func(*args, **kwargs)

@@ -1,5 +1,6 @@
 """Networks of given sizes without weights: everything of a C²SER model but its numbers."""
 
+import copy
 import re
 from collections.abc import Sequence
 from contextlib import suppress
@@ -77,6 +78,17 @@ def hollow_c2ser(config: C2SERConfig, texts: Sequence[str]) -> tuple[C2SERNetwor
         end = None if stand_in else config.end_token
         language = LanguageModel(llm, tokenizer, config.lora, config.chat_template, end)
         return C2SERNetwork(config, whisper, acoustic, language), stand_in
+
+
+def emptied(network: C2SERNetwork) -> C2SERNetwork:
+    """Return a copy of a network on the meta device."""
+    known: dict[int, Any] = {id(network.language.tokenizer): network.language.tokenizer}
+    for tensor in (*network.parameters(), *network.buffers()):
+        if tensor.is_floating_point():
+            empty = torch.empty_like(tensor, device="meta", requires_grad=False)
+            trained = tensor.requires_grad
+            known[id(tensor)] = nn.Parameter(empty, trained) if isinstance(tensor, nn.Parameter) else empty
+    return copy.deepcopy(network, known)
 
 
 def settings_of(folder: Path) -> C2SERConfig:

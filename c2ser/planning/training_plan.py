@@ -8,7 +8,7 @@ from c2ser.data.sampler import Batches
 from c2ser.planning.config import CARDS, Card
 from c2ser.planning.estimate import StepTime, step_time
 from c2ser.planning.objectives import C2SERPlan, Emotion2VecPlan, batches_of
-from c2ser.planning.update import FEATURES, GIB, Counted, count_update
+from c2ser.planning.update import FEATURES, GIB, Counted, Memory, count_update
 from c2ser.planning.workload import Padding, fullest_and_typical, waste
 from c2ser.training.c2ser_objective import C2SERObjective
 from c2ser.training.config import OptimConfig, TrainConfig
@@ -98,15 +98,8 @@ def plan_c2ser(
 
     def count(plan: C2SERPlan, number: int, explicit: bool = True) -> Counted:
         """Count one micro-batch."""
+        return count_batch(plan, optim, training, number, explicit)
 
-        def raw(objective: Objective) -> Any:
-            """Return the data of the micro-batch."""
-            assert isinstance(objective, C2SERObjective)
-            return plan.raw(objective, objective.batches.at(number), explicit)
-
-        return count_update(plan.make, raw, optim, bfloat16, True, training.accumulate)
-
-    bfloat16 = training.precision != "fp32"
     kept = (FEATURES,) if given.batches.keep_features else ()
     objective = given.make()
     batches = batches_of(objective)
@@ -120,16 +113,35 @@ def plan_c2ser(
         f"C²SER, stage {given.stage}", objective, counted, batches.at(fullest), time, len(batches.at(typical)), batches,
         training, card, cards, with_data,
     )  # fmt: skip
-    if kept:
-        share = sum(item.seconds for item in given.items.values())
-        share /= sum(given.items[name].seconds for name in batches.at(fullest))
-        plan.kept = counted.memory.features * share / GIB
+    plan.kept = kept_features(given, objective, fullest, counted.memory)
     if given.stand_in:
         plan.remarks.append(f"tokens are estimated: the tokenizer of {given.model.llm} is not here as a folder")
     if not given.model.emotion2vec:
         plan.remarks.append("without Emotion2Vec-S; give --model.emotion2vec base, or its folder, to plan with it")
     plan.changes = _changes(plan, lambda plan: count(plan, _fullest(plan)), given, training, kept)
     return plan
+
+
+def count_batch(
+    given: C2SERPlan, optim: OptimConfig, training: TrainConfig, number: int, explicit: bool = True
+) -> Counted:
+    """Count the micro-batch of a number, on a card."""
+
+    def raw(objective: Objective) -> Any:
+        """Return the data of the micro-batch."""
+        assert isinstance(objective, C2SERObjective)
+        return given.raw(objective, objective.batches.at(number), explicit)
+
+    return count_update(given.make, raw, optim, training, card=True)
+
+
+def kept_features(given: C2SERPlan, objective: C2SERObjective, number: int, memory: Memory) -> float:
+    """Return the GiB of features of all utterances that stay in memory, from the memory of one micro-batch."""
+    if not given.batches.keep_features:
+        return 0.0
+    share = sum(item.seconds for item in given.items.values())
+    share /= sum(given.items[name].seconds for name in objective.batches.at(number))
+    return memory.features * share / GIB
 
 
 def _fullest(plan: C2SERPlan) -> int:
@@ -142,13 +154,10 @@ def plan_emotion2vec(
     """Plan a training of Emotion2Vec-S."""
     objective = given.make()
     batches = batches_of(objective)
-    bfloat16 = training.precision != "fp32"
 
     def count(number: int) -> Counted:
         """Count one micro-batch."""
-        return count_update(
-            given.make, lambda _: given.raw(batches.at(number)), optim, bfloat16, True, training.accumulate
-        )
+        return count_update(given.make, lambda _: given.raw(batches.at(number)), optim, training, card=True)
 
     fullest, typical = fullest_and_typical(batches)
     counted = count(fullest)

@@ -9,7 +9,8 @@ import torch
 
 from c2ser.planning.counting import CostCounter, Kernel, backward, pretended
 from c2ser.planning.hollow import filled_with_fakes
-from c2ser.training.config import OptimConfig
+from c2ser.training.config import OptimConfig, TrainConfig
+from c2ser.training.fewer_kernels import use_fewer_kernels
 from c2ser.training.objective import Objective
 from c2ser.training.weights import make_optimiser
 
@@ -101,27 +102,33 @@ class Update:
 
 
 def count_update(
-    make: Callable[[], Objective], raw: Callable[[Objective], Any], optim: OptimConfig, bfloat16: bool, card: bool,
-    accumulate: int = 1,
-) -> Counted:  # fmt: skip
+    make: Callable[[], Objective],
+    raw: Callable[[Objective], Any],
+    optim: OptimConfig,
+    training: TrainConfig,
+    card: bool,
+) -> Counted:
     """Count one micro-batch and the update after it; nothing is computed.
 
     Args:
         make: returns the objective, on the meta device.
         raw: returns the data of the micro-batch, as the objective's `load_raw` does.
         optim: the optimiser.
-        bfloat16: whether matrices are multiplied in bfloat16.
+        training: of which precision, kernels, compiled layers and micro-batches of an update count.
         card: whether to count as on a card.
-        accumulate: micro-batches of an update.
     """
-    objective = make()
+    objective, bfloat16 = make(), training.precision != "fp32"
+    if card and training.fewer_kernels:
+        use_fewer_kernels(objective, objective.layers())
     if bfloat16:
         objective.use_bfloat16()
     data = raw(objective)
     with pretended(card) as counter:
         filled_with_fakes(objective)
+        if training.compiled:
+            counter.compile(objective.layers())
         update = Update(objective, optim, bfloat16, fused=card)
-        update.begin(accumulate > 1)
+        update.begin(training.accumulate > 1)
         return _counted(update, data, counter)
 
 

@@ -130,6 +130,10 @@ class C2SERObjective(Objective):
         if self.model.device.type == "cpu":
             llm.set_attn_implementation("eager")
 
+    def layers(self) -> list[nn.Module]:
+        """Return those of Whisper, unless it is frozen, of the connector and of the language model."""
+        return self.model.trained_layers
+
     def ignored_modules(self) -> list[nn.Module]:
         """Return Emotion2Vec-S, which `make_batch` uses."""
         return [self.model.acoustic] if self.model.acoustic else []
@@ -194,7 +198,7 @@ class C2SERObjective(Objective):
     def _augmented(self, features: Features) -> Features:
         if self.corpus.spec_augment is None or features.mel is None:
             return features
-        mel = augment(features.mel.values, features.mel.lengths, self.corpus.spec_augment)
+        mel = augment(features.mel.values, torch.tensor(features.mel.counts), self.corpus.spec_augment)
         return Features(Vectors(mel, features.mel.lengths, features.mel.counts), features.acoustic)
 
     def _features_of(

@@ -9,7 +9,7 @@ import hashlib
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +111,15 @@ def newest(folder: Path) -> Path | None:
         if is_valid(checkpoint):
             return checkpoint
         logger.warning("%s is damaged; trying the one before", checkpoint)
+    return None
+
+
+def begun_with(folder: Path) -> dict[str, Any] | None:
+    """Return the settings of the training whose checkpoints are there, or None; by the newest that can be read."""
+    for checkpoint in sorted(folder.glob("step_*"), reverse=True):
+        with suppress(OSError, ValueError, KeyError, TypeError):
+            settings: dict[str, Any] = read_json(checkpoint / "state.json")["settings"]
+            return settings
     return None
 
 

@@ -13,6 +13,9 @@ Stage = Literal["explicit", "implicit", "direct", "finetune"]
 """The paper's two stages; implicit answers without the explicit stage (Table VIII, "w/o CoT"); and training a finished
 model further in its own style (Table IX)."""
 
+FREE = ("log_every", "save_every", "keep", "num_workers", "fewer_kernels", "compiled", "fill_card")
+"""Settings of `TrainConfig` that a resumed training may change: its result stays the same, or all but the last bits."""
+
 
 @dataclass
 class OptimConfig:
@@ -47,7 +50,7 @@ class TrainConfig:
     Attributes:
         steps: optimiser steps.
         epochs: passes over the training set; if given, the number of steps follows from it.
-        keep_epochs: epochs whose weights become models of their own; 0 is the model that training starts from.
+        keep_epochs: epochs whose weights become models, OUT/epoch_<N>; 0 is the model that training starts from.
         accumulate: micro-batches per step and process.
         log_every: steps between two TensorBoard points.
         valid_every: steps between two validations; with `epochs`, each epoch ends with one too.
@@ -59,6 +62,11 @@ class TrainConfig:
         seed: decides initial weights, batches, masks and dropout.
         precision: bf16 uses autocast with float32 weights; auto is bf16 on GPUs, and on CPUs that multiply bfloat16
             themselves, else fp32.
+        fewer_kernels: on a card, convert weights, normalise and add adapters in fewer kernels. It changes the last
+            bits of a result, as the next one.
+        compiled: compile each Transformer layer (torch.compile), which takes a minute or two at the start; it is for
+            cards, and has not run on one yet.
+        fill_card: on a card, make C²SER's micro-batches as large as its memory allows, and accumulate the fewer.
     """
 
     steps: int = 1000
@@ -73,6 +81,9 @@ class TrainConfig:
     patience: int | None = None
     seed: int = 777
     precision: Precision = "fp32"
+    fewer_kernels: bool = True
+    compiled: bool = False
+    fill_card: bool = True
 
     def __post_init__(self) -> None:
         """Refuse counts below 1."""

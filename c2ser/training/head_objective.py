@@ -167,7 +167,9 @@ class HeadObjective(Objective):
         features = batch.features
         if masked and self.material.spec_augment is not None:
             mel = stack(features)
-            values = augment(mel.values.transpose(1, 2), mel.lengths, self.material.spec_augment).transpose(1, 2)
+            values = augment(
+                mel.values.transpose(1, 2), torch.tensor(mel.counts), self.material.spec_augment
+            ).transpose(1, 2)
             features = [row[:count] for row, count in zip(values, mel.lengths.tolist(), strict=True)]
         return self.model(features)
 

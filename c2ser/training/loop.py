@@ -23,8 +23,10 @@ from c2ser.data.sampler import rng
 from c2ser.devices import avoid_cudnn_attention, computes_in_bfloat16
 from c2ser.log import get_logger
 from c2ser.training import checkpoint
-from c2ser.training.config import OptimConfig, TrainConfig
+from c2ser.training.compiled_layers import compile_layers
+from c2ser.training.config import FREE, OptimConfig, TrainConfig
 from c2ser.training.curves import Record, plot_curves
+from c2ser.training.fewer_kernels import use_fewer_kernels
 from c2ser.training.log_lines import Best, LogLines
 from c2ser.training.memory import explain_oom
 from c2ser.training.objective import Objective, wrap_forward
@@ -98,6 +100,10 @@ class Trainer:
             module.to(self.accelerator.device)
         if self.bfloat16:
             self.objective.use_bfloat16()
+        if self.training.compiled:
+            compile_layers(self.objective.layers())
+        if on_a_card and self.training.fewer_kernels:
+            use_fewer_kernels(self.objective, [] if sharding else self.objective.layers())
         wrap_forward(self.objective, self._autocast())
         self.wrapped, self.optimiser = self.accelerator.prepare(self.objective, optimiser)
         if sharding:
@@ -236,7 +242,7 @@ class Trainer:
     def _settings(self) -> dict[str, Any]:
         parts = {"optim": self.optim, "training": self.training, "objective": self.objective.settings()}
         settings = plain({**parts, "processes": self.accelerator.num_processes})
-        for name in ("log_every", "save_every", "keep", "num_workers"):  # free to change: they do not change the result
+        for name in FREE:
             del settings["training"][name]
         return settings
 

@@ -50,6 +50,10 @@ class Objective(nn.Module):
         """Return the part that the parameter of this name belongs to; parts can have learning rates of their own."""
         return name.removeprefix("model.").split(".", 1)[0]
 
+    def layers(self) -> list[nn.Module]:
+        """Return the Transformer layers that are trained, or that gradients pass through."""
+        return []
+
     def ignored_modules(self) -> list[nn.Module]:
         """Return the frozen modules that `make_batch` uses; FSDP does not shard them."""
         return []

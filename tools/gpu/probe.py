@@ -34,7 +34,9 @@ from c2ser.planning.objectives import C2SERPlan
 from c2ser.planning.update import GIB, count_update
 from c2ser.planning.workload import usual_items
 from c2ser.tables import write_json
-from c2ser.training.config import BatchConfig, OptimConfig
+from c2ser.training import compiled_layers
+from c2ser.training.config import BatchConfig, OptimConfig, TrainConfig
+from c2ser.training.fewer_kernels import use_fewer_kernels
 
 STEPS = 3
 """Steps that are timed, after one that is not."""
@@ -103,6 +105,18 @@ def tf32() -> Iterator[None]:
         torch.set_float32_matmul_precision(before)
 
 
+@contextmanager
+def exchanged(model: C2SERNetwork, change: Callable[[], None]) -> Iterator[None]:
+    """Change how parts of a network compute."""
+    change()
+    try:
+        yield
+    finally:
+        for part in model.modules():
+            for name in ("forward", "compiled"):
+                vars(part).pop(name, None)
+
+
 def levers(model: C2SERNetwork) -> dict[str, Callable[[], Any]]:
     """Return what changes the time of a step, by name."""
     return {
@@ -110,6 +124,8 @@ def levers(model: C2SERNetwork) -> dict[str, Callable[[], Any]]:
         "cuDNN's attention": cudnn_attention,
         "TF32": tf32,
         "PEFT's casts off": lambda: disable_input_dtype_casting(model.language.llm),
+        "fewer kernels": lambda: exchanged(model, lambda: use_fewer_kernels(model, model.trained_layers)),
+        "compiled layers": lambda: exchanged(model, lambda: compiled_layers.compile_layers(model.trained_layers)),
     }
 
 
@@ -150,7 +166,8 @@ def planned(real: bool, utterances: int, seconds: float) -> dict[str, float]:
     model = C2SERConfig(llm_dtype="bfloat16" if real else "float32", emotion2vec="base", **sizes)
     items = {name: replace(item, seconds=seconds) for name, item in usual_items(utterances, ["explicit"]).items()}
     plan = C2SERPlan("explicit", model, BatchConfig(seconds=1e6, tokens=10**6), None, None, items, False)
-    found = count_update(plan.make, lambda o: plan.raw(o, [*items], True), OptimConfig(), real, real)
+    training = TrainConfig(precision="bf16" if real else "fp32", fewer_kernels=False)
+    found = count_update(plan.make, lambda o: plan.raw(o, [*items], True), OptimConfig(), training, real)
     return {"peak_gib": found.memory.peak / GIB}
 
 
@@ -166,18 +183,19 @@ def main(out: Path, device: Literal["cpu", "cuda"] = "cuda") -> None:
     findings.note("machine", lambda: machine(device))
     findings.note("gradients that are not finite, of 6", lambda: attention(device))
     avoid_cudnn_attention()
-    for utterances in (6, 24) if device == "cuda" else (2,):
-        seconds = 6.5 if device == "cuda" else 0.5
+    sizes, seconds = ((6, 24), 6.5) if device == "cuda" else ((2,), 0.5)
+    if device == "cpu":
+        compiled_layers.BACKEND = "eager"  # inductor takes minutes there
+    for utterances in sizes:
         find_plan = partial(planned, device == "cuda", utterances, seconds)
         findings.note(f"plan of {utterances} × {seconds} s", find_plan)
     begin = time.monotonic()
     model = system(setting, dropout=0.1).train()
     findings.note("seconds to make the model", lambda: time.monotonic() - begin)
-    for utterances in (6, 24) if device == "cuda" else (2,):
-        seconds = 6.5 if device == "cuda" else 0.5
-        for name, lever in levers(model).items():
+    for name, lever in levers(model).items():  # the last one, which compiles, may take all the time that is left
+        for utterances in sizes:
 
-            def find(lever: Any = lever, utterances: int = utterances, seconds: float = seconds) -> dict[str, float]:
+            def find(lever: Any = lever, utterances: int = utterances) -> dict[str, float]:
                 """Measure a step with a lever."""
                 with lever():
                     return measure(step(model, setting, utterances, seconds), device)
