@@ -243,6 +243,7 @@ def test_a_model_with_queries_is_kept_and_answers_as_before(place, tmp_path):
     loss = model(model.extract_features(given), ["Say it."] * 2, answers)["loss"]
     loss.backward()
     assert model.connector.queries.grad.abs().sum() > 0
+    assert {type(layer).__name__ for layer in model.trained_layers} == {"Blip2QFormerLayer", "Qwen2DecoderLayer"}
     model.eval()
     C2SER(model).save_pretrained(tmp_path / "model")
     again = C2SER.from_pretrained(tmp_path / "model").network

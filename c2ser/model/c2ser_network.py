@@ -3,7 +3,7 @@
 It knows nothing of files and folders; `c2ser.model.c2ser` reads and writes it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from math import ceil
 
@@ -85,7 +85,9 @@ class C2SERNetwork(nn.Module):
     @property
     def trained_layers(self) -> list[nn.Module]:
         """The Transformer layers that are trained, or that gradients pass through."""
-        whisper = [] if self.whisper is None or self.whisper_frozen else self.whisper.layers.layers
+        whisper: Iterable[nn.Module] = []
+        if self.whisper and not self.whisper_frozen:
+            whisper = self.whisper.layers.layers
         return [*whisper, *self.connector.layers, *self.language.llm.get_decoder().layers]
 
     @property

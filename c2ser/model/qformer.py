@@ -88,6 +88,11 @@ class QFormerConnector(nn.Module):
         used = padding_mask(lengths, embeddings.shape[1])
         return Vectors(embeddings * used[:, :, None].to(embeddings.dtype), lengths, counts)
 
+    @property
+    def layers(self) -> nn.ModuleList:
+        """The Transformer layers."""
+        return self.qformer.encoder.layer
+
     def max_embeddings(self, states: int, acoustic: int) -> int:
         """Return how many embeddings so many states and acoustic vectors give."""
         total = (states if self.semantic else 0) + acoustic

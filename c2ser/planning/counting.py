@@ -228,7 +228,8 @@ class _AsOnACard(TorchFunctionMode):
         if func is dropout:
             return _dropout(*args, **kwargs)
         if func is rms_norm:  # one kernel there, as that of the other norm
-            return torch.native_layer_norm(*args, kwargs["weight"], None, kwargs["eps"])[0]
+            states, shape = args
+            return torch.native_layer_norm(states, shape, kwargs["weight"], None, kwargs["eps"])[0]
         if func in FLOAT32_ON_A_CARD and torch.is_autocast_enabled("cpu"):
             args = [a.float() if isinstance(a, Tensor) and a.dtype == torch.bfloat16 else a for a in args]
         return func(*args, **kwargs)

@@ -21,10 +21,11 @@ def use_fewer_kernels(network: nn.Module, layers: Iterable[nn.Module]) -> None:
         layers: parts of it whose trained weights are to be converted together for autocast.
     """
     for module in network.modules():
-        if type(module).__name__ in NORMS:
-            module.forward = partial(_norm, module)
-        elif isinstance(module, AdaptedLinear):
-            module.forward = partial(_adapted, module, module.forward)
+        replace = _norm if type(module).__name__ in NORMS else None
+        if isinstance(module, AdaptedLinear):
+            replace = partial(_adapted, plain=module.forward)
+        if replace:
+            module.forward = partial(replace, module)
     for layer in layers:
         layer.forward = partial(_with_casts, layer, layer.forward)
 
@@ -34,7 +35,7 @@ def _norm(norm: Any, states: Tensor) -> Tensor:
     return rms_norm(states, norm.weight.shape, norm.weight, norm.variance_epsilon)
 
 
-def _adapted(layer: AdaptedLinear, plain: Any, states: Tensor) -> Tensor:
+def _adapted(layer: Any, states: Tensor, plain: Any) -> Tensor:
     """Compute a linear layer and its adapter, whose last product adds to the layer's result and scales."""
     (name,) = layer.active_adapters
     down, up = layer.lora_A[name], layer.lora_B[name].weight
