@@ -66,4 +66,4 @@ def test_nothing_else_in_the_package_names_a_card(root):
     found = {
         str(path.relative_to(root)) for path in (root / "c2ser").rglob("*.py") if named.search(path.read_text("utf-8"))
     }
-    assert found <= {"c2ser/training/loop.py"}
+    assert found <= {"c2ser/training/loop.py", "c2ser/training/processes.py"}  # the latter asks for its memory alone
