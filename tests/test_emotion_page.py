@@ -49,7 +49,11 @@ const until = async check => {
 const upload = async file => {
   const clear = page.locator("button[aria-label=Clear]");
   if (await clear.count()) await clear.first().click();
-  for (let turn = 0; turn < 9; turn++) {  // on a busy machine the page may not listen yet
+  for (let turn = 0; turn < 9; turn++) {  // on a busy machine the page may not listen yet, or miss one of its scripts
+    if (turn) {
+      await page.reload();
+      await page.waitForSelector("text=Recognise emotions");
+    }
     await page.setInputFiles("input[type=file]", file);
     if (await clear.first().waitFor({ timeout: 20000 }).then(() => true, () => false)) return;
   }
