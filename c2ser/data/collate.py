@@ -25,13 +25,13 @@ def augment(mel: Tensor, lengths: Tensor, config: SpecAugment) -> Tensor:
         config: how many masks and how wide.
     """
     batch, bins, frames = mel.shape
-    ends, visible = lengths, torch.ones(batch, bins, frames, dtype=torch.bool)
+    visible = torch.ones(batch, bins, frames, dtype=torch.bool)
     for _ in range(config.time_masks):
-        visible &= ~_stretch(ends, (ends // 5).clamp(max=config.time_width), frames)[:, None, :]
+        visible &= ~_stretch(lengths, (lengths // 5).clamp(max=config.time_width), frames)[:, None, :]
     for _ in range(config.bin_masks):
         size = torch.full((batch,), bins)
         visible &= ~_stretch(size, torch.full((batch,), min(config.bin_width, bins)), bins)[:, :, None]
-    return _substituted(mel * visible.to(mel.device), ends, config)
+    return _substituted(mel * visible.to(mel.device), lengths, config)
 
 
 def _substituted(mel: Tensor, ends: Tensor, config: SpecAugment) -> Tensor:

@@ -170,7 +170,7 @@ class HeadObjective(Objective):
             values = augment(
                 mel.values.transpose(1, 2), torch.tensor(mel.counts), self.material.spec_augment
             ).transpose(1, 2)
-            features = [row[:count] for row, count in zip(values, mel.lengths.tolist(), strict=True)]
+            features = [row[:count] for row, count in zip(values, mel.counts, strict=True)]
         return self.model(features)
 
     @torch.no_grad()
