@@ -77,10 +77,7 @@ prepare_groups() {
 
 # change_folds: a changed copy of everything for each change of --augment, with its attributes.
 change_folds() {
-    local change
-    for change in "${copies[@]}"; do
-        py perturb_data --data data/folds --out "data/folds-$change" --perturbation "$change"
-    done
+    change_copies data/folds
     recipe 1 1 --train-set folds --valid-set folds --test-sets "${copies[*]/#/folds-}"
 }
 

@@ -58,11 +58,16 @@ read_processes() {
 
 # augment_train_set: join the training set with a changed copy of it for each change of --augment.
 augment_train_set() {
+    change_copies "data/$recorded_set"
+    join_copies "data/$recorded_set"
+}
+
+# change_copies SET: write SET-<change> for each change of --augment.
+change_copies() {
     local change
     for change in "${copies[@]}"; do
-        py perturb_data --data "data/$recorded_set" --out "data/$recorded_set-$change" --perturbation "$change"
+        py perturb_data --data "$1" --out "$1-$change" --perturbation "$change"
     done
-    join_copies "data/$recorded_set"
 }
 
 # join_copies SET: write SET_augmented, which is SET with its changed copies SET-<change> under names of their own.
