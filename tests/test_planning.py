@@ -152,12 +152,14 @@ def test_a_training_that_goes_on_keeps_its_micro_batches(tmp_path, monkeypatch):
     assert (batches.seconds, batches.utterances, larger.accumulate) == (120, 16, 1)
     assert not any(p.is_meta for p in plan.network.parameters())
     assert fill_card(plan, OptimConfig(), replace(training, fill_card=False), tmp_path)[0] == plan.batches
-    begun = {"objective": {"batches": {"seconds": 60}}}
+    begun = {"objective": {"batches": {"seconds": 60}}, "training": {"accumulate": 2}, "processes": 1}
     checkpoint.save(tmp_path / "checkpoints", 1, {}, {}, {"settings": begun})
     assert fill_card(plan, OptimConfig(), training, tmp_path)[1].accumulate == 2
     monkeypatch.setattr(fitting, "room", lambda: None)
     assert fill_card(plan, OptimConfig(), training, tmp_path)[0].tokens == 2000
     assert fill_card(plan, OptimConfig(), training, tmp_path / "other")[0] == plan.batches
+    shorter = replace(plan, batches=replace(plan.batches, seconds=15.0))  # changed by hand: the step would learn from less
+    assert fill_card(shorter, OptimConfig(), training, tmp_path) == (shorter.batches, training)
 
 
 @pytest.mark.slow

@@ -1,8 +1,11 @@
 """Micro-batches as large as a card's memory allows, for the same update: fewer of them start fewer kernels."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+from accelerate import PartialState
 from accelerate.utils import broadcast_object_list
 
 from c2ser.log import get_logger
@@ -36,8 +39,7 @@ def fill_card(
     """
     begun = checkpoint.begun_with(out / "checkpoints")
     if begun:
-        times = round(begun["objective"]["batches"]["seconds"] / given.batches.seconds)
-        times = times if times > 0 and training.accumulate % times == 0 else 1
+        times = chosen_before(begun, given.batches.seconds, training.accumulate, PartialState().num_processes)
     else:
         here = room()
         times = largest(given, optim, training, here) if here and training.fill_card else 1
@@ -48,6 +50,22 @@ def fill_card(
             times, training.accumulate // times, training.accumulate,
         )  # fmt: skip
     return enlarged(given.batches, training, times)
+
+
+def chosen_before(begun: Mapping[str, Any], seconds: float, accumulate: int, processes: int) -> int:
+    """Return how many times larger than given the micro-batches were that a training began with; 1 if not by a card.
+
+    A card takes as many fewer as they are larger. Whoever changed the settings of a step did otherwise, and is refused.
+
+    Args:
+        begun: the settings that it began with.
+        seconds: of a micro-batch, as given now.
+        accumulate: micro-batches of a step and process, as given now.
+        processes: how many there are now.
+    """
+    times = round(begun["objective"]["batches"]["seconds"] / seconds)
+    as_much = times * begun["training"]["accumulate"] * begun["processes"] == accumulate * processes
+    return times if as_much and times > 0 and accumulate % times == 0 else 1
 
 
 def plan_filled(
