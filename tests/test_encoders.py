@@ -218,6 +218,9 @@ def test_data2vec_2_is_our_encoder_without_tokens(tmp_path, waves):
     with torch.no_grad():
         expected = original(torch.from_numpy(wave)[None], torch.tensor([len(wave)])).frames[0]
     assert np.abs(encoder.embed([wave], "frame")[0] - expected.numpy()).max() < 1e-6
+    encoder.only_embed()
+    assert not any(isinstance(module, torch.nn.Linear) for module in encoder.model.modules())
+    assert np.abs(encoder.embed([wave], "frame")[0] - expected.numpy()).max() < 1e-5
     for level in ("tokens", "first-frames"):
         with pytest.raises(ValueError, match=f"level {level}: this model has no utterance tokens"):
             encoder.embed([wave], level)

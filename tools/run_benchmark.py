@@ -8,7 +8,7 @@ from c2ser.cli import run
 
 
 def main(
-    cases: str = "e2v_extract,e2v_batched",
+    cases: str = "small_step,whisper_encoder,label_score,loss,penn_pitch",
     device: Literal["cpu", "cuda"] = "cpu",
     size: Literal["real", "quick"] = "real",
     rounds: int = 5,
@@ -22,7 +22,7 @@ def main(
     """Run cases, write OUT/<case>.json for each and print a Markdown table.
 
     Args:
-        cases: which cases, separated by commas.
+        cases: which cases, separated by commas; those of Emotion2Vec-S need FunASR.
         device: the device of ours and of the peer.
         size: real sizes with random weights, or small ones that only show that everything runs.
         rounds: how often ours and the peer run in turn; a figure that is published needs at least five.

@@ -35,9 +35,11 @@ def main(
     """
     from c2ser.devices import pick_device
     from c2ser.emotion2vec.embeddings import extract_embeddings
-    from c2ser.emotion2vec.encoders import load_encoder
+    from c2ser.emotion2vec.encoders import Emotion2VecEncoder, load_encoder
 
     encoder = load_encoder(model, normalise, peer_padding, pick_device(device), layer)
+    if isinstance(encoder, Emotion2VecEncoder):
+        encoder.only_embed()
     extract_embeddings(encoder, data, out, batches, level)
 
 

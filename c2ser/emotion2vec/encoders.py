@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import torch
+from torch import nn
+from torch.utils.mkldnn import to_mkldnn
 
 from c2ser.audio import SAMPLE_RATE
 from c2ser.emotion2vec.config import Level, Normalise
@@ -48,6 +50,17 @@ class Emotion2VecEncoder:
     def __init__(self, model: Emotion2Vec, peer_padding: bool = False) -> None:
         self.model, self.peer_padding = model, peer_padding
         self.shortest, self.longest = model.audio.local_encoder.receptive_field, float("inf")
+
+    def only_embed(self) -> None:
+        """Let oneDNN multiply by the weights on a CPU, which can then be trained no more.
+
+        For the few hundred frames of an utterance it keeps two cores busier than PyTorch's own choice does.
+        """
+        if self.model.slopes.device.type != "cpu" or not torch.backends.mkldnn.is_available():
+            return
+        for name, module in list(self.model.named_modules()):
+            if isinstance(module, nn.Linear):
+                self.model.set_submodule(name, to_mkldnn(module))
 
     @torch.no_grad()
     def embed(self, waves: Sequence[np.ndarray], level: Level) -> list[np.ndarray]:

@@ -9,6 +9,7 @@ from math import ceil
 
 import numpy as np
 import torch
+from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
@@ -140,6 +141,23 @@ class C2SERNetwork(nn.Module):
         with torch.autocast(self.device.type, enabled=False):
             return Features(None, features.acoustic, self.whisper(features.mel))
 
+    def use_bfloat16(self) -> None:
+        """Keep the language model's frozen weights in bfloat16, for a training under autocast.
+
+        Otherwise each forward pass would convert them anew. Adapters take what comes in bfloat16 as it is, for autocast
+        converts their weights; peft would make it float32 first, for nothing. On a CPU the backward pass of PyTorch's
+        fused attention is slow in bfloat16.
+        """
+        llm = self.language.llm
+        for parameter in llm.parameters():
+            if not parameter.requires_grad:
+                parameter.data = parameter.data.bfloat16()
+        for module in llm.modules():
+            if isinstance(module, BaseTunerLayer):
+                setattr(module, "cast_input_dtype_enabled", False)  # noqa: B010 - peft declares no such attribute
+        if self.device.type == "cpu":
+            llm.set_attn_implementation("eager")
+
     @property
     def whisper_frozen(self) -> bool:
         """Whether no weight of Whisper is trained; there may be no Whisper."""
@@ -206,8 +224,10 @@ class C2SERNetwork(nn.Module):
             one answer for each row, and how many tokens it has.
         """
         prompts = self._prompts(style or self.config.style, speech)
-        boundaries = self.connector.boundaries
-        return self.language.generate(speech, boundaries, prompts, max_new_tokens, search, keys, reading)
+        language, boundaries = self.language, self.connector.boundaries
+        return language.texts(
+            language.answer_tokens(speech, boundaries, prompts, max_new_tokens, search, keys, reading)
+        )
 
     @torch.no_grad()
     def score(

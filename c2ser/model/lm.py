@@ -234,7 +234,7 @@ class LanguageModel(nn.Module):
         return output.last_hidden_state
 
     @torch.no_grad()
-    def generate(
+    def answer_tokens(
         self,
         speech: Vectors,
         boundaries: Tensor,
@@ -243,8 +243,8 @@ class LanguageModel(nn.Module):
         search: SearchConfig = GREEDY,
         keys: Sequence[str] | None = None,
         reading: Reading | None = None,
-    ) -> tuple[list[str], list[int]]:
-        """Answer a batch.
+    ) -> list[list[int]]:
+        """Return the tokens of the answers of a batch, padded at the end.
 
         Args:
             speech: embeddings (batch, time, dim).
@@ -254,13 +254,10 @@ class LanguageModel(nn.Module):
             search: how tokens are chosen.
             keys: utterance ids; if tokens are drawn at random, the draws depend on them.
             reading: keeps what is read, for `score`.
-
-        Returns:
-            answers, and the number of tokens of each, its end token included.
         """
         contexts = self.contexts(speech, boundaries, prompts)
         begun = self._begun(contexts, boundaries, prompts)
-        return self.texts(search_tokens(self.llm, contexts, max_new_tokens, search, keys, begun, reading))
+        return search_tokens(self.llm, contexts, max_new_tokens, search, keys, begun, reading)
 
     def texts(self, tokens: Sequence[list[int]]) -> tuple[list[str], list[int]]:
         """Return the answers that these tokens are, and the number of tokens of each, its end token included."""

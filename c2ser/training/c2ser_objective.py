@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
@@ -115,20 +114,8 @@ class C2SERObjective(Objective):
         return part_of(name.removeprefix("model."))
 
     def use_bfloat16(self) -> None:
-        """Keep the language model's frozen weights in bfloat16; otherwise each forward pass would convert them anew.
-
-        Adapters take what comes in bfloat16 as it is, for autocast converts their weights; peft would make it float32
-        first, for nothing. On a CPU the backward pass of PyTorch's fused attention is slow in bfloat16.
-        """
-        llm = self.model.language.llm
-        for parameter in llm.parameters():
-            if not parameter.requires_grad:
-                parameter.data = parameter.data.bfloat16()
-        for module in llm.modules():
-            if isinstance(module, BaseTunerLayer):
-                setattr(module, "cast_input_dtype_enabled", False)  # noqa: B010 - peft declares no such attribute
-        if self.model.device.type == "cpu":
-            llm.set_attn_implementation("eager")
+        """Keep the language model's frozen weights in bfloat16."""
+        self.model.use_bfloat16()
 
     def layers(self) -> list[nn.Module]:
         """Return those of Whisper, unless it is frozen, of the connector and of the language model."""

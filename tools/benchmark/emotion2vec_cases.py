@@ -1,5 +1,6 @@
 """Emotion2Vec-S: extraction, batches of mixed lengths, and a step of pre-training."""
 
+import copy
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from functools import cache
@@ -14,6 +15,7 @@ from benchmark.harness import Case, Equivalence, Setting
 from c2ser.corpus import Utterance
 from c2ser.data.sampler import by_length, rng
 from c2ser.emotion2vec.config import Emotion2VecConfig, LossConfig, MaskConfig
+from c2ser.emotion2vec.encoders import Emotion2VecEncoder
 from c2ser.emotion2vec.masking import block_masks
 from c2ser.emotion2vec.model import Emotion2Vec, embed, normalised
 from c2ser.training.config import GuardConfig, TeacherConfig
@@ -74,6 +76,8 @@ def e2v_batched(setting: Setting) -> Case:
 
 def _extraction(setting: Setting, waves: Sequence[np.ndarray], batch: int) -> Case:
     model = build(setting, decoder_layers=0)
+    encoder = Emotion2VecEncoder(copy.deepcopy(model))
+    encoder.only_embed()
     peer = cache(lambda: funasr_model(model))
     names = {str(number): len(wave) / RATE for number, wave in enumerate(waves)}
     batches = [[waves[int(name)] for name in group] for group in by_length(names, 20.0 * batch, batch, 1.25)]
@@ -81,7 +85,7 @@ def _extraction(setting: Setting, waves: Sequence[np.ndarray], batch: int) -> Ca
     def ours() -> list[np.ndarray]:
         """Extract frames in batches of similar lengths."""
         with autocast(setting):
-            return [frames for group in batches for frames in embed(model, group)]
+            return [frames for group in batches for frames in embed(encoder.model, group)]
 
     def theirs() -> list[np.ndarray]:
         """Let FunASR extract them one utterance at a time."""
@@ -93,7 +97,7 @@ def _extraction(setting: Setting, waves: Sequence[np.ndarray], batch: int) -> Ca
         if not has_funasr():
             return NOT_COMPARED
         some = waves[:8]
-        pairs = zip(embed(model, some), funasr_frames(peer(), some), strict=True)
+        pairs = zip(embed(encoder.model, some), funasr_frames(peer(), some), strict=True)
         gap = max(float(np.abs(one - other).max()) for one, other in pairs)
         return Equivalence("frames in fp32, one padded batch against one at a time", gap, TOLERANCE)
 

@@ -22,14 +22,16 @@ from c2ser.model.lm import LanguageModel, empty_llm
 from c2ser.model.perception import HOP, Vectors, WhisperEncoder, stack
 from c2ser.model.tiny import train_tokenizer
 
-WHISPERS = {"quick": (48, 2, 4), "small": (768, 12, 12), "medium": (1024, 24, 16)}
-"""Dimension, layers and heads of encoders by size."""
+WHISPERS = {"quick": (48, 2, 4), "base": (512, 3, 8), "small": (768, 12, 12), "medium": (1024, 24, 16)}
+"""Dimension, layers and heads of encoders by size; of Whisper-base the three layers that `--size small` uses."""
 
 LLMS: dict[str, dict[str, Any]] = {
     "quick": {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 4,
               "num_key_value_heads": 2, "vocab_size": 2000, "tie_word_embeddings": False},
     "47M": {"hidden_size": 512, "intermediate_size": 2048, "num_hidden_layers": 8, "num_attention_heads": 8,
             "num_key_value_heads": 2, "vocab_size": 16384, "tie_word_embeddings": False},
+    "135M": {"hidden_size": 576, "intermediate_size": 1536, "num_hidden_layers": 30, "num_attention_heads": 9,
+             "num_key_value_heads": 3, "vocab_size": 49152, "tie_word_embeddings": False},
     "wide": {"hidden_size": 896, "intermediate_size": 896, "num_hidden_layers": 1, "num_attention_heads": 14,
              "num_key_value_heads": 2, "vocab_size": 152064, "tie_word_embeddings": False},
     "7B": {"hidden_size": 3584, "intermediate_size": 18944, "num_hidden_layers": 28, "num_attention_heads": 28,
@@ -87,6 +89,20 @@ def system(setting: Setting, dropout: float = 0.0) -> C2SERNetwork:
     llm = language(setting, "7B" if real else "quick", config.lora)
     torch.manual_seed(setting.seed)
     return C2SERNetwork(config, encoder, acoustic, llm).eval().to(setting.device)
+
+
+def small_system(setting: Setting) -> C2SERNetwork:
+    """Return a random C²SER of the parts of `--size small` without Emotion2Vec-S; Whisper is not trained."""
+    real = setting.size == "real"
+    connector = ConnectorConfig(
+        dim=256 if real else 64, layers=0, heads=8, feed_forward=512, dropout=0.0, strides=(2, 2, 2)
+    )
+    lora = LoraSettings(r=8, alpha=32, dropout=0.0)
+    config = C2SERConfig(connector=connector, lora=lora, trainable=["connector", "lora"], style="implicit")
+    encoder = whisper(setting, "base" if real else "quick")
+    llm = language(setting, "135M" if real else "quick", lora)
+    torch.manual_seed(setting.seed)
+    return C2SERNetwork(config, encoder, None, llm).eval().to(setting.device)
 
 
 def both_encoders(model: C2SERNetwork) -> tuple[WhisperEncoder, AcousticEncoder]:

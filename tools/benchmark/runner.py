@@ -5,7 +5,13 @@ from pathlib import Path
 
 import torch
 
-from benchmark import c2ser_cases, emotion2vec_cases, pitch_cases, system_cases  # noqa: F401 - they register their cases
+from benchmark import (  # noqa: F401 - they register their cases
+    c2ser_cases,
+    emotion2vec_cases,
+    pitch_cases,
+    small_cases,
+    system_cases,
+)
 from benchmark.cases import CASES
 from benchmark.harness import Setting, run_case
 from benchmark.report_table import markdown

@@ -1,11 +1,10 @@
 """The whole of C²SER at real size on a GPU: a training step, and the time of an answer.
 
-The peer is what transformers and PEFT give without further work: Whisper on 30 s, adapters beside the weights, one
-utterance at a time, logits everywhere. On speech of 30 s both compute the same; that is checked on small models, where
-single precision is affordable.
+The peer is what transformers and PEFT give: Whisper on 30 s, logits at all positions in training; in answering it has
+the same merged weights and the same batches. On speech of 30 s both compute the same; that is checked on small models,
+where single precision is affordable.
 """
 
-import copy
 from collections.abc import Callable, Sequence
 from functools import partial
 
@@ -25,7 +24,6 @@ from benchmark.c2ser_cases import (
     tree_scores,
 )
 from benchmark.cases import RATE, case, durations, signals
-from benchmark.emotion2vec_cases import autocast
 from benchmark.harness import Case, Equivalence, Setting
 from benchmark.random_models import (
     Asked,
@@ -43,7 +41,7 @@ from c2ser.model.export import merge_lora
 from c2ser.model.perception import FULL_SECONDS, Vectors
 
 
-def _small(setting: Setting) -> Setting:
+def small_setting(setting: Setting) -> Setting:
     """Return the setting in which outputs are compared."""
     return Setting(setting.device, "quick", setting.seed)
 
@@ -62,12 +60,13 @@ def train_step(setting: Setting) -> Case:
     model.train()
     waves = signals([seconds] * number, setting.seed)
     answers = [explicit_answer(place) for place in range(number)]
-    step = _update(model, setting)
+    step = make_update(model, setting.device, setting.device == "cuda")
 
     def check() -> Equivalence:
         """Compare losses and gradients of a small model on 30 s."""
-        small = system(_small(setting))
-        return _same_gradients(small, signals([FULL_SECONDS], setting.seed), answers[:1])
+        small = system(small_setting(setting))
+        words = small, signals([FULL_SECONDS], setting.seed), answers[:1]
+        return same_gradients(small, our_loss(*words), their_loss(*words))
 
     asking = _encode(model, waves, "explicit")
     flops, labels = _training_cost(model, asking, answers, len(waves[0]))
@@ -88,14 +87,14 @@ def their_loss(model: C2SERNetwork, waves: Sequence[np.ndarray], answers: Sequen
     return plain.loss(_asked(model, plain.listen(model, waves), "explicit"), answers)
 
 
-def _update(model: C2SERNetwork, setting: Setting) -> Callable[[Callable[[], Tensor]], None]:
-    """Return a function that does an optimiser step on a loss."""
+def make_update(model: C2SERNetwork, device: str, bfloat16: bool) -> Callable[[Callable[[], Tensor]], None]:
+    """Return a function that does an optimiser step on a loss, which is computed under autocast if in bfloat16."""
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimiser = torch.optim.AdamW(parameters, lr=5e-5, betas=(0.9, 0.99), weight_decay=0.01)
 
     def step(loss: Callable[[], Tensor]) -> None:
         """Do one update on a loss."""
-        with autocast(setting):
+        with torch.autocast(device, torch.bfloat16, enabled=bfloat16):
             value = loss()
         value.backward()
         torch.nn.utils.clip_grad_norm_(parameters, 5.0)
@@ -105,14 +104,13 @@ def _update(model: C2SERNetwork, setting: Setting) -> Callable[[Callable[[], Ten
     return step
 
 
-def _same_gradients(model: C2SERNetwork, waves: Sequence[np.ndarray], answers: Sequence[str]) -> Equivalence:
-    """Compare loss and gradients, each over its largest value; the model drops nothing."""
+def same_gradients(model: C2SERNetwork, ours: Tensor, theirs: Tensor) -> Equivalence:
+    """Compare losses and their gradients, each over its largest value; the model drops nothing."""
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    losses = our_loss(model, waves, answers), their_loss(model, waves, answers)
-    own, other = (torch.autograd.grad(loss, trained) for loss in losses)
+    own, other = (torch.autograd.grad(loss, trained) for loss in (ours, theirs))
     largest = torch.stack([part.abs().max() for part in other]).max()
     gaps = [(one - two).abs().max() / largest for one, two in zip(own, other, strict=True)]
-    gap = torch.stack([(losses[0] - losses[1]).abs().detach() / losses[1].detach(), *gaps]).max()
+    gap = torch.stack([(ours - theirs).abs().detach() / theirs.detach(), *gaps]).max()
     return Equivalence("relative difference of loss and gradients, small models in fp32 on 30 s", float(gap), 1e-5)
 
 
@@ -153,23 +151,21 @@ def decode_throughput(setting: Setting) -> Case:
 def decode_latency_labels(setting: Setting) -> Case:
     """From one waveform of 6.5 s to the probabilities of seven names."""
     _require_gpu("decode_latency_labels", setting)
-    waves = _alone(setting)
-    merged, adapted = _pair(setting)
+    waves, model = _alone(setting), _answerer(setting)
 
     def check() -> Equivalence:
         """Compare the probabilities of small models on 30 s."""
-        ours, theirs = _pair(_small(setting))
-        whole = signals([FULL_SECONDS], setting.seed)
-        other = plain.scores(_encode_padded(theirs, whole, "implicit"), LABELS)
-        gap = same_probabilities(tree_scores(_encode(ours, whole, "implicit")), other)
+        small, whole = _answerer(small_setting(setting)), signals([FULL_SECONDS], setting.seed)
+        other = plain.scores(_encode_padded(small, whole, "implicit"), LABELS)
+        gap = same_probabilities(tree_scores(_encode(small, whole, "implicit")), other)
         return Equivalence(f"{gap.metric}, small models in fp32 on 30 s", gap.value, gap.tolerance)
 
-    flops, memory = scoring_cost(_encode(merged, waves, "implicit"))
+    flops, memory = scoring_cost(_encode(model, waves, "implicit"))
     return Case(
-        lambda: tree_scores(_encode(merged, waves, "implicit")),
-        lambda: plain.scores(_encode_padded(adapted, waves, "implicit"), LABELS),
+        lambda: tree_scores(_encode(model, waves, "implicit")),
+        lambda: plain.scores(_encode_padded(model, waves, "implicit"), LABELS),
         _settings(setting), check, {"utterances": 1, "audio_s": len(waves[0]) / RATE, "names": len(LABELS)},
-        flops + sum(listening_flops(merged, len(waves[0]))), memory,
+        flops + sum(listening_flops(model, len(waves[0]))), memory,
     )  # fmt: skip
 
 
@@ -178,43 +174,38 @@ def _alone(setting: Setting) -> list[np.ndarray]:
 
 
 def _answering(setting: Setting, style: Style, waves: Sequence[np.ndarray], tokens: int) -> Case:
-    merged, adapted = _pair(setting)
+    model = _answerer(setting)
     names = {str(number): len(wave) / RATE for number, wave in enumerate(waves)}
     groups = [[waves[int(name)] for name in group] for group in by_length(names, 240.0, 64)]
 
     def check() -> Equivalence:
         """Compare the answers of small models on 30 s."""
-        ours, theirs = _pair(_small(setting))
-        whole = signals([FULL_SECONDS], setting.seed)
-        other = plain.generate(_encode_padded(theirs, whole, style), tokens)
-        gap = same_answers(batch_answers(_encode(ours, whole, style), tokens), other)
+        small, whole = _answerer(small_setting(setting)), signals([FULL_SECONDS], setting.seed)
+        other = plain.generate(_encode_padded(small, whole, style), tokens)
+        gap = same_answers(batch_answers(_encode(small, whole, style), tokens), other)
         return Equivalence(f"{gap.metric}, small models in fp32 on 30 s", gap.value, gap.tolerance)
 
-    def theirs() -> list[list[int]]:
-        """Answer one utterance after the other."""
-        return [plain.generate(_encode_padded(adapted, [wave], style), tokens)[0] for wave in waves]
-
-    costs = [decoding_cost(_encode(merged, group, style), tokens, 1) for group in groups]
-    flops = sum(cost[0] for cost in costs) + sum(sum(listening_flops(merged, len(wave))) for wave in waves)
+    costs = [decoding_cost(_encode(model, group, style), tokens, 1) for group in groups]
+    flops = sum(cost[0] for cost in costs) + sum(sum(listening_flops(model, len(wave))) for wave in waves)
     work = {"utterances": len(waves), "audio_s": round(sum(names.values()), 1), "tokens": tokens}
     return Case(
-        lambda: [row for group in groups for row in batch_answers(_encode(merged, group, style), tokens)], theirs,
+        lambda: [row for group in groups for row in batch_answers(_encode(model, group, style), tokens)],
+        lambda: [row for group in groups for row in plain.generate(_encode_padded(model, group, style), tokens)],
         _settings(setting), check, work, flops, sum(cost[1] for cost in costs),
     )  # fmt: skip
 
 
-def _pair(setting: Setting) -> tuple[C2SERNetwork, C2SERNetwork]:
-    """Return a model with its adapters merged, as `export_model` does, and the same with them beside the weights."""
-    adapted = system(setting).requires_grad_(False)
-    endless(adapted.language)
-    merged = copy.deepcopy(adapted)
-    merge_lora(merged)
-    return merged.requires_grad_(False), adapted
+def _answerer(setting: Setting) -> C2SERNetwork:
+    """Return a model with its adapters merged, as `export_model` does, whose answers do not end."""
+    model = system(setting)
+    merge_lora(model)
+    endless(model.language)
+    return model.requires_grad_(False)
 
 
 def _settings(setting: Setting) -> str:
     precision = "bf16" if setting.size == "real" else "fp32"
-    return f"{plain.name()} generate and PEFT, Whisper padded to 30 s, adapters beside the weights, {precision}"
+    return f"{plain.name()} generate, Whisper padded to 30 s, adapters merged, the same batches, {precision}"
 
 
 @torch.no_grad()

@@ -1,4 +1,7 @@
-"""transformers as the peer: an encoder that wants 30 s, answers one at a time, logits everywhere."""
+"""transformers as the peer, at its best: batches, a cache that answers share, length-grouped batches of a training.
+
+What stays is what it demands: an encoder that wants 30 s, and logits at all positions where it computes a loss itself.
+"""
 
 import copy
 from collections.abc import Sequence
@@ -12,10 +15,12 @@ from torch import Tensor
 from torch.nn.functional import log_softmax
 from torch.nn.utils.rnn import pad_sequence
 from transformers.models.whisper.modeling_whisper import WhisperEncoder as WhisperLayers
+from transformers.trainer_pt_utils import LengthGroupedSampler
 
-from benchmark.random_models import Asked, both_encoders
+from benchmark.random_models import Asked
 from c2ser.data.collate import pad_waves
 from c2ser.model.c2ser_network import C2SERNetwork
+from c2ser.model.key_values import cache_name
 from c2ser.model.perception import Vectors, WhisperEncoder, padding_mask
 
 
@@ -53,13 +58,17 @@ def unpadded_states(encoder: WhisperEncoder, mel: Tensor) -> Tensor:
 
 def listen(model: C2SERNetwork, waves: Sequence[np.ndarray], exact: bool = True) -> Vectors:
     """Return speech embeddings (batch, time, dim) of waveforms (samples,), with Whisper on 30 s."""
-    whisper, emotion2vec = both_encoders(model)
+    assert model.whisper is not None  # as in every model of the benchmark
     single = torch.autocast(model.device.type, enabled=False)
     with single:
-        mel = padded_mel(whisper, waves, model.device)
-    with single if exact else nullcontext():
-        acoustic = emotion2vec(*(tensor.to(model.device) for tensor in pad_waves(waves)))
-    return model.connector(padded_states(whisper, mel), acoustic)
+        mel = padded_mel(model.whisper, waves, model.device)
+    acoustic = None
+    if model.acoustic is not None:
+        with single if exact else nullcontext():
+            acoustic = model.acoustic(*(tensor.to(model.device) for tensor in pad_waves(waves)))
+    with torch.set_grad_enabled(torch.is_grad_enabled() and not model.whisper_frozen):
+        states = padded_states(model.whisper, mel)
+    return model.connector(states, acoustic)
 
 
 def context(asked: Asked, number: int) -> Tensor:
@@ -79,31 +88,48 @@ def _labels(asked: Asked, answer: str) -> list[int]:
     return [*asked.language.tokenizer(answer, add_special_tokens=False)["input_ids"], asked.language.end]
 
 
+def _left_padded(rows: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    """Return embeddings (batch, time, dim) and the mask (batch, time) of rows (time, dim), padded at the left."""
+    ones = [torch.ones(len(row), dtype=torch.long, device=row.device) for row in rows]
+    padded, mask = (pad_sequence(part, batch_first=True, padding_side="left") for part in (list(rows), ones))
+    return padded, mask
+
+
 @torch.no_grad()
 def scores(asked: Asked, answers: Sequence[str]) -> Tensor:
-    """Return log-probabilities (batch, answers), each from a forward pass of its own."""
-    rows = []
-    for number in range(len(asked.prompts)):
-        start, sums = context(asked, number), []
-        for ids in (_labels(asked, answer) for answer in answers):
-            embedded = torch.cat([start, _embed(asked, ids[:-1])])[None]
-            logits = asked.language.llm(inputs_embeds=embedded, use_cache=False).logits[0, len(start) - 1 :]
-            sums.append(log_softmax(logits.float(), -1)[range(len(ids)), ids].sum())
-        rows.append(torch.stack(sums))
-    return torch.stack(rows)
+    """Return log-probabilities (batch, answers): a pass over the contexts, one over all answers on their cache."""
+    llm: Any = asked.language.llm
+    embedded, mask = _left_padded([context(asked, number) for number in range(len(asked.prompts))])
+    begun = llm(inputs_embeds=embedded, attention_mask=mask, use_cache=True, logits_to_keep=1)
+    name = cache_name(llm.forward)
+    cache = begun[name]
+    cache.batch_repeat_interleave(len(answers))
+    rows = [torch.tensor(_labels(asked, answer), device=mask.device) for answer in answers]
+    ids = pad_sequence(rows, batch_first=True, padding_value=-1).repeat(len(mask), 1)  # (batch x answers, longest)
+    real = ids >= 0
+    seen = torch.cat([mask.repeat_interleave(len(answers), 0), real[:, :-1].long()], 1)
+    logits = llm(input_ids=ids[:, :-1].clamp(min=0), attention_mask=seen, **{name: cache}).logits
+    first = begun.logits[:, -1:].repeat_interleave(len(answers), 0)
+    logs = log_softmax(torch.cat([first, logits], 1).float(), -1)
+    chosen = logs.gather(-1, ids.clamp(min=0)[:, :, None])[:, :, 0]
+    return torch.where(real, chosen, 0.0).sum(1).view(len(mask), -1)
 
 
 @torch.no_grad()
 def generate(asked: Asked, tokens: int) -> list[list[int]]:
-    """Return the tokens of answers, so many for each, one utterance after the other."""
-    answers = []
+    """Return the tokens of answers, so many for each, from one batch."""
     llm: Any = asked.language.llm  # PEFT's wrapper has no type for `generate`
-    for number in range(len(asked.prompts)):
-        embedded = context(asked, number)[None]
-        mask = torch.ones(embedded.shape[:2], dtype=torch.long, device=embedded.device)
-        ids = llm.generate(inputs_embeds=embedded, attention_mask=mask, max_new_tokens=tokens, do_sample=False)
-        answers.append(ids[0].tolist())
-    return answers
+    embedded, mask = _left_padded([context(asked, number) for number in range(len(asked.prompts))])
+    options = {"max_new_tokens": tokens, "do_sample": False}
+    return llm.generate(inputs_embeds=embedded, attention_mask=mask, **options).tolist()
+
+
+def grouped_by_length(lengths: Sequence[float], batch: int, seed: int) -> list[list[int]]:
+    """Return the batches of an epoch as transformers' trainer makes them with `group_by_length`."""
+    samples = [round(1000 * length) for length in lengths]
+    generator = torch.Generator().manual_seed(seed)
+    order = list(LengthGroupedSampler(batch, lengths=samples, generator=generator))
+    return [order[start : start + batch] for start in range(0, len(order), batch)]
 
 
 def loss(asked: Asked, answers: Sequence[str]) -> Tensor:
