@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 
 import numpy as np
 import profile_step
@@ -49,8 +50,19 @@ def test_ours_and_the_peer_take_turns():
     assert (report["ratio_to_peer"]["min"], report["ratio_to_peer"]["max"]) == (ratios[0], ratios[3])
     limit = max(2 * 200**3 / report["ceilings"]["flops_per_s"], 480000 / report["ceilings"]["bytes_per_s"])
     assert report["ratio_to_limit"] == pytest.approx(limit / report["ours"]["min_s"])
-    assert report["contended"] == (report["load"] > os.cpu_count())
+    assert 0 <= report["others"] < 1 and report["contended"] == (report["others"] > 0.1)
     assert "other 1.0" in json.dumps(report) and f"{report['ratio_to_peer']['median']:.2f}" in markdown([report])
+
+
+def test_work_beside_a_benchmark_is_noticed():
+    """Another process that computes on one core."""
+    case = made()
+    case.ours = case.peer = lambda: time.sleep(0.1)
+    with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as other:
+        time.sleep(0.2)
+        report = run_case("beside", case, QUICK, 4)
+        other.kill()
+    assert report["others"] > 0.4 / os.cpu_count() and "others used" in markdown([report])
 
 
 @pytest.mark.parametrize("gap", [2e-4, math.nan])

@@ -158,9 +158,7 @@ def test_a_training_that_goes_on_keeps_its_micro_batches(tmp_path, monkeypatch):
     monkeypatch.setattr(fitting, "room", lambda: None)
     assert fill_card(plan, OptimConfig(), training, tmp_path)[0].tokens == 2000
     assert fill_card(plan, OptimConfig(), training, tmp_path / "other")[0] == plan.batches
-    shorter = replace(
-        plan, batches=replace(plan.batches, seconds=15.0)
-    )  # a step would learn from less
+    shorter = replace(plan, batches=replace(plan.batches, seconds=15.0))  # a step would learn from less
     assert fill_card(shorter, OptimConfig(), training, tmp_path) == (shorter.batches, training)
 
 

@@ -19,6 +19,9 @@ from c2ser.log import get_logger
 
 logger = get_logger(__name__)
 
+CONTENDED = 0.1
+"""Share of the cores' time that others may use; a figure that was measured beside more work is no claim."""
+
 WARM_UPS = 3
 """Untimed runs before the timed ones on a GPU; a CPU needs one."""
 
@@ -72,6 +75,7 @@ class Case:
         workload: how much work it is, for example {"utterances": 4, "audio_s": 25.2}.
         flops: floating-point operations that the task needs.
         bytes: the least memory that must be read and written.
+        bfloat16: whether it multiplies matrices in bfloat16 on a CPU too.
     """
 
     ours: Callable[[], Any]
@@ -81,6 +85,7 @@ class Case:
     workload: Mapping[str, float]
     flops: float
     bytes: float
+    bfloat16: bool = False
 
 
 @dataclass
@@ -156,9 +161,10 @@ def _counted(case: Count, report: dict[str, Any]) -> dict[str, Any]:
 
 
 def _measured(case: Case, setting: Setting, rounds: int, report: dict[str, Any], alone: bool) -> dict[str, Any]:
-    load = os.getloadavg()[0]
+    begin = _clocks()
     arms, ceilings = _rounds(case, setting, rounds, alone)
-    load = max(load, os.getloadavg()[0])
+    seconds, busy, own = (now - then for now, then in zip(_clocks(), begin, strict=True))
+    others = max(0.0, busy - own) / seconds / (os.cpu_count() or 1)
     peer, ratio = report["peer"], None
     if not alone:
         pairs = zip(arms["ours"].seconds, arms["peer"].seconds, strict=True)
@@ -173,9 +179,21 @@ def _measured(case: Case, setting: Setting, rounds: int, report: dict[str, Any],
         "floor": {"flops": case.flops, "bytes": case.bytes, "seconds": floor},
         "ratio_to_peer": ratio,
         "ratio_to_limit": floor / min(arms["ours"].seconds),
-        "load": load,
-        "contended": load > (os.cpu_count() or 1),
+        "others": others,
+        "contended": others > CONTENDED,
     }
+
+
+def _clocks() -> tuple[float, float, float]:
+    """Return the time in seconds, and the processor seconds that all processes have used, and this one.
+
+    Where /proc does not count those of all, they are this one's.
+    """
+    own, counts = time.process_time(), Path("/proc/stat")
+    if not counts.exists():
+        return time.perf_counter(), own, own
+    user, nice, system, _, _, *interrupts = (int(word) for word in counts.read_text().split(None, 9)[1:9])
+    return time.perf_counter(), (user + nice + system + sum(interrupts)) / os.sysconf("SC_CLK_TCK"), own
 
 
 def _rounds(case: Case, setting: Setting, rounds: int, alone: bool) -> tuple[dict[str, Arm], dict[str, float]]:
@@ -187,7 +205,7 @@ def _rounds(case: Case, setting: Setting, rounds: int, alone: bool) -> tuple[dic
         for _ in range(WARM_UPS if setting.device == "cuda" else 1):
             function()
     for _ in range(rounds):
-        best = {key: max(value, best[key]) for key, value in probe(setting).items()}
+        best = {key: max(value, best[key]) for key, value in probe(setting, case.bfloat16).items()}
         for name, function in functions.items():
             measure(function, arms[name], setting.device)
     return arms, best
@@ -217,11 +235,11 @@ def timed(function: Callable[[], Any], device: str) -> float:
     return start.elapsed_time(end) / 1000
 
 
-def probe(setting: Setting) -> dict[str, float]:
+def probe(setting: Setting, bfloat16: bool = False) -> dict[str, float]:
     """Return the ceilings of the machine now: operations per second of a matrix product, bytes per second of a copy."""
     cuda = setting.device == "cuda"
     side, length = (8192, 2**30) if cuda and setting.size == "real" else (1024, 2**24)
-    dtype = torch.bfloat16 if cuda else torch.float32
+    dtype = torch.bfloat16 if cuda or bfloat16 else torch.float32
     matrix = torch.randn(side, side, device=setting.device, dtype=dtype)
     source, target = (torch.rand(length, device=setting.device) for _ in range(2))
     product = min(timed(lambda: matrix @ matrix, setting.device) for _ in range(3))

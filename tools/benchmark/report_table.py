@@ -24,7 +24,7 @@ def _row(report: dict[str, Any]) -> list[str]:
         return [report["name"], work, *counts, f"{ratio['median']:.2f}", "–", "–", difference, report["figure"]]
     arms = [ours] if ratio is None else [ours, peer]
     memory = " / ".join(f"{arm['peak_memory_bytes'] / 1e6:.0f}" for arm in arms)
-    remark = f"load {report['load']:.1f}, {report['machine']['threads']} threads"
+    remark = f"others used {100 * report['others']:.0f} % of the cores, {report['machine']['threads']} threads"
     return [
         report["name"],
         work,

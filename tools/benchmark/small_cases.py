@@ -62,6 +62,7 @@ def _step(setting: Setting, tuned: bool) -> Case:
         {"utterances": number, "audio_s": round(sum(map(len, waves)) / RATE, 1), "positions": places},
         flops,
         2.0 * weight_bytes(ours),
+        bfloat16,
     )
 
 
