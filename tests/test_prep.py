@@ -112,9 +112,7 @@ def test_the_report_says_found_and_expected(sound, tmp_path, caplog, monkeypatch
     assert "test and train share 1: a" in caplog.text
     warned = {record.message.partition(";")[0] for record in caplog.records if record.levelno == logging.WARNING}
     assert warned == {
-        "train, anger: 1 of 2 utterances found",
-        "train, happiness: 1 of 2 utterances found",
-        "train, in corpus: 5 of 6 utterances found",
+        "train: found anger 1 of 2, happiness 1 of 2, in corpus 5 of 6 utterances",
         "train: 1 with an unknown label, named in its table `rejected`",
         "test and train share speakers (a), and results on known voices are better",
     }
@@ -123,7 +121,7 @@ def test_the_report_says_found_and_expected(sound, tmp_path, caplog, monkeypatch
 def test_more_than_expected_is_a_difference_too(sound, tmp_path):
     found = counts(write_corpus(some(sound), tmp_path / "d", CORPUS, labels="raw"))
     lines = differences(found, {"train": Counter({"anger": 1, ALL: 4})})
-    assert [line.split(";")[0] for line in lines] == ["train, in corpus: 5 of 4 utterances found"]
+    assert [line.split(";")[0] for line in lines] == ["train: found in corpus 5 of 4 utterances"]
     assert "does the folder hold copies" in lines[0]
 
 
@@ -376,7 +374,7 @@ def test_the_command_line(tmp_path, root, sound):
     folder.mkdir(parents=True)
     sound.rename(folder / "a.wav")
     done = run_prep(root, "--db-root", tmp_path, "--out", tmp_path / "d")
-    assert done.returncode == 0 and "train, anger: 1 of 2 utterances found" in done.stderr, done.stderr
+    assert done.returncode == 0 and "train: found anger 1 of 2" in done.stderr, done.stderr
     first = {path.name: path.read_bytes() for path in (tmp_path / "d/train").iterdir()}
     assert run_prep(root, "--db-root", folder, "--out", tmp_path / "d").returncode == 0
     assert first == {path.name: path.read_bytes() for path in (tmp_path / "d/train").iterdir()}

@@ -22,7 +22,7 @@ ALARMING = {"unknown": "with an unknown label", "audio": "unreadable"}
 
 
 def report(written: Written, corpus: Corpus, labels: Labels, into: str | None) -> None:
-    """Log the table of counts, a warning for each difference, and the rejected utterances.
+    """Log the table of counts, a warning for each set that differs, and the rejected utterances.
 
     Args:
         written: the data directories.
@@ -67,15 +67,17 @@ def total_counts(written: Written, corpus: Corpus, labels: Labels) -> Counter:
 
 
 def differences(found: Mapping[str, Counter], expected: Mapping[str, Counter]) -> list[str]:
-    """Return a sentence for each count that is not the expected one."""
+    """Return a sentence for each set with fewer utterances than expected anywhere, and for each with more."""
     lines = []
     for name, row in expected.items():
-        for what in [*ordered({*row} - {ALL}), ALL]:
-            got, wanted = found.get(name, Counter())[what], row[what]
-            if got != wanted:
-                why = "is the corpus complete?" if got < wanted else "does the folder hold copies, or another version?"
-                place = "in corpus" if what == ALL else what
-                lines.append(f"{name}, {place}: {got} of {wanted} utterances found; {why}")
+        there = found.get(name, Counter())
+        wrong = [what for what in [*ordered({*row} - {ALL}), ALL] if there[what] != row[what]]
+        for why, some in (
+            ("is the corpus complete?", [what for what in wrong if there[what] < row[what]]),
+            ("does the folder hold copies, or another version?", [what for what in wrong if there[what] > row[what]]),
+        ):
+            cells = [f"{'in corpus' if what == ALL else what} {there[what]} of {row[what]}" for what in some]
+            lines += [f"{name}: found {', '.join(cells)} utterances; {why}"] if cells else []
     return lines
 
 
