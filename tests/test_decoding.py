@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from fixtures.models import answering, make_parts
 from fixtures.sound import voice
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -23,23 +24,18 @@ from c2ser.bin.decode import main as decode_main
 from c2ser.bin.train_c2ser import main as train_main
 from c2ser.cli import run
 from c2ser.corpus import read_data_dir
-from c2ser.cot.prompts import SENTENCES, instruction
+from c2ser.cot.prompts import instruction
 from c2ser.data.datasets import load_wave
 from c2ser.data.prefetch import prefetch, prefetch_batches
 from c2ser.emotion2vec.config import Emotion2VecConfig
 from c2ser.emotion2vec.convert import save_model
 from c2ser.emotion2vec.model import Emotion2Vec
-from c2ser.emotions import EMOTIONS, WORDS
+from c2ser.emotions import EMOTIONS
 from c2ser.model import lm as lm_module
 from c2ser.model import search as search_module
 from c2ser.model.config import (
-    C2SERConfig,
-    ConnectorConfig,
     DecodeConfig,
-    LoraSettings,
     SearchConfig,
-    TinyLlm,
-    TinyWhisper,
 )
 from c2ser.model.continuations import Tree, log_probabilities
 from c2ser.model.decoding import calibrate
@@ -49,7 +45,6 @@ from c2ser.model.key_values import InstructionCache, Reading
 from c2ser.model.label_scores import endings, label_scores, short_answers
 from c2ser.model.recognition import decode_batch
 from c2ser.model.search import search_tokens
-from c2ser.model.tiny import make_tiny_models
 from c2ser.scoring.probabilities import argmax_labels, fit_temperature, fit_to_shares
 from c2ser.tables import read_json, read_table, write_json, write_table
 
@@ -64,10 +59,7 @@ def wave(seconds, seed=0):
 def parts(tmp_path_factory):
     """Random models and their tokeniser, which knows the answers."""
     folder = tmp_path_factory.mktemp("parts")
-    texts = {f"{e}-{p}": SENTENCES["implicit"][p].format(emotion=WORDS[e][p]) for e in EMOTIONS for p in ("en", "zh")}
-    write_table(folder / "data/cot_implicit", texts)
-    make_tiny_models(folder / "data", folder, TinyWhisper(32, 1, 2), TinyLlm(32, 2, 2, vocabulary=360), seed=1)
-    torch.manual_seed(0)
+    make_parts(folder)
     convs = [[8, 10, 5], *([8, 3, 2] for _ in range(4)), [8, 2, 2], [8, 2, 2]]
     small = {"dim": 16, "heads": 2, "inner": 32, "prenet_depth": 1, "depth": 1, "position_depth": 1}
     small |= {"position_kernel": 3, "position_groups": 2, "decoder_groups": 2, "decoder_dim": 16}
@@ -79,14 +71,7 @@ def parts(tmp_path_factory):
 def folder(parts):
     """A model's folder whose adapters do something."""
     torch.manual_seed(0)
-    connector = ConnectorConfig(dim=32, layers=1, heads=2, feed_forward=64)
-    named = {"whisper": str(parts / "whisper"), "emotion2vec": str(parts / "e2v"), "llm": str(parts / "llm")}
-    model = C2SER.build(C2SERConfig(connector=connector, style="implicit", lora=LoraSettings(r=4), **named))
-    with torch.no_grad():
-        for name, parameter in model.network.named_parameters():
-            if ".lora_" in name:
-                parameter += 0.1 * torch.randn_like(parameter)
-    model.save_pretrained(parts / "model")
+    answering(parts, emotion2vec=str(parts / "e2v")).save_pretrained(parts / "model")
     return parts / "model"
 
 

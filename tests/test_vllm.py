@@ -8,16 +8,14 @@ import pytest
 import soundfile
 import torch
 import vllm_stub
+from fixtures.models import answering, make_parts
 from transformers import AutoModelForCausalLM
 
 from c2ser import C2SER
 from c2ser.bin.decode import main as decode_main
-from c2ser.cot.prompts import SENTENCES
-from c2ser.emotions import EMOTIONS, WORDS
 from c2ser.model import decoding, vllm_engine
 from c2ser.model.adapters import merge_adapters
-from c2ser.model.config import C2SERConfig, ConnectorConfig, DecodeConfig, LoraSettings, TinyLlm, TinyWhisper
-from c2ser.model.tiny import make_tiny_models
+from c2ser.model.config import DecodeConfig
 from c2ser.tables import read_table, write_table
 
 SHORT = DecodeConfig(max_new_tokens=8, batch_utterances=2)
@@ -32,21 +30,12 @@ def wave(seconds, seed):
 def made(tmp_path_factory):
     """The folder of a model whose adapters do something, and whose end token does come up; and a data directory."""
     place = tmp_path_factory.mktemp("vllm")
-    texts = {f"{e}-{p}": SENTENCES["implicit"][p].format(emotion=WORDS[e][p]) for e in EMOTIONS for p in ("en", "zh")}
-    write_table(place / "texts/cot_implicit", texts)
-    make_tiny_models(place / "texts", place, TinyWhisper(32, 1, 2), TinyLlm(32, 2, 2, vocabulary=360), seed=1)
-    torch.manual_seed(0)
-    config = C2SERConfig(str(place / "whisper"), llm=str(place / "llm"), style="implicit", lora=LoraSettings(r=4),
-                         connector=ConnectorConfig(dim=32, layers=1, heads=2, feed_forward=64))  # fmt: skip
-    model = C2SER.build(config)
-    with torch.no_grad():
-        for name, parameter in model.network.named_parameters():
-            if ".lora_" in name:
-                parameter += 0.1 * torch.randn_like(parameter)
+    make_parts(place)
+    model = answering(place)
     waves = {f"s-{i}": wave(0.4 + 0.2 * i, i) for i in range(6)} | {"s-6": wave(31, 6)}
     network = model.network.eval()
     said = network.language.tokenizer(network.generate(network.encode([waves["s-0"]]), max_new_tokens=6)[0][0])
-    config.end_token = network.language.tokenizer.convert_ids_to_tokens(said["input_ids"][3])
+    network.config.end_token = network.language.tokenizer.convert_ids_to_tokens(said["input_ids"][3])
     model.save_pretrained(place / "model")
     (place / "data").mkdir()
     for name, samples in waves.items():
