@@ -1,4 +1,4 @@
-"""tools/gpu/check.sh, all of it, on the processor: nothing is to be debugged on a card."""
+"""`tools/gpu/check.sh`, all of it, on the processor: nothing is to be debugged on a card."""
 
 import subprocess
 
