@@ -39,6 +39,7 @@ EXTRAS = {
     "onnx": ["onnx>=1.23", "onnxscript>=0.7", "onnxruntime>=1.32"],  # export_onnx; older releases are not tested
     "serve": ["fastapi", "uvicorn", "python-multipart", "prometheus-client", "gradio>=6.16"],  # c2ser serve
     "vllm": ["vllm>=0.26,<0.27"],  # decode.engine: vllm; the last releases for torch 2.11
+    "liger": ["liger-kernel>=0.8"],  # training.liger
     "ray": ["ray[data]>=2.60"],  # map stages on a Ray cluster
     "dev": [
         "pytest<9.2",  # with 9.2 pytest-xdist 3.8 no longer keeps groups together, and makes their fixtures twice
@@ -50,6 +51,7 @@ EXTRAS = {
         "types-PyYAML",
         "types-psutil",
         "types-tqdm",
+        "liger-kernel>=0.8",  # a test computes its kernels with triton's interpreter
         "nbclient",  # runs docs/first_steps.ipynb
         "nbformat",
         "ipykernel",

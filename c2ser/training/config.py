@@ -13,7 +13,7 @@ Stage = Literal["explicit", "implicit", "direct", "finetune"]
 """The paper's two stages; implicit answers without the explicit stage (Table VIII, "w/o CoT"); and training a finished
 model further in its own style (Table IX)."""
 
-FREE = ("log_every", "save_every", "keep", "num_workers", "fewer_kernels", "compiled", "fill_card")
+FREE = ("log_every", "save_every", "keep", "num_workers", "fewer_kernels", "liger", "compiled", "fill_card")
 """Settings of `TrainConfig` that a resumed training may change: its result stays the same, or all but the last bits."""
 
 
@@ -63,7 +63,9 @@ class TrainConfig:
         precision: bf16 uses autocast with float32 weights; auto is bf16 on GPUs, and on CPUs that multiply bfloat16
             themselves, else fp32.
         fewer_kernels: on a card, convert weights, normalise and add adapters in fewer kernels. It changes the last
-            bits of a result, as the next one.
+            bits of a result, as the next two.
+        liger: on a card, let Liger's kernels compute rotary positions and feed-forwards of the language model; extra
+            [liger]. Not run on a card yet.
         compiled: compile each Transformer layer (torch.compile), which takes a minute or two at the start; it is for
             cards, and has not run on one yet.
         fill_card: on a card, make C²SER's micro-batches as large as its memory allows, and accumulate the fewer.
@@ -82,6 +84,7 @@ class TrainConfig:
     seed: int = 777
     precision: Precision = "fp32"
     fewer_kernels: bool = True
+    liger: bool = False
     compiled: bool = False
     fill_card: bool = True
 

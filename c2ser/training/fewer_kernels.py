@@ -9,8 +9,28 @@ from peft.tuners.lora import Linear as AdaptedLinear
 from torch import Tensor, nn
 from torch.nn.functional import rms_norm
 
+from c2ser.training.config import TrainConfig
+from c2ser.training.liger import use_liger
+
 NORMS = {"LlamaRMSNorm", "MistralRMSNorm", "Qwen2RMSNorm", "Qwen3RMSNorm"}
 """Classes of transformers that compute torch's `rms_norm` operation by operation."""
+
+
+def prepare_for_card(network: nn.Module, layers: Iterable[nn.Module], training: TrainConfig) -> None:
+    """Make a network take fewer kernels as `fewer_kernels` and `liger` of its training say.
+
+    Args:
+        network: what is trained.
+        layers: see `use_fewer_kernels`.
+        training: how it is trained.
+
+    Raises:
+        ValueError: Liger is not installed.
+    """
+    if training.fewer_kernels:
+        use_fewer_kernels(network, layers)
+    if training.liger:
+        use_liger(network)
 
 
 def use_fewer_kernels(network: nn.Module, layers: Iterable[nn.Module]) -> None:

@@ -26,7 +26,7 @@ from c2ser.training import checkpoint
 from c2ser.training.compiled_layers import compile_layers
 from c2ser.training.config import FREE, OptimConfig, TrainConfig
 from c2ser.training.curves import Record, plot_curves
-from c2ser.training.fewer_kernels import use_fewer_kernels
+from c2ser.training.fewer_kernels import prepare_for_card
 from c2ser.training.log_lines import Best, LogLines
 from c2ser.training.memory import explain_oom
 from c2ser.training.objective import Objective, wrap_forward
@@ -102,8 +102,8 @@ class Trainer:
             self.objective.use_bfloat16()
         if self.training.compiled:
             compile_layers(self.objective.layers())
-        if on_a_card and self.training.fewer_kernels:
-            use_fewer_kernels(self.objective, [] if sharding else self.objective.layers())
+        if on_a_card:
+            prepare_for_card(self.objective, [] if sharding else self.objective.layers(), self.training)
         wrap_forward(self.objective, self._autocast())
         self.wrapped, self.optimiser = self.accelerator.prepare(self.objective, optimiser)
         if sharding:

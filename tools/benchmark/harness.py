@@ -12,6 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
+import psutil
 import torch
 
 from c2ser.cli import commit, processor
@@ -185,15 +186,10 @@ def _measured(case: Case, setting: Setting, rounds: int, report: dict[str, Any],
 
 
 def _clocks() -> tuple[float, float, float]:
-    """Return the time in seconds, and the processor seconds that all processes have used, and this one.
-
-    Where /proc does not count those of all, they are this one's.
-    """
-    own, counts = time.process_time(), Path("/proc/stat")
-    if not counts.exists():
-        return time.perf_counter(), own, own
-    user, nice, system, _, _, *interrupts = (int(word) for word in counts.read_text().split(None, 9)[1:9])
-    return time.perf_counter(), (user + nice + system + sum(interrupts)) / os.sysconf("SC_CLK_TCK"), own
+    """Return the time in seconds, and the processor seconds that all processes have used, and this one."""
+    everyone = psutil.cpu_times()
+    busy = sum(getattr(everyone, kind, 0.0) for kind in ("user", "nice", "system", "irq", "softirq", "steal"))
+    return time.perf_counter(), busy, time.process_time()
 
 
 def _rounds(case: Case, setting: Setting, rounds: int, alone: bool) -> tuple[dict[str, Arm], dict[str, float]]:
