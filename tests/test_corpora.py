@@ -325,7 +325,7 @@ def test_totals_are_those_of_the_documents():
         "iemocap": 10039, "meld": 9989 + 1109 + 2610, "msp_podcast": 149307, "biic_podcast": 70000, "esd": 35000,
         "mer2024": 5030, "casia": 1200, "m3ed": 24449, "emovdb": 6893, "asvp_esd": 13964, "emovo": 588, "mesd": 862,
         "emo_emilia": 1400, "cremad": 7442, "ravdess": 1440, "emodb": 535, "nemo": 4481, "savee": 480, "subesco": 7000,
-        "cafe": 936, "shemo": 3000, "urdu": 400, "jlcorpus": 2400, "aesdd": 604, "polish": 450, "oreau": 434,
+        "cafe": 936, "shemo": 3000, "urdu": 400, "jlcorpus": 2400, "aesdd": 605, "polish": 450, "oreau": 434,
         "ased": 2474, "turev": 1735, "enterface": 1293, "emozionalmente": 6902, "mead": 31729, "emns": 1181,
         "mer2023": 5030, "resd": 1396, "pavoque": 7334,
     }  # fmt: skip

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from fixtures.models import answering, make_parts
 from fixtures.sound import voice
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from random_c2ser import answering, make_parts
 from safetensors.torch import load_file, save_file
 from torch.nn.functional import log_softmax
 

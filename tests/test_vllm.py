@@ -8,7 +8,7 @@ import pytest
 import soundfile
 import torch
 import vllm_stub
-from fixtures.models import answering, make_parts
+from random_c2ser import answering, make_parts
 from transformers import AutoModelForCausalLM
 
 from c2ser import C2SER
