@@ -36,3 +36,17 @@ def merge_adapters(module: nn.Module) -> int:
         layer.merge(safe_merge=True)
         module.set_submodule(name, layer.get_base_layer())
     return len(adapted)
+
+
+def hold_frozen_in_bfloat16(module: nn.Module) -> None:
+    """Convert the weights that are not trained; under autocast each forward pass would convert them anew."""
+    for parameter in module.parameters():
+        if not parameter.requires_grad:
+            parameter.data = parameter.data.bfloat16()
+
+
+def take_inputs_as_they_are(module: nn.Module) -> None:
+    """Let adapters take bfloat16, as autocast converts their weights; peft would make it float32 first, for nothing."""
+    for layer in module.modules():
+        if isinstance(layer, BaseTunerLayer):
+            setattr(layer, "cast_input_dtype_enabled", False)  # noqa: B010 - peft declares no such attribute

@@ -9,7 +9,6 @@ from math import ceil
 
 import numpy as np
 import torch
-from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
@@ -17,6 +16,7 @@ from c2ser.cot.prompts import Style, instruction, published_spelling
 from c2ser.data.collate import pad_waves
 from c2ser.label_sets import SEVEN, LabelSet
 from c2ser.model.acoustic import FrozenEncoder
+from c2ser.model.adapters import hold_frozen_in_bfloat16, take_inputs_as_they_are
 from c2ser.model.config import GREEDY, C2SERConfig, Part, SearchConfig
 from c2ser.model.connector import Connector
 from c2ser.model.key_values import Reading
@@ -144,17 +144,11 @@ class C2SERNetwork(nn.Module):
     def use_bfloat16(self) -> None:
         """Keep the language model's frozen weights in bfloat16, for a training under autocast.
 
-        Otherwise each forward pass would convert them anew. Adapters take what comes in bfloat16 as it is, for autocast
-        converts their weights; peft would make it float32 first, for nothing. On a CPU the backward pass of PyTorch's
-        fused attention is slow in bfloat16.
+        On a CPU the backward pass of PyTorch's fused attention is slow in bfloat16.
         """
         llm = self.language.llm
-        for parameter in llm.parameters():
-            if not parameter.requires_grad:
-                parameter.data = parameter.data.bfloat16()
-        for module in llm.modules():
-            if isinstance(module, BaseTunerLayer):
-                setattr(module, "cast_input_dtype_enabled", False)  # noqa: B010 - peft declares no such attribute
+        hold_frozen_in_bfloat16(llm)
+        take_inputs_as_they_are(llm)
         if self.device.type == "cpu":
             llm.set_attn_implementation("eager")
 

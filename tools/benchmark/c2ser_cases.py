@@ -18,6 +18,7 @@ from benchmark.random_models import (
     decoder_flops,
     explicit_answer,
     language,
+    learning_flops,
     linear_flops,
     weight_bytes,
     whisper,
@@ -167,7 +168,7 @@ def loss(setting: Setting) -> Case:
     asking = asked(language(setting, "wide" if setting.size == "real" else "quick"), "explicit", 4, setting.seed)
     answers = [explicit_answer(number) for number in range(4)]
     speech = asking.speech.values.requires_grad_()
-    model, labels = asking.language, _labels(asking, answers)
+    model, (flops, labels) = asking.language, learning_flops(asking, answers)
 
     def ours() -> Tensor:
         """Return the loss with the head at labels only."""
@@ -186,17 +187,10 @@ def loss(setting: Setting) -> Case:
         return Equivalence("relative difference of loss and gradient in fp32", gap, 1e-6)
 
     places = sum(asking.positions) + labels - len(answers)
-    head = linear_flops(model.llm.get_output_embeddings(), labels)
-    flops = 2 * head + 2 * sum(decoder_flops(model, row + labels // len(answers)) for row in asking.positions)
     work = {"positions": places, "labels": labels, "vocabulary": model.llm.config.vocab_size}
     settings = f"{plain.name()} labels=, logits at all positions, torch cross-entropy, fp32"
     functions = (lambda: _gradient(ours, speech), lambda: _gradient(theirs, speech))
     return Case(*functions, settings, check, work, flops, weight_bytes(model))
-
-
-def _labels(asking: Asked, answers: Sequence[str]) -> int:
-    ids = asking.language.tokenizer(list(answers), add_special_tokens=False)["input_ids"]
-    return sum(len(row) + 1 for row in ids)
 
 
 def _gradient(function: Callable[[], Tensor], leaf: Tensor) -> tuple[Tensor, Tensor]:

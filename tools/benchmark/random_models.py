@@ -1,6 +1,7 @@
 """Random C²SER models and parts of them, at real and at small sizes, and the operations that they need."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -146,6 +147,11 @@ class Asked:
     boundaries: Tensor
     prompts: list[str]
 
+    @classmethod
+    def of(cls, model: C2SERNetwork, speech: Vectors, style: Style) -> "Asked":
+        """Return a C²SER's language model, asked about embeddings of speech in a style."""
+        return cls(model.language, speech, model.connector.boundaries, [instruction(style)] * len(speech.values))
+
     @property
     def positions(self) -> list[int]:
         """How long each context is."""
@@ -179,6 +185,17 @@ def decoder_flops(model: LanguageModel, places: int, before: int = 0) -> float:
     config, decoder = model.llm.config, model.llm.get_decoder()
     seen = places * before + places * (places + 1) / 2
     return linear_flops(decoder, places) + 4 * seen * config.hidden_size * config.num_hidden_layers
+
+
+def learning_flops(asking: Asked, answers: Sequence[str]) -> tuple[float, int]:
+    """Return the operations of a language model's loss of answers and its gradient, and how many labels they have.
+
+    Frozen weights need no gradient of their own, so a backward pass counts as one forward pass.
+    """
+    model = asking.language
+    labels = sum(len(row) + 1 for row in model.tokenizer(list(answers), add_special_tokens=False)["input_ids"])
+    decoder = sum(decoder_flops(model, places + labels // len(answers)) for places in asking.positions)
+    return 2 * (decoder + linear_flops(model.llm.get_output_embeddings(), labels)), labels
 
 
 def whisper_flops(encoder: WhisperEncoder, samples: int) -> float:

@@ -4,20 +4,19 @@ The peer is the same training written with transformers and PEFT: once plainly, 
 """
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 
 import numpy as np
-import torch
 
 from benchmark import transformers_peer as plain
 from benchmark.cases import RATE, case, signals
 from benchmark.harness import Case, Equivalence, Setting
-from benchmark.random_models import Asked, decoder_flops, linear_flops, small_system, weight_bytes
+from benchmark.random_models import Asked, learning_flops, linear_flops, small_system, weight_bytes
 from benchmark.system_cases import make_update, same_gradients, small_setting
 from c2ser.cot.prompts import Style, instruction
 from c2ser.devices import computes_in_bfloat16
-from c2ser.model.c2ser_network import C2SERNetwork
+from c2ser.model.adapters import hold_frozen_in_bfloat16
 from c2ser.model.label_scores import short_answers
 from c2ser.model.perception import FULL_SECONDS, Vectors
 
@@ -37,47 +36,38 @@ def small_step_tuned(setting: Setting) -> Case:
 
 
 def _step(setting: Setting, tuned: bool) -> Case:
-    model = small_system(setting)
+    ours = small_system(setting)
+    peer = copy.deepcopy(ours)
     number, around = (16, 2.8) if setting.size == "real" else (2, 0.5)
     waves = signals(np.linspace(0.6 * around, 1.4 * around, number), setting.seed)  # as in EMO-DB
     answers = [short_answers("en")[0][place % 7] for place in range(number)]
     bfloat16 = computes_in_bfloat16("auto", setting.device)
-    ours, peer = model, copy.deepcopy(model)
     if bfloat16:
         ours.use_bfloat16()
-        _hold_half(peer, tuned)
+        hold_frozen_in_bfloat16(peer.language.llm)  # as loading it so does
+        if tuned and setting.device == "cpu":  # where its default is the slower one
+            peer.language.llm.set_attn_implementation("eager")
     features = ours.encode_semantic(ours.extract_features(waves))  # kept from the first epoch on
     update, peers_update = (make_update(one, setting.device, bfloat16) for one in (ours, peer))
     speak: Callable[[], Vectors] = partial(plain.listen, peer, waves)
     if tuned:
         speak = partial(peer.encode_features, features)
     settings = f"{plain.name()} and PEFT, labels=, {'bf16 autocast' if bfloat16 else 'fp32'}, "
-    settings += "Whisper's states kept, attention in products" if tuned else "Whisper on 30 s in each step"
-    flops, places = _cost(ours, ours.encode_features(features), waves, answers)
+    settings += "Whisper's states kept, the faster attention" if tuned else "Whisper on 30 s in each step"
+    asking = Asked.of(ours, ours.encode_features(features), STYLE)
+    language, labels = learning_flops(asking, answers)
+    connector = sum(linear_flops(ours.connector, ours.max_embeddings(len(wave) / RATE)) for wave in waves)
+    work = {"utterances": number, "audio_s": round(sum(map(len, waves)) / RATE, 1)}
     return Case(
         lambda: update(lambda: ours(features, [instruction(STYLE)] * number, answers)["loss"]),
-        lambda: peers_update(lambda: plain.loss(_asked(peer, speak()), answers)),
+        lambda: peers_update(lambda: plain.loss(Asked.of(peer, speak(), STYLE), answers)),
         settings,
         lambda: _check(setting),
-        {"utterances": number, "audio_s": round(sum(map(len, waves)) / RATE, 1), "positions": places},
-        flops,
+        {**work, "positions": sum(asking.positions) + labels},
+        3 * connector + language,
         2.0 * weight_bytes(ours),
         bfloat16,
     )
-
-
-def _hold_half(peer: C2SERNetwork, tuned: bool) -> None:
-    """Hold the frozen weights of the language model in bfloat16, as loading them so does."""
-    llm = peer.language.llm
-    for parameter in llm.parameters():
-        if not parameter.requires_grad:
-            parameter.data = parameter.data.bfloat16()
-    if tuned:
-        llm.set_attn_implementation("eager")
-
-
-def _asked(model: C2SERNetwork, speech: Vectors) -> Asked:
-    return Asked(model.language, speech, model.connector.boundaries, [instruction(STYLE)] * len(speech.values))
 
 
 def _check(setting: Setting) -> Equivalence:
@@ -86,18 +76,4 @@ def _check(setting: Setting) -> Equivalence:
     waves = signals([FULL_SECONDS], setting.seed)
     features = model.encode_semantic(model.extract_features(waves))
     ours = model(features, [instruction(STYLE)], answers)["loss"]
-    return same_gradients(model, ours, plain.loss(_asked(model, plain.listen(model, waves)), answers))
-
-
-@torch.no_grad()
-def _cost(
-    model: C2SERNetwork, speech: Vectors, waves: Sequence[np.ndarray], answers: Sequence[str]
-) -> tuple[float, int]:
-    """Return the operations of a step after its features, and its positions; frozen weights need no gradient."""
-    llm, positions = model.language, _asked(model, speech).positions
-    labels = sum(llm.sequence_lengths("", answers)) - len(answers) * (llm.sequence_lengths("", [""])[0] - 1)
-    connector = sum(linear_flops(model.connector, model.max_embeddings(len(wave) / RATE)) for wave in waves)
-    decoder = sum(decoder_flops(llm, places + labels // len(answers)) for places in positions)
-    return 3 * connector + 2 * (decoder + linear_flops(llm.llm.get_output_embeddings(), labels)), sum(
-        positions
-    ) + labels
+    return same_gradients(model, ours, plain.loss(Asked.of(model, plain.listen(model, waves), STYLE), answers))

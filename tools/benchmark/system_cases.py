@@ -27,9 +27,8 @@ from benchmark.cases import RATE, case, durations, signals
 from benchmark.harness import Case, Equivalence, Setting
 from benchmark.random_models import (
     Asked,
-    decoder_flops,
     explicit_answer,
-    linear_flops,
+    learning_flops,
     listening_flops,
     system,
     weight_bytes,
@@ -38,7 +37,7 @@ from c2ser.cot.prompts import Style, instruction
 from c2ser.data.sampler import by_length
 from c2ser.model.c2ser_network import C2SERNetwork
 from c2ser.model.export import merge_lora
-from c2ser.model.perception import FULL_SECONDS, Vectors
+from c2ser.model.perception import FULL_SECONDS
 
 
 def small_setting(setting: Setting) -> Setting:
@@ -84,7 +83,7 @@ def our_loss(model: C2SERNetwork, waves: Sequence[np.ndarray], answers: Sequence
 
 def their_loss(model: C2SERNetwork, waves: Sequence[np.ndarray], answers: Sequence[str]) -> Tensor:
     """Return it as transformers computes it, with Whisper on 30 s."""
-    return plain.loss(_asked(model, plain.listen(model, waves), "explicit"), answers)
+    return plain.loss(Asked.of(model, plain.listen(model, waves), "explicit"), answers)
 
 
 def make_update(model: C2SERNetwork, device: str, bfloat16: bool) -> Callable[[Callable[[], Tensor]], None]:
@@ -115,13 +114,10 @@ def same_gradients(model: C2SERNetwork, ours: Tensor, theirs: Tensor) -> Equival
 
 
 def _training_cost(model: C2SERNetwork, asking: Asked, answers: Sequence[str], samples: int) -> tuple[float, int]:
-    """Return the operations of a step and its labels; frozen weights need no gradient of their own."""
-    llm = model.language
-    labels = sum(llm.sequence_lengths("", answers)) - len(answers) * (llm.sequence_lengths("", [""])[0] - 1)
+    """Return the operations of a step and its labels."""
     encoder, acoustic, connector = listening_flops(model, samples)
-    trained = 3 * (encoder + connector) + acoustic
-    decoder = sum(decoder_flops(llm, places + labels // len(answers)) for places in asking.positions)
-    return len(answers) * trained + 2 * (decoder + linear_flops(llm.llm.get_output_embeddings(), labels)), labels
+    language, labels = learning_flops(asking, answers)
+    return len(answers) * (3 * (encoder + connector) + acoustic) + language, labels
 
 
 @case
@@ -211,15 +207,11 @@ def _settings(setting: Setting) -> str:
 @torch.no_grad()
 def _encode(model: C2SERNetwork, waves: Sequence[np.ndarray], style: Style) -> Asked:
     """Return the model with the speech embeddings of waveforms, each at its exact length."""
-    return _asked(model, model.encode(waves), style)
+    return Asked.of(model, model.encode(waves), style)
 
 
 @torch.no_grad()
 def _encode_padded(model: C2SERNetwork, waves: Sequence[np.ndarray], style: Style) -> Asked:
     """Return the same with Whisper on 30 s, in the same precision."""
     with model.autocast():
-        return _asked(model, plain.listen(model, waves, exact=False), style)
-
-
-def _asked(model: C2SERNetwork, speech: Vectors, style: Style) -> Asked:
-    return Asked(model.language, speech, model.connector.boundaries, [instruction(style)] * len(speech.values))
+        return Asked.of(model, plain.listen(model, waves, exact=False), style)

@@ -59,7 +59,7 @@ alone() {
         --alone --out "$out/alone"
 }
 
-# bench CASE LIMIT: time ours alone, then beside the peer, whose failure costs only the comparison; in a rehearsal beside it
+# bench CASE LIMIT: time ours alone, then beside the peer, whose failure costs only the comparison; a rehearsal does the second
 bench() {
     [ "$rehearse" = true ] || alone "$1" "$2"
     part "$1.peer" "$2" python tools/run_benchmark.py --cases "$1" --size "$size" --device "$device" --rounds "$rounds" \
