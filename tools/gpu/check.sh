@@ -39,6 +39,14 @@ end=$((SECONDS + ${seconds:-$((540 * slower))}))
 failed=0
 export PYTHONPATH=$root PYTHONUNBUFFERED=1
 
+# pack_results: put what there is into OUT/gpu_check.tar.gz; a file that grows in the folder being packed makes tar fail
+pack_results() {
+    local packed
+    packed=$(mktemp)
+    tar -C "$out" --exclude=gpu_check.tar.gz --exclude=site -czf "$packed" .
+    mv "$packed" "$out/gpu_check.tar.gz"
+}
+
 # part NAME LIMIT COMMAND...: run a part for at most LIMIT seconds of those that are left; its output goes to OUT/NAME.log
 part() {
     local name=$1 limit=$(($2 * slower)) left=$((end - SECONDS)) begin=$SECONDS status=0
@@ -50,7 +58,7 @@ part() {
     fi
     [ "$status" -eq 0 ] || failed=1
     printf '%s\t%s\t%s\n' "$name" "$status" "$((SECONDS - begin))" | tee -a "$out/parts.tsv"
-    tar -C "$out" --exclude=gpu_check.tar.gz --exclude=site -czf "$out/gpu_check.tar.gz" .
+    pack_results
 }
 
 # alone CASE LIMIT: time ours alone
@@ -95,5 +103,5 @@ last=bench
 "$last" e2v_extract 40
 "$last" e2v_pretrain_step 50
 python tools/gpu/report.py --results "$out" | tee "$out/table.md"
-tar -C "$out" --exclude=gpu_check.tar.gz --exclude=site -czf "$out/gpu_check.tar.gz" .
+pack_results
 exit "$failed"
