@@ -36,6 +36,7 @@ class _Formatter(logging.Formatter):
     """Shows what messages quote of data without obeying it."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging calls it by this name
+        """Return the line of a record, whose message has its control characters written out."""
         record.message = printable(record.message)
         return super().formatMessage(record)
 

@@ -144,6 +144,7 @@ class Assembly:
 
     def _ordered(self) -> list[tuple[tuple[int, int | None], Part]]:
         def place(item: tuple[tuple[int, int | None], Part]) -> tuple[float, int]:
+            """Return what a part is sorted by: its number or start, then its channel."""
             (number, channel), part = item
             return (number if self.spans else part.start), -1 if channel is None else channel
 

@@ -96,6 +96,7 @@ def _shown(recognise: Recogniser, bar: tqdm) -> Recogniser:
     """Return the model's function, which then shows the name of the last recording and the time in it."""
 
     def shown(waves: Mapping[str, np.ndarray]) -> Mapping[str, Recognition]:
+        """Show the last recording of these, then recognise."""
         name, _, seconds = [*waves][-1].partition(":")[2].rsplit(":", 2)
         bar.set_postfix_str(f"{name} {float(seconds):.0f} s")
         return recognise(waves)

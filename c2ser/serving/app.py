@@ -66,6 +66,7 @@ def make_app(service: Service, token: str | None) -> ASGIApp:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        """Close the service and remove its files when the application ends."""
         yield
         service.close()
         folder.cleanup()
@@ -129,30 +130,37 @@ def _add_reports(app: FastAPI, service: Service) -> None:
 
     @app.get("/docs", include_in_schema=False)
     def describe() -> HTMLResponse:
+        """Show the page about the interface."""
         return HTMLResponse(fill("interface.html", openapi=app.openapi()))
 
 
 def _add_errors(app: FastAPI) -> None:
     def answer(status: int, text: object, **headers: str) -> JSONResponse:
+        """Return an error as every refusal has it: its text in one line under detail."""
         return JSONResponse({"detail": " ".join(str(text).split())}, status, headers)
 
     @app.exception_handler(RequestValidationError)
     async def refuse(request: Request, error: RequestValidationError) -> JSONResponse:
+        """Answer a request whose options are wrong."""
         wrong = [f"{problem['loc'][-1]}: {problem['msg']}" for problem in error.errors()]
         return answer(422, f"{'; '.join(wrong)}; see /docs")
 
     @app.exception_handler(Busy)
     async def put_off(request: Request, error: Busy) -> JSONResponse:
+        """Answer when too many requests are there, and say when to come again."""
         return answer(429, error, **{"Retry-After": str(error.seconds)})
 
     @app.exception_handler(TimeoutError)
     async def give_up(request: Request, error: TimeoutError) -> JSONResponse:
+        """Answer a request that took too long."""
         return answer(504, error)
 
     @app.exception_handler(Cancelled)
     async def go_down(request: Request, error: Cancelled) -> JSONResponse:
+        """Answer what was under way when the server ended."""
         return answer(503, "the server is going down; try again later")
 
     @app.exception_handler(ClientDisconnect)
     async def forget(request: Request, error: ClientDisconnect) -> JSONResponse:
-        return answer(499, "the client has gone")  # which nobody reads
+        """Answer a client that has gone; nobody reads it."""
+        return answer(499, "the client has gone")

@@ -193,6 +193,7 @@ class SharedModel:
         kind = Kind(language, style, answers, decode)
 
         def recognise(waves: Mapping[str, np.ndarray]) -> Mapping[str, Recognition]:
+            """Put recordings in the queue and wait for their emotions."""
             if self._cancelled.is_set():
                 raise Cancelled
             call = Call(waves, kind, self._cancelled)

@@ -66,6 +66,7 @@ def _theme() -> Base:
 
 def _blocks(service: Service) -> gradio.Blocks:
     async def recognise(path: str | None, reasons: bool) -> tuple[str, Any]:
+        """Return what the page shows of a file."""
         return await _recognise(service, path, reasons)
 
     plain = gradio.WaveformOptions(show_recording_waveform=False)  # the browser's own player, which plays more formats

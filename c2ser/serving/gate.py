@@ -75,6 +75,7 @@ class Gate:
         size, whole = 0, False
 
         async def limited() -> Message:
+            """Return the next piece of the body, or refuse what is too large or too slow."""
             nonlocal size, whole
             if whole:
                 return await receive()  # waits until the client goes
@@ -95,6 +96,7 @@ class Gate:
 
     def _with_headers(self, scope: Scope, send: Send) -> Send:
         async def with_headers(message: Message) -> None:
+            """Send a message; the first one gets our headers."""
             if message["type"] == "http.response.start":
                 if scope["path"].startswith(INTERFACE):
                     self._count(message["status"])

@@ -44,6 +44,7 @@ def timeline_view(timeline: Timeline, wave: np.ndarray, downloads: Mapping[str, 
     """
 
     def place(segment: Segment) -> str:
+        """Return where a segment stands in the picture, as CSS."""
         left, width = segment.start / timeline.seconds, (segment.end - segment.start) / timeline.seconds
         return f"left: {left:.3%}; width: {width:.3%}"
 

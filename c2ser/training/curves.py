@@ -79,6 +79,7 @@ class Record:
         self.history.append({"step": step, **{f"{kind}/{name}": value for name, value in figures.items()}})
 
         def show(writer: SummaryWriter) -> None:
+            """Give TensorBoard the figures and texts."""
             for name, value in figures.items():
                 writer.add_scalar(f"{kind}/{name}", value, step)
             for name, text in texts.items():
