@@ -13,7 +13,8 @@ from audio_llms import make_flamingo, make_omni, make_qwen2_audio, make_sensevoi
 from entry import run_entry
 from model_server import Server
 
-from c2ser.baselines.audio_llm import AudioLlm, _broken, no_speech
+from c2ser.baselines.audio_llm import AudioLlm, no_speech
+from c2ser.baselines.audio_llm_loading import broken
 from c2ser.baselines.audio_server import AudioServer
 from c2ser.baselines.class_answers import ClassAnswers, load_audio_classifier
 from c2ser.baselines.config import BaselineConfig
@@ -73,7 +74,7 @@ def same_alone_and_together(baseline, given, tolerance=1e-5):
 def check_scores(model, wave):
     """Each label is scored as by a pass over all tokens, and divided by what it has where nobody speaks."""
     inputs = model._inputs([wave])
-    (found,) = model._scores(inputs)
+    (found,) = model._scores(inputs, model._generate(inputs, 3)[1])
     for place, label in enumerate(model.label_ids):
         tokens = torch.tensor([label])
         ids = torch.cat([inputs["input_ids"], tokens], dim=1)
@@ -86,8 +87,15 @@ def check_scores(model, wave):
         assert float(sum(logits[start + i, token] for i, token in enumerate(label))) == pytest.approx(
             float(found[place]), abs=1e-3
         )
-    bias = torch.stack([model._scores(model._inputs([noise]))[0].softmax(-1) for noise in no_speech()]).mean(0).log()
-    assert np.allclose(model._probabilities(inputs)[0], (found - bias).softmax(-1).numpy(), atol=1e-4)
+    empty = [model._inputs([noise]) for noise in no_speech()]
+    rows = [model._scores(given, model._generate(given, 1)[1])[0].softmax(-1) for given in empty]
+    expected = (found - torch.stack(rows).mean(0).log()).softmax(-1).numpy()
+    assert np.allclose(probabilities(model, [wave])[0], expected, atol=1e-4)
+
+
+def probabilities(model, given):
+    inputs = model._inputs(given)
+    return model._probabilities(inputs, model._generate(inputs, 1)[1])
 
 
 @pytest.mark.parametrize(("name", "template"), [("qwen2_audio", None), ("qwen2_audio", PLAIN), ("flamingo", None)])
@@ -96,6 +104,34 @@ def test_an_audio_llm_answers_alike_alone_and_in_a_batch(place, name, template):
     same_alone_and_together(model, waves(0.4, 1.0))
     if (name, template) != ("qwen2_audio", PLAIN):
         check_scores(model, waves(0.6)["a"])
+
+
+def test_labels_are_scored_after_inputs_longer_than_a_window_of_attention(place, tmp_path):
+    """As in Gemma 3n, whose usual keys and values lose what a window has passed."""
+    shutil.copytree(place / "qwen2_audio", tmp_path / "windows")
+    config = json.loads((tmp_path / "windows/config.json").read_text())
+    config["text_config"] |= {"use_sliding_window": True, "sliding_window": 70, "max_window_layers": 0}
+    config["text_config"]["layer_types"] = ["sliding_attention"] * config["text_config"]["num_hidden_layers"]
+    (tmp_path / "windows/config.json").write_text(json.dumps(config))
+    model = AudioLlm.from_pretrained(llm_config(tmp_path, "windows"))
+    given = waves(0.4, 1.0)
+    same_alone_and_together(model, given)
+    check_scores(model, given["a"])
+    whole = AudioLlm.from_pretrained(llm_config(place, "qwen2_audio"))
+    assert not np.allclose(probabilities(model, [given["a"]]), probabilities(whole, [given["a"]]), atol=1e-3)
+
+
+def test_label_scores_go_on_from_what_the_answer_has_read(place):
+    model, given = AudioLlm.from_pretrained(llm_config(place, "flamingo")), waves(0.4, 1.0)
+    probabilities(model, waves(0.6).values())  # which finds the bias
+    read = []
+    handle = model.model.model.audio_tower.register_forward_pre_hook(lambda module, words: read.append(module))
+    answers = model.answer(given, {})
+    handle.remove()
+    assert len(read) == 1
+    for name, wave in given.items():
+        (alone,) = probabilities(model, [wave])
+        assert np.allclose(answers[name].probabilities, alone, atol=1e-5)
 
 
 @pytest.mark.slow
@@ -248,7 +284,7 @@ def test_a_model_without_weights_package_or_template_is_one_line(place, tmp_path
     with pytest.raises(ValueError, match="no chat template; give baseline.template"):
         AudioLlm.from_pretrained(llm_config(tmp_path, "bare"))
     error = ImportError("Qwen2VLVideoProcessor requires the Torchvision library but it was not found")
-    assert _broken("x", "processor", error).endswith("; pip install -U 'torchvision'")
+    assert broken("x", "processor", error).endswith("; pip install -U 'torchvision'")
 
 
 # --- servers
