@@ -140,12 +140,13 @@ class AudioLlm:
 
     def _generate(self, inputs: Mapping[str, Tensor], length: int) -> tuple[Tensor, DynamicCache]:
         """Return at most `length` tokens (batch, time), and keys and values of all but the last token of the inputs."""
-        assert isinstance(self.model, GenerationMixin)  # as every class that `loader` may name is
         cache = DynamicCache()  # also where a model would forget what is outside a window
+        more = {cache_name(self.model.forward): cache}
+        assert isinstance(self.model, GenerationMixin)  # as every class that `loader` may name is
         # a hub's own settings (sampling, penalties) would make answers differ from run to run
         ids = self.model.generate(
             **inputs, max_new_tokens=length, do_sample=False, num_beams=1, temperature=None, top_p=None, top_k=None,
-            repetition_penalty=1.0, pad_token_id=self.pad, **{cache_name(self.model.forward): cache},
+            repetition_penalty=1.0, pad_token_id=self.pad, **more,
         )  # fmt: skip
         read = inputs["input_ids"].shape[1]
         cache.crop(read - 1 - cache.get_seq_length())
