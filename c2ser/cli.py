@@ -112,7 +112,11 @@ def run(
     arguments = {name: value for name, value in vars(values).items() if name != "config"}
     try:
         main(**arguments)
+        _leave_group()
         sys.stdout.flush()
+    except SystemExit:  # a training that was told to stop, as all of its processes are
+        _leave_group()
+        raise
     except BrokenPipeError:  # such as `| head`: who reads has enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(128 + signal.SIGPIPE) from None
@@ -123,6 +127,17 @@ def run(
         text = full or str(error)
         _logger(parser.prog).error(" ".join(text.split()))
         raise SystemExit(1) from None
+
+
+def _leave_group() -> None:
+    """Leave the group of processes of a training.
+
+    One that ends within it may be aborted when all is done. After an error this one ends at once, for leaving can mean
+    to wait for the others.
+    """
+    distributed = sys.modules.get("torch.distributed")
+    if distributed and distributed.is_available() and distributed.is_initialized():
+        distributed.destroy_process_group()
 
 
 def _no_room(error: Exception) -> str:

@@ -155,7 +155,7 @@ def launch(place, out, name):  # noqa: F811
     """Call a function of this file in two processes."""
     script = (
         "import sys; from pathlib import Path; sys.path.insert(0, sys.argv[1]); import test_c2ser_training as t; "
-        "getattr(t, sys.argv[2])(Path(sys.argv[3]), Path(sys.argv[4]))"
+        "getattr(t, sys.argv[2])(Path(sys.argv[3]), Path(sys.argv[4])); t.torch.distributed.destroy_process_group()"
     )
     (out / "job.py").write_text(script)
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
@@ -189,10 +189,11 @@ def shared(model_place, tmp_path_factory):
         out = tmp_path_factory.mktemp("shared")
         assert study(model_place, out / "moved", "explicit", 2, stop_after=1) == REQUEUE_STATUS
         done = launch(model_place, out, "studies_of_many")
-        # torch 2.11 was once (2026-11-28) seen to corrupt its heap under FSDP2 over gloo; nothing else is tried again
-        if "malloc(): " not in done.stderr:
+        # torch 2.11 aborted one of two processes twice in some dozens of runs: in FSDP2 over gloo with a corrupted
+        # heap, and at the end when all was done and the group was not left; nothing else is tried again
+        if "Signal 6 (SIGABRT)" not in done.stderr:
             break
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == 0, done.stderr[-6000:]
     return out
 
 

@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 import yaml
+from torch import distributed
 
 import c2ser
 from c2ser.__main__ import main as command
+from c2ser.cli import run as run_main
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -323,3 +325,27 @@ def test_every_entry_point_runs_in_a_process_of_its_own(name):
     done = subprocess.run(words, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": str(ROOT)})
     assert done.returncode == 2 and done.stdout == "" and done.stderr.count("\n") == 1
     assert done.stderr.startswith(f"{name}: ") and done.stderr.endswith("; see --help\n")
+
+
+@pytest.mark.parametrize("end, left", [(None, True), (SystemExit(75), True), (ValueError("u-1: broken"), False)])
+def test_a_training_leaves_the_group_of_its_processes(end, left, monkeypatch):
+    """After an error it does not: another process may be waiting in a sum that never comes."""
+
+    def main() -> None:
+        """Train."""
+        distributed.init_process_group("gloo", store=distributed.HashStore(), rank=0, world_size=1)
+        if end is not None:
+            raise end
+
+    monkeypatch.setattr(sys, "excepthook", sys.excepthook)
+    try:
+        if end is None:
+            run_main(main, args=[])
+        else:
+            with pytest.raises(SystemExit) as ended:
+                run_main(main, args=[])
+            assert ended.value.code == (75 if left else 1)
+        assert distributed.is_initialized() is not left
+    finally:
+        if distributed.is_initialized():
+            distributed.destroy_process_group()
