@@ -57,3 +57,10 @@ def test_a_corpus_cannot_be_learnt_from_and_unheard(prepare, tmp_path):
     assert "nemo: to train on and never to be heard; name it in one of the lists" in said
     _, said = prepare("--db-root", tmp_path, status=1)
     assert "no corpus is there" in said
+
+
+def test_changed_copies_of_what_is_joined_are_learnt_from_too(prepare, tmp_path):
+    emodb.build(tmp_path / "db/emodb")
+    folder, _ = prepare("--db-root", tmp_path / "db", "--augment", "gain-6")
+    recorded, joined = (set(read_table(folder / "data" / name / "wav.scp")) for name in ("train", "train_augmented"))
+    assert recorded and joined == recorded | {f"{utterance}-gain-6" for utterance in recorded}

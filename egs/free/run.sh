@@ -7,7 +7,9 @@ set -euo pipefail
 db_root=            # folder of corpora, in folders that are named as their recipes
 train_corpora="cremad emodb emovdb nemo tess" # corpora to train on, by the sets of their recipes, and to test on
 unheard_corpora="emovo mesd ravdess" # corpora to test on as wholes
+augment=            # changed copies of the training set to train on, too, such as "speed0.9 speed1.1 noise20"
 cot=true            # true|false: see local/c2ser.sh
+tag=                # see local/c2ser.sh
 baselines=          # see local/c2ser.sh
 root=$(CDPATH='' cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 . "$root/local/cmd.sh"
@@ -16,9 +18,12 @@ root=$(CDPATH='' cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 [ $# = 0 ] || { printf '%s: %s: not an option; see --help\n' "${0##*/}" "$1" >&2; exit 2; }
 . "$root/utils/stage.sh"
 . "$root/local/path.sh"
+. "$root/local/functions.sh"
 cd "$root/egs/free"
 read -ra train_list <<< "$train_corpora"
 read -ra unheard_list <<< "$unheard_corpora"
+read -ra copies <<< "$augment"
+recorded_set=train
 
 if stage 0 "data: prepare every corpus that is there, and join them; the other stages are those of local/c2ser.sh"; then
     mkdir -p data
@@ -30,9 +35,10 @@ if stage 0 "data: prepare every corpus that is there, and join them; the other s
     PYTHONPATH=$root/egs/c2ser/local:$PYTHONPATH python local/data_prep.py --out data --roots data/roots \
         ${db_root:+--db-root "$db_root"} --nj "$nj" \
         --train "$(listed "${train_list[@]}")" --unheard "$(listed "${unheard_list[@]}")"
+    [ ${#copies[@]} = 0 ] || augment_train_set
 fi
 [ "$stop_stage" -ge 1 ] || exit 0
 
 test_sets=$(printf '%s\n' data/*_test/wav.scp | cut -d / -f 2 | tr '\n' ' ')
-exec "$root/local/c2ser.sh" --cot "$cot" --baselines "$baselines" "${shared_options[@]}" \
+exec "$root/local/c2ser.sh" --augment "$augment" --cot "$cot" --tag "$tag" --baselines "$baselines" "${shared_options[@]}" \
     --stage $((stage > 1 ? stage : 1)) --test-sets "$test_sets"
