@@ -132,8 +132,8 @@ def run(
 def _leave_group() -> None:
     """Leave the group of processes of a training.
 
-    One that ends within it may be aborted when all is done. After an error this one ends at once, for leaving can mean
-    to wait for the others.
+    One that ends within it may be aborted when all is done: gloo's threads then free tensors of an interpreter that is
+    no more (pytorch/pytorch#179291). After an error it is not left, for that can mean to wait for the others.
     """
     distributed = sys.modules.get("torch.distributed")
     if distributed and distributed.is_available() and distributed.is_initialized():
