@@ -3,12 +3,14 @@
 # for each seed; the answers are put together and scored as those of one test set.
 #     cd egs/<corpus> && ../../local/cross_validate.sh [--groups N] [--seeds "1 2 3"] [--name NAME] [options of run.sh]
 # Under another --name another kind of model is tested in the same way and compared with those that are there. A run that
-# was killed goes on where it stopped when it is called again with the same options.
+# was killed goes on where it stopped when it is called again with the same options. Machines or cards that share the folder
+# may each train some groups, with --only-groups; when they have ended, the same call without it puts all together.
 set -euo pipefail
 db_root=            # folder of the corpus
 labels=seven        # see run.sh
 folds=speaker       # published|speaker|session: what is never divided
 groups=5            # so many models, each tested on one group, with the weights that are best on the next group
+only_groups=        # train and test these groups alone, such as "1 2", and put nothing together
 seeds="1 2 3"       # seeds of the trainings, separated by blanks
 name=c2ser          # what the tables call this kind of model
 compare_with=       # the kind of model, one of earlier calls, that the others are compared with
@@ -29,6 +31,12 @@ root=$(CDPATH='' cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 [ "$groups" -ge 3 ] || die "--groups: $groups are too few; one tests, one validates, and at least one trains"
 [[ $seeds =~ ^[0-9]+(\ +[0-9]+)*$ ]] || die "--seeds: '$seeds' is no list of numbers; write them with blanks, as \"1 2 3\""
 [[ $name =~ ^[A-Za-z][A-Za-z0-9_.]*$ ]] || die "--name: '$name' cannot be a folder's name; use letters, digits, _ and ."
+[[ $only_groups =~ ^([1-9][0-9]*(\ +[1-9][0-9]*)*)?$ ]] ||
+    die "--only-groups: '$only_groups' is no list of numbers; write them with blanks, as \"1 2\""
+read -ra group_list <<< "${only_groups:-$(seq -s ' ' "$groups")}"
+for group in "${group_list[@]}"; do
+    [ "$group" -le "$groups" ] || die "--only-groups: there is no group $group; choose from 1 to $groups"
+done
 read -ra set_list <<< "$sets"
 read -ra seed_list <<< "$seeds"
 read -ra copies <<< "$augment"
@@ -151,20 +159,41 @@ compare_kinds() {
         --title "$(basename "$PWD"), $groups groups of folds" --max-seconds 36000 "${options[@]}"
 }
 
-[ -s data/folds/groups ] || prepare_groups
-[ "$(awk '{ print $2 }' data/folds/groups | sort -u | wc -l)" = "$groups" ] ||
-    die "--groups: data/folds has another number of groups; remove it or name another number"
-[ -z "$augment" ] || run_once "$pooled/done/copies" data/folds/wav.scp "$augment" -- change_folds
-for ((group = 1; group <= groups; group++)); do
+# prepare_folds: what all groups need; a call beside this one waits until it is there.
+prepare_folds() {
+    mkdir -p data
+    exec 9> data/.folds.lock
+    flock 9
+    [ -s data/folds/groups ] || prepare_groups
+    [ "$(awk '{ print $2 }' data/folds/groups | sort -u | wc -l)" = "$groups" ] ||
+        die "--groups: data/folds has another number of groups; remove it or name another number"
+    [ -z "$augment" ] || run_once "$pooled/done/copies" data/folds/wav.scp "$augment" -- change_folds
+    exec 9>&-
+}
+
+# prepare_group GROUP: its changed copies, levels and chains of thought.
+prepare_group() {
     [ -z "$augment" ] ||
-        run_once "$pooled/done/augmented-$group" data/fold"$group"_train/wav.scp "$augment" -- augment_group "$group"
-    run_once "$pooled/done/levels-$group" data/fold"$group"_{train,valid,test}/wav.scp "$augment" -- run_group "$group" 2 3
-    for seed in "${seed_list[@]}"; do
-        log "group $group of $groups, seed $seed: $exp/folds/$group/$name-$seed"
-        run_once "$pooled/done/$name-$seed-$group" data/fold"$group"_{train,valid,test}/wav.scp \
-            "$cot" "$augment" "$baselines" "${shared_options[@]}" -- train_and_answer "$group" "$seed"
+        run_once "$pooled/done/augmented-$1" "data/fold$1_train/wav.scp" "$augment" -- augment_group "$1"
+    run_once "$pooled/done/levels-$1" "data/fold$1"_{train,valid,test}/wav.scp "$augment" -- run_group "$1" 2 3
+}
+
+# answer_seed SEED: train a model for each group, and let it answer.
+answer_seed() {
+    local group
+    for group in "${group_list[@]}"; do
+        log "seed $1, group $group of $groups: $exp/folds/$group/$name-$1"
+        run_once "$pooled/done/$name-$1-$group" "data/fold$group"_{train,valid,test}/wav.scp \
+            "$cot" "$augment" "$baselines" "${shared_options[@]}" -- train_and_answer "$group" "$1"
     done
+}
+
+prepare_folds
+for group in "${group_list[@]}"; do prepare_group "$group"; done
+if [ -z "$only_groups" ] && [ -s data/fold1_test/utt2level ]; then pool "data/fold{}_test/utt2level" data/folds/utt2level; fi
+for seed in "${seed_list[@]}"; do
+    answer_seed "$seed"
+    [ -z "$only_groups" ] || continue
+    score_seed "$seed"
+    compare_kinds
 done
-if [ -s data/fold1_test/utt2level ]; then pool "data/fold{}_test/utt2level" data/folds/utt2level; fi
-for seed in "${seed_list[@]}"; do score_seed "$seed"; done
-compare_kinds

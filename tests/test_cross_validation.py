@@ -63,7 +63,11 @@ def test_each_utterance_is_answered_by_a_model_that_has_not_heard_its_speaker(re
     folder, cross_validate = recipe
     words = ("--groups", "3", "--emotion2vec", "none", "--perturb", "gain-6", f"--implicit-options={FEW}")
     words += ("--labels", "raw", "--augment", "gain-3")  # calm is none of the seven
+    cross_validate(*words, "--seeds", "7", "--only-groups", "3", kind="without_cot")
+    answered = sorted(path.parts[-4] for path in folder.glob("exp/folds/*/*/implicit/decode_fold*_test"))
+    assert answered == ["3"] and not (folder / "exp/folds/all/comparison").exists()
     said = cross_validate(*words, "--seeds", "7", kind="without_cot")
+    assert said.count("says that this is done") == 4  # the copies, and all of group 3
     speakers = read_table(folder / "data/folds/utt2spk")
     assert Counter(speakers.values()) == Counter({"01": 4, "1": 2, "b": 6, "c": 2})
     tests = []

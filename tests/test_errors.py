@@ -508,6 +508,8 @@ RECIPES = {
     "the experts' files are needed; give them with --experts": "../../local/label.sh --stage 6 --stop-stage 6",
     "run.sh is not here; call this from the folder of a recipe": "cd local && ../../../local/cross_validate.sh",
     "--groups: data/folds has another number of groups; remove it": "../../local/cross_validate.sh --groups 4",
+    "--only-groups: there is no group 6; choose from 1 to 5": "../../local/cross_validate.sh --only-groups '2 6'",
+    "--only-groups: 'two' is no list of numbers; write them": "../../local/cross_validate.sh --only-groups two",
     "--groups: 3 are more than the folds, which are 1; give no more":
         "mv 'data/a 1' data/own; rm data/folds/groups; echo a 1 > data/own/utt2fold; echo true > run.sh; "
         "../../local/cross_validate.sh --sets own --groups 3",
