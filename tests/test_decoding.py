@@ -20,6 +20,7 @@ from safetensors.torch import load_file, save_file
 from torch.nn.functional import log_softmax
 
 from c2ser import C2SER, audio
+from c2ser.bin.argmax_labels import main as argmax_main
 from c2ser.bin.decode import main as decode_main
 from c2ser.bin.train_c2ser import main as train_main
 from c2ser.cli import run
@@ -358,6 +359,20 @@ def test_decode_writes_probabilities_beside_answers(folder, model, tmp_path):
     assert argmax_labels(rows)["s-1"] == alone.emotion
     with pytest.raises(ValueError, match="^x: '1 2' is not 7 numbers"):
         argmax_labels({"x": "1 2"})
+
+
+def test_the_most_probable_class_among_those_of_a_corpus(tmp_path, caplog):
+    write_table(tmp_path / "utt2prob", {"a": "0.1 0.2 0.1 0.1 0.3 0.1 0.1", "b": "0.3 0.1 0.1 0.2 0.1 0.1 0.1"})
+    words = ["--probabilities", str(tmp_path / "utt2prob"), "--out", str(tmp_path / "utt2emo")]
+    run(argmax_main, args=[*words, "--among", "[sadness, happiness]"])
+    assert read_table(tmp_path / "utt2emo") == {"a": "happiness", "b": "sadness"}
+    for among, problem in {
+        "[calm]": "--among: calm is none of the classes; choose from anger",
+        "[]": "--among: no class is named",
+    }.items():
+        with pytest.raises(SystemExit):
+            run(argmax_main, args=[*words, "--among", among])
+        assert problem in caplog.text
 
 
 def in_bfloat16(folder, device="cpu"):

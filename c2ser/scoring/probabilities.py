@@ -1,6 +1,6 @@
 """Probabilities of the classes: reading them, the most probable one, the temperature that fits them best."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -25,13 +25,27 @@ def read_vectors(rows: Mapping[str, str], labels: LabelSet = SEVEN) -> dict[str,
     return vectors
 
 
-def argmax_labels(rows: Mapping[str, str], labels: LabelSet = SEVEN) -> dict[str, str]:
+def argmax_labels(
+    rows: Mapping[str, str], labels: LabelSet = SEVEN, among: Sequence[str] | None = None
+) -> dict[str, str]:
     """Return the class of the greatest probability by utterance; the first in the order of classes among equals.
 
+    Args:
+        rows: a number for each class by utterance.
+        labels: the classes.
+        among: the classes to choose from; all without it.
+
     Raises:
-        ValueError: as `read_vectors`.
+        ValueError: as `read_vectors`, or `among` names what is no class, or nothing.
     """
-    return {utterance: labels.names[int(vector.argmax())] for utterance, vector in read_vectors(rows, labels).items()}
+    chosen = labels.names if among is None else [name for name in labels.names if name in among]
+    if strange := sorted(set(among or []) - set(chosen)):
+        raise ValueError(f"--among: {strange[0]} is none of the classes; choose from {', '.join(labels.names)}")
+    if not chosen:
+        raise ValueError(f"--among: no class is named; choose from {', '.join(labels.names)}")
+    places = [labels.index(name) for name in chosen]
+    vectors = read_vectors(rows, labels)
+    return {utterance: chosen[int(vector[places].argmax())] for utterance, vector in vectors.items()}
 
 
 def fit_temperature(
