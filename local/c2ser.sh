@@ -92,7 +92,7 @@ if stage 0 "data: describe the corpus"; then
         python local/data_prep.py --db-root "$db_root" --out data --labels "$labels" --folds "$folds" \
             --download "$download" --nj "$nj"
     fi
-    [ ${#copies[@]} = 0 ] || augment_train_set
+    [ ${#copies[@]} = 0 ] || augment_set "data/$recorded_set"
     for name in "${sets[@]}"; do validate_data_dir.sh "data/$name"; done
 fi
 

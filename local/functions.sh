@@ -56,10 +56,10 @@ read_processes() {
     die "--accelerate-config: $1 is neither a file nor one of $root/local/conf/accelerate; choose one of these"
 }
 
-# augment_train_set: join the training set with a changed copy of it for each change of --augment.
-augment_train_set() {
-    change_copies "data/$recorded_set"
-    join_copies "data/$recorded_set"
+# augment_set SET: write SET_augmented, which is SET with a changed copy of it for each change of --augment.
+augment_set() {
+    change_copies "$1"
+    join_copies "$1"
 }
 
 # change_copies SET: write SET-<change> for each change of --augment.

@@ -23,7 +23,6 @@ cd "$root/egs/free"
 read -ra train_list <<< "$train_corpora"
 read -ra unheard_list <<< "$unheard_corpora"
 read -ra copies <<< "$augment"
-recorded_set=train
 
 if stage 0 "data: prepare every corpus that is there, and join them; the other stages are those of local/c2ser.sh"; then
     mkdir -p data
@@ -35,7 +34,7 @@ if stage 0 "data: prepare every corpus that is there, and join them; the other s
     PYTHONPATH=$root/egs/c2ser/local:$PYTHONPATH python local/data_prep.py --out data --roots data/roots \
         ${db_root:+--db-root "$db_root"} --nj "$nj" \
         --train "$(listed "${train_list[@]}")" --unheard "$(listed "${unheard_list[@]}")"
-    [ ${#copies[@]} = 0 ] || augment_train_set
+    [ ${#copies[@]} = 0 ] || augment_set data/train
 fi
 [ "$stop_stage" -ge 1 ] || exit 0
 
