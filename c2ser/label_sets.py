@@ -11,7 +11,7 @@ a chat, of a quotation or of a table.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -200,6 +200,24 @@ def own_classes(classes: Iterable[str]) -> LabelSet:
     """
     found = ordered(classes)
     return SEVEN if {*found} <= {*EMOTIONS} else LabelSet(tuple(found))
+
+
+def chosen_classes(classes: Sequence[str], among: Collection[str] | None) -> tuple[str, ...]:
+    """Return the classes that a label is chosen from, in their order.
+
+    Args:
+        classes: those of a model.
+        among: the ones to choose from; None for all.
+
+    Raises:
+        ValueError: it names what is no class, or nothing.
+    """
+    chosen = tuple(name for name in classes if among is None or name in among)
+    if strange := sorted({*(among or ())} - {*chosen}):
+        raise ValueError(f"--among: {strange[0]} is none of the classes; choose from {', '.join(classes)}")
+    if not chosen:
+        raise ValueError(f"--among: no class is named; choose from {', '.join(classes)}")
+    return chosen
 
 
 def read_label_set(folder: str | Path) -> LabelSet:

@@ -20,7 +20,7 @@ probe_targets=      # what the probes of stage 5 learn: "emotion votes dimension
 init=               # folder of a trained C²SER model: stage 7 fine-tunes it on this corpus, stages 4 to 6 are skipped
 cot=true            # true|false: if false, stage 7 trains on implicit chains of thought alone, and stage 6 is skipped
 tag=                # name of a further training: C²SER and, if it has options of its own, the encoder are in exp/<tag>
-models=             # the models for stages 8 and 9; all if empty, none of C²SER if "none"
+models=             # the models for stages 8 and 9; all if empty; none: no C²SER is trained or asked, only --baselines
 baselines=          # systems to compare with, trained, decoded and scored beside C²SER, such as "cascade qwen2_audio"
 root=$(CDPATH='' cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 . "$root/local/cmd.sh"
@@ -42,6 +42,7 @@ sets=("${train_valid_sets[@]}" "${tests[@]}")
 check_stages "$skip_stages"
 [ -z "$init" ] || skip_stages+=" 4 5 6"
 [ "$cot" = true ] || skip_stages+=" 6"
+[ "$models" != none ] || skip_stages+=" 3 4 5 6"
 [ "$emotion2vec" != none ] || skip_stages+=" 4"
 [ "$emotion2vec$probe_models" != none ] || skip_stages+=" 5"
 read_launcher "$gpu_cmd"
@@ -197,27 +198,7 @@ if stage 6 "explicit: train C²SER on explicit chains of thought"; then
 fi
 
 if stage 7 "implicit: train the explicit model further, on ever more implicit chains; or fine-tune the model of --init"; then
-    [ -n "$init" ] || [ "$cot" = false ] || need "$trained/explicit/config.json" 6
-    for name in "${train_valid_sets[@]}"; do need "data/$name/cot_implicit" 3; done
-    if [ -n "$init" ]; then
-        training=finetune out=$trained/finetune start=(--init "$init")
-        read_configs c2ser finetune "$implicit_config"
-    elif [ "$cot" = false ]; then
-        [ "$emotion2vec" = none ] || need "$acoustic/config.json" 4
-        read_new_parts
-        training=direct out=$trained/implicit start=("${new_parts[@]}")
-        read_configs c2ser model direct "$implicit_config"
-    else
-        training=implicit out=$trained/implicit start=(--init "$trained/explicit" "${acoustic_option[@]}")
-        read_configs c2ser implicit "$implicit_config"
-    fi
-    read -ra options <<< "$implicit_options"
-    read_processes "$accelerate_config"
-    log "log: $out/train.log"
-    "${gpu_launcher[@]}" --gpu "$ngpu" "$out/train.log" \
-        "${processes[@]}" -m c2ser.bin.train_c2ser --stage "$training" "${configs[@]}" \
-        --train "data/$train_set" --valid "data/$valid_set" "${start[@]}" \
-        --out "$out" "${options[@]}"
+    [ "$models" = none ] || train_implicit
     train_baselines
 fi
 

@@ -27,15 +27,21 @@ root=$(CDPATH='' cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 . "$root/utils/tables.sh"
 . "$root/local/path.sh"
 . "$root/local/functions.sh"
+
+# check_numbers OPTION LIST: end the script unless a list consists of numbers.
+check_numbers() {
+    [[ $2 =~ ^(0|[1-9][0-9]*)(\ +(0|[1-9][0-9]*))*$ ]] ||
+        die "$1: '$2' is no list of numbers; write them with blanks, as \"1 2\""
+}
+
 [ -x run.sh ] || die "run.sh is not here; call this from the folder of a recipe, as in: cd egs/emodb"
+check_numbers --seeds "$seeds"
+check_numbers --only-groups "${only_groups:-1}"
 [ "$groups" -ge 3 ] || die "--groups: $groups are too few; one tests, one validates, and at least one trains"
-[[ $seeds =~ ^[0-9]+(\ +[0-9]+)*$ ]] || die "--seeds: '$seeds' is no list of numbers; write them with blanks, as \"1 2 3\""
 [[ $name =~ ^[A-Za-z][A-Za-z0-9_.]*$ ]] || die "--name: '$name' cannot be a folder's name; use letters, digits, _ and ."
-[[ $only_groups =~ ^([1-9][0-9]*(\ +[1-9][0-9]*)*)?$ ]] ||
-    die "--only-groups: '$only_groups' is no list of numbers; write them with blanks, as \"1 2\""
 read -ra group_list <<< "${only_groups:-$(seq -s ' ' "$groups")}"
 for group in "${group_list[@]}"; do
-    [ "$group" -le "$groups" ] || die "--only-groups: there is no group $group; choose from 1 to $groups"
+    [ "$group" -ge 1 ] && [ "$group" -le "$groups" ] || die "--only-groups: there is no group $group; choose from 1 to $groups"
 done
 read -ra set_list <<< "$sets"
 read -ra seed_list <<< "$seeds"

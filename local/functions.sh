@@ -248,3 +248,29 @@ calibrate_model() {
         "data/$valid_set"/{wav.scp,utt2emo} -- \
         on_gpu "$1/calibrate.log" python -m c2ser.bin.calibrate "${configs[@]}" --model "$1" --data "data/$valid_set"
 }
+
+# train_implicit: train the explicit model further, or a new one if there is no explicit stage; or fine-tune that of --init.
+train_implicit() {
+    local name options training out start
+    [ -n "$init" ] || [ "$cot" = false ] || need "$trained/explicit/config.json" 6
+    for name in "${train_valid_sets[@]}"; do need "data/$name/cot_implicit" 3; done
+    if [ -n "$init" ]; then
+        training=finetune out=$trained/finetune start=(--init "$init")
+        read_configs c2ser finetune "$implicit_config"
+    elif [ "$cot" = false ]; then
+        [ "$emotion2vec" = none ] || need "$acoustic/config.json" 4
+        read_new_parts
+        training=direct out=$trained/implicit start=("${new_parts[@]}")
+        read_configs c2ser model direct "$implicit_config"
+    else
+        training=implicit out=$trained/implicit start=(--init "$trained/explicit" "${acoustic_option[@]}")
+        read_configs c2ser implicit "$implicit_config"
+    fi
+    read -ra options <<< "$implicit_options"
+    read_processes "$accelerate_config"
+    log "log: $out/train.log"
+    "${gpu_launcher[@]}" --gpu "$ngpu" "$out/train.log" \
+        "${processes[@]}" -m c2ser.bin.train_c2ser --stage "$training" "${configs[@]}" \
+        --train "data/$train_set" --valid "data/$valid_set" "${start[@]}" \
+        --out "$out" "${options[@]}"
+}

@@ -366,6 +366,22 @@ def test_the_whole_is_the_mean_of_its_parts(model):
     assert timeline.emotion == max(timeline.probabilities, key=timeline.probabilities.get)
 
 
+def test_emotions_are_chosen_among_those_that_there_can_be(model, folder, tmp_path):
+    wave, names = voice(2.0), ["fear", "surprise"]
+    free, bound = model.predict(wave, RATE), model.predict(wave, RATE, among=names)
+    assert [*bound.probabilities] == [name for name in EMOTIONS if name in names] and bound.answer == free.answer
+    whole = sum(free.probabilities[name] for name in names)
+    assert bound.probabilities == pytest.approx({name: free.probabilities[name] / whole for name in names})
+    assert bound.emotion == max(bound.probabilities, key=bound.probabilities.get)
+    soundfile.write(tmp_path / "a.wav", wave, RATE)
+    words = ["--model", folder, "--answers", "false", "--among", "[surprise, fear]", "--format", "csv"]
+    done = run_entry("predict", *words, tmp_path / "a.wav", check=True)
+    (row,) = csv.DictReader(done.stdout.splitlines())
+    assert "anger" not in row and float(row["fear"]) + float(row["surprise"]) == pytest.approx(1, abs=2e-4)
+    with pytest.raises(ValueError, match="--among: calm is none of the classes; choose from anger"):
+        model.predict(wave, RATE, among=["calm"])
+
+
 def test_what_is_not_sure_is_unsure_and_answers_that_differ_are_marked(model):
     wave = voice(2.0)
     sure, unsure = (model.predict(wave, RATE, min_confidence=least) for least in (0.0, 1.0))

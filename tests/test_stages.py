@@ -171,6 +171,8 @@ def test_baselines_that_are_trained_are_trained_in_stage_7(recipe):
     assert (one.configs, two.configs) == (["baselines/classifier.yaml"], ["conf/baselines/classifier_own.yaml"])
     assert (one["out"], one.log) == ("exp/x/classifier", "exp/x/classifier/train.log")
     assert (one.data, one["valid"], one.gpus) == ("data/train", "data/valid", "1")
+    (alone,), said = recipe.run("--baselines", "cascade classifier", "--models", "none")
+    assert alone["out"] == "exp/classifier" and said.count("is skipped") == 3  # 4, 5 and 6
     calls, said = recipe.run("--baselines", "cascade clasifier", status=1)
     assert calls == [] and "--baselines: clasifier has no configuration in " in said and len(said.splitlines()) == 1
 

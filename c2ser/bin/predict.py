@@ -20,6 +20,7 @@ def main(
     out: Path | None = None,
     resume: bool = False,
     min_confidence: float = 0.0,
+    among: list[str] | None = None,
     language: str | None = None,
     answers: bool = True,
     decode: DecodeConfig | None = None,
@@ -39,12 +40,16 @@ def main(
         out: the file of the results, or a folder, with a file for each recording, if its name has no ending.
         resume: go on with an interrupted run that had the same options.
         min_confidence: emotions with a smaller probability become "unsure".
+        among: the emotions to choose from, such as "[anger, neutral]", where there can be no others; null for all.
         language: "zh" or "en" and so on, if all recordings are in one language.
         answers: whether the model answers in words; implicit models are much faster without.
         decode: how answers are decoded.
         device: "cpu", "cuda", …; "auto" takes a GPU where there is one.
     """
+    from dataclasses import replace
+
     from c2ser.devices import pick_device
+    from c2ser.label_sets import chosen_classes
     from c2ser.model.hub import small_model
     from c2ser.model.loading import load
     from c2ser.recordings.assembly import Options
@@ -55,7 +60,8 @@ def main(
     from c2ser.recordings.predict_run import predict_recordings
     from c2ser.recordings.turns import read_rttm
 
-    chosen, options = choose_format(format, out), Options(segments, channels, min_confidence)
+    chosen = choose_format(format, out)
+    options = Options(segments, channels, min_confidence)  # refuses what means nothing before a model is loaded
     if speakers and channels == "each":
         raise ValueError("--speakers: its turns are of the whole recording; leave --channels at mean")
     if resume and out is None:
@@ -63,7 +69,9 @@ def main(
     recordings = with_places(find_recordings(inputs, read_rttm(speakers) if speakers else None), out, chosen)
     loaded = load(model or small_model(), device)
     recognise = loaded.recogniser(language, None, answers, decode)
-    output = Output(out, chosen, Columns(loaded.classes, headings_of(recordings)))
+    classes = chosen_classes(loaded.classes, among)
+    options = replace(options, among=classes if among else None)
+    output = Output(out, chosen, Columns(classes, headings_of(recordings)))
     settings = {"model": model, "speakers": speakers, "language": language, "answers": answers, "decode": decode}
     pool = POOL_SECONDS if pick_device(device) == "cpu" else (decode or DecodeConfig()).batch_seconds
     predict_recordings(recordings, recognise, options, output, settings, resume, pool)

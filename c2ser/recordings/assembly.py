@@ -19,11 +19,13 @@ class Options:
         segments: "vad" for stretches of speech, "fixed:SECONDS", or "none" for the whole.
         channels: "mean" mixes them, "each" treats each alone, as in calls with a speaker on each.
         min_confidence: an emotion with a smaller probability is `UNSURE`.
+        among: the emotions to choose from; None for all that the model knows.
     """
 
     segments: str = "vad"
     channels: Channels = "mean"
     min_confidence: float = 0.0
+    among: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         """Refuse what means nothing."""
@@ -122,13 +124,13 @@ class Assembly:
         for channel in channels if not self.spans else ():
             if not any(segment.channel == channel for segment in segments):
                 segments.append(Segment(0.0, round(seconds, 3), channel, NO_SPEECH, {}, "", None, self._columns(0)))
-        return Timeline(self.name, seconds, segments, *summary(self._found(), self.options.min_confidence))
+        return Timeline(self.name, seconds, segments, *summary(self._found(), self.options))
 
     def recognition(self) -> Recognition:
         """Return what was recognised in the whole recording."""
         found = self._found()
         results = [result for _, result in found]
-        emotion, probabilities, answer, said = summary(found, self.options.min_confidence)
+        emotion, probabilities, answer, said = summary(found, self.options)
         return Recognition(
             emotion,
             probabilities,
@@ -151,7 +153,7 @@ class Assembly:
         return sorted(self.parts.items(), key=place)
 
     def _segment(self, number: int, channel: int | None, part: Part) -> Segment:
-        emotion, probabilities, answer, said = summary(part.found, self.options.min_confidence)
+        emotion, probabilities, answer, said = summary(part.found, self.options)
         times = round(part.start, 3), round(part.end, 3)
         columns = self._columns(number)
         return Segment(*times, channel, emotion, probabilities, answer, part.speaker, columns, said)
@@ -162,9 +164,7 @@ class Assembly:
         return self.columns[number] if self.spans else self.columns[0]
 
 
-def summary(
-    found: Sequence[tuple[float, Recognition]], min_confidence: float
-) -> tuple[str, dict[str, float], str, str]:
+def summary(found: Sequence[tuple[float, Recognition]], options: Options) -> tuple[str, dict[str, float], str, str]:
     """Return the emotion, the probabilities, the answer and what it says for several pieces together.
 
     Probabilities are means weighted by seconds. The answer is that of the piece with the largest weight for the most
@@ -174,7 +174,7 @@ def summary(
 
     Args:
         found: seconds and result of each piece with speech.
-        min_confidence: an emotion with a smaller probability is `UNSURE`.
+        options: the emotions to choose from, whose probabilities then add up to 1, and how probable one must be.
     """
     if not found:
         return NO_SPEECH, {}, "", ""
@@ -183,6 +183,10 @@ def summary(
     mean = {name: sum(s * result.probabilities[name] for s, result in found) / total for name in classes}
     if not found[0][1].emotion:
         return "", mean, "", ""
+    if options.among is not None:
+        chosen = {name: mean[name] for name in classes if name in options.among}
+        whole = sum(chosen.values()) or 1.0
+        mean = {name: share / whole for name, share in chosen.items()}
     best = max(mean, key=lambda name: mean[name])
     told = max(found, key=lambda item: item[0] * item[1].probabilities[best])[1]
-    return best if mean[best] >= min_confidence else UNSURE, mean, told.answer, told.said
+    return best if mean[best] >= options.min_confidence else UNSURE, mean, told.answer, told.said

@@ -2,10 +2,11 @@
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from itertools import chain
 from typing import Any, cast
 
+from c2ser.label_sets import chosen_classes
 from c2ser.recordings.assembly import Channels, Options
 from c2ser.recordings.pooling import Recording, recognise_recordings
 from c2ser.recordings.results import Recogniser, Recognition, Timeline, Unusable
@@ -52,6 +53,7 @@ class SpeechModel(ABC):
         segments: str | None = None,
         channels: Channels = "mean",
         min_confidence: float = 0.0,
+        among: Collection[str] | None = None,
     ) -> Any:
         """Recognise the emotion in speech of any length, or in each part of a recording.
 
@@ -65,6 +67,7 @@ class SpeechModel(ABC):
             segments: "vad" for stretches of speech, "fixed:SECONDS", or "none"; None for one result and no timeline.
             channels: "mean" mixes them, "each" treats each alone.
             min_confidence: an emotion with a smaller probability is "unsure".
+            among: the emotions to choose from, whose probabilities then add up to 1; None for all of `classes`.
 
         Returns:
             a `Recognition`, or with `segments` a `Timeline`; for a list a list of them, in which `Unusable` with its
@@ -77,7 +80,8 @@ class SpeechModel(ABC):
         names = [source_name(source) for source in sources]
         recordings = [Recording(name, source, rate) for name, source in zip(names, sources, strict=True)]
         recognise = self.recogniser(language, style, answers)
-        options = Options("none" if segments is None else segments, channels, min_confidence)
+        chosen = None if among is None else chosen_classes(self.classes, among)
+        options = Options("none" if segments is None else segments, channels, min_confidence, chosen)
         results: list[Result] = []
         for outcome in chain.from_iterable(recognise_recordings(recordings, recognise, options)):
             result = outcome.recognition if segments is None else outcome.timeline

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from c2ser.label_sets import SEVEN, LabelSet
+from c2ser.label_sets import SEVEN, LabelSet, chosen_classes
 
 
 def read_vectors(rows: Mapping[str, str], labels: LabelSet = SEVEN) -> dict[str, np.ndarray]:
@@ -38,11 +38,7 @@ def argmax_labels(
     Raises:
         ValueError: as `read_vectors`, or `among` names what is no class, or nothing.
     """
-    chosen = labels.names if among is None else [name for name in labels.names if name in among]
-    if strange := sorted(set(among or []) - set(chosen)):
-        raise ValueError(f"--among: {strange[0]} is none of the classes; choose from {', '.join(labels.names)}")
-    if not chosen:
-        raise ValueError(f"--among: no class is named; choose from {', '.join(labels.names)}")
+    chosen = chosen_classes(labels.names, among)
     places = [labels.index(name) for name in chosen]
     vectors = read_vectors(rows, labels)
     return {utterance: chosen[int(vector[places].argmax())] for utterance, vector in vectors.items()}
