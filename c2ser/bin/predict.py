@@ -46,8 +46,6 @@ def main(
         decode: how answers are decoded.
         device: "cpu", "cuda", …; "auto" takes a GPU where there is one.
     """
-    from dataclasses import replace
-
     from c2ser.devices import pick_device
     from c2ser.label_sets import chosen_classes
     from c2ser.model.hub import small_model
@@ -60,8 +58,7 @@ def main(
     from c2ser.recordings.predict_run import predict_recordings
     from c2ser.recordings.turns import read_rttm
 
-    chosen = choose_format(format, out)
-    options = Options(segments, channels, min_confidence)  # refuses what means nothing before a model is loaded
+    chosen, options = choose_format(format, out), Options(segments, channels, min_confidence, among)
     if speakers and channels == "each":
         raise ValueError("--speakers: its turns are of the whole recording; leave --channels at mean")
     if resume and out is None:
@@ -69,9 +66,7 @@ def main(
     recordings = with_places(find_recordings(inputs, read_rttm(speakers) if speakers else None), out, chosen)
     loaded = load(model or small_model(), device)
     recognise = loaded.recogniser(language, None, answers, decode)
-    classes = chosen_classes(loaded.classes, among)
-    options = replace(options, among=classes if among else None)
-    output = Output(out, chosen, Columns(classes, headings_of(recordings)))
+    output = Output(out, chosen, Columns(chosen_classes(loaded.classes, among), headings_of(recordings)))
     settings = {"model": model, "speakers": speakers, "language": language, "answers": answers, "decode": decode}
     pool = POOL_SECONDS if pick_device(device) == "cpu" else (decode or DecodeConfig()).batch_seconds
     predict_recordings(recordings, recognise, options, output, settings, resume, pool)

@@ -25,7 +25,7 @@ class Options:
     segments: str = "vad"
     channels: Channels = "mean"
     min_confidence: float = 0.0
-    among: tuple[str, ...] | None = None
+    among: Collection[str] | None = None
 
     def __post_init__(self) -> None:
         """Refuse what means nothing."""

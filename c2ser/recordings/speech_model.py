@@ -80,8 +80,8 @@ class SpeechModel(ABC):
         names = [source_name(source) for source in sources]
         recordings = [Recording(name, source, rate) for name, source in zip(names, sources, strict=True)]
         recognise = self.recogniser(language, style, answers)
-        chosen = None if among is None else chosen_classes(self.classes, among)
-        options = Options("none" if segments is None else segments, channels, min_confidence, chosen)
+        chosen_classes(self.classes, among)  # refuses what is no class
+        options = Options("none" if segments is None else segments, channels, min_confidence, among)
         results: list[Result] = []
         for outcome in chain.from_iterable(recognise_recordings(recordings, recognise, options)):
             result = outcome.recognition if segments is None else outcome.timeline
