@@ -32,7 +32,8 @@ from c2ser.model.c2ser import C2SER
 from c2ser.model.c2ser_network import C2SERNetwork
 from c2ser.model.config import C2SERConfig, ConnectorConfig, LoraSettings, SearchConfig, TinyLlm, TinyWhisper
 from c2ser.model.connector import Connector
-from c2ser.model.lm import LanguageModel, load_llm
+from c2ser.model.llm_loading import load_llm
+from c2ser.model.lm import LanguageModel
 from c2ser.model.perception import LogMel, Vectors, WhisperEncoder, stack
 from c2ser.model.qformer import QFormerConnector
 from c2ser.model.tiny import make_tiny_models, train_tokenizer

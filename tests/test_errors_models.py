@@ -62,7 +62,8 @@ from c2ser.model.folder import (
 from c2ser.model.head_folder import load_head, save_head
 from c2ser.model.head_model import HeadModel, load_exportable
 from c2ser.model.head_network import HeadNetwork
-from c2ser.model.lm import LanguageModel, load_llm
+from c2ser.model.llm_loading import load_llm
+from c2ser.model.lm import LanguageModel
 from c2ser.model.loading import load
 from c2ser.model.perception import Vectors, WhisperEncoder
 from c2ser.model.published_names import LLM, PREFIXES, WHOLE, Names, rename

@@ -23,7 +23,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import AutoProcessor, LlamaConfig, LlamaForCausalLM, WhisperConfig, WhisperForConditionalGeneration
 
 from c2ser import audio
-from c2ser.model.lm import load_llm
+from c2ser.model.llm_loading import load_llm
 from c2ser.model.perception import WhisperEncoder
 
 SPECIAL = ["<|endoftext|>", "<|startoftranscript|>", "<|en|>", "<|translate|>", "<|transcribe|>", "<|startofprev|>",

@@ -22,7 +22,8 @@ from c2ser.label_sets import SEVEN, LabelSet
 from c2ser.model.config import GREEDY, LoraSettings
 from c2ser.model.continuations import log_probabilities
 from c2ser.model.key_values import Reading
-from c2ser.model.lm import LanguageModel, load_llm, load_tokenizer
+from c2ser.model.llm_loading import load_llm, load_tokenizer
+from c2ser.model.lm import LanguageModel
 from c2ser.model.perception import FULL_SECONDS, LogMel
 from c2ser.model.search import search_tokens
 from c2ser.pretrained import find_model, load_pretrained, read_sizes

@@ -16,7 +16,8 @@ from c2ser.model.c2ser_network import C2SERNetwork
 from c2ser.model.config import C2SERConfig, DecodeConfig
 from c2ser.model.folder import load_network, read_temperature, save_network
 from c2ser.model.hub import find_model
-from c2ser.model.lm import LanguageModel, load_llm
+from c2ser.model.llm_loading import load_llm
+from c2ser.model.lm import LanguageModel
 from c2ser.model.perception import WhisperEncoder
 from c2ser.model.recognition import recognise
 from c2ser.model.vllm_engine import VllmEngine

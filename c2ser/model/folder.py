@@ -22,7 +22,8 @@ from c2ser.model.acoustic import empty_acoustic
 from c2ser.model.c2ser_network import C2SERNetwork
 from c2ser.model.config import C2SERConfig, ConnectorConfig, LoraSettings, check_fields
 from c2ser.model.fingerprints import llm_fingerprint, tokenizer_fingerprint
-from c2ser.model.lm import LanguageModel, empty_llm, load_llm, load_tokenizer
+from c2ser.model.llm_loading import empty_llm, load_llm, load_tokenizer
+from c2ser.model.lm import LanguageModel
 from c2ser.model.model_card import format_card
 from c2ser.model.perception import HOP, WINDOW, WhisperEncoder
 from c2ser.pretrained import PLACE, find_model

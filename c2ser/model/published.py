@@ -21,7 +21,8 @@ from c2ser.model.c2ser_network import C2SERNetwork
 from c2ser.model.config import C2SERConfig, ConnectorConfig, Dtype, LoraSettings
 from c2ser.model.connector import positions
 from c2ser.model.folder import load_weights, save_network
-from c2ser.model.lm import LanguageModel, empty_llm, load_llm, load_tokenizer
+from c2ser.model.llm_loading import empty_llm, load_llm, load_tokenizer
+from c2ser.model.lm import LanguageModel
 from c2ser.model.model_card import format_card
 from c2ser.model.perception import WhisperEncoder
 from c2ser.model.published_names import COPIES, Names, rename

@@ -18,7 +18,8 @@ from c2ser.model.acoustic import AcousticEncoder
 from c2ser.model.c2ser_network import C2SERNetwork
 from c2ser.model.config import C2SERConfig
 from c2ser.model.folder import read_config
-from c2ser.model.lm import LanguageModel, empty_llm, load_tokenizer
+from c2ser.model.llm_loading import empty_llm, load_tokenizer
+from c2ser.model.lm import LanguageModel
 from c2ser.model.perception import WhisperEncoder
 from c2ser.model.tiny import train_tokenizer
 from c2ser.pretrained import read_sizes

@@ -19,7 +19,8 @@ from c2ser.model.acoustic import AcousticEncoder
 from c2ser.model.c2ser_network import C2SERNetwork
 from c2ser.model.config import C2SERConfig, ConnectorConfig, LoraSettings
 from c2ser.model.label_scores import short_answers
-from c2ser.model.lm import LanguageModel, empty_llm
+from c2ser.model.llm_loading import empty_llm
+from c2ser.model.lm import LanguageModel
 from c2ser.model.perception import HOP, Vectors, WhisperEncoder, stack
 from c2ser.model.tiny import train_tokenizer
 

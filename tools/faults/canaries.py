@@ -20,7 +20,7 @@ from c2ser.data.arks import read_matrix
 from c2ser.emotion2vec.checkpoints import read_published
 from c2ser.emotion2vec.encoders import load_encoder
 from c2ser.labelling.annotation import make_page
-from c2ser.model.lm import load_tokenizer
+from c2ser.model.llm_loading import load_tokenizer
 from c2ser.prep.unpack import unpack
 from c2ser.pretrained import read_sizes
 from c2ser.tensors import read_tensors
