@@ -7,7 +7,9 @@ import signal
 import subprocess
 import sys
 import time
+import types
 from collections import Counter
+from itertools import chain
 
 import numpy as np
 import pytest
@@ -37,10 +39,12 @@ from c2ser.model.lm import LanguageModel
 from c2ser.model.perception import LogMel, Vectors, WhisperEncoder, stack
 from c2ser.model.qformer import QFormerConnector
 from c2ser.model.tiny import make_tiny_models, train_tokenizer
+from c2ser.model.token_weights import token_weights
 from c2ser.planning.counting import READS
 from c2ser.prep.writer import write_corpus
 from c2ser.tables import read_table, write_table
 from c2ser.training import checkpoint
+from c2ser.training.config import LossConfig
 
 EMOTIONS = ("anger", "sadness")
 
@@ -350,6 +354,28 @@ def test_head_at_labels_gives_the_gradients_of_the_full_loss(place, kind):
     assert abs(float(own - full)) < 1e-6
     assert set(gradients) == {name for name, p in language.named_parameters() if p.grad is not None}
     assert all((p.grad - gradients[n]).abs().max() < 1e-6 for n, p in language.named_parameters() if n in gradients)
+
+
+def test_the_words_that_name_the_emotion_weigh_as_asked(place):
+    network = build(place, lora=LoraSettings(r=2, dropout=0.0))
+    tokenizer = network.language.tokenizer
+    answers = ["He says “I feel sadness” in anger.", "The emotion of this speech is fear.", "Nobody knows."]
+    assert token_weights(tokenizer, answers, network.labels, 1.0) is None
+    weights = token_weights(tokenizer, answers, network.labels, 3.0)
+    tokens = [[*tokenizer.tokenize(answer), "end"] for answer in answers]
+    heavy = [token for token, weight in zip([*chain(*tokens)], weights, strict=True) if weight == 3]
+    assert {*weights} == {1.0, 3.0} and "".join(heavy).replace("▁", "") == "angerfear"
+    speech = network.encode(waves(0.5, 1.1, 0.8))
+    loss = {w: float(network.answer_loss(speech, ["Say it."] * 3, answers, w)["loss"]) for w in (1.0, 3.0, 7.0)}
+    light, few = len(weights) - len(heavy), len(heavy)
+    # of two unknown sums, of the heavy and the light tokens, the first two losses tell both
+    named = (loss[3.0] * (light + 3 * few) - loss[1.0] * (light + few)) / 2
+    others = loss[1.0] * (light + few) - named
+    assert loss[7.0] == pytest.approx((others + 7 * named) / (light + 7 * few), rel=1e-4) and loss[7.0] != loss[1.0]
+    with pytest.raises(ValueError, match="losses.named is 0; give more than 0"):
+        LossConfig(named=0)
+    with pytest.raises(ValueError, match="SimpleNamespace does not tell where its tokens are; set it to 1"):
+        token_weights(types.SimpleNamespace(is_fast=False), answers, network.labels, 3.0)
 
 
 class Reads(TorchFunctionMode):

@@ -70,12 +70,12 @@ class Stopped(C2SERObjective):
             os.kill(os.getpid(), signal.SIGTERM)
 
 
-def objective(place, stage, acoustic=None, model=None, tokens=600):  # noqa: F811
+def objective(place, stage, acoustic=None, model=None, tokens=600, losses=None):  # noqa: F811
     model = model or start(stage, build(place).config, place / "model", seed=1, mapped=divides_weights())
     items = [read_items(place / "data" / name, ["explicit", "implicit"], acoustic) for name in ("train", "valid")]
     sizes = BatchConfig(seconds=2.5, tokens=tokens, utterances=3)
     corpus = Corpus(*items, sizes, SpecAugment(time_width=5), ValidConfig(2, max_new_tokens=3))
-    return Stopped(model, stage, corpus, seed=3)
+    return Stopped(model, stage, corpus, 3, losses)
 
 
 def study(place, out, stage, accumulate, stop_after=None, model=None, **changes):  # noqa: F811
@@ -706,6 +706,15 @@ def test_the_auxiliary_loss_names_emotions_and_leaves_with_the_training(place, t
     assert "emotion_head.weight" in checkpoint.load(best)[0]["trained"]
     trained_models.export(lambda: start("direct", build(place).config, None, seed=1), best, tmp_path / "model")
     assert (tmp_path / "model/config.json").exists()
+
+
+def test_a_weight_of_the_emotion_is_trained_with_and_not_validated_with(place):  # noqa: F811
+    plain, heavy = (objective(place, "explicit", losses=LossConfig(named=n)) for n in (1.0, 10.0))
+    assert "named" not in plain.settings() and heavy.settings()["named"] == 10
+    batch = plain.make_batch(plain.load_raw(0))
+    losses = [float(taught.eval()(batch, 0)["loss"]) for taught in (plain, heavy)]
+    assert abs(losses[0] - losses[1]) > 1e-3
+    assert plain.validate(0)["loss"] == heavy.validate(0)["loss"]
 
 
 def voted(place, votes):  # noqa: F811

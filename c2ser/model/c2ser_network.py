@@ -23,6 +23,7 @@ from c2ser.model.key_values import Reading
 from c2ser.model.lm import LanguageModel
 from c2ser.model.perception import Features, Vectors, WhisperEncoder
 from c2ser.model.qformer import QFormerConnector
+from c2ser.model.token_weights import token_weights
 
 
 class C2SERNetwork(nn.Module):
@@ -185,10 +186,20 @@ class C2SERNetwork(nn.Module):
         """Return "loss", the mean cross-entropy of the answers' tokens, and "accuracy", the share predicted rightly."""
         return self.answer_loss(self.encode_features(features), prompts, answers)
 
-    def answer_loss(self, speech: Vectors, prompts: Sequence[str], answers: Sequence[str]) -> dict[str, Tensor]:
-        """Return the same as `forward`, from speech embeddings (batch, time, size of the language model)."""
+    def answer_loss(
+        self, speech: Vectors, prompts: Sequence[str], answers: Sequence[str], named: float = 1.0
+    ) -> dict[str, Tensor]:
+        """Return the same as `forward`, from speech embeddings.
+
+        Args:
+            speech: embeddings (batch, time, size of the language model).
+            prompts: one for each row.
+            answers: one for each row.
+            named: weight of the tokens that name a class; see `c2ser.model.token_weights`.
+        """
         answers, boundaries = self.spell(answers), self.connector.boundaries
-        loss, accuracy = self.language.answer_loss(speech, boundaries, prompts, answers)
+        weights = token_weights(self.language.tokenizer, answers, self.labels, named)
+        loss, accuracy = self.language.answer_loss(speech, boundaries, prompts, answers, weights)
         return {"loss": loss, "accuracy": accuracy}
 
     def spell(self, answers: Sequence[str]) -> list[str]:

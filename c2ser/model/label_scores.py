@@ -17,8 +17,7 @@ from c2ser.label_sets import SEVEN, LabelSet
 from c2ser.model.c2ser_network import C2SERNetwork
 from c2ser.model.key_values import Reading
 from c2ser.model.perception import Vectors
-from c2ser.scoring.labels import QUOTES
-from c2ser.scoring.vocabulary import vocabulary
+from c2ser.scoring.labels import named_places, unquoted
 
 FULL_STOP = {"en": ".", "zh": "。"}
 CHINESE = re.compile("[\u4e00-\u9fff]")
@@ -77,12 +76,11 @@ def endings(answer: str, language: str | None, labels: LabelSet = SEVEN) -> list
 
     It is kept up to the first emotion named outside quotations. If it names none, Table I's conclusion is added.
     """
-    unquoted = QUOTES.sub(lambda quoted: " " * len(quoted.group()), answer)
-    if spans := vocabulary(labels).spans(unquoted):
-        start, end = spans[0][0]
-        prose = "zh" if CHINESE.search(unquoted[start:end]) else "en"
+    if places := named_places(answer, labels):
+        start, end = places[0]
+        prose = "zh" if CHINESE.search(answer[start:end]) else "en"
         return [answer[:start] + labels.word(name, prose) + FULL_STOP[prose] for name in labels]
-    prose = "zh" if (language or "zh") == "zh" and CHINESE.search(unquoted) else "en"
+    prose = "zh" if (language or "zh") == "zh" and CHINESE.search(unquoted(answer)) else "en"
     gap, conclusion = " " if prose == "en" else "", SENTENCES["explicit"][prose].partition("{text}”")[2].lstrip(".。 ")
     return [f"{answer.strip()}{gap}" + conclusion.format(emotion=labels.word(name, prose)) for name in labels]
 

@@ -5,7 +5,7 @@ from itertools import chain, islice
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy, pad
+from torch.nn.functional import pad
 from transformers import Cache, GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from c2ser.chat_templates import render_around
@@ -16,6 +16,7 @@ from c2ser.model.continuations import log_probabilities
 from c2ser.model.key_values import InstructionCache, Reading, cache_name, may_share, read, shared_by_all
 from c2ser.model.perception import Vectors, padding_mask
 from c2ser.model.search import search_tokens
+from c2ser.model.token_weights import token_loss
 
 SPEECH = "<|c2ser-speech|>"
 """Marks the position of the speech in a chat template; the model never gets it."""
@@ -123,7 +124,12 @@ class LanguageModel(nn.Module):
         return lengths
 
     def answer_loss(
-        self, speech: Vectors, boundaries: Tensor, prompts: Sequence[str], answers: Sequence[str]
+        self,
+        speech: Vectors,
+        boundaries: Tensor,
+        prompts: Sequence[str],
+        answers: Sequence[str],
+        weights: Sequence[float] | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Return the mean cross-entropy of the answers' tokens and end tokens, and the share predicted rightly.
 
@@ -134,6 +140,7 @@ class LanguageModel(nn.Module):
             boundaries: embeddings of the begin and the end of speech, (2, dim).
             prompts: one for each utterance.
             answers: one for each utterance.
+            weights: of the tokens of all answers, as `c2ser.model.token_weights` has them; None for all the same.
         """
         labels = [[*self._tokens(answer), self.end] for answer in answers]
         around = {p: [self._embed(ids) for ids in self.prompt_ids(p)] for p in dict.fromkeys(prompts)}
@@ -149,7 +156,7 @@ class LanguageModel(nn.Module):
         labelled = hidden.flatten(0, 1).index_select(0, chosen)
         logits = self.llm.get_output_embeddings()(labelled).float()  # (labels, vocabulary)
         target = torch.tensor([i for ids in labels for i in ids], device=logits.device)
-        return cross_entropy(logits, target), (logits.argmax(-1) == target).float().mean()
+        return token_loss(logits, target, weights)
 
     def _shared(self, prompts: Sequence[str]) -> int:
         """Return how many embeddings the rows of a batch begin with in common, so that they are computed once."""

@@ -147,6 +147,12 @@ def unquoted(answer: str, transcript: str = "") -> str:
     return QUOTES.sub(" ", answer)
 
 
+def named_places(answer: str, labels: LabelSet = SEVEN) -> list[tuple[int, int]]:
+    """Return where an answer names one of the classes outside quotations, in order, as (begin, end)."""
+    blanked = QUOTES.sub(lambda quoted: " " * len(quoted.group()), answer)
+    return [span for span, _ in vocabulary(labels).spans(blanked)]
+
+
 @lru_cache(KNOWN)
 def mentions(text: str, labels: LabelSet = SEVEN) -> tuple[Mention, ...]:
     """Return the places where a text, quotations taken out, names one of the classes, in order."""

@@ -158,7 +158,7 @@ class C2SERObjective(Objective):
         if self.stage == "implicit" and batch.style_draw < explicit_probability(step, self.steps):
             style = "explicit"
         speech = self.model.encode_features(self._augmented(batch.features))
-        figures = self._answer_loss(speech, batch.items, style)
+        figures = self._answer_loss(speech, batch.items, style, self.losses.named)
         if self.emotion_head is not None:
             figures["emotion_loss"] = self._emotion_loss(speech, batch.items)
             figures["loss"] = figures["loss"] + self.losses.emotion * figures["emotion_loss"]
@@ -168,9 +168,11 @@ class C2SERObjective(Objective):
             figures["loss"] = figures["loss"] + figures.pop("secap_loss")
         return {**figures, "explicit": figures["loss"].new_tensor(float(style == "explicit"))}
 
-    def _answer_loss(self, speech: Vectors, items: Sequence[Item], style: Style) -> dict[str, Tensor]:
+    def _answer_loss(
+        self, speech: Vectors, items: Sequence[Item], style: Style, named: float = 1.0
+    ) -> dict[str, Tensor]:
         prompts = [instruction(style)] * len(items)
-        return self.model.answer_loss(speech, prompts, [item.answers[style] for item in items])
+        return self.model.answer_loss(speech, prompts, [item.answers[style] for item in items], named)
 
     def _emotion_loss(self, speech: Vectors, items: Sequence[Item]) -> Tensor:
         """Return the auxiliary loss of a batch; utterances without an emotion do not count."""
@@ -246,6 +248,7 @@ class C2SERObjective(Objective):
             "vocabulary": fingerprint(vocabulary),
             "acoustic": any(item.acoustic for item in corpus.train.values()),
             "losses": {"emotion": self.losses.emotion, **weights_of(self.losses)},
+            **({} if self.losses.named == 1 else {"named": self.losses.named}),
             "batches": corpus.batches,
             "spec_augment": corpus.spec_augment,
             "validation": corpus.validation,

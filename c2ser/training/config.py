@@ -140,6 +140,9 @@ class LossConfig:
         emotion: weight of an auxiliary loss: the cross-entropy of a linear layer that names the emotion from the mean
             speech embedding. It shows the encoder and the new connector what to keep of the sound before the language
             model can. The layer is dropped after the training. 0 is without it, as in the paper.
+        named: weight of the tokens that name the emotion in an answer, while the others weigh 1. Of an explicit answer
+            they are one or two of fifty, so that a small model learns to write before it learns to hear. 1 is the
+            paper's mean over all tokens.
         information: weight of SECap's loss on the mutual information of speech embeddings and transcript, to be small;
             utterances without a transcript do not count. 0 is without it.
         contrast: weight of SECap's contrast of speech embeddings and captions, which are the answers: those of one
@@ -149,9 +152,15 @@ class LossConfig:
     """
 
     emotion: float = 0.0
+    named: float = 1.0
     information: float = 0.0
     contrast: float = 0.0
     sample_votes: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse a weight with which the emotion would not be learnt."""
+        if self.named <= 0:
+            raise ValueError(f"losses.named is {self.named}; give more than 0, or 1 for none")
 
 
 @dataclass
