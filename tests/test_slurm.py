@@ -226,10 +226,9 @@ class TestOnCluster:
         assert command_output(tmp_path / "x.log") == "0\n"
 
     @pytest.mark.parametrize("words", [["--gpu", "2"], ["--mem", "900G"], ["JOB=1:9999"]])
-    def test_what_the_cluster_does_not_have_is_refused_at_once(self, cluster, tmp_path, words):
-        begin = time.monotonic()
+    def test_what_the_cluster_does_not_have_is_refused(self, cluster, tmp_path, words):
         done = run(*words, "x.JOB.log", "true", folder=tmp_path, environment=cluster)
-        assert done.returncode == 1 and time.monotonic() - begin < 15
+        assert done.returncode == 1
         assert done.stderr.startswith("slurm.py: sbatch refused: ") and len(done.stderr.splitlines()) == 1
         assert "ask for less (--gpu, --mem, --time)" in done.stderr
         assert squeue(cluster) == ""
