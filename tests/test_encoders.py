@@ -42,7 +42,7 @@ from c2ser.model.speech_encoders import read_encoder
 from c2ser.tables import read_table
 
 SIZES = {
-    "hidden_size": 24, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32,
+    "hidden_size": 24, "num_hidden_layers": 3, "num_attention_heads": 2, "intermediate_size": 32,
     "conv_dim": (16,) * 7, "num_conv_pos_embeddings": 16, "num_conv_pos_embedding_groups": 4,
 }  # fmt: skip
 
@@ -64,7 +64,8 @@ def wav2vec2():
 
 
 def whisper():
-    sizes = {f"{side}_{name}": 2 for side in ("encoder", "decoder") for name in ("layers", "attention_heads")}
+    numbers = {"layers": 3, "attention_heads": 2}
+    sizes = {f"{side}_{name}": number for side in ("encoder", "decoder") for name, number in numbers.items()}
     tokens = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2, "decoder_start_token_id": 1}
     config = WhisperConfig(d_model=16, vocab_size=50, max_source_positions=150, **sizes, **tokens)
     return WhisperForConditionalGeneration(config)
@@ -126,21 +127,23 @@ def extract(root, data, model, out, *words, check=True):
     return run_entry("extract_embeddings", *words, check=check, CUDA_VISIBLE_DEVICES="", HF_HUB_OFFLINE="1")
 
 
-def direct(name, wave, normalise):
-    """What transformers gives when it is called by hand."""
+def direct(name, wave, normalise, layer=None):
+    """What transformers gives when it is called by hand: the last states, or those after a layer."""
     torch.manual_seed(0)
     model = MODELS[name]().eval()
     if name == "whisper":
-        features = WhisperFeatureExtractor(chunk_length=3)(wave, sampling_rate=16000, return_tensors="pt")
-        states = model.model.encoder(features.input_features).last_hidden_state[0]
-        return states[: len(wave) // 320]
-    if name == "w2v_bert":
+        inputs = WhisperFeatureExtractor(chunk_length=3)(wave, sampling_rate=16000, return_tensors="pt")
+        model, frames = model.model.encoder, len(wave) // 320
+    elif name == "w2v_bert":
         inputs = SeamlessM4TFeatureExtractor(padding_value=1)(wave, sampling_rate=16000, return_tensors="pt")
-        return model(**inputs).last_hidden_state[0][: inputs.attention_mask.sum()]
-    if normalise:
-        wave = (wave - wave.mean()) / np.sqrt(wave.var() + 1e-7)
-    inner = model.wav2vec2 if name == "wav2vec2" else model
-    return inner(torch.from_numpy(wave)[None]).last_hidden_state[0]
+        frames = int(inputs.attention_mask.sum())
+    else:
+        if normalise:
+            wave = (wave - wave.mean()) / np.sqrt(wave.var() + 1e-7)
+        model = model.wav2vec2 if name == "wav2vec2" else model
+        inputs, frames = {"input_values": torch.from_numpy(wave)[None]}, None
+    output = model(**inputs, output_hidden_states=True)
+    return (output.last_hidden_state if layer is None else output.hidden_states[layer])[0, :frames]
 
 
 @pytest.mark.parametrize("name", ["wavlm", "whisper", "w2v_bert"])
@@ -178,18 +181,25 @@ def test_normalisation_is_the_models_own_and_batches_change_nothing(models, wave
     assert np.abs(together[0] - expected).max() > 1e-4
 
 
-@pytest.mark.parametrize("name", ["wavlm", "whisper"])
-def test_states_of_a_layer(root, data, models, waves, tmp_path, name):
+@pytest.mark.parametrize("name", MODELS)
+def test_states_of_a_layer(models, waves, name):
+    """They are transformers' own, and layers that they do not need are not there."""
     wave = waves["s-b"]
-    last = load_encoder(str(models / name)).embed([wave], "frame")[0]
-    first, middle, same = (load_encoder(str(models / name), layer=n).embed([wave], "frame")[0] for n in (0, 1, 2))
-    assert first.shape == middle.shape == last.shape
-    assert min(np.abs(a - b).max() for a, b in ((first, middle), (middle, last), (first, last))) > 1e-3
-    assert np.abs(same - last).max() < 1e-5  # transformers gives the output, with its norm, as the last layer's states
-    extract(root, data, models / name, tmp_path / "x.scp", "--layer", "1")
-    assert np.abs(dict(read_matrices(read_table(tmp_path / "x.scp"), ["s-b"]))["s-b"] - middle).max() < 1e-5
-    with pytest.raises(ValueError, match="has no layer 3; give 0 to 2"):
-        load_encoder(str(models / name), layer=3)
+    for layer in range(4):
+        encoder = load_encoder(str(models / name), layer=layer)
+        with torch.no_grad():
+            expected = direct(name, wave, normalise=name != "hubert", layer=layer).numpy()
+        assert np.abs(encoder.embed([wave], "frame")[0] - expected).max() < 1e-5
+        blocks = [module for module in encoder.model.modules() if isinstance(module, torch.nn.ModuleList)]
+        assert min(layer + 1, 3) in map(len, blocks)
+    with pytest.raises(ValueError, match="has no layer 4; give 0 to 3"):
+        load_encoder(str(models / name), layer=4)
+
+
+def test_a_layer_is_chosen_by_option(root, data, models, waves, tmp_path):
+    extract(root, data, models / "whisper", tmp_path / "x.scp", "--layer", "1")
+    expected = load_encoder(str(models / "whisper"), layer=1).embed([waves["s-b"]], "frame")[0]
+    assert np.abs(dict(read_matrices(read_table(tmp_path / "x.scp"), ["s-b"]))["s-b"] - expected).max() < 1e-5
 
 
 def test_the_shortest_audio_gives_one_frame(models):

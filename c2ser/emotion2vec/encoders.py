@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import torch
@@ -187,11 +187,21 @@ def load_encoder(
     if peer_padding:
         raise ValueError(f"{source}: it encodes one utterance at a time; leave peer_padding out")
     encoder = _load_foreign(source, normalise, device)
-    layers = encoder.model.config.num_hidden_layers
-    if layer is not None and not 0 <= layer <= layers:
-        raise ValueError(f"{source}: has no layer {layer}; give 0 to {layers}")
-    encoder.layer = layer
+    if layer is not None:
+        _take(encoder, layer, source)
     return encoder
+
+
+def _take(encoder: ForeignEncoder, layer: int, source: str) -> None:
+    """Let an encoder give the states after a layer, and drop the layers that these do not need."""
+    number = encoder.model.config.num_hidden_layers
+    if not 0 <= layer <= number:
+        raise ValueError(f"{source}: has no layer {layer}; give 0 to {number}")
+    encoder.layer = layer
+    stack: Any = getattr(encoder.model, "encoder", encoder.model)  # Whisper's encoder has its layers itself
+    if isinstance(getattr(stack, "layers", None), nn.ModuleList):  # not so in SEW-D
+        # One more is kept: transformers gives the output, with its norm, as the states of the last one.
+        stack.layers = stack.layers[: layer + 1]
 
 
 def is_ours(source: str) -> bool:
