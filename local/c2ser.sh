@@ -39,7 +39,7 @@ recorded_set=$train_set
 if [ ${#copies[@]} -gt 0 ]; then train_set+=_augmented; fi
 read -ra train_valid_sets <<< "$train_set $valid_set"
 sets=("${train_valid_sets[@]}" "${tests[@]}")
-check_stages "$skip_stages"
+check_numbers --skip-stages "${skip_stages:-0}"
 [ -z "$init" ] || skip_stages+=" 4 5 6"
 [ "$cot" = true ] || skip_stages+=" 6"
 [ "$models" != none ] || skip_stages+=" 3 4 5 6"

@@ -28,12 +28,6 @@ root=$(CDPATH='' cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 . "$root/local/path.sh"
 . "$root/local/functions.sh"
 
-# check_numbers OPTION LIST: end the script unless a list consists of numbers.
-check_numbers() {
-    [[ $2 =~ ^(0|[1-9][0-9]*)(\ +(0|[1-9][0-9]*))*$ ]] ||
-        die "$1: '$2' is no list of numbers; write them with blanks, as \"1 2\""
-}
-
 [ -x run.sh ] || die "run.sh is not here; call this from the folder of a recipe, as in: cd egs/emodb"
 check_numbers --seeds "$seeds"
 check_numbers --only-groups "${only_groups:-1}"

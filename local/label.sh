@@ -27,7 +27,7 @@ root=$(CDPATH='' cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 [ $# = 0 ] || { printf '%s: %s: not an option; see --help\n' "${0##*/}" "$1" >&2; exit 2; }
 . "$root/utils/stage.sh"
 . "$root/local/path.sh"
-check_stages "$skip_stages"
+check_numbers --skip-stages "${skip_stages:-0}"
 
 # run_map GPUS TABLE ENTRY_POINT OPTION...: make a table of all shards that lack it, in jobs with so many GPUs each.
 run_map() {

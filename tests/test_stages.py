@@ -224,7 +224,7 @@ def test_stages_are_skipped_as_asked(recipe):
     assert [call["out"] for call in calls] == ["exp/explicit"]
     assert said.count("is skipped") == 3
     _, said = recipe.run("--skip-stages", "4,5", status=1)
-    assert said.endswith("--skip-stages: '4,5' is no list of stages; write numbers with blanks, as \"4 5\"\n")
+    assert said.endswith("--skip-stages: '4,5' is no list of numbers; write them with blanks, as \"1 2\"\n")
 
 
 def test_changed_copies_are_trained_on_and_not_validated_on(recipe):

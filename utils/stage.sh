@@ -14,9 +14,10 @@ die() {
     exit 1
 }
 
-# check_stages LIST: end the script unless a list, such as that of --skip-stages, holds numbers and blanks alone.
-check_stages() {
-    [[ $1 =~ ^[0-9\ ]*$ ]] || die "--skip-stages: '$1' is no list of stages; write numbers with blanks, as \"4 5\""
+# check_numbers OPTION LIST: end the script unless a list consists of numbers.
+check_numbers() {
+    [[ $2 =~ ^\ *(0|[1-9][0-9]*)(\ +(0|[1-9][0-9]*))*\ *$ ]] ||
+        die "$1: '$2' is no list of numbers; write them with blanks, as \"1 2\""
 }
 
 # read_launcher COMMAND: put the words of a launcher and its options into the array `launcher`. A name without a folder is

@@ -25,7 +25,7 @@ root=$(CDPATH='' cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 . "$root/local/functions.sh"
 cd "$root/egs/c2ser"
 
-check_stages "$skip_stages"
+check_numbers --skip-stages "${skip_stages:-0}"
 [[ " $baselines" != *" classifier"* ]] || die "--baselines: classifiers are trained by the recipes of single corpora alone; leave them out"
 [ "$emotion2vec" != none ] || die "--emotion2vec: the tables of the paper need one; give its folder or nothing"
 choose_size
